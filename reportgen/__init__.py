@@ -1,0 +1,35 @@
+"""reportgen: which attention heads matter, for which task, and how sure are we?
+
+The public names load what they need when they are first used: ``import reportgen`` is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Finding", "HeadScores", "analyze", "build", "load_scores", "render", "score"]
+
+_HOMES = {
+    "Finding": "reportgen.findings",
+    "HeadScores": "reportgen.scores",
+    "analyze": "reportgen.analysis.analyze",
+    "build": "reportgen.pipeline",
+    "load_scores": "reportgen.importers",
+    "render": "reportgen.rendering.render",
+    "score": "reportgen.scoring.score",
+}
+
+if TYPE_CHECKING:
+    from reportgen.analysis.analyze import analyze
+    from reportgen.findings import Finding
+    from reportgen.importers import load_scores
+    from reportgen.pipeline import build
+    from reportgen.rendering.render import render
+    from reportgen.scores import HeadScores
+    from reportgen.scoring.score import score
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'reportgen' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

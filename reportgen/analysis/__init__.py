@@ -1,0 +1,1 @@
+"""The analysis stage: HeadScores in, Findings out."""

@@ -1,0 +1,32 @@
+"""One file per kind of finding. A detector sees the outcomes of those before it, so the order matters."""
+
+from reportgen.analysis.detectors import (
+    absence,
+    anomaly,
+    cluster,
+    competence,
+    concentration,
+    cross_task_head,
+    diagonal_gradient,
+    layer_gradient,
+    row_segment,
+    scattered_heads,
+    sparse_layers,
+    weakest_layers,
+)
+from reportgen.analysis.view import Detector
+
+DETECTORS: tuple[Detector, ...] = (
+    competence.DETECTOR,
+    cluster.DETECTOR,
+    row_segment.DETECTOR,
+    anomaly.DETECTOR,
+    cross_task_head.DETECTOR,
+    diagonal_gradient.DETECTOR,
+    layer_gradient.DETECTOR,
+    scattered_heads.DETECTOR,
+    weakest_layers.DETECTOR,
+    sparse_layers.DETECTOR,
+    concentration.DETECTOR,
+    absence.DETECTOR,
+)

@@ -1,0 +1,89 @@
+"""Cross-task heads: heads near the top of their layer in more tasks than independence predicts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.findings import Effect, Family
+from reportgen.scores import Head
+from reportgen.stats import benjamini_hochberg
+
+DOC = """Heads near the top of their layer in more tasks than independence predicts.
+
+Statistic: the number of tasks in which the head is in the top 10 % of its layer. Null: each task places its top heads
+in the layer independently (exact Poisson-binomial; with one share for all tasks, binomial). Benjamini–Hochberg over all
+heads. One finding names the whole set.
+Silent with fewer than three tasks.
+"""
+TOP, SHOWN = 0.10, 5  # share of a layer that is its top; heads that the sentence names
+
+
+def in_top(view: View) -> tuple[np.ndarray, Float[np.ndarray, "layer"]]:
+    """Which heads are in the top 10 % of their layer (task, layer, head), and that share of each layer."""
+    values = np.where(view.present, view.whole, -np.inf)
+    count = view.present.sum(axis=1)
+    places = np.maximum(1, np.round(TOP * count)).astype(int)
+    # Ties share their worst rank, so a tie across the border counts for none of its heads.
+    ranks = stats.rankdata(-values, method="max", axis=2)
+    return (ranks <= places[:, None]) & view.present, places / np.maximum(count, 1)
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """The set of heads shared by more tasks than chance would give."""
+    tasks = len(view.whole)
+    family = Family("cross_task_head", int(view.present.sum()), view.settings.alpha, "Benjamini–Hochberg over heads")
+    if tasks < 3:
+        return Outcome("cross_task_head", family=family)
+    top, share = in_top(view)
+    counts = top.sum(axis=0)
+    p_map = stats.binom.sf(counts - 1, tasks, share[:, None])
+    cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
+    q = benjamini_hochberg([float(p_map[h]) for h in cells])
+    found = sorted(
+        (k for k in range(len(cells)) if q[k] <= view.settings.alpha),
+        key=lambda k: (q[k], -view.whole[:, cells[k].layer, cells[k].head].mean()),
+    )
+    if not found:
+        return Outcome("cross_task_head", family=family, silent={"all tasks": min(q)})
+    heads, worst = [cells[k] for k in found], max(found, key=lambda k: q[k])
+    names = view.scores.task_names
+    data = {
+        "shown": min(SHOWN, len(heads)),
+        "more": max(0, len(heads) - SHOWN),
+        "largest_q": q[worst],
+        "counts": [int(counts[h]) for h in heads],
+        "q": [q[k] for k in found],
+        "tasks": tasks,
+        "expected": float(tasks * share[heads[0].layer]),
+        "sharing": [[names[t] for t in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads],
+    }
+    layers, columns = [h.layer for h in heads], [h.head for h in heads]
+    finding = view.finding(
+        "cross_task_head",
+        None,
+        "tested",
+        0.82,
+        tasks=list(names),
+        members=[str(h) for h in heads],
+        layers=(min(layers), max(layers)),
+        heads=(min(columns), max(columns)),
+        cells=[(h.layer, h.head) for h in heads],
+        test=view.test(
+            "number of tasks with the head in its layer's top 10 %",
+            "tasks place their top heads independently",
+            counts[cells[worst]],
+            p_map[cells[worst]],
+            q[worst],
+            family,
+        ),
+        effect=Effect("most tasks that share one head", float(counts[heads[0]])),
+        data=data,
+        caveats=["maybe-generic"],
+    )
+    return Outcome("cross_task_head", [finding], family)
+
+
+DETECTOR = Detector("cross_task_head", detect, DOC)

@@ -1,0 +1,118 @@
+"""Diagonal gradients: importance that changes along layers and along heads at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from reportgen.analysis.arrangement import centred_heads, normal_scores
+from reportgen.analysis.detectors.layer_gradient import SHORTEST, autocorrelation, layer_levels, null_series
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.findings import Effect, Family
+from reportgen.stats import benjamini_hochberg, monte_carlo_p
+
+DOC = """Importance that changes along layers and along heads at once.
+
+Both must hold (intersection–union): a slope of within-layer van der Waerden scores along heads, against heads shuffled
+within each layer (the slope's exact permutation variance, normal approximation); and Kendall's τ of the layers' levels
+(see ``layer_gradient``) over all layers, |τ| ≥ .3, against a first-order autoregressive series. The larger p counts;
+Benjamini–Hochberg over tasks. Found regions are left out.
+Silent with fewer than 8 layers or heads, where key/value groups are shared, and where only one axis has a slope.
+"""
+STRENGTH = 0.3
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """Tasks with a slope along both axes."""
+    names = view.scores.task_names
+    family = Family("diagonal_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
+    if min(view.present.shape) < SHORTEST or view.group_size > 1:
+        return Outcome("diagonal_gradient", family=family)
+    rows = [_axes(view, t, earlier) for t in range(len(names))]
+    q = benjamini_hochberg([max(r["p_heads"], r["p_layers"]) for r in rows])
+    findings, silent = [], {}
+    for t, row in enumerate(rows):
+        if q[t] > view.settings.alpha or abs(row["tau"]) < STRENGTH:
+            silent[names[t]] = q[t]
+            continue
+        layers, heads = ("bottom" if row["tau"] > 0 else "top"), ("right" if row["z"] > 0 else "left")
+        data = {
+            "slope": row["slope"],
+            "z": row["z"],
+            "p_heads": row["p_heads"],
+            "p_layers": row["p_layers"],
+            "toward_layers": "higher" if layers == "bottom" else "lower",
+            "toward_heads": "higher" if heads == "right" else "lower",
+            **_corners(view, t, row, earlier),
+        }
+        findings.append(
+            view.finding(
+                "diagonal_gradient",
+                t,
+                "tested",
+                0.7 + 0.05 * abs(row["tau"]),
+                layers=(0, view.scores.n_layers - 1),
+                heads=(0, view.scores.n_heads - 1),
+                cells=[],
+                data=data,
+                test=view.test(
+                    "slope along heads and along layers",
+                    "heads shuffled in each layer; autoregressive layers",
+                    row["z"],
+                    max(row["p_heads"], row["p_layers"]),
+                    q[t],
+                    family,
+                    view.settings.permutations,
+                ),
+                effect=Effect("Kendall's τ along layers", row["tau"]),
+                caveats=view.caveats(t, "head-order"),
+            )
+        )
+    return Outcome("diagonal_gradient", findings, family, silent)
+
+
+def _axes(view: View, t: int, earlier: Sequence[Outcome]) -> dict[str, float]:
+    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    scores, heads = normal_scores(view.maps[t], keep), centred_heads(keep)
+    count = np.maximum(keep.sum(axis=1), 2)
+    variance = float(((scores**2).sum(axis=1) * (heads**2).sum(axis=1) / (count - 1)).sum())
+    z = float((scores * heads).sum() / np.sqrt(variance)) if variance > 0 else 0.0
+    power = float((heads**2).sum())
+    slope = float((scores * heads).sum() / power) * (view.scores.n_heads - 1) if power else 0.0
+    levels = layer_levels(view, t, earlier)
+    tau = _tau(levels[None])[0]
+    phi = round(autocorrelation(levels), 1)
+    null = _tau(null_series(len(levels), phi, view.settings.permutations, view.settings.seed))
+    p_layers = monte_carlo_p(int((np.abs(null) >= abs(tau) - 1e-9).sum()), len(null))
+    return {
+        "z": z,
+        "slope": slope,
+        "p_heads": float(2 * stats.norm.sf(abs(z))),
+        "tau": float(tau),
+        "p_layers": p_layers,
+    }
+
+
+def _tau(series: np.ndarray) -> np.ndarray:
+    """Kendall's τ-a of each row with its index."""
+    n = series.shape[1]
+    signs = sum(np.sign(series[:, lag:] - series[:, :-lag]).sum(axis=1) for lag in range(1, n))
+    result: np.ndarray = np.asarray(signs) / (n * (n - 1) / 2)
+    return result
+
+
+def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcome]) -> dict[str, float]:
+    """Medians of the bright and of the dark quarter of the map, found regions left out."""
+    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    layer, head = np.indices(keep.shape)
+    late, right = layer >= keep.shape[0] // 2, head >= keep.shape[1] // 2
+    bright = (late == (row["tau"] > 0)) & (right == (row["z"] > 0)) & keep
+    dark = (late != (row["tau"] > 0)) & (right != (row["z"] > 0)) & keep
+    values = view.report_maps[t]
+    return {
+        "bright": float(np.median(values[bright])) if bright.any() else 0.0,
+        "dark": float(np.median(values[dark])) if dark.any() else 0.0,
+    }
+
+
+DETECTOR = Detector("diagonal_gradient", detect, DOC)

@@ -1,0 +1,65 @@
+"""Row segments: adjacent heads of one layer that are raised above the rest of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reportgen.analysis.detectors.cluster import regions_of
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.findings import Finding
+
+DOC = """Adjacent heads of one layer raised above the rest of it.
+
+Tested: the scan of ``cluster`` restricted to one layer, on the cells that clusters leave, with the other half of alpha.
+Observed, where a task has no tested segment: its longest run of at least 6 adjacent heads outside found regions, each
+at least 3 times its layer's median and twice the mean of the layer's other heads.
+Silent below about five heads in a row at 32 × 32 × 8 tasks, where no arrangement could be significant.
+"""
+RUN, TIMES, OVER_MEAN = 6, 3.0, 2.0
+RULE = (
+    f"longest run of at least {RUN} adjacent heads outside found regions, each at least {TIMES:g} times the median of "
+    f"its layer and {OVER_MEAN:g} times the mean of the layer's other heads"
+)
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """Regions of one layer, or each other task's longest plain run."""
+    tested = regions_of(view, "row_segment", 0.75)
+    found = {f.task for f in tested.findings}
+    runs = [_longest_run(view, t, [*earlier, tested]) for t, n in enumerate(view.scores.task_names) if n not in found]
+    return Outcome(tested.kind, [*tested.findings, *(f for f in runs if f)], tested.family, tested.silent)
+
+
+def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | None:
+    values, shape = view.whole[t], view.present.shape
+    free = view.present & ~found_cells(outcomes, view.scores.task_names[t], shape, REGIONS)
+    medians = np.nanmedian(values, axis=1, keepdims=True)
+    high = free & (values >= TIMES * medians) & (medians > 0)
+    length = np.zeros(shape, dtype=int)
+    for head in range(shape[1]):
+        length[:, head] = np.where(high[:, head], (length[:, head - 1] if head else 0) + 1, 0)
+    layer, last = (int(i) for i in np.unravel_index(int(length.argmax()), shape))
+    run = int(length[layer, last])
+    if run < RUN:
+        return None
+    cells = np.zeros(shape, dtype=bool)
+    cells[layer, last - run + 1 : last + 1] = True
+    rest = view.present & ~cells & (np.arange(shape[0]) == layer)[:, None]
+    if values[cells].min() < OVER_MEAN * values[rest].mean():
+        return None
+    return view.finding(
+        "row_segment",
+        t,
+        "observed",
+        0.6,
+        layers=(layer, layer),
+        heads=(last - run + 1, last),
+        rule=RULE,
+        value=view.region_value(t, cells, whole=True),
+        data={"cells": run, "times": TIMES},
+        effect=view.ratio_effect(t, cells, rest, "ratio to the other heads of this layer", whole=True),
+        caveats=view.caveats(t, whole=True),
+    )
+
+
+DETECTOR = Detector("row_segment", detect, DOC)

@@ -1,0 +1,86 @@
+"""Sparse layers: layers in which few heads, or no strong head, matter for a task."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.findings import Effect, Finding
+
+DOC = """Layers in which few heads, or no strong head, matter for a task.
+
+Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no strong
+head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of the same
+condition are one finding; at most two a condition and task, the emptiest first.
+Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
+and in tasks where more than half of all heads are zero, since there every layer has few.
+"""
+SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
+FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
+WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """Each task's sparse ranges of layers."""
+    if min(view.present.shape) < 4:
+        return Outcome("sparse_layers")
+    return Outcome("sparse_layers", [f for t in range(len(view.whole)) for f in _ranges(view, t)])
+
+
+def _ranges(view: View, t: int) -> list[Finding]:
+    values = view.whole[t]
+    median, tops = float(np.nanmedian(values)), np.nanmax(values, axis=1)
+    if median <= 0 or np.nanmin(values) == np.nanmax(values):
+        return []
+    reaching = np.nansum(values >= median, axis=1) / view.present.sum(axis=1)
+    few = _spans(reaching <= SHARE)
+    taken = {layer for a, b in few for layer in range(a, b + 1)}
+    weak_layers = np.array([low and i not in taken for i, low in enumerate(tops < LOW * np.median(tops))])
+    found = [_finding(view, t, span, "few", float(reaching[span[0] : span[1] + 1].mean()), median) for span in few]
+    weak = [
+        _finding(view, t, span, "weak", float(tops[span[0] : span[1] + 1].max()), float(np.median(tops)))
+        for span in _spans(weak_layers)
+    ]
+    return [*_emptiest(found), *_emptiest(weak)]
+
+
+def _emptiest(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: f.effect.estimate if f.effect else 0.0)[:PER_CONDITION]
+
+
+def _spans(marked: np.ndarray) -> list[tuple[int, int]]:
+    """The runs of marked layers as inclusive ranges; none where more than half of the layers are marked."""
+    if marked.sum() > len(marked) / 2:
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _finding(view: View, t: int, span: tuple[int, int], condition: str, level: float, reference: float) -> Finding:
+    few = condition == "few"
+    largest = float(np.nanmax(view.whole[t][span[0] : span[1] + 1]))
+    effect = (
+        Effect("share of heads at or above the task's median", level)
+        if few
+        else Effect("largest head over the median of the layers' largest heads", level / reference)
+    )
+    return view.finding(
+        "sparse_layers",
+        t,
+        "observed",
+        0.5 + 0.02 * (span[1] - span[0]) ** 0.5,
+        rule=FEW if few else WEAK,
+        layers=span,
+        members=list(range(span[0], span[1] + 1)),
+        effect=effect,
+        caveats=view.caveats(t, whole=True),
+        data={
+            "condition": condition,
+            "largest": largest,
+            "reference": reference,
+            "percent": 100 * level if few else None,
+        },
+    )
+
+
+DETECTOR = Detector("sparse_layers", detect, DOC)

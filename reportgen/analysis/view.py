@@ -1,0 +1,197 @@
+"""What a detector sees: the scores, split into what findings are detected on and what their values are read from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from reportgen.findings import Effect, Family, Finding, Register, Test, Value
+from reportgen.scores import Head, HeadScores, reduce_examples
+from reportgen.stats import mean_intervals, ratio_interval
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The ``[analysis]`` settings: ``alpha`` per family, Monte-Carlo draws, seed."""
+
+    alpha: float = 0.05
+    seed: int = 0
+    permutations: int = 4000
+    detectors: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one detector found: its findings, its family of tests, and each silent task's smallest q-value."""
+
+    kind: str
+    findings: list[Finding] = field(default_factory=list)
+    family: Family | None = None
+    silent: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes."""
+
+    kind: str
+    detect: Callable[["View", Sequence[Outcome]], Outcome]
+    doc: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the detector's documentation."""
+        return self.doc.strip().splitlines()[0]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The scores and settings of one analysis."""
+
+    scores: HeadScores
+    settings: Settings
+
+    @cached_property
+    def maps(self) -> Float[np.ndarray, "task layer head"]:
+        """What findings are detected on: |importance| of the discovery half, or of all where there are no examples."""
+        return np.stack([self._map(t, True) for t in range(len(self.scores.tasks))])
+
+    @cached_property
+    def report_maps(self) -> Float[np.ndarray, "task layer head"]:
+        """What values are read from: |importance| of the held-out half, or ``maps`` where there are no examples."""
+        return np.stack([self._map(t, False) for t in range(len(self.scores.tasks))])
+
+    def _map(self, t: int, discovery: bool) -> np.ndarray:
+        examples = self.scores.examples[t]
+        if examples is None or not self.held_out(t):
+            whole: np.ndarray = self.whole[t]
+            return whole
+        half = examples.discovery if discovery else ~examples.discovery
+        result: np.ndarray = np.abs(reduce_examples(examples.values[half], self.scores.reduction))
+        return result
+
+    @cached_property
+    def whole(self) -> Float[np.ndarray, "task layer head"]:
+        """|importance| over all examples, as scores.csv prints it: what observed findings speak of."""
+        return np.abs(self.scores.importance.astype(np.float64))
+
+    def held_out(self, t: int) -> bool:
+        """Whether the task has enough examples (4 in each half) to keep half of them from detection."""
+        examples = self.scores.examples[t]
+        return examples is not None and min(examples.discovery.sum(), (~examples.discovery).sum()) >= 4
+
+    @property
+    def present(self) -> Bool[np.ndarray, "layer head"]:
+        """Which heads the model has."""
+        return self.scores.present
+
+    @cached_property
+    def group_size(self) -> int:
+        """Heads that share one key/value head: the exchangeable unit under grouped-query attention."""
+        groups, heads = self.scores.model.kv_groups, self.scores.n_heads
+        return heads // groups if groups and heads % groups == 0 and self.present.all() else 1
+
+    def test(
+        self, name: str, null: str, statistic: float, p: float, q: float, family: Family, draws: int | None = None
+    ) -> Test:
+        """A Test record of this analysis."""
+        return Test(name, null, float(statistic), float(p), float(q), family.id, family.size, draws)
+
+    def finding(self, kind: str, t: int | None, register: Register, priority: float, **rest: Any) -> Finding:
+        """A finding on task number ``t`` (None: on several); its id and sentence are given once all are known.
+
+        Observed findings are about all examples, tested ones print values of the held-out half.
+        """
+        return Finding(
+            id="",
+            kind=kind,
+            method=self.scores.method.name,
+            block=self.scores.block,
+            register=register,
+            priority=round(float(priority), 4),
+            task=None if t is None else self.scores.tasks[t].name,
+            n_examples=self._n_examples(t, register == "observed"),
+            **rest,
+        )
+
+    def _n_examples(self, t: int | None, whole: bool) -> int | None:
+        if t is None or (examples := self.scores.examples[t]) is None:
+            return self.scores.tasks[t].n if t is not None else None
+        return len(examples.ids) if whole or not self.held_out(t) else int((~examples.discovery).sum())
+
+    def sample(self, t: int, whole: bool = False) -> tuple[np.ndarray, Sequence[str], bool] | None:
+        """The (example, layer, head) values that are read off, their groups, and whether they are a sequence.
+
+        Held-out examples where there are any, or all of them (``whole``); None without per-example scores.
+        """
+        examples = self.scores.examples[t]
+        if examples is None:
+            return None
+        half = np.ones(len(examples.ids), dtype=bool) if whole or not self.held_out(t) else ~examples.discovery
+        values = examples.values[half].astype(np.float64)
+        groups = [g for g, kept in zip(examples.groups, half, strict=True) if kept]
+        return np.abs(values) if self.scores.reduction == "mean_abs" else values, groups, examples.ordered
+
+    def region_value(self, t: int, cells: Bool[np.ndarray, "layer head"], whole: bool = False) -> Value:
+        """The mean over a region's cells, with the range that the middle 80 % of its cells cover."""
+        inside = self.read(t, whole)[cells]
+        low, high = np.quantile(inside, [0.1, 0.9])
+        return Value(float(inside.mean()), float(low), float(high), "mean; 10–90 % of cells", self._split(t, whole))
+
+    def head_value(self, t: int, head: Head, whole: bool = False) -> Value:
+        """One head's importance with its 95 % interval over examples."""
+        estimate, known = float(self.read(t, whole)[head]), self.sample(t, whole)
+        low: float | None = None
+        high: float | None = None
+        if known is not None:
+            values, groups, ordered = known
+            bounds = mean_intervals(values[:, head.layer, head.head], groups, ordered, self.settings.seed)
+            if not np.isnan(bounds[0]):
+                low, high = float(bounds[0]), float(bounds[1])
+        return Value(estimate, low, high, "head; 95 % interval", self._split(t, whole))
+
+    def read(self, t: int, whole: bool = False) -> Float[np.ndarray, "layer head"]:
+        """The map that values are read from: the held-out half's, or that of all examples."""
+        result: np.ndarray = self.whole[t] if whole else self.report_maps[t]
+        return result
+
+    def _split(self, t: int, whole: bool) -> Literal["held-out", "in-sample"]:
+        return "held-out" if self.held_out(t) and not whole else "in-sample"
+
+    def ratio_effect(
+        self, t: int, cells: np.ndarray, rest: np.ndarray, name: str, whole: bool = False
+    ) -> Effect | None:
+        """Mean over ``cells`` divided by mean over ``rest``, with its interval over examples; None for a zero rest."""
+        values = self.read(t, whole)
+        above, below = float(values[cells].mean()), float(values[rest].mean()) if rest.any() else 0.0
+        if below <= 0:
+            return None
+        known = self.sample(t, whole)
+        low: float | None = None
+        high: float | None = None
+        if known is not None:
+            sample, groups, ordered = known
+            parts = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
+            low, high = ratio_interval(*parts, groups, ordered, self.settings.seed)
+        return Effect(name, above / below, low, high)
+
+    def caveats(self, t: int | None, *more: str, whole: bool = False) -> list[str]:
+        """The finding's caveats: the given ones, and ``in-sample`` where nothing was held out."""
+        in_sample = t is not None and (whole or not self.held_out(t))
+        return [*more, *(["in-sample"] if in_sample else [])]
+
+
+def found_cells(outcomes: Sequence[Outcome], task: str, shape: tuple[int, int], kinds: Sequence[str]) -> np.ndarray:
+    """The cells of a task that earlier findings of the given kinds hold."""
+    grid = np.zeros(shape, dtype=bool)
+    for outcome in outcomes:
+        for finding in outcome.findings:
+            if finding.kind in kinds and finding.task == task:
+                grid |= finding.mask(shape)
+    return grid
+
+
+REGIONS = ("cluster", "row_segment")

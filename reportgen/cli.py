@@ -1,0 +1,347 @@
+"""The command line: parse, call, print."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from reportgen import __version__
+from reportgen.errors import InputError, ReportgenError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a folder that holds another study's report.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set one value over the study file; may be repeated."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
+Method = Annotated[str | None, typer.Option(help="Scoring method.")]
+Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
+
+
+def version_asked(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        print(f"reportgen {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=version_asked, is_eager=True, help="Print the version.")]
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Which attention heads matter, for which task, and how sure are we?"""
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
+    """Write a commented study.toml and an example task file."""
+    from reportgen.prose import template_folder
+    from reportgen.store import write_atomic
+
+    names = ("study.toml", "tasks.jsonl")
+    for name in names:
+        if (folder / name).exists():
+            raise InputError("this file exists already", str(folder / name), "Choose another folder")
+    for name in names:
+        write_atomic(folder / name, (template_folder() / "init" / name).read_bytes())
+        print(folder / name)
+
+
+@app.command()
+def score(
+    study: Path,
+    output: Output = Path("report"),
+    method: Method = None,
+    limit: Limit = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score the heads of the study's model on its tasks."""
+    from reportgen import pipeline
+
+    source = pipeline.open_source(study, overrides(set_, method=method, limit=limit))
+    pipeline.check(source.study)
+    if dry_run:
+        return print_plan(source.study, as_json)
+    with progress(quiet, as_json) as (step, say):
+        scores, others = pipeline.obtain_scores(source, output, force=force, progress=step, notify=say)
+    pipeline.save_scores(source, scores, output)
+    files = [str(output / name) for name in (*pipeline.scores_hashes(output), "scores.csv")]
+    show(
+        as_json,
+        {
+            "output": str(output),
+            "files": files,
+            "tasks": list(scores.task_names),
+            "methods": [scores.method.name, *others],
+            "layers": scores.n_layers,
+            "heads": scores.n_heads,
+        },
+        files,
+    )
+
+
+@app.command()
+def analyze(
+    scores: Path,
+    output: Output = Path("report"),
+    set_: Set = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Find what the scores say: from a folder of `score`, or a scores file."""
+    from reportgen import pipeline
+
+    with progress(quiet, as_json) as (step, _):
+        if scores.is_dir() and scores.resolve() == output.resolve():
+            loaded, _, source = pipeline.open_folder(scores, overrides(set_))
+        else:
+            source = pipeline.open_source(scores / "scores.safetensors" if scores.is_dir() else scores, overrides(set_))
+            pipeline.check(source.study)
+            loaded, _ = pipeline.obtain_scores(source, output, force=force, progress=step)
+            pipeline.save_scores(source, loaded, output)
+        findings = pipeline.obtain_findings(loaded, source, output, progress=step)
+    sentences = [f.sentence for f in findings.ranked()]
+    path = str(output / "findings.json")
+    show(as_json, {"findings": path, "count": len(sentences), "sentences": sentences}, [*sentences, path])
+
+
+@app.command()
+def render(
+    folder: Path,
+    figures: Annotated[str, typer.Option(help="Forms of the figures: svg, pdf, png.")] = "svg",
+    set_: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write page, PDF, figures and tables from the scores and findings in a folder."""
+    from reportgen import pipeline
+
+    scores, others, source = pipeline.open_folder(folder, overrides(set_))
+    findings = pipeline.read_findings(folder)
+    forms = [f.strip() for f in figures.split(",") if f.strip()]
+    with progress(quiet, as_json) as (step, _):
+        pipeline.render_folder(
+            scores, others, findings, source, folder, progress=step, command=command(), figures=forms
+        )
+    announce(pipeline.Built(folder, scores, findings), as_json)
+
+
+@app.command()
+def build(
+    source: Path,
+    output: Output = Path("report"),
+    method: Method = None,
+    limit: Limit = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make the whole report from a study.toml, a folder holding one, or a file of scores."""
+    from reportgen import pipeline
+
+    values = overrides(set_, method=method, limit=limit)
+    if dry_run:
+        return print_plan(pipeline.open_source(source, values).study, as_json)
+    with progress(quiet, as_json) as (step, _):
+        built = pipeline.build(source, output, overrides=values, force=force, progress=step, command=command())
+    announce(built, as_json)
+
+
+@app.command()
+def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
+    """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
+    from reportgen import explain as explained
+    from reportgen import pipeline
+
+    findings = pipeline.read_findings(folder)
+    finding = findings.get(finding_id)
+    show(as_json, explained.as_json(finding), [explained.text(finding, findings, folder)])
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """List the scoring methods."""
+    from reportgen.scoring.methods import METHODS
+
+    rows = {m.name: m.summary for m in METHODS}
+    show(as_json, rows, [f"{name}: {summary}" for name, summary in rows.items()])
+
+
+@app.command()
+def detectors(as_json: Json = False) -> None:
+    """List what the analysis looks for."""
+    from reportgen.analysis.detectors import DETECTORS
+
+    show(as_json, {d.kind: d.doc for d in DETECTORS}, [f"{d.kind}: {d.summary}" for d in DETECTORS])
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
+    """Print the JSON Schema of study.toml or of findings.json."""
+    from reportgen.findings import json_schema
+    from reportgen.study import study_schema
+
+    known = {"study": study_schema, "findings": json_schema}
+    if what not in known:
+        raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
+    print(json.dumps(known[what](), indent=2, ensure_ascii=False))
+
+
+def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
+    """The values that flags and --set give, by their place in study.toml."""
+    import tomllib
+
+    places = {"method": "scoring.method", "limit": "tasks.limit"}
+    values = {places[name]: value for name, value in flags.items() if value is not None}
+    for pair in pairs or ():
+        name, equals, raw = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair!r} sets nothing", "--set", "Write section.key=value, as scoring.batch_size=8")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name.strip()] = raw  # plain text needs no quotes
+    return values
+
+
+def print_plan(study: Any, as_json: bool) -> None:
+    """What scoring would cost."""
+    from dataclasses import asdict
+
+    from reportgen.scoring.score import plan
+
+    cost = plan(study)
+    lines = [
+        f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
+        f"{cost.layers} layers × {cost.heads} heads"
+    ]
+    lines += [f"{m.method}: {m.forwards:.0f} forwards of a batch, about {m.seconds:.0f} s" for m in cost.methods]
+    lines += [f"about {cost.seconds:.0f} s and {cost.memory_bytes / 2**20:.0f} MiB in all", *cost.notes]
+    show(as_json, asdict(cost), lines)
+
+
+def announce(built: Any, as_json: bool) -> None:
+    """The report's paths and its three most important observations."""
+    paths = [p for p in (built.html, built.pdf) if p.is_file()]
+    top = built.observations()
+    content = {
+        "output": str(built.folder),
+        "files": [str(p) for p in paths],
+        "findings": len(built.findings.findings),
+        "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
+    }
+    lines = [*(str(p) for p in paths), "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
+    show(as_json, content, lines)
+
+
+def show(as_json: bool, content: Any, lines: list[str]) -> None:
+    """One JSON object, or lines."""
+    print(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+@contextmanager
+def progress(quiet: bool, as_json: bool) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A progress callback and one for remarks: bars on a terminal, plain lines elsewhere, always on stderr."""
+    if quiet:
+        yield (lambda *_: None), (lambda _: None)
+    elif sys.stderr.isatty():
+        with bars() as both:
+            yield both
+    else:
+        yield lines()
+
+
+@contextmanager
+def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """Progress bars."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as display:
+        rows: dict[str, Any] = {}
+
+        def step(stage: str, done: int, total: int) -> None:
+            name = stage.partition(":")[0]
+            if name not in rows:
+                rows[name] = display.add_task(escape(stage), total=total)
+            display.update(rows[name], completed=done, total=total, description=escape(stage))
+
+        yield step, lambda text: display.console.print(escape(text))
+
+
+def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
+    """Plain lines, at most one for every tenth of a stage."""
+    last: dict[str, int] = {}
+
+    def step(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if last.get(stage) != tenth:
+            last[stage] = tenth
+            print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
+
+    return step, lambda text: print(text, file=sys.stderr, flush=True)
+
+
+def command() -> str:
+    """The command as it was given, without the path of the program."""
+    import shlex
+
+    return shlex.join(["reportgen", *sys.argv[1:]])
+
+
+def main() -> NoReturn:
+    """Run a command; the one place where errors become messages and exit codes."""
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except ReportgenError as error:
+        code = fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = fail("interrupted; finished parts are kept, and the same command goes on from there", 130)
+    except typer.Exit as asked:
+        code = asked.exit_code
+    except Exception as error:
+        code = usage_or_internal(error)
+    raise SystemExit(code)
+
+
+def usage_or_internal(error: Exception) -> int:
+    """A wrong use of the command line, or a fault of ours."""
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        return fail(f"{shown()} (see reportgen --help)", 2)
+    if os.environ.get("REPORTGEN_DEBUG"):
+        traceback.print_exc()
+    note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
+    return fail(f"{type(error).__name__}: {error}\n{note}", 70)
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error and hand back its exit code."""
+    print(f"reportgen: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The one exception base: every error says what is wrong, where, and how to mend it."""
+
+
+class ReportgenError(Exception):
+    """An error that a user can mend.
+
+    ``problem`` says what is wrong, ``place`` where (file, row, field), ``mend`` what to do. ``exit_code`` is the
+    command line's exit status.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, place: str, mend: str) -> None:
+        super().__init__(problem, place, mend)
+        self.problem, self.place, self.mend = problem, place, mend
+
+    def __str__(self) -> str:
+        end = "" if self.mend.endswith(("?", ".")) else "."
+        return f"{self.place}: {self.problem}. {self.mend}{end}"
+
+
+class InputError(ReportgenError):
+    """A file, flag or value that the user gave cannot be used."""
+
+
+class MissingResourceError(ReportgenError):
+    """The machine lacks a library, a worker or space; what was finished is complete."""
+
+    exit_code = 3

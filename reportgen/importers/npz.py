@@ -1,0 +1,53 @@
+"""NumPy archives: importance (task, layer, head) and, optionally, tasks (names) and examples_<t>."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from reportgen.errors import InputError
+from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
+from reportgen.scores import Examples, HeadScores
+from reportgen.study import ScoresSection
+
+KEYS = "importance (task, layer, head), tasks (names), examples_0, examples_1, … (example, layer, head)"
+
+
+def claims(path: Path) -> bool:
+    """By extension."""
+    return path.suffix.lower() == ".npz"
+
+
+def load(path: Path, section: ScoresSection) -> HeadScores:
+    """Read an .npz; raises InputError for missing or unfit arrays. Pickled objects are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError("no such file", str(path), "Check the path") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        mend = "Save plain arrays with numpy.savez"
+        raise InputError(f"this is no archive of plain arrays ({error})", str(path), mend) from error
+    tensor = arrays.get("importance")
+    if tensor is None or tensor.ndim not in (2, 3) or tensor.dtype.kind not in "fiu":
+        seen = ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) or "nothing"
+        raise InputError(f"no importance array in it (seen: {seen})", str(path), f"Known arrays: {KEYS}")
+    tensor = tensor.astype(float).reshape(-1, *tensor.shape[-2:])
+    names = [str(n) for n in arrays["tasks"]] if "tasks" in arrays else [f"Task {t}" for t in range(len(tensor))]
+    if len(names) != len(tensor):
+        raise InputError(f"{len(names)} task names for {len(tensor)} tasks", f"{path}, tasks", "Give one name a task")
+    examples = [_examples(path, arrays, t, tensor.shape[1:]) for t in range(len(tensor))]
+    return scores_from_examples(names, examples, list(tensor), section, method_of(section, "unknown"))
+
+
+def _examples(path: Path, arrays: dict[str, np.ndarray], t: int, shape: tuple[int, ...]) -> Examples | None:
+    values = arrays.get(f"examples_{t}")
+    if values is None:
+        return None
+    if values.ndim != 3 or values.shape[1:] != shape:
+        problem = f"shape {values.shape} is not (example, {shape[0]}, {shape[1]})"
+        raise InputError(problem, f"{path}, examples_{t}", "Give one layer × head map for each example")
+    return as_examples(values, [str(i) for i in range(len(values))], ordered=False)
+
+
+IMPORTER = Importer("npz", f"NumPy archive: {KEYS}", claims, load)

@@ -1,0 +1,72 @@
+"""Retrieval Head's published scores: JSON ``{"layer-head": [one score per probe]}``.
+
+Source: Wu et al. 2024, "Retrieval Head Mechanistically Explains Long-Context Factuality", arXiv 2404.15574. The probes
+are an ordered grid of lengths and depths, so neighbours depend on each other: they are split and resampled in
+contiguous blocks, never at random.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import InputError
+from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
+from reportgen.scores import Head, HeadScores
+from reportgen.store import read_json
+from reportgen.study import ScoresSection
+
+KEY = re.compile(r"(\d{1,4})-(\d{1,4})")
+
+
+def claims(path: Path) -> bool:
+    """A JSON file whose first key reads layer-head."""
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            start = file.read(64)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.match(r'\s*\{\s*"\d+-\d+"\s*:\s*\[', start) is not None
+
+
+def load(path: Path, section: ScoresSection) -> HeadScores:
+    """Read the file as one task with one example per probe; raises InputError naming the head that does not fit."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not content:
+        raise InputError("this is no object of heads", str(path), 'Give {"layer-head": [scores, …], …}')
+    rows = {_head(path, key): _scores(path, key, value) for key, value in content.items()}
+    size = len(next(iter(rows.values())))
+    shape = max(h.layer for h in rows) + 1, max(h.head for h in rows) + 1
+    for layer in range(shape[0]):
+        for head in range(shape[1]):
+            if len(rows.get(Head(layer, head), ())) != size:
+                found = len(rows.get(Head(layer, head), ()))
+                mend = "Give every head the same number of scores"
+                raise InputError(f"{Head(layer, head)} has {found} scores, the first head {size}", str(path), mend)
+    values = np.stack([[rows[Head(i, j)] for j in range(shape[1])] for i in range(shape[0])]).transpose(2, 0, 1)
+    examples = as_examples(values, [f"probe {i}" for i in range(size)], ordered=True)
+    method = method_of(section.model_copy(update={"unit": "retrieval score"}), "retrieval score")
+    return scores_from_examples(["Retrieval"], [examples], [values[0]], section, method)
+
+
+def _head(path: Path, key: str) -> Head:
+    match = KEY.fullmatch(key)
+    if match is None:
+        raise InputError(f"{key!r} is no layer-head", str(path), "Write keys as 16-19 (layer 16, head 19)")
+    return Head(int(match[1]), int(match[2]))
+
+
+def _scores(path: Path, key: str, value: Any) -> np.ndarray:
+    try:
+        scores = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        scores = np.array([np.nan])
+    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+        raise InputError("this is no list of finite numbers", f"{path}, head {key}", "Give one number for each probe")
+    return scores
+
+
+IMPORTER = Importer("retrieval-head", 'Retrieval Head\'s JSON {"layer-head": [scores]}', claims, load)

@@ -1,0 +1,366 @@
+"""build(): from a study, a scores file or a folder to a report, redoing only what changed."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reportgen import __version__
+from reportgen.errors import InputError
+from reportgen.findings import Finding, Findings, from_json, to_json
+from reportgen.prose import Prose, template_folder
+from reportgen.provenance import created, versions
+from reportgen.scores import HeadScores
+from reportgen.store import (
+    SCORES,
+    key_of,
+    pretty_json,
+    read_json,
+    read_scores,
+    scores_bytes,
+    sha256_file,
+    write_atomic,
+)
+from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
+
+Progress = Callable[[str, int, int], None]
+UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+
+
+def _silent(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run starts from: the study, and the values that the command line sets over it."""
+
+    study: Study
+    overrides: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished report: its folder, scores and findings."""
+
+    folder: Path
+    scores: HeadScores
+    findings: Findings
+
+    @property
+    def html(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"
+
+    @property
+    def pdf(self) -> Path:
+        """The archival PDF."""
+        return self.folder / "report.pdf"
+
+    def observations(self, n: int = 3) -> list[Finding]:
+        """The most important findings."""
+        return self.findings.ranked()[:n]
+
+
+def build(
+    source: Path | str,
+    folder: Path | str,
+    *,
+    overrides: dict[str, Any] | None = None,
+    force: bool = False,
+    progress: Progress = _silent,
+    command: str = "",
+) -> Built:
+    """Score, analyze and render.
+
+    ``source`` is a study.toml, a folder holding one, or a scores file; ``overrides`` sets single values over the study,
+    ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not run again.
+    Raises InputError for input that cannot be used, before anything is written.
+    """
+    opened, folder = open_source(Path(source), overrides or {}), Path(folder)
+    check(opened.study)
+    scores, others = obtain_scores(opened, folder, force=force, progress=progress)
+    findings = obtain_findings(scores, opened, folder, progress=progress)
+    render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
+    return Built(folder, scores, findings)
+
+
+def check(study: Study) -> None:
+    """Refuse names of detectors and sections that do not exist, before any work is done for them."""
+    from reportgen.analysis import analyze
+    from reportgen.rendering import sections
+
+    analyze.chosen(study.analysis.detectors)
+    sections.chosen(study.report.sections)
+
+
+def open_source(path: Path, overrides: dict[str, Any]) -> Source:
+    """The study behind a path; a scores file takes the study.toml beside it that names it, or a default study."""
+    if path.is_dir():
+        path = path / "study.toml"
+    if path.suffix.lower() == ".toml" or not path.exists():
+        return Source(with_overrides(load_study(path), overrides, path), overrides)
+    beside = path.parent / "study.toml"
+    if beside.is_file():
+        study = load_study(beside)
+        if study.scores is not None and study.scores.path.resolve() == path.resolve():
+            return Source(with_overrides(study, overrides, beside), overrides)
+    plain = Study(study=StudySection(title=f"Attention-head importance: {path.stem}"), scores=ScoresSection(path=path))
+    return Source(with_overrides(plain, overrides, path), overrides)
+
+
+def obtain_scores(
+    source: Source,
+    folder: Path,
+    *,
+    force: bool = False,
+    progress: Progress = _silent,
+    notify: Callable[[str], None] = _silent,
+) -> tuple[HeadScores, dict[str, HeadScores]]:
+    """The study's scores, from the folder where they are already there, with those of its further methods by name.
+
+    Raises InputError where the folder holds something else and ``force`` is off.
+    """
+    study, key = source.study, scores_key(source.study)
+    claim(folder, key, force)
+    stored = _stored_scores(study, folder, key)
+    if stored is None:
+        stored = _fresh_scores(study, folder, progress, notify)
+        next(iter(stored.values())).with_groups(study.tasks.groups)  # refused before anything is written
+        for name, scores in stored.items():
+            write_atomic(folder / _scores_file(name, stored), scores_bytes(scores, key))
+        shutil.rmtree(folder / UNITS, ignore_errors=True)
+    first, *rest = (scores.with_groups(study.tasks.groups) for scores in stored.values())
+    return first, {scores.method.name: scores for scores in rest}
+
+
+def _stored_scores(study: Study, folder: Path, key: str) -> dict[str, HeadScores] | None:
+    names = [study.scoring.method, *dict.fromkeys(study.scoring.also)] if study.scores is None else ["scores"]
+    found: dict[str, HeadScores] = {}
+    for name in names:
+        path = folder / (SCORES if name == names[0] else f"scores-{name}.safetensors")
+        try:
+            scores, made_under = read_scores(path)
+        except InputError:
+            return None  # missing or damaged: made again
+        if made_under != key:
+            return None
+        found[name] = scores
+    return found
+
+
+def _fresh_scores(
+    study: Study, folder: Path, progress: Progress, notify: Callable[[str], None]
+) -> dict[str, HeadScores]:
+    if study.scores is not None:
+        from reportgen.importers import load_scores
+
+        return {"scores": load_scores(study.scores.path, study.scores)}
+    from reportgen.scoring.score import score
+
+    return score(study, progress=progress, units=folder / UNITS, notify=notify)
+
+
+def _scores_file(name: str, all_scores: dict[str, HeadScores]) -> str:
+    return SCORES if name == next(iter(all_scores)) else f"scores-{name}.safetensors"
+
+
+def scores_key(study: Study) -> str:
+    """What makes scores the same: the model's files, the task file, and all that says how heads are scored."""
+    if study.scores is not None:
+        if not study.scores.path.is_file():
+            raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
+        section = study.scores.model_dump(mode="json", exclude={"path"})
+        return key_of(["scores", sha256_file(study.scores.path), section])
+    if study.model is None or study.tasks.path is None or not study.tasks.path.is_file():
+        raise InputError("no such file", f"[tasks] path {study.tasks.path}", "Give the path of the task file")
+    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups"})
+    model = study.model.model_dump(mode="json", exclude={"path"})
+    data = [_model_files(Path(study.model.path)) or study.model.path, sha256_file(study.tasks.path)]
+    return key_of(["model", data, tasks, model, study.scoring.model_dump(mode="json")])
+
+
+def _model_files(folder: Path) -> dict[str, str]:
+    return {p.name: sha256_file(p) for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+
+
+def claim(folder: Path, key: str, force: bool) -> None:
+    """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    manifest = _manifest(folder)
+    held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
+    if held == key or (held is None and (folder / UNITS).is_dir()):
+        return
+    if not force:
+        what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
+        mend = "Choose another folder with -o, or overwrite it with --force"
+        raise InputError(f"this folder holds {what}", str(folder), mend)
+    clear(folder, manifest)
+    (folder / SCORES).unlink(missing_ok=True)
+    shutil.rmtree(folder / UNITS, ignore_errors=True)
+
+
+def _stored_key(folder: Path) -> str | None:
+    try:
+        return read_scores(folder / SCORES)[1]
+    except InputError:
+        return None
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        content = read_json(folder / "manifest.json")
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def clear(folder: Path, manifest: dict[str, Any]) -> None:
+    """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
+    keep = {"findings.json"}
+    for name in manifest.get("files", {}):
+        path = folder / name
+        if path.resolve().is_relative_to(folder.resolve()) and name not in keep and not name.startswith("scores"):
+            path.unlink(missing_ok=True)
+
+
+def obtain_findings(scores: HeadScores, source: Source, folder: Path, *, progress: Progress = _silent) -> Findings:
+    """The findings on the scores, from the folder where neither scores, settings nor templates have changed."""
+    from reportgen.analysis.analyze import analyze
+    from reportgen.analysis.view import Settings
+
+    hashes, path = scores_hashes(folder), folder / "findings.json"
+    key = findings_key(source.study, hashes)
+    if path.exists() and _manifest(folder).get("keys", {}).get("findings") == key:
+        stored = from_json(read_json(path), str(path))
+        if stored.scores == hashes:
+            return stored
+    progress("analysis", 0, 1)
+    section = source.study.analysis
+    settings = Settings(
+        section.alpha,
+        section.seed,
+        section.permutations,
+        None if section.detectors is None else tuple(section.detectors),
+    )
+    findings = analyze(scores, settings, Prose(source.study.report.templates)).with_scores(hashes)
+    write_atomic(path, pretty_json(to_json(findings)))
+    progress("analysis", 1, 1)
+    return findings
+
+
+def scores_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every scores file in the folder."""
+    return {p.name: sha256_file(p) for p in sorted(folder.glob("scores*.safetensors"), key=lambda p: p.name != SCORES)}
+
+
+def findings_key(study: Study, hashes: dict[str, str]) -> str:
+    """What makes findings the same: the scores, the settings and the sentence templates."""
+    words = _templates_hash(study, "observations/*.j2")
+    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), study.tasks.groups, words])
+
+
+def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
+    folders = [template_folder(), *([study.report.templates] if study.report.templates else [])]
+    return {
+        f"{i}/{p.name}": sha256_file(p) for i, f in enumerate(folders) for p in sorted(f.glob(pattern)) if p.is_file()
+    }
+
+
+def render_folder(
+    scores: HeadScores,
+    others: dict[str, HeadScores],
+    findings: Findings,
+    source: Source,
+    folder: Path,
+    *,
+    progress: Progress = _silent,
+    command: str = "",
+    figures: Sequence[str] = ("svg",),
+) -> None:
+    """Write the report's files, unless the folder holds the very same report already."""
+    study, hashes = source.study, scores_hashes(folder)
+    keys = {
+        "scores": scores_key_of(folder),
+        "findings": findings_key(study, hashes),
+        "report": report_key(study, sha256_file(folder / "findings.json"), figures),
+    }
+    old = _manifest(folder)
+    if old.get("keys") == keys and intact(folder, old, study):
+        return
+    clear(folder, old)
+    from reportgen.rendering.render import render
+
+    provenance = {
+        "reportgen": __version__,
+        "created": created(),
+        "command": command,
+        "overrides": source.overrides,
+        "keys": keys,
+        "seeds": {"scoring": scores.seed, "analysis": findings.seed},
+        "versions": {**versions(), **scores.versions},
+    }
+    steps: list[str] = []
+
+    def report(step: str) -> None:
+        progress(f"rendering: {step}", len(steps), 4)
+        steps.append(step)
+
+    render(scores, findings, study, folder, others=others, provenance=provenance, progress=report, figures=figures)
+    progress("rendering", 4, 4)
+
+
+def scores_key_of(folder: Path) -> str:
+    """The key that the folder's scores were made under."""
+    return read_scores(folder / SCORES)[1]
+
+
+def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
+    """What makes a report the same: its findings, what is printed, and the templates."""
+    sections = study.model_dump(mode="json", include={"study", "report"})
+    return key_of([__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions()])
+
+
+def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
+    """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
+    files = manifest.get("files", {})
+    if "pdf" in study.report.formats and not (folder / "report.pdf").is_file():
+        return False
+    return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
+
+
+def open_folder(
+    folder: Path, overrides: dict[str, Any] | None = None
+) -> tuple[HeadScores, dict[str, HeadScores], Source]:
+    """The scores and the study of an output folder; raises InputError where it holds none."""
+    scores, _ = read_scores(folder / SCORES)
+    others = {s.method.name: s for p in sorted(folder.glob("scores-*.safetensors")) for s in [read_scores(p)[0]]}
+    path, recorded = folder / "study.toml", _manifest(folder).get("overrides", {})
+    study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
+    values = {**recorded, **(overrides or {})}
+    study = with_overrides(study, values, path)
+    groups = study.tasks.groups
+    return scores.with_groups(groups), {n: s.with_groups(groups) for n, s in others.items()}, Source(study, values)
+
+
+def read_findings(folder: Path) -> Findings:
+    """The folder's findings; raises InputError where they belong to other scores."""
+    path = folder / "findings.json"
+    findings = from_json(read_json(path), str(path))
+    if findings.scores != scores_hashes(folder):
+        raise InputError(
+            "these findings are of other scores", str(path), f"Run `reportgen analyze {folder} -o {folder}`"
+        )
+    return findings
+
+
+def save_scores(source: Source, scores: HeadScores, folder: Path) -> None:
+    """The readable companions of scores.safetensors: study.toml and scores.csv."""
+    from reportgen.store import scores_csv
+
+    if source.study.source:
+        write_atomic(folder / "study.toml", source.study.source)
+    write_atomic(folder / "scores.csv", scores_csv(scores))

@@ -1,0 +1,112 @@
+"""From a finding to its sentence: one jinja template per kind, rendered from the finding's fields only."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from reportgen.errors import InputError
+from reportgen.findings import Finding
+
+# What each caveat code says below the finding's sentence.
+CAVEATS: dict[str, str] = {
+    "in-sample": "The values come from the numbers that the finding was found in, so they are likely too large.",
+    "head-order": "Head numbers carry no meaning: with its heads in another order a layer computes the same.",
+    "edges": "The test is about the existence of the region, not about its exact edges.",
+    "tail-model": "The p-value depends on a model of the background's tail.",
+    "kv-unknown": "Which heads share keys and values is not known; if neighbours do, the test is too liberal.",
+    "autocorrelation": "Neighbouring layers resemble each other; the null keeps this only to first order.",
+    "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
+    "at-chance": "The model does not do this task better than chance, so importance on it means little.",
+}
+NOUNS = {
+    "cluster": "cluster",
+    "row_segment": "row segment",
+    "anomaly": "single head beyond the background's tail",
+    "cross_task_head": "head shared by more tasks than independence predicts",
+    "layer_gradient": "layer gradient",
+    "diagonal_gradient": "diagonal gradient",
+    "scattered_heads": "layer with more outstanding heads than an even spread gives",
+}
+
+
+def template_folder() -> Path:
+    """The shipped templates: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return next(f for f in (package / "templates", package.parent / "templates") if f.is_dir())
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits, without exponent between 1e-6 and 1e6."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    if rounded != 0:
+        decimals = digits - 1 - math.floor(math.log10(abs(rounded)))
+    if abs(rounded) < 1e-6 or abs(rounded) >= 1e6:
+        return f"{rounded:.{digits - 1}e}".replace("-", "−")
+    return f"{rounded:.{max(0, decimals)}f}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """A percentage with one decimal that never rounds to a false 0 or 100."""
+    if 0 < value < 0.1:
+        return "< 0.1"
+    if 99.9 < value < 100:
+        return "> 99.9"
+    return f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
+
+
+def probability(value: float) -> str:
+    """A p- or q-value with its relation sign: ``= 0.012``, or ``< 0.0001``; never zero, never a false 1."""
+    if value < 0.0001:
+        return "< 0.0001"
+    if 0.995 <= value < 1:
+        return "> 0.99"
+    return f"= {significant(value, 2)}"
+
+
+def span(first: int, last: int, noun: str) -> str:
+    """``layer 24``, or ``layers 12–18``."""
+    return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
+
+
+def listed(items: Sequence[Any]) -> str:
+    """``A``, ``A and B``, ``A, B and C``."""
+    words = [str(i) for i in items]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+@lru_cache(maxsize=8)
+def environment(*folders: Path) -> jinja2.Environment:
+    """A strict, escaping jinja environment over the folders, the first that holds a template winning."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False,
+    )  # fmt: skip
+    made.filters |= {"num": significant, "percent": percent, "q": probability, "listed": listed}
+    made.globals |= {"span": span, "NOUNS": NOUNS}
+    return made
+
+
+class Prose:
+    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        own = [folder / "observations"] if folder is not None else []
+        # Sentences are plain text: HTML is escaped where they are printed, not here.
+        self._environment = environment(*own, template_folder() / "observations").overlay(autoescape=False)
+
+    def sentence(self, finding: Finding) -> str:
+        """The finding's sentence; raises InputError for a template that names an unknown field."""
+        name = f"{finding.kind}.j2"
+        try:
+            text = self._environment.get_template(name).render(f=finding, data=finding.data or {})
+        except jinja2.TemplateError as error:
+            place = f"{name}, line {getattr(error, 'lineno', None) or '?'}"
+            raise InputError(f"the sentence template fails ({error})", place, "Mend the template") from error
+        return " ".join(text.split())

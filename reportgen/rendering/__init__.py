@@ -1,0 +1,1 @@
+"""The rendering stage: HeadScores and Findings in, a report out."""

@@ -1,0 +1,221 @@
+"""A drawing surface measured in inches from the top left: one matplotlib Axes that fills the figure.
+
+One Axes for everything is what keeps figures fast. Texts are placed by their measured width and always start-anchored,
+because middle- and end-anchored SVG labels become transparency groups in PDF.
+"""
+
+import io
+import os
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cache
+from html import escape
+from typing import Any, Literal, cast
+
+import matplotlib
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, get_font
+from matplotlib.image import AxesImage
+from matplotlib.patches import PathPatch, Polygon
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import text_to_path
+
+FONT = "DejaVu Sans"
+INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
+Point = tuple[float, float]
+Align = Literal["left", "center", "right"]
+_SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",  # start-anchored text: 20 times cheaper than glyph paths, and searchable
+    "pdf.fonttype": 42,  # conferences refuse matplotlib's default, Type 3
+    "image.composite_image": False,
+    "path.simplify": False,
+    "font.family": FONT,
+}
+
+
+@cache
+def font(size: float, bold: bool = False) -> FontProperties:
+    """The figures' one typeface."""
+    return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+
+
+@cache
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width in inches of a line of text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a glyph that the font lacks gets a default width
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font(size, bold), ismath=False)
+    return float(width) / 72
+
+
+def printable(text: str) -> str:
+    """The text on one line without control characters and lone surrogates, which XML cannot hold."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return re.sub(r"\s+", " ", plain).strip()
+
+
+def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
+    """The text, shortened with an ellipsis where it is wider than ``width`` inches."""
+    text = printable(text)[:200]
+    if text_width(text, size, bold) <= width:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = text_width(text[:middle].rstrip() + "…", size, bold) <= width
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return text[:low].rstrip() + "…"
+
+
+def wrapped(text: str, width: float, size: float, bold: bool = False, lines: int = 2) -> list[str]:
+    """The text broken at spaces into at most ``lines`` lines, the last one shortened where it must be."""
+    words, rows = printable(text).split(" "), [""]
+    while words:
+        longer = f"{rows[-1]} {words[0]}".strip()
+        if not rows[-1] or text_width(longer[:200], size, bold) <= width:
+            rows[-1] = longer
+        elif len(rows) < lines:
+            rows.append(words[0])
+        else:
+            rows[-1] = " ".join([rows[-1], *words])
+            break
+        words.pop(0)
+    return [fitted(row, width, size, bold) for row in rows]
+
+
+class Canvas:
+    """A figure of ``width`` × ``height`` inches; all positions are inches from its top left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width, height), facecolor="none")
+        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self._axes.set_axis_off()
+
+    def _add(self, artist: Any, order: float) -> None:
+        artist.set(clip_on=False, zorder=order)
+        self._axes.add_artist(artist)
+
+    def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
+        """An image with one pixel per cell, its first row on top."""
+        picture = AxesImage(self._axes, extent=(x, x + width, y + height, y), interpolation="none", origin="upper")
+        picture.set_data(pixels)
+        self._add(picture, 1)
+
+    def text(self, x: float, y: float, text: str, size: float = 7, align: Align = "left", *,
+             color: str = INK, bold: bool = False, order: float = 6) -> None:  # fmt: skip
+        """A line of text whose baseline is at ``y``."""
+        shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
+        self._axes.text(x - shift, y, text, fontproperties=font(size, bold), color=color, ha="left", va="baseline",
+                        parse_math=False, zorder=order)  # fmt: skip
+
+    def text_up(self, x: float, y: float, text: str, size: float = 7, color: str = MUTED) -> None:
+        """A line of text read upwards, centred on (x, y)."""
+        self._axes.text(x, y, text, fontproperties=font(size), color=color, ha="center", va="center", rotation=90,
+                        parse_math=False)  # fmt: skip
+
+    def lines(self, segments: Sequence[Sequence[Point]], color: str = INK, width: float = 0.6, order: float = 3,
+              style: Any = "solid") -> None:  # fmt: skip
+        """Straight or broken lines, all alike."""
+        self._add(LineCollection([*segments], colors=color, linewidths=width, linestyles=style), order)
+
+    def polygon(self, points: Sequence[Point], fill: str, edge: str = "none", width: float = 0.0,
+                order: float = 2) -> None:  # fmt: skip
+        """A filled polygon."""
+        self._add(Polygon(points, closed=True, facecolor=fill, edgecolor=edge, linewidth=width), order)
+
+    def rectangle(self, x: float, y: float, width: float, height: float, fill: str, edge: str = "none",
+                  line: float = 0.0, order: float = 2) -> None:  # fmt: skip
+        """A filled rectangle."""
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+        self.polygon(corners, fill, edge, line, order)
+
+    def strokes(self, segments: Iterable[tuple[Point, Point]], color: str, width: float, order: float) -> None:
+        """Separate strokes as one path with square ends, so that strokes that meet close their corner."""
+        points = [p for pair in segments for p in pair]
+        if points:
+            codes = [Outline.MOVETO, Outline.LINETO] * (len(points) // 2)
+            path = Outline(points, codes)
+            self._add(PathPatch(path, facecolor="none", edgecolor=color, linewidth=width, capstyle="projecting"), order)
+
+    def svg(self, name: str, title: str) -> str:
+        """The figure as SVG, the same bytes in every process; ``title`` is its text alternative."""
+        with _settings({"svg.hashsalt": f"reportgen/{name}"}):
+            buffer = io.StringIO()
+            nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
+            self.figure.savefig(buffer, format="svg", metadata=nothing, facecolor="none")
+        return _tidy(buffer.getvalue(), title)
+
+    def bitmap(self, form: Literal["pdf", "png"]) -> bytes:
+        """The figure as PDF (TrueType fonts) or PNG (300 dots an inch)."""
+        with _settings({}):
+            buffer = io.BytesIO()
+            ground = "none" if form == "pdf" else "white"
+            kept: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
+            self.figure.savefig(buffer, format=form, dpi=300, metadata=kept, facecolor=ground)
+        return buffer.getvalue()
+
+
+def _epoch() -> Any:
+    from datetime import UTC, datetime
+
+    stamp = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(stamp), UTC) if stamp else None
+
+
+class _settings:  # noqa: N801 (reads as a function)
+    """matplotlib's settings for one drawing, with its warnings about missing glyphs silenced."""
+
+    def __init__(self, extra: dict[str, Any]) -> None:
+        self._rc = matplotlib.rc_context(cast(Any, {**_SETTINGS, **extra}))
+        self._quiet = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self._rc.__enter__()
+        self._quiet.__enter__()
+        warnings.filterwarnings("ignore", message=r"(?s).*[Gg]lyph.*")
+
+    def __exit__(self, *error: Any) -> None:
+        self._quiet.__exit__(*error)
+        self._rc.__exit__(*error)
+
+
+def _tidy(svg: str, title: str) -> str:
+    """matplotlib's SVG made fit to be inlined: several on one page, in PDF/A, with a text alternative."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", "", svg, count=1, flags=re.S)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same on every figure: duplicates in a page
+    svg = re.sub(r'(<image [^>]*?) id="image[^"]*"', r"\1", svg, flags=re.S)
+    svg = svg.replace("text-anchor: start; ", "")
+    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
+    # The attribute, not the style, is what keeps /Interpolate out of the PDF.
+    svg = re.sub(r'style="image-rendering:[^"]*"', 'image-rendering="pixelated"', svg)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg, count=2)
+    svg = svg.replace("base64,\n", "base64,").replace(
+        f"font-family: '{FONT}'", f"font-family: '{FONT}', Verdana, sans-serif"
+    )
+    head = '<svg role="img" stroke-linejoin="round"'
+    svg = svg.replace("<svg", head, 1).replace(">", f">\n <title>{escape(printable(title))}</title>", 1)
+    return svg.strip() + "\n"
+
+
+@cache
+def _covered() -> frozenset[int]:
+    paths = {os.path.basename(path): path for path in font_files()}
+    return frozenset.intersection(
+        *(frozenset(get_font(paths[n]).get_charmap()) for n in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
+    )
+
+
+def unprintable(text: str) -> set[str]:
+    """The characters of a text that the shipped sans-serif fonts have no glyph for."""
+    return {c for c in set(text) if ord(c) not in _covered() and not c.isspace()}
+
+
+def font_files() -> list[str]:
+    """Files of the fonts that matplotlib's package ships, for the PDF."""
+    folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".ttf"))

@@ -1,0 +1,50 @@
+"""The report's sections, in reading order: one file each, one line each in ``SECTIONS``.
+
+``[report] sections`` selects and orders them by name.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+from reportgen.errors import InputError
+from reportgen.rendering.sections import (
+    across_tasks,
+    how_to_read,
+    interpretation,
+    key_observations,
+    limits,
+    methods,
+    overview,
+    provenance,
+    summary,
+    tables,
+    tasks,
+)
+from reportgen.rendering.view import Section
+
+SECTIONS: tuple[Section, ...] = (
+    summary.SECTION,
+    key_observations.SECTION,
+    overview.SECTION,
+    how_to_read.SECTION,
+    tasks.SECTION,
+    across_tasks.SECTION,
+    interpretation.SECTION,
+    methods.SECTION,
+    limits.SECTION,
+    tables.SECTION,
+    provenance.SECTION,
+)
+
+
+def chosen(names: Sequence[str] | None) -> tuple[Section, ...]:
+    """All sections, or those named, in the order named; raises InputError for a name that is none."""
+    if names is None:
+        return SECTIONS
+    known = {section.name: section for section in SECTIONS}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            mend = f"Did you mean {near[0]!r}?" if near else f"Known sections: {', '.join(known)}"
+            raise InputError(f"no section is called {name!r}", "[report] sections", mend.rstrip("."))
+    return tuple(known[name] for name in dict.fromkeys(names))

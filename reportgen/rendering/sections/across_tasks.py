@@ -1,0 +1,18 @@
+"""Across tasks: heads that tasks share, and how concentrated importance is."""
+
+from typing import Any
+
+from reportgen.rendering.view import Report, Section
+
+
+def view(report: Report) -> dict[str, Any] | None:
+    """The findings on several tasks and the figures that compare tasks; None where there are neither."""
+    drawings = report.drawn("across_tasks")
+    if not drawings and not report.shared:
+        return None
+    several = [v for v in report.shared if v.finding.kind != "absence"]
+    empty = [v for v in report.shared if v.finding.kind == "absence"]
+    return {"drawings": drawings, "numbers": report.numbers, "findings": several, "empty": empty}
+
+
+SECTION = Section("across_tasks", "Across tasks", view)

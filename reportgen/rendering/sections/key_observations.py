@@ -1,0 +1,41 @@
+"""Key observations: the most important findings, each linked to its evidence."""
+
+from typing import Any
+
+from reportgen.findings import Finding
+from reportgen.rendering.view import Report, Section
+
+MOST, PER_TASK = 12, 2
+REMARKS = ("absence",)
+
+
+def view(report: Report) -> dict[str, Any]:
+    """The chosen findings, most important first; how many more there are; what searches found nothing."""
+    views = report.views
+    picked = pick(report.findings.ranked(), len(report.tasks))
+    empty = [views[f.id] for f in report.findings.by_kind(*REMARKS)]
+    return {
+        "items": [(views[f.id], report.link(views[f.id])) for f in picked],
+        "more": len(report.findings.findings) - len(picked) - len(empty),
+        "empty": [(v, report.link(v)) for v in empty],
+    }
+
+
+def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
+    """The best of each kind, then by priority; at most so many a task that every task has room."""
+    cap = max(PER_TASK, MOST // max(1, tasks))
+    # That a model can do a task is no discovery; that it is not above chance is worth a place.
+    stated = [f for f in ranked if f.kind not in REMARKS and (f.kind != "competence" or "at-chance" in f.caveats)]
+    first = {f.kind: f for f in reversed(stated)}
+    # The best of each kind comes in first, or a dozen clusters would hide the one outstanding head.
+    queue = [f for f in stated if first[f.kind] is f] + [f for f in stated if first[f.kind] is not f]
+    taken: dict[str | None, int] = {}
+    picked: list[Finding] = []
+    for finding in queue:
+        if len(picked) < MOST and taken.get(finding.task, 0) < cap:
+            taken[finding.task] = taken.get(finding.task, 0) + 1
+            picked.append(finding)
+    return [f for f in stated if f in picked]
+
+
+SECTION = Section("key_observations", "Key observations", view)

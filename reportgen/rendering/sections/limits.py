@@ -1,0 +1,28 @@
+"""Limits: what this report cannot tell, as far as it can be known from the scores and findings."""
+
+from typing import Any
+
+from reportgen.rendering.view import Report, Section
+
+
+def view(report: Report) -> dict[str, Any]:
+    """Which limits apply."""
+    scores, findings = report.scores, report.findings.findings
+    examples = [e for e in scores.examples if e is not None]
+    return {
+        "synthetic": scores.synthetic,
+        "no_examples": not examples,
+        "ordered": any(e.ordered for e in examples),
+        "kv_groups": scores.model.kv_groups if scores.model.kv_groups not in (None, scores.n_heads) else None,
+        "kv_unknown": scores.model.kv_groups is None and not scores.synthetic,
+        "no_baseline": all(t.accuracy is None for t in scores.tasks) and not scores.synthetic,
+        "at_chance": [t.name for t in report.tasks if t.at_chance],
+        "in_sample": any("in-sample" in f.caveats for f in findings),
+        "regions": any(f.kind in ("cluster", "row_segment") and f.test is not None for f in findings),
+        "ablation": "ablation" in scores.method.name,
+        "gradient": "gradient" in scores.method.name,
+        "one_method": not report.others,
+    }
+
+
+SECTION = Section("limits", "Limits", view)

@@ -1,0 +1,40 @@
+"""Provenance: the hashes, versions, seeds and commands from which the report can be made again."""
+
+from typing import Any
+
+from reportgen.rendering.view import Report, Section, Table
+
+
+def view(report: Report) -> dict[str, Any]:
+    """Everything recorded, as pairs of name and value."""
+    rows = [(name, value) for name, value in _known(report) if value]
+    rows += [row for row in flatten(report.provenance) if row not in rows]
+    columns = (("Record", False), ("Value", False))
+    return {"records": Table("", "What was recorded", columns, tuple(rows))}
+
+
+def _known(report: Report) -> list[tuple[str, str]]:
+    model, scores = report.scores.model, report.scores
+    seed = "" if report.study.scores is not None else str(scores.seed)
+    hashes = [(f"sha256 of {name}", digest) for name, digest in sorted(report.findings.scores.items())]
+    return [
+        ("model", model.path or ""), ("model revision", model.revision or ""),
+        ("sha256 of the model’s weights", model.weights_sha256 or ""), *hashes,
+        ("seed of the scores", seed), ("seed of the analysis", str(report.findings.seed)),
+        *((f"scored with {name}", version) for name, version in sorted(scores.versions.items())),
+        ("rendered on", report.date),
+    ]  # fmt: skip
+
+
+def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested mappings and lists as (dotted name, text) pairs."""
+    if isinstance(value, dict):
+        return [row for key, inner in value.items() for row in flatten(inner, f"{name}.{key}".lstrip("."))]
+    if isinstance(value, list | tuple):
+        if all(isinstance(v, str | int | float) for v in value):
+            return [(name, " ".join(str(v) for v in value))] if value else []
+        return [row for i, inner in enumerate(value) for row in flatten(inner, f"{name}.{i}")]
+    return [] if value is None else [(name, str(value))]
+
+
+SECTION = Section("provenance", "Provenance", view)

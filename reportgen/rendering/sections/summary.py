@@ -1,0 +1,58 @@
+"""The study card: what was measured, on what, by what, and how much was found."""
+
+from typing import Any
+
+from reportgen.rendering import format as fmt
+from reportgen.rendering.view import Report, Section
+
+
+def view(report: Report) -> dict[str, Any]:
+    """Facts in pairs, and the three numbers at a glance."""
+    return {"notes": report.study.study.notes, "facts": _facts(report), "counts": _counts(report)}
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    scores = report.scores
+    heads = f"{scores.n_layers} layers × {scores.n_heads} heads"
+    absent = int((~scores.present).sum())
+    heads += f" ({absent:,} of these positions hold no head)" if absent else ""
+    facts = [("Model", _model(report)), ("Heads", heads), ("Method", method_name(report))]
+    facts += [("Metric", scores.method.metric.replace("_", " "))] if scores.method.metric else []
+    examples = [e for e in scores.examples if e is not None]
+    per_task = sorted({len(e.values) for e in examples})
+    if per_task:
+        n = f"{per_task[0]:,}" if len(per_task) == 1 else f"{per_task[0]:,} to {per_task[-1]:,}"
+        facts.append(("Examples", f"{n} per task, scored one by one"))
+    else:
+        facts.append(("Examples", "no per-example scores, so no intervals"))
+    return facts
+
+
+def _model(report: Report) -> str:
+    model = report.scores.model
+    if report.scores.synthetic:
+        return "none: the scores are synthetic"
+    name = model.path or "not recorded in the scores"
+    return f"{name} (revision {model.revision})" if model.revision else name
+
+
+def method_name(report: Report) -> str:
+    """The scoring method in words."""
+    name = report.scores.method.name
+    origin = ", read from a file" if report.study.scores is not None else ""
+    return f"{name.replace('_', ' ')}{origin}"
+
+
+def _counts(report: Report) -> list[tuple[str, str]]:
+    found = [f for f in report.findings.findings if f.kind != "absence"]
+    tested = sum(f.register == "tested" for f in found)
+    n_heads = int(report.scores.present.sum())
+    return [
+        (f"{len(report.tasks):,}", "task" if len(report.tasks) == 1 else "tasks"),
+        (f"{n_heads:,}", "head" if n_heads == 1 else "heads"),
+        (f"{tested:,}", f"tested {'finding' if tested == 1 else 'findings'}"),
+        (f"{len(found) - tested:,}", fmt.count(len(found) - tested, "observation").split(" ")[1]),
+    ]
+
+
+SECTION = Section("summary", "The study", view)

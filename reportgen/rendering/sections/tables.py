@@ -1,0 +1,66 @@
+"""Data tables: layers, and all findings with their statistics."""
+
+from typing import Any
+
+import numpy as np
+
+from reportgen.rendering import format as fmt
+from reportgen.rendering.figures import layer_means
+from reportgen.rendering.view import KINDS, Report, Section, Table
+
+WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
+MOST_FINDINGS = 100
+
+
+def view(report: Report) -> dict[str, Any]:
+    """The tables; long ones shortened, saying so."""
+    return {"layers": layer_tables(report), "findings": finding_table(report)}
+
+
+def layer_tables(report: Report) -> list[Table]:
+    """Mean importance of each layer, eight tasks a table; one line per task where that would be too long."""
+    starts = range(0, len(report.tasks), WIDE)
+    if len(starts) * report.scores.n_layers > LONG:
+        return [_summary(report)]
+    return [_layer_table(report, start) for start in starts]
+
+
+def _layer_table(report: Report, start: int) -> Table:
+    tasks = report.tasks[start : start + WIDE]
+    means = [layer_means(t.values) for t in tasks]
+    places = fmt.decimals(float(np.nanmax(np.abs(means))))
+    small = places > 9
+    rows = tuple(
+        (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), places) for m in means))
+        for layer in range(report.scores.n_layers)
+    )
+    columns = (("Layer", True), *((t.name, True) for t in tasks))
+    return Table("layers", f"Mean {report.scores.method.unit} of each layer’s heads", columns, rows)
+
+
+def _summary(report: Report) -> Table:
+    rows = []
+    for t in report.tasks:
+        means = layer_means(t.values)
+        most, least = int(np.nanargmax(means)), int(np.nanargmin(means))
+        rows.append((t.name, str(most), fmt.number(float(means[most])), str(least), fmt.number(float(means[least]))))
+    columns = (("Task", False), ("Highest layer", True), ("its mean", True), ("Lowest layer", True), ("its mean", True))
+    return Table("layers", f"Layers of highest and lowest mean {report.scores.method.unit}", columns, tuple(rows),
+                 "Every layer’s mean is in tables/layers.csv.")  # fmt: skip
+
+
+def finding_table(report: Report) -> Table:
+    """All findings with register, p, q and effect."""
+    found = report.findings.ranked()
+    rows = []
+    for f in found[:MOST_FINDINGS]:
+        p, q = (fmt.probability(f.test.p), fmt.probability(f.test.q)) if f.test else (fmt.NONE, fmt.NONE)
+        effect = fmt.estimate(f.effect.estimate, f.effect.low, f.effect.high) if f.effect else fmt.NONE
+        rows.append((f.id, KINDS.get(f.kind, f.kind.replace("_", " ")), f.register, p, q, effect))
+    columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
+    left = len(found) - len(rows)
+    return Table("findings", "All findings, most important first", columns, tuple(rows),
+                 f"{left:,} more are in findings.json." if left > 0 else "")  # fmt: skip
+
+
+SECTION = Section("tables", "Data tables", view)

@@ -1,0 +1,37 @@
+"""Task by task: the heatmap, the model's performance, the most important heads, the findings."""
+
+from typing import Any
+
+from reportgen.rendering import format as fmt
+from reportgen.rendering.view import Report, Section, head_table
+from reportgen.scores import Task
+
+
+def view(report: Report) -> dict[str, Any]:
+    """One subsection per task."""
+    drawings = {d.name: d for d in report.drawn("tasks")}
+    unit = report.scores.method.unit
+    return {
+        "numbers": report.numbers,
+        "tasks": [
+            {"task": t, "drawing": drawings[t.figure], "performance": _performance(t.task), "group": t.task.group,
+             "heads": head_table(t, unit)}
+            for t in report.tasks
+        ],
+    }  # fmt: skip
+
+
+def _performance(task: Task) -> str:
+    """The baseline performance in one sentence; what is not known is said."""
+    if task.accuracy is None:
+        known = f"{fmt.count(task.n, 'example')}; " if task.n else ""
+        return f"{known}the model’s own performance on this task is not recorded in the scores."
+    parts = [f"The unmodified model answers {fmt.accuracy(task.accuracy, task.n)} correctly"]
+    parts += [f"chance is {fmt.share(task.chance)}"] if task.chance is not None else []
+    parts += [f"the mean log-probability of the answer is {fmt.number(task.log_probability)}"] if (
+        task.log_probability is not None) else []  # fmt: skip
+    parts += [f"the mean of 1 − p(answer) is {fmt.number(task.miss)}"] if task.miss is not None else []
+    return "; ".join(parts) + "."
+
+
+SECTION = Section("tasks", "Task by task", view)

@@ -1,0 +1,1 @@
+"""The scoring stage: a transformer and tasks in, HeadScores out."""

@@ -1,0 +1,49 @@
+"""Gate gradient: how fast the answer's metric changes as one head's output is turned down.
+
+Formula: s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1, where m is the metric of example e's answer and the gate g scales
+the output of head h of layer l at every position of that example; importance is the mean over examples of |s|.
+Unit: that of the metric (natural log), per unit of gate. Sign: positive where the head's output supports the answer.
+Cost: one forward and one backward for all heads and a whole batch (about 2.1 plain forwards), parameters frozen. Every
+example has gates of its own, so that no sum over a batch is taken before the absolute value.
+Source: Michel, Levy & Neubig 2019, "Are Sixteen Heads Really Better than One?" (arXiv 1905.10650), section 4.1, with
+the answer's metric in place of the loss and without their normalisation within each layer. ∂ log p = (1 − p) ·
+∂ log-odds: with ``metric = "log_probability"`` each example is weighted by its 1 − p.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from reportgen.scoring.decoder import Decoder
+from reportgen.scoring.heads import gated
+from reportgen.scoring.method import BatchScores, Measure, ScoringMethod, absent
+from reportgen.scoring.tokens import Batch
+
+
+def _score(decoder: Decoder, batch: Batch, measure: Measure, _: Mapping[str, Any]) -> BatchScores:
+    heads, values = decoder.heads, absent(decoder.heads, batch.size)
+    dtype = torch.float64 if decoder.model.dtype == torch.float64 else torch.float32
+    gates = {
+        index: torch.ones(batch.size, heads.layers[index].heads, device=decoder.device, dtype=dtype, requires_grad=True)
+        for index in heads.attending
+    }
+    with torch.enable_grad(), gated(heads, gates):
+        logits = decoder.answer_logits(batch)
+        # examples do not meet, so the gradient of the sum holds each example's own
+        gradients = torch.autograd.grad(measure(logits, batch).sum(), list(gates.values()))
+    for index, gradient in zip(gates, gradients, strict=True):
+        values[:, index, : gradient.shape[1]] = gradient.cpu().numpy()
+    return BatchScores(values, logits.detach())
+
+
+METHOD = ScoringMethod(
+    name="gate_gradient",
+    summary="mean over examples of the absolute gradient of the answer's metric to a gate on the head's output",
+    unit="|∂ {label} / ∂ gate|",
+    sign="positive: the head's output supports the answer",
+    cost="one forward and one backward for all heads (about 2.1 forwards)",
+    source="Michel, Levy & Neubig 2019, arXiv 1905.10650",
+    score=_score,
+    forwards=lambda _: 2.12,
+)

@@ -1,0 +1,221 @@
+"""study.toml: what to score, how to analyse it and what to print."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reportgen.errors import InputError
+
+# Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
+RESERVED = {
+    "model": {"device_map"},
+    "tasks": {"truncate", "control", "chat_template", "system", "shots"},
+    "scoring": {"top_k", "confidence", "executor", "address", "examples", "positions"},
+    "analysis": {"margin"},
+    "validation": {"enabled", "controls", "budget"},
+    "report": {"theme", "venue", "assets"},
+    "scores": {"bounds"},
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudySection(_Section):
+    """What the report says of itself."""
+
+    title: str = "Attention-head importance"
+    authors: list[str] = []
+    notes: str = ""
+
+
+class ModelSection(_Section):
+    """The transformer: a local folder or a hub id. ``revision`` is a hub revision."""
+
+    path: str
+    revision: str | None = None
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    device: str = "cpu"
+
+
+class TasksSection(_Section):
+    """The task file (none beside [scores]). ``limit``: examples per task; ``groups`` names sets of tasks."""
+
+    path: Path | None = None
+    format: Literal["jsonl", "csv", "cogqa"] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    groups: dict[str, list[str]] = {}
+    delimiter: str = " "
+
+
+class ScoringSection(_Section):
+    """How heads are scored. ``also`` lists further methods; ``parameters.<method>`` their settings."""
+
+    method: str = "gate_gradient"
+    also: list[str] = []
+    parameters: dict[str, dict[str, Any]] = {}
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    seed: Annotated[int, Field(ge=0)] = 0
+    metric: Literal["log_odds", "log_probability", "logit_difference"] = "log_odds"
+    answer_reduction: Literal["sum", "mean"] = "sum"
+
+
+class AnalysisSection(_Section):
+    """How findings are judged: ``alpha`` per family, Monte-Carlo ``permutations``, which ``detectors`` (all)."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    seed: Annotated[int, Field(ge=0)] = 0
+    permutations: Annotated[int, Field(ge=999)] = 4000
+    detectors: list[str] | None = None
+
+
+class ReportSection(_Section):
+    """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones."""
+
+    formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
+    page: Literal["A4", "Letter"] = "A4"
+    sections: list[str] | None = None
+    interpretation: bool = True
+    layer_order: Literal["up", "down"] = "down"
+    colormap: Literal["viridis", "cividis", "gray"] = "viridis"
+    templates: Path | None = None
+
+
+class ScoresSection(_Section):
+    """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads."""
+
+    path: Path
+    format: str | None = None
+    layers: Annotated[int, Field(ge=1)] | None = None
+    heads: Annotated[int, Field(ge=1)] | None = None
+    kv_groups: Annotated[int, Field(ge=1)] | None = None
+    method: str | None = None
+    signed: bool = False
+    unit: str = "importance"
+    synthetic: bool = False
+
+
+class Study(_Section):
+    """A whole study.toml; ``[scores]`` stands instead of ``[model]`` and ``[scoring]``.
+
+    Relative paths are relative to the file. ``source`` is the file's own text, which the report archives.
+    """
+
+    study: StudySection = StudySection()
+    model: ModelSection | None = None
+    tasks: TasksSection = TasksSection()
+    scoring: ScoringSection = ScoringSection()
+    scores: ScoresSection | None = None
+    analysis: AnalysisSection = AnalysisSection()
+    report: ReportSection = ReportSection()
+    source: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Study":
+        if self.scores is None and (self.model is None or self.tasks.path is None):
+            raise ValueError("a study needs [model] path and [tasks] path, or [scores] path")
+        if self.scores is not None and self.model is not None:
+            raise ValueError("[scores] stands instead of [model]; give one of them")
+        return self
+
+
+def load_study(path: Path) -> Study:
+    """Read a study.toml; raises InputError naming the file and the key that does not fit."""
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(source)
+    except OSError as error:
+        raise InputError(
+            "no such file", str(path), "Give the path of a study.toml, or make one with `reportgen init`"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"this is not TOML ({error})", str(path), "Mend the file at that place") from error
+    return parse_study(raw, str(path), path.resolve().parent, source)
+
+
+def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
+    """Check the content of a study.toml and make its paths absolute against ``folder``."""
+    _refuse_reserved(raw, place)
+    try:
+        study = Study(**{**raw, "source": source})
+    except ValidationError as error:
+        raise _readable(error, place) from error
+    return _resolve_paths(study, folder)
+
+
+def _refuse_reserved(raw: dict[str, Any], place: str) -> None:
+    for section, keys in RESERVED.items():
+        content = raw.get(section)
+        if not isinstance(content, dict):
+            continue
+        for key in sorted(keys & set(content)):
+            if section == "validation" and key == "enabled" and content[key] is False:
+                del raw["validation"]
+                continue
+            mend = "Remove the key; CHANGELOG.md says what each version can do"
+            raise InputError("this version cannot do that yet", f"{place}: [{section}] {key}", mend)
+    if raw.get("validation") == {}:
+        del raw["validation"]
+
+
+def _readable(error: ValidationError, place: str) -> InputError:
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"]]
+    where = f"{place}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else place
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(parts[:-1])
+        near = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5)
+        mend = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}"
+        return InputError(f"unknown key {parts[-1]!r}", where, mend.rstrip("."))
+    problem = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return InputError(
+        f"{problem} (got {first['input']!r})" if parts else problem,
+        where,
+        "Change the value; `reportgen schema study` shows what is allowed",
+    )
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    model: Any = Study
+    for part in section:
+        annotation = model.model_fields[part].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return sorted(set(model.model_fields) - {"source"})
+
+
+def _resolve_paths(study: Study, folder: Path) -> Study:
+    updates: dict[str, Any] = {}
+    if study.tasks.path is not None:
+        updates["tasks"] = study.tasks.model_copy(update={"path": folder / study.tasks.path})
+    if study.scores is not None:
+        updates["scores"] = study.scores.model_copy(update={"path": folder / study.scores.path})
+    if study.model is not None and (folder / study.model.path).exists():
+        updates["model"] = study.model.model_copy(update={"path": str(folder / study.model.path)})
+    if study.report.templates is not None:
+        updates["report"] = study.report.model_copy(update={"templates": folder / study.report.templates})
+    return study.model_copy(update=updates)
+
+
+def study_schema() -> dict[str, Any]:
+    """The JSON Schema of study.toml."""
+    schema: dict[str, Any] = Study.model_json_schema()
+    schema["properties"].pop("source")
+    return schema
+
+
+def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
+    """The study with single values set over it, ``{"scoring.batch_size": 8}``; paths among them relative to here."""
+    if not values:
+        return study
+    raw = study.model_dump(mode="json", exclude_none=True, exclude={"source"})
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        if not key:
+            raise InputError(f"{name!r} names no value", "--set", "Write section.key=value, as scoring.batch_size=8")
+        raw.setdefault(section, {})[key] = value
+    return parse_study(raw, f"{path} with --set", Path.cwd(), study.source)

@@ -1,0 +1,55 @@
+"""Which of the planted items of the sample figure a list of findings gives back."""
+
+import make_scores
+import numpy as np
+
+from reportgen.findings import Findings
+
+SHAPE = (make_scores.LAYERS, make_scores.HEADS)
+
+
+def missing(findings: Findings) -> list[str]:
+    """The planted items that no finding of the right kind and place names."""
+    return [
+        *(
+            f"{task} {region[:4]}"
+            for task, regions in make_scores.REGIONS.items()
+            for region in regions
+            if not _region(findings, task, region[:4])
+        ),
+        *([] if _layers(findings, "Knowledge Recall", "layer_gradient", 24, 30) else ["Knowledge Recall darkening"]),
+        *([] if _has(findings, "Retrieval", "diagonal_gradient") else ["Retrieval diagonal"]),
+        *(
+            []
+            if _layers(findings, "Logical Reasoning", "sparse_layers", 1, 3)
+            else ["Logical Reasoning sparse below 5"]
+        ),
+        *(
+            f"{task} layer 30 below 0.0005"
+            for task in make_scores.QUIET
+            if not (
+                _layers(findings, task, "sparse_layers", 30, 30) or _layers(findings, task, "weakest_layers", 30, 30)
+            )
+        ),
+        *([] if _layers(findings, "Syntactic Understanding", "scattered_heads", 30, 30) else ["Syntactic sporadic"]),
+    ]
+
+
+def _region(findings: Findings, task: str, planted: tuple[int, int, int, int]) -> bool:
+    top, bottom, first, last = planted
+    if (top, first) == (bottom, last):
+        name = f"L{top}H{first}"
+        return any(name in (f.members or []) for f in findings.by_task(task) if f.kind == "anomaly")
+    truth = np.zeros(SHAPE, dtype=bool)
+    truth[top : bottom + 1, first : last + 1] = True
+    kind = "row_segment" if top == bottom else "cluster"
+    masks = [f.mask(SHAPE) for f in findings.by_task(task) if f.kind == kind]
+    return any((m & truth).sum() / (m | truth).sum() >= 0.5 for m in masks)
+
+
+def _layers(findings: Findings, task: str, kind: str, first: int, last: int) -> bool:
+    return any(f.layers[0] <= first and f.layers[1] >= last for f in findings.by_task(task) if f.kind == kind)
+
+
+def _has(findings: Findings, task: str, kind: str) -> bool:
+    return any(f.kind == kind for f in findings.by_task(task))

@@ -1,0 +1,136 @@
+"""Every number in every sentence is a field of its finding."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import make_scores
+import numpy as np
+import pytest
+from conftest import BACKGROUNDS
+from test_detectors import noise, with_examples
+
+from reportgen.analysis.analyze import analyze
+from reportgen.findings import Finding, from_json, to_json
+from reportgen.prose import percent, probability, significant
+from reportgen.scores import HeadScores
+
+NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?(?:e−?\d+)?")
+# Fixed words of the method, no results: interval level, the share of cells in a range, top shares of a layer.
+FIXED = ("95 % interval", "middle 80 %", "top 10 %")
+TESTED_WORDS = re.compile(r"\b(clusters?|anomal(y|ies)|gradients?|specialised|higher than)\b")
+CAUSAL_WORDS = re.compile(r"\b(cause[sd]?|because|pathways?|responsible|drives?|used for|specialised for)\b", re.I)
+
+
+def findings_to_read() -> Iterator[Finding]:
+    for seed, background in enumerate(BACKGROUNDS.values()):
+        tensor = make_scores.importance(seed, background)
+        yield from analyze(HeadScores.from_array(tensor, list(make_scores.REGIONS))).findings
+    tensor = noise(3, (4, 12, 12))
+    tensor[:, 5, 5] *= 15
+    tensor[1, 2:8, 3:9] *= 6
+    tensor[2, 9] *= 0.05
+    yield from analyze(with_examples(tensor, accuracy=0.9, chance=0.5, miss=0.2, log_probability=-0.3)).findings
+    yield from analyze(with_examples(tensor[:1] * 1e-7, n=10, accuracy=0.5, chance=0.5)).findings
+    zeros = np.zeros((1, 10, 10))
+    zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
+    yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
+
+
+READ = list(findings_to_read())
+
+
+def numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, bool) or value is None:
+        return
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict):
+        yield from (n for v in value.values() for n in numbers(v))
+    elif isinstance(value, list):
+        yield from (n for v in value for n in numbers(v))
+
+
+def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
+    words = set()
+    for n in numbers({k: v for k, v in plain.items() if k != "sentence"}):
+        words |= {significant(n, d) for d in (1, 2, 3)} | {percent(n), probability(n).split()[-1]}
+        if float(n).is_integer():
+            words.add(str(int(n)))
+    return words | {str(len(finding.members or [])), str(len(finding.cells or []))}
+
+
+def test_all_kinds_were_read() -> None:
+    from reportgen.analysis.detectors import DETECTORS
+
+    assert {f.kind for f in READ} == {d.kind for d in DETECTORS}
+    assert {f.register for f in READ if f.kind == "anomaly"} >= {"observed"}
+
+
+@pytest.mark.parametrize("kind", sorted({f.kind for f in READ}))
+def test_every_number_is_a_field(kind: str) -> None:
+    for finding in (f for f in READ if f.kind == kind):
+        plain = to_json_one(finding)
+        text = finding.sentence
+        for name in sorted([*(finding.tasks or []), *([finding.task] if finding.task else [])], key=len, reverse=True):
+            text = text.replace(name, "")
+        for fixed in FIXED:
+            text = text.replace(fixed, "")
+        for head in re.findall(r"L\d+H\d+", text):
+            assert head in (finding.members or []), (head, finding.sentence)
+        text = re.sub(r"L\d+H\d+", "", text)
+        for number in NUMBER.findall(text.replace("–", " – ")):
+            assert number in allowed(finding, plain), (number, finding.sentence)
+
+
+def to_json_one(finding: Finding) -> dict[str, Any]:
+    from reportgen.findings import Findings
+
+    result: dict[str, Any] = to_json(Findings({}, 0.05, 0, [], [finding]))["findings"][0]
+    return result
+
+
+def test_a_wrong_number_would_be_noticed() -> None:
+    finding = next(f for f in READ if f.kind == "cluster")
+    assert "0.00123456" not in allowed(finding, to_json_one(finding))
+    assert not {"17.3", "0.777"} & allowed(finding, to_json_one(finding))
+
+
+def test_registers_keep_their_words() -> None:
+    for finding in READ:
+        if finding.register == "observed" and finding.kind != "absence":
+            assert not TESTED_WORDS.search(finding.sentence), finding.sentence
+        assert not CAUSAL_WORDS.search(finding.sentence), finding.sentence
+
+
+def test_sentences_read_like_sentences() -> None:
+    for finding in READ:
+        text = finding.sentence
+        assert text.endswith("."), text
+        assert "  " not in text, text
+        assert "None" not in text, text
+        assert not re.search(r"\s[,.;:)]|\(\s|[,;]{2}", text), text
+        assert "q = 0)" not in text, text
+
+
+def test_findings_survive_their_file() -> None:
+    from reportgen.findings import Findings
+
+    findings = Findings({"scores.safetensors": "0" * 64}, 0.05, 0, [], READ)
+    plain = to_json(findings)
+    assert from_json(plain) == findings
+    assert (
+        list(plain["findings"][0])
+        == (
+            "id kind method block register rule verdict priority data task tasks layers heads cells members value test "
+            "effect n_examples caveats sentence"
+        ).split()
+    )
+
+
+def test_findings_fit_the_published_schema() -> None:
+    import jsonschema
+
+    from reportgen.findings import Findings, json_schema
+
+    jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), json_schema())

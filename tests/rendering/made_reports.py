@@ -1,0 +1,80 @@
+"""Hand-made scores, findings and studies, and a function that renders them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from reportgen import store
+from reportgen.findings import Effect, Family, Finding, Findings, Test, Value, to_json
+from reportgen.rendering.render import render
+from reportgen.scores import Examples, HeadScores, Method, Model, Task
+from reportgen.study import ReportSection, ScoresSection, Study, StudySection
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"quoted\" & 'single' $x_1$ \\input{x} 100 % #1 ~ ^ {}",
+    "emoji 😀 and 漢字",
+    "=HYPERLINK(1)",
+    "long " + "task name " * 30,
+)
+
+
+def make_scores(names=("Recall", "Logic"), shape=(6, 8), seed=0, examples=0, synthetic=False, **rest):
+    rng = np.random.default_rng(seed)
+    values = rng.lognormal(-8, 0.6, (len(names), *shape))
+    tasks = tuple(Task(n) for n in names)
+    if examples:
+        per_task = [
+            Examples(
+                (rng.normal(0, 1, (examples, *shape)) * v).astype(np.float32),
+                tuple(str(i) for i in range(examples)),
+                tuple(str(i) for i in range(examples)),
+                np.arange(examples) % 2 == 0,
+            )
+            for v in values
+        ]
+        values = np.stack([np.abs(e.values).mean(axis=0) for e in per_task])
+        rest["examples"] = tuple(per_task)
+        tasks = tuple(Task(n, n=examples, accuracy=0.5 if t else 0.95, chance=0.5) for t, n in enumerate(names))
+    method = Method("gate_gradient", "log-odds per gate", "log_odds")
+    return HeadScores(values, tasks, method, Model("models/tiny"), synthetic=synthetic, **rest)
+
+
+def make_findings(scores: HeadScores) -> Findings:
+    layers, heads = scores.n_layers, scores.n_heads
+    found = []
+    for i, name in enumerate(scores.task_names):
+        test = Test("rectangle scan", "heads shuffled within each layer", 9.1, 0.00025, 0.002, "cluster", 8, 4000)
+        found.append(Finding(
+            f"cluster/{name}/1", "cluster", "m", "tested", 0.9, f"{name}: a cluster.", task=name,
+            layers=(0, min(2, layers - 1)), heads=(0, min(3, heads - 1)), test=test, n_examples=40,
+            value=Value(0.00173, 0.0015, 0.002, "mean; 10–90 % of cells", "held-out"),
+            effect=Effect("ratio to layer median", 3.1, 2.8, 3.4), caveats=["head-order", "edges"],
+        ))  # fmt: skip
+        found.append(Finding(
+            f"anomaly/{i}", "anomaly", "m", "observed", 0.5, f"{name}: L0H0.", rule="the largest head",
+            task=name, members=[f"L{layers - 1}H{heads - 1}", "L0H0"],
+            value=Value(0.1, None, None, "head", "in-sample"),
+        ))  # fmt: skip
+    found.append(Finding("absence/1", "absence", "m", "observed", 0.1, "No gradient was found.", rule="no test passed",
+                         tasks=list(scores.task_names)))  # fmt: skip
+    return Findings({}, 0.05, 0, [Family("cluster", 8, 0.05, "Benjamini–Hochberg over tasks")], found)
+
+
+def make_study(**report) -> Study:
+    return Study(
+        study=StudySection(title="A study of heads", authors=["A. Author"], notes="Some notes."),
+        scores=ScoresSection(path=Path("scores.csv")),
+        report=ReportSection(**report),
+        source='[study]\ntitle = "A study of heads"\n',
+    )
+
+
+def build(folder: Path, scores: HeadScores, findings: Findings | None = None, study: Study | None = None, **rest):
+    folder.mkdir(parents=True, exist_ok=True)
+    findings = findings or make_findings(scores)
+    data = store.scores_bytes(scores)
+    findings = findings.with_scores({store.SCORES: store.sha256(data)})
+    store.write_atomic(folder / store.SCORES, data)
+    store.write_atomic(folder / "findings.json", store.pretty_json(to_json(findings)))
+    return render(scores, findings, study or make_study(), folder, **rest)

@@ -1,0 +1,149 @@
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from made_reports import HOSTILE, make_findings, make_scores
+
+from reportgen.findings import Findings
+from reportgen.rendering import figures
+from reportgen.rendering.canvas import fitted, text_width, wrapped
+from reportgen.rendering.heatmap import Grid, scale_of, tick_label, tick_step
+from reportgen.scores import HeadScores
+
+NOTHING = Findings({}, 0.05, 0, [], [])
+
+
+def draw(scores, findings=NOTHING, colormap="viridis", order="down"):
+    look = figures.look_for(scores, colormap, order)
+    return figures.all_figures(scores, findings, look, [f"task-{i}" for i in range(len(scores.tasks))])
+
+
+def test_every_figure_is_xml_with_a_title_and_start_anchored_text():
+    drawings = draw(make_scores(HOSTILE), make_findings(make_scores(HOSTILE)))
+    for drawing in drawings:
+        root = ET.fromstring(drawing.svg)
+        assert root[0].tag.endswith("title")
+        assert root[0].text.strip() == re.sub(r"\s+", " ", drawing.alt).strip()
+        assert not re.search("text-anchor: *(middle|end)", drawing.svg)
+        for image in root.iter("{http://www.w3.org/2000/svg}image"):
+            assert image.get("image-rendering") == "pixelated"
+
+
+def test_inlined_figures_share_no_id():
+    ids = [i for d in draw(make_scores()) for i in re.findall(r'\bid="([^"]*)"', d.svg)]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_bytes_twice():
+    scores = make_scores()
+    first, second = (draw(scores, make_findings(scores)) for _ in range(2))
+    assert [d.svg for d in first] == [d.svg for d in second]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 8), (4, 4), (40, 3), (126, 128)])
+@pytest.mark.parametrize("order", ["up", "down"])
+def test_shapes(shape, order):
+    drawings = draw(make_scores(("One",), shape), make_findings(make_scores(("One",), shape)), order=order)
+    assert drawings[0].name == "overview"
+    assert f"layer 0 at the {'top' if order == 'down' else 'bottom'}" in drawings[0].caption
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e-12, 3e8, -2.0])
+def test_constant_tensors(value):
+    assert draw(HeadScores.from_array(np.full((2, 3, 3), value), ["a", "b"]))
+
+
+def test_absent_heads_are_struck_through_and_never_counted():
+    values = np.full((2, 3, 4), 0.5)
+    values[:, 1, 2:] = np.nan
+    values[:, 2] = np.nan
+    drawings = draw(HeadScores.from_array(values, ["a", "b"]))
+    assert "#a8adb4" in drawings[0].svg
+    assert np.isnan(figures.top_counts(HeadScores.from_array(values, ["a", "b"]))[1, 3])
+
+
+def test_many_tasks_make_several_overviews_on_one_scale():
+    drawings = [d for d in draw(make_scores(tuple(f"t{i}" for i in range(37)), (4, 4))) if d.section == "overview"]
+    assert [d.name for d in drawings] == ["overview-1", "overview-2", "overview-3"]
+    assert "tasks 33–37 of 37" in drawings[2].caption
+
+
+def test_a_clipped_scale_counts_what_lies_beyond_it():
+    values = np.full((1, 40, 40), 0.001)
+    values[0, 0, :2] = 0.5
+    drawings = draw(HeadScores.from_array(values, ["a"]))
+    assert "2 cells of 1,600 lie above it (largest 0.500)" in drawings[0].caption
+    assert re.search(r">0\.0010\+<", drawings[0].svg)
+
+
+def test_the_end_of_the_scale_in_float32_is_not_beyond_it():
+    values = np.full((1, 40, 40), 0.003, dtype=np.float32)
+    assert scale_of(values, "viridis").clipped == 0
+
+
+def test_signed_scores_get_a_centred_diverging_scale():
+    scale = scale_of(np.array([-1.0, 0.2, 0.5]), "viridis")
+    assert (scale.low, scale.high, scale.colormap) == (-1.0, 1.0, "RdBu_r")
+    assert scale.colours(np.array([0.0]))[0].min() > 230
+
+
+def test_outline_of_a_rectangle_is_four_lines_and_of_an_l_six():
+    grid = Grid(0, 0, 4, 4, 4, 4, "down")
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[1:3, 1:3] = True
+    assert len(list(grid.outline(mask, 0))) == 4
+    assert {p for s in grid.outline(mask, 0) for p in s} == {(1, 1), (3, 1), (1, 3), (3, 3)}
+    mask[1, 1] = False
+    assert len(list(grid.outline(mask, 0))) == 6
+
+
+@pytest.mark.parametrize("order", ["up", "down"])
+def test_outline_corners_meet(order):
+    grid = Grid(0, 0, 4, 4, 4, 4, order)
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[0:3, 1:3] = True
+    mask[1, 3] = True
+    ends = [(round(x, 6), round(y, 6)) for s in grid.outline(mask, 0.01) for x, y in s]
+    assert all(ends.count(e) == 2 for e in ends)
+
+
+def test_layer_order():
+    assert Grid(0, 0, 4, 4, 4, 4, "down").centre(0, 0)[1] < Grid(0, 0, 4, 4, 4, 4, "up").centre(0, 0)[1]
+
+
+@pytest.mark.parametrize(("n", "step"), [(1, 1), (4, 1), (12, 2), (32, 6), (126, 24), (2000, 512)])
+def test_tick_steps(n, step):
+    assert tick_step(n) == step
+
+
+def test_tick_labels():
+    assert [tick_label(v, 0.0005) for v in (0, 0.0005, -0.003)] == ["0.0000", "0.0005", "−0.0030"]
+    assert tick_label(2.5, 2.5) == "2.5"
+
+
+def test_names_fit_their_room():
+    for name in HOSTILE:
+        assert text_width(fitted(name, 1.0, 7), 7) <= 1.0
+        assert all(text_width(line, 7) <= 1.0 for line in wrapped(name, 1.0, 7))
+        assert len(wrapped(name, 1.0, 7)) <= 2
+
+
+def test_cross_task_counts():
+    values = np.zeros((3, 1, 10))
+    values[:, 0, 4] = 1
+    counts = figures.top_counts(HeadScores.from_array(values, ["a", "b", "c"]))
+    assert counts[0, 4] == 3
+    assert counts.sum() == 3
+
+
+def test_shares_are_exact():
+    assert figures.shares(np.array([[3.0, 1.0], [np.nan, -4.0]])).tolist() == [0, 0.5, 0.875, 1.0]
+    assert figures.shares(np.zeros((1, 2))).tolist() == [0, 0.5, 1]
+
+
+def test_paper_figures_have_no_type_3_fonts():
+    drawing = draw(make_scores())[0]
+    document = drawing.canvas.bitmap("pdf")
+    assert b"/Type3" not in document
+    assert drawing.canvas.bitmap("png").startswith(b"\x89PNG")

@@ -1,0 +1,208 @@
+import html as entities
+import itertools
+import re
+
+import pytest
+from made_reports import HOSTILE, build, make_findings, make_scores, make_study
+
+from reportgen.errors import InputError
+from reportgen.rendering import format as fmt
+from reportgen.rendering.sections import SECTIONS, chosen
+
+
+def text_of(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no-script"])
+def page(request, browser, report):
+    context = browser.new_context(java_script_enabled=request.param, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.messages, page.requests = [], []
+    page.on("console", lambda m: page.messages.append(m.text))
+    page.on("pageerror", lambda e: page.messages.append(str(e)))
+    page.on("request", lambda r: page.requests.append(r.url))
+    page.goto((report / "report.html").as_uri())
+    yield page
+    context.close()
+
+
+def test_opens_without_errors_or_requests(page):
+    assert page.messages == []
+    assert [u for u in page.requests if not u.startswith(("file:", "data:"))] == []
+    assert page.locator("h1").inner_text() == "A study of heads"
+
+
+@pytest.mark.parametrize("width", [375, 768, 1280, 1920])
+def test_no_horizontal_scroll(browser, report, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((report / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_dark_scheme_is_dark_and_drawn(browser, report):
+    page = browser.new_page(color_scheme="dark")
+    page.goto((report / "report.html").as_uri())
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
+    assert page.evaluate("getComputedStyle(document.querySelector('svg text[style*=\"24292f\"]')).fill") == (
+        "rgb(227, 230, 234)"
+    )
+    assert len(page.screenshot()) > 20_000
+    page.close()
+
+
+CONTRAST = """() => {
+  const lum = c => { const v = c.map(x => x / 255).map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
+                     return .2126 * v[0] + .7152 * v[1] + .0722 * v[2] };
+  const rgb = s => (s.match(/[\\d.]+/g) || []).map(Number);
+  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+                        if (c.length === 3 || c[3] > 0) return c.slice(0, 3) } return [255, 255, 255] };
+  const bad = [];
+  for (const e of document.querySelectorAll('main *, nav *, header *, footer *')) {
+    if (e.closest('svg') || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    const a = lum(rgb(getComputedStyle(e).color)), b = lum(ground(e));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) bad.push([e.className, e.textContent.slice(0, 30), ratio]);
+  }
+  return bad }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(browser, report, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto((report / "report.html").as_uri())
+    assert page.evaluate(CONTRAST) == []
+    page.close()
+
+
+def test_every_link_resolves_and_ids_are_unique(report):
+    page = text_of(report)
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    targets = re.findall(r'\shref="([^"]*)"', page)
+    assert targets
+    assert [t for t in targets if not (t.startswith("#") and t[1:] in ids)] == []
+
+
+def test_headings_skip_no_level(report):
+    levels = [int(n) for n in re.findall(r"<h([1-6])", text_of(report))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+def test_figures_and_tables_are_described(report):
+    page = text_of(report)
+    assert page.count("<svg") == page.count('<svg role="img"') == page.count("<figcaption>")
+    assert all(re.search(r"<title>.{40}", svg, re.S) for svg in re.findall(r"<svg.*?</svg>", page, re.S))
+    assert page.count("<table>") == page.count("<caption>")
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", page)
+
+
+def test_hostile_names_stay_text(report):
+    page = text_of(report)
+    assert "<script" not in page
+    assert page.count(entities.escape(HOSTILE[0])) >= 3
+    assert "Content-Security-Policy" in page
+
+
+def test_same_text_with_what_the_study_says(report):
+    page = text_of(report)
+    assert "Not above chance." in page
+    assert "q = 0.0020" in page
+    assert "Synthetic scores" not in page
+    assert re.search(r">\s*95 % interval\s*<", page)
+
+
+def test_synthetic_scores_say_so_first(tmp_path):
+    scores = make_scores(synthetic=True)
+    build(tmp_path, scores, study=make_study(formats=["html"]))
+    page = text_of(tmp_path)
+    assert page.index("Synthetic scores: no model was measured") < page.index("<main")
+
+
+def test_interpretation_and_sections_can_be_chosen(tmp_path):
+    study = make_study(
+        formats=["html"], interpretation=False, sections=["overview", "key_observations", "interpretation"]
+    )
+    build(tmp_path, make_scores(), study=study)
+    page = text_of(tmp_path)
+    assert re.findall(r'<section id="([^"]*)"', page) == ["overview", "key-observations"]
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert all(t[1:] in ids for t in re.findall(r'\shref="([^"]*)"', page))
+
+
+def test_an_unknown_section_names_the_nearest():
+    with pytest.raises(InputError) as error:
+        chosen(["overveiw"])
+    assert str(error.value) == "[report] sections: no section is called 'overveiw'. Did you mean 'overview'?"
+
+
+def test_every_section_file_is_listed():
+    import pkgutil
+
+    from reportgen.rendering import sections
+
+    assert {m.name for m in pkgutil.iter_modules(sections.__path__)} == {s.name for s in SECTIONS}
+
+
+def test_templates_can_be_overridden(tmp_path):
+    (tmp_path / "mine" / "sections").mkdir(parents=True)
+    (tmp_path / "mine" / "sections" / "limits.j2").write_text("<p>our own limits</p>")
+    build(tmp_path / "out", make_scores(), study=make_study(formats=["html"], templates=tmp_path / "mine"))
+    assert "our own limits" in text_of(tmp_path / "out")
+
+
+def test_no_finding_says_so(tmp_path):
+    from reportgen.findings import Findings
+
+    build(tmp_path, make_scores(), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
+    assert "Nothing was found that stands out." in text_of(tmp_path)
+
+
+def test_key_observations_hold_the_best_of_each_kind():
+    from reportgen.rendering.sections.key_observations import MOST, pick
+
+    findings = make_findings(make_scores(tuple(f"t{i}" for i in range(20))))
+    picked = pick(findings.ranked(), 20)
+    assert len(picked) == MOST
+    assert {f.kind for f in picked} == {"cluster", "anomaly"}
+    assert [f.priority for f in picked] == sorted((f.priority for f in picked), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.00"), (0.00173, "0.00173"), (-0.00173, "−0.00173"), (1234.5, "1,234"), (9.999, "10.0"),
+     (1.5e-7, "1.50 × 10⁻⁷"), (float("nan"), "—"), (None, "—"), (-1e-9, "−1.00 × 10⁻⁹")],
+)  # fmt: skip
+def test_numbers(value, text):
+    assert fmt.number(value) == text
+
+
+def test_intervals_limit_digits():
+    assert fmt.estimate(3.1415, 1.0, 5.0) == "3.1 [1.0, 5.0]"
+    assert fmt.estimate(0.00173, 0.0015, 0.002) == "0.00173 [0.00150, 0.00200]"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0, "< 10⁻³⁰⁰"),
+        (1e-300, "1.0 × 10⁻³⁰⁰"),
+        (0.00025, "0.00025"),
+        (0.007, "0.0070"),
+        (0.00099975, "0.0010"),
+        (0.9999, "> 0.99"),
+        (1.0, "1"),
+    ],
+)
+def test_probabilities_are_never_zero(p, text):
+    assert fmt.probability(p) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0 %"), (1.0, "100 %"), (1e-6, "< 0.1 %"), (0.99999, "> 99.9 %"), (0.5, "50.0 %")]
+)
+def test_shares_never_round_to_a_false_end(value, text):
+    assert fmt.share(value) == text

@@ -1,0 +1,74 @@
+import sys
+
+import pikepdf
+import pytest
+from made_reports import build, make_scores, make_study
+
+from reportgen.errors import MissingResourceError
+from reportgen.rendering import pdf as module
+
+
+@pytest.fixture(scope="module")
+def document(report):
+    with pikepdf.open(report / "report.pdf") as document:
+        yield document
+
+
+def test_attachments_are_the_files(document, report):
+    names = ["study.toml", "scores.csv", "findings.json", "manifest.json", "scores.safetensors"]
+    assert sorted(document.attachments) == sorted(names)
+    for name in names:
+        assert document.attachments[name].get_file().read_bytes() == (report / name).read_bytes()
+
+
+def test_tagged_titled_and_outlined(document):
+    assert document.Root.MarkInfo.Marked
+    assert str(document.Root.Lang) == "en"
+    assert str(document.docinfo["/Title"]) == "A study of heads"
+    assert str(document.docinfo["/CreationDate"]).startswith("D:20231114")
+    with document.open_outline() as outline:
+        titles = [item.title for item in outline.root]
+    assert titles[:3] == ["The study", "Key observations", "Overview"]
+
+
+def test_claims_both_standards_once(document):
+    with document.open_metadata() as metadata:
+        assert metadata["pdfaid:part"] == "3"
+        assert metadata["pdfaid:conformance"] == "A"
+        assert metadata["{http://www.aiim.org/pdfua/ns/id/}part"] == "1"
+
+
+def test_fonts_are_embedded_and_none_is_type_3(document):
+    fonts = [o for o in document.objects if isinstance(o, pikepdf.Dictionary) and o.get("/Type") == "/Font"]
+    assert fonts
+    assert {str(f.Subtype) for f in fonts} <= {"/Type0", "/CIDFontType2", "/CIDFontType0", "/TrueType"}
+    descriptors = [
+        o for o in document.objects if isinstance(o, pikepdf.Dictionary) and o.get("/Type") == "/FontDescriptor"
+    ]
+    assert all("/FontFile2" in d or "/FontFile3" in d for d in descriptors)
+
+
+def test_images_are_not_smoothed(document):
+    images = [o for o in document.objects if isinstance(o, pikepdf.Stream) and o.get("/Subtype") == "/Image"]
+    assert images
+    assert not any(bool(i.get("/Interpolate", False)) for i in images)
+
+
+def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises(MissingResourceError) as error:
+        build(tmp_path, make_scores())
+    assert error.value.exit_code == 3
+    assert module.INSTALL in str(error.value)
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "manifest.json").exists()
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_letter_paper(tmp_path):
+    build(
+        tmp_path, make_scores(("One",), (2, 2)), study=make_study(formats=["pdf"], page="Letter", sections=["overview"])
+    )
+    assert not (tmp_path / "report.html").exists()
+    with pikepdf.open(tmp_path / "report.pdf") as document:
+        assert [float(x) for x in document.pages[0].MediaBox] == [0, 0, 612, 792]
