@@ -14,6 +14,7 @@ import typer
 from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError
 
+INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
@@ -313,12 +314,13 @@ def command() -> str:
 def main() -> NoReturn:
     """Run a command; the one place where errors become messages and exit codes."""
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except ReportgenError as error:
         code = fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        code = fail("interrupted; finished parts are kept, and the same command goes on from there", 130)
+        code = fail("interrupted; finished parts are kept, and the same command goes on from there", INTERRUPTED)
     except typer.Exit as asked:
         code = asked.exit_code
     except Exception as error:

@@ -29,7 +29,6 @@ NOUNS = {
     "cross_task_head": "head shared by more tasks than independence predicts",
     "layer_gradient": "layer gradient",
     "diagonal_gradient": "diagonal gradient",
-    "scattered_heads": "layer with more outstanding heads than an even spread gives",
 }
 
 

@@ -88,13 +88,21 @@ class Model:
 
 @dataclass(frozen=True)
 class Method:
-    """How the importance was measured: the method, its parameters, the metric, and the unit of the numbers."""
+    """How the importance was measured: the method, its parameters, the metric, and the unit of the numbers.
+
+    ``formula`` and ``meaning`` say what one example's score is, ``references`` where the method comes from; they travel
+    with the scores so that a report can always say how its numbers were made. Empty where the scores were read from a
+    file that does not tell.
+    """
 
     name: str
     unit: str = "importance"
     metric: str | None = None
     signed: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+    formula: str = ""
+    meaning: str = ""
+    references: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

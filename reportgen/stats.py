@@ -9,6 +9,7 @@ from scipy import stats
 LEVEL = 0.95
 RESAMPLES = 1999
 BLOCKS = 15  # units that an ordered sequence of examples is cut into
+LEAST, FEW = 8, 20  # units below which there is no interval, and below which it is Student's t
 
 
 def units(groups: Sequence[str], ordered: bool = False) -> Int[np.ndarray, "example"]:
@@ -36,18 +37,17 @@ def unit_sums(
 def mean_intervals(
     values: Float[np.ndarray, "example *cell"], groups: Sequence[str], ordered: bool = False, seed: int = 0
 ) -> tuple[Float[np.ndarray, "*cell"], Float[np.ndarray, "*cell"]]:
-    """95 % intervals (low, high) of the mean over examples, for every cell at once; NaN under 4 units.
+    """95 % intervals (low, high) of the mean over examples, for every cell at once; NaN under 8 units.
 
     Units (see ``units``) are resampled with replacement and the bounds are bias-corrected and accelerated (BCa;
-    Efron 1987, J. Am. Stat. Assoc. 82:171), acceleration from the jackknife over units. Ordered examples give few, long
-    blocks, so there the interval is Student's t over block means instead, which BCa cannot reach with so few units.
+    Efron 1987, J. Am. Stat. Assoc. 82:171), acceleration from the jackknife over units. Under 20 units, and for the few
+    long blocks of ordered examples, the interval is Student's t with the jackknife's standard error, which there covers
+    better. Bounds of values that are never negative are never negative.
     """
     sums, counts = unit_sums(values, units(groups, ordered))
-    if len(counts) < 4:
-        nan = np.full(values.shape[1:], np.nan)
-        return nan, nan.copy()
-    flat = sums.reshape(len(counts), -1)
-    low, high = _t_interval(flat, counts) if ordered else _bca(flat, counts[:, None].astype(np.float64), seed)
+    low, high = _intervals(sums.reshape(len(counts), -1), counts[:, None].astype(np.float64), seed)
+    if (values >= 0).all():
+        low = np.maximum(low, 0)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 
@@ -58,19 +58,28 @@ def ratio_interval(
     ordered: bool = False,
     seed: int = 0,
 ) -> tuple[float, float] | tuple[None, None]:
-    """95 % BCa interval of mean(above) / mean(below) over resampled units; (None, None) under 4 units."""
+    """95 % interval of mean(above) / mean(below) over units, as ``mean_intervals``; (None, None) under 8 units."""
     unit = units(groups, ordered)
     top, bottom = unit_sums(above, unit)[0], unit_sums(below, unit)[0]
-    if len(top) < 4 or (bottom <= 0).all():
+    if len(top) < LEAST or (bottom <= 0).all():
         return None, None
-    low, high = _bca(top[:, None], bottom[:, None], seed)
-    return float(low[0]), float(high[0])
+    low, high = _intervals(top[:, None], bottom[:, None], seed)
+    return (max(0.0, float(low[0])) if (above >= 0).all() and (below >= 0).all() else float(low[0])), float(high[0])
 
 
-def _t_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    means = sums / counts[:, None]
-    half = stats.t.ppf((1 + LEVEL) / 2, len(means) - 1) * means.std(axis=0, ddof=1) / np.sqrt(len(means))
-    centre = sums.sum(axis=0) / counts.sum()
+def _intervals(above: np.ndarray, below: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of sum(above) / sum(below), both (unit, cell), by the number of units."""
+    if len(above) < LEAST:
+        nan = np.full(above.shape[1], np.nan)
+        return nan, nan.copy()
+    return _jackknife_t(above, below) if len(above) < FEW else _bca(above, below, seed)
+
+
+def _jackknife_t(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n, top, bottom = len(above), above.sum(axis=0), below.sum(axis=0)
+    without = _ratio(top - above, bottom - below)
+    error = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+    centre, half = _ratio(top, bottom), stats.t.ppf((1 + LEVEL) / 2, n - 1) * error
     return centre - half, centre + half
 
 
@@ -108,7 +117,8 @@ def wilson(right: float, n: int) -> tuple[float, float]:
     """95 % Wilson score interval of a share ``right / n``."""
     z = stats.norm.ppf((1 + LEVEL) / 2)
     centre, spread = right / n + z**2 / (2 * n), z * np.sqrt(right / n * (1 - right / n) / n + (z / (2 * n)) ** 2)
-    return float((centre - spread) / (1 + z**2 / n)), float((centre + spread) / (1 + z**2 / n))
+    low, high = (centre - spread) / (1 + z**2 / n), (centre + spread) / (1 + z**2 / n)
+    return (0.0 if right <= 0 else float(low)), (1.0 if right >= n else float(high))
 
 
 def monte_carlo_p(exceeding: int, draws: int) -> float:

@@ -60,7 +60,8 @@ def search(view: View) -> Search:
                 break
     size = view.group_size
     merged = [r for t in range(len(maps)) for r in _merge([r for r in found if r.task == t], maps[t])]
-    wide = [Region(r.task, np.repeat(r.cells, size, axis=1), r.statistic, r.p, r.q) for r in merged]
+    present = view.present
+    wide = [Region(r.task, np.repeat(r.cells, size, axis=1) & present, r.statistic, r.p, r.q) for r in merged]
     return Search(tuple(wide), smallest, "head" if size == 1 else "key/value group")
 
 
@@ -69,7 +70,9 @@ def _by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
     tasks, layers, heads = view.maps.shape
     if size == 1:
         return view.maps, view.present
-    return view.maps.reshape(tasks, layers, heads // size, size).mean(axis=3), np.ones((layers, heads // size), bool)
+    grouped = view.maps.reshape(tasks, layers, heads // size, size)
+    keep: np.ndarray = np.any(view.present.reshape(layers, heads // size, size), axis=2)
+    return np.where(keep, np.nanmean(grouped, axis=3), np.nan), keep
 
 
 def _scan_round(
@@ -98,7 +101,7 @@ def _cells(window: arrangement.Window, values: np.ndarray, left: np.ndarray, row
     box = [*window.layers, *window.heads]
     outside = left.copy()
     outside[box[0] : box[1] + 1, box[2] : box[3] + 1] = False
-    around = np.median(values[outside]) if outside.any() else 0.0
+    around = np.nanmedian(values[outside]) if outside.any() else 0.0
     while True:
         cells = np.zeros(left.shape, dtype=bool)
         cells[box[0] : box[1] + 1, box[2] : box[3] + 1] = True
@@ -126,14 +129,15 @@ def _merge(regions: list[Region], values: np.ndarray) -> list[Region]:
     """Pieces of like height that touch become one region, with the strongest part's test.
 
     Like height: the weaker piece rises at least half as far above the map's median as the stronger, so that a faint
-    neighbour does not blur the outline of a bright region.
+    neighbour does not blur the outline of a bright region. Two rows stay two, each with its own test.
     """
     merged: list[Region] = []
-    floor = np.median(values)
+    floor = np.nanmedian(values)
     for region in sorted(regions, key=lambda r: -values[r.cells].mean()):
         rise, near = values[region.cells].mean() - floor, ndimage.binary_dilation(region.cells)
         for i, other in enumerate(merged):
-            if (near & other.cells).any() and rise >= 0.5 * (values[other.cells].mean() - floor):
+            rows = max(region.cells.any(axis=1).sum(), other.cells.any(axis=1).sum()) == 1
+            if not rows and (near & other.cells).any() and rise >= 0.5 * (values[other.cells].mean() - floor):
                 best = min(other, region, key=lambda r: (r.q, -r.statistic))
                 merged[i] = Region(best.task, other.cells | region.cells, best.statistic, best.p, best.q)
                 break

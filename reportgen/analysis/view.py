@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float
 
 from reportgen.findings import Effect, Family, Finding, Register, Test, Value
 from reportgen.scores import Head, HeadScores, reduce_examples
-from reportgen.stats import mean_intervals, ratio_interval
+from reportgen.stats import mean_intervals, ratio_interval, units
+
+LEAST_UNITS = 4  # in each half
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one detector found: its findings, its family of tests, and each silent task's smallest q-value."""
+    """What one detector found: its findings, its family of tests, and each silent task's smallest q-value
+    (under None where one test is about all tasks together)."""
 
     kind: str
     findings: list[Finding] = field(default_factory=list)
     family: Family | None = None
-    silent: dict[str, float] = field(default_factory=dict)
+    silent: dict[str | None, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,12 @@ class View:
         return np.abs(self.scores.importance.astype(np.float64))
 
     def held_out(self, t: int) -> bool:
-        """Whether the task has enough examples (4 in each half) to keep half of them from detection."""
+        """Whether half of the task's examples are kept from detection: both halves need 4 units of resampling."""
         examples = self.scores.examples[t]
-        return examples is not None and min(examples.discovery.sum(), (~examples.discovery).sum()) >= 4
+        if examples is None:
+            return False
+        unit = units(examples.groups, examples.ordered)
+        return min(len(set(unit[half])) for half in (examples.discovery, ~examples.discovery)) >= LEAST_UNITS
 
     @property
     def present(self) -> Bool[np.ndarray, "layer head"]:
@@ -92,7 +98,7 @@ class View:
     def group_size(self) -> int:
         """Heads that share one key/value head: the exchangeable unit under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads
-        return heads // groups if groups and heads % groups == 0 and self.present.all() else 1
+        return heads // groups if groups and heads % groups == 0 else 1
 
     def test(
         self, name: str, null: str, statistic: float, p: float, q: float, family: Family, draws: int | None = None
@@ -125,7 +131,8 @@ class View:
     def sample(self, t: int, whole: bool = False) -> tuple[np.ndarray, Sequence[str], bool] | None:
         """The (example, layer, head) values that are read off, their groups, and whether they are a sequence.
 
-        Held-out examples where there are any, or all of them (``whole``); None without per-example scores.
+        Held-out examples where there are any, or all of them (``whole``); None without per-example scores. The mean
+        over examples is the map that is read: signed values whose mean would be negative are turned round.
         """
         examples = self.scores.examples[t]
         if examples is None:
@@ -133,7 +140,8 @@ class View:
         half = np.ones(len(examples.ids), dtype=bool) if whole or not self.held_out(t) else ~examples.discovery
         values = examples.values[half].astype(np.float64)
         groups = [g for g, kept in zip(examples.groups, half, strict=True) if kept]
-        return np.abs(values) if self.scores.reduction == "mean_abs" else values, groups, examples.ordered
+        turned = np.abs(values) if self.scores.reduction == "mean_abs" else values * np.sign(values.mean(axis=0))
+        return turned, groups, examples.ordered
 
     def region_value(self, t: int, cells: Bool[np.ndarray, "layer head"], whole: bool = False) -> Value:
         """The mean over a region's cells, with the range that the middle 80 % of its cells cover."""

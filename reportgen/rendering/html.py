@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reportgen.errors import InputError
+from reportgen.prose import template_folder
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.sections import chosen
@@ -24,15 +25,6 @@ class Rendered:
     title: str
     body: Markup
     entries: tuple[tuple[str, str], ...] = ()
-
-
-def template_folder() -> Path:
-    """Where the templates lie: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "templates", package.parent / "templates"):
-        if (folder / "report.html.j2").exists():
-            return folder
-    raise InputError("the report templates are missing", str(package), "Install reportgen again")
 
 
 def environment(extra: Path | None = None) -> Environment:

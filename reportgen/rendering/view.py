@@ -168,7 +168,7 @@ def finding_view(finding: Finding, findings: Findings, anchor: str) -> FindingVi
     return FindingView(
         id=finding.id, anchor=anchor, kind=KINDS.get(finding.kind, finding.kind.replace("_", " ")),
         register=finding.register, verdict=finding.verdict, sentence=finding.sentence,
-        evidence=tuple(_evidence(finding, findings)), caveats=tuple(CAVEATS.get(c, c) for c in finding.caveats),
+        evidence=tuple(_evidence(finding, findings)), caveats=tuple(finding.caveats),
         finding=finding,
     )  # fmt: skip
 

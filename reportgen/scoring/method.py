@@ -15,6 +15,14 @@ from reportgen.scoring.tokens import Batch
 # the study's metric and answer reduction in one: logits at answer positions → one number per example
 Measure = Callable[[Float[Tensor, "answer_token vocabulary"], Batch], Float[Tensor, "example"]]
 
+MICHEL = (
+    "Michel, P., Levy, O. & Neubig, G. (2019). Are sixteen heads really better than one? NeurIPS 32. arXiv:1905.10650."
+)
+VOITA = (
+    "Voita, E., Talbot, D., Moiseev, F., Sennrich, R. & Titov, I. (2019). Analyzing multi-head self-attention. ACL. "
+    "arXiv:1905.09418."
+)
+
 
 @dataclass(frozen=True)
 class BatchScores:
@@ -29,7 +37,8 @@ class ScoringMethod:
     """How to score every head on every example.
 
     ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the price
-    in plain forwards in words and ``forwards`` in numbers, per batch; ``source`` is the paper. ``defaults`` are the
+    in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define
+    one example's score and ``references`` are the papers, all printed in the report. ``defaults`` are the
     parameters, all whole numbers from 1. ``score`` raises InputError where the numbers are not finite.
     """
 
@@ -38,7 +47,9 @@ class ScoringMethod:
     unit: str
     sign: str
     cost: str
-    source: str
+    formula: str
+    meaning: str
+    references: tuple[str, ...]
     score: Callable[[Decoder, Batch, Measure, Mapping[str, Any]], BatchScores]
     forwards: Callable[[Heads], float]
     defaults: Mapping[str, int] = field(default_factory=dict)

@@ -259,7 +259,8 @@ def _assemble(
     scoring = prepared.study.scoring
     metric = METRICS[scoring.metric]
     described = Method(method.name, method.unit.format(label=metric.label), metric.name, signed=False,
-                       parameters={**parameters, "answer_reduction": scoring.answer_reduction})  # fmt: skip
+                       parameters={**parameters, "answer_reduction": scoring.answer_reduction},
+                       formula=method.formula, meaning=method.meaning, references=list(method.references))  # fmt: skip
     return HeadScores(
         importance=np.stack([reduce_examples(unit.values, REDUCTION) for unit in results]).astype(np.float32),
         tasks=tasks, method=described, model=prepared.decoder.described, reduction=REDUCTION, seed=scoring.seed,

@@ -1,10 +1,18 @@
-"""Which of the planted items of the sample figure a list of findings gives back."""
+"""Which planted items of the sample figure a list of findings gives back, and other backgrounds to plant them in."""
 
 import make_scores
 import numpy as np
 
 from reportgen.findings import Findings
 
+BACKGROUNDS = {
+    "lognormal 0.6": lambda rng, shape: np.exp(rng.normal(np.log(2e-4), 0.6, shape)),
+    "lognormal 0.8": lambda rng, shape: np.exp(rng.normal(np.log(2e-4), 0.8, shape)),
+    "gamma": lambda rng, shape: rng.gamma(1.2, 2e-4, shape),
+    "exponential": lambda rng, shape: rng.exponential(2e-4, shape),
+    "Pareto 3": lambda rng, shape: 1.5e-4 * (1 + rng.pareto(3, shape)),
+    "lognormal 0.5, higher": lambda rng, shape: np.exp(rng.normal(np.log(3.5e-4), 0.5, shape)),
+}
 SHAPE = (make_scores.LAYERS, make_scores.HEADS)
 
 

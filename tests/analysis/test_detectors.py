@@ -3,8 +3,7 @@
 import make_scores
 import numpy as np
 import pytest
-from conftest import BACKGROUNDS
-from layout import missing
+from layout import BACKGROUNDS, missing
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
@@ -145,7 +144,7 @@ def test_layers_that_resemble_their_neighbours_are_no_gradient() -> None:
 def test_scattered_heads() -> None:
     tensor = noise(7)
     tensor[4, 30, [1, 6, 12, 17, 22, 28]] = 12.0
-    found = kinds(analyze(named(tensor)), "scattered_heads", "tested")
+    found = kinds(analyze(named(tensor)), "scattered_heads")
     assert [(f.task, f.layers) for f in found] == [("Task 4", (30, 30))]
     assert set(found[0].members or ()) >= {"L30H1", "L30H6", "L30H12"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import make_scores
 import numpy as np
 import pytest
-from conftest import BACKGROUNDS
+from layout import BACKGROUNDS
 from test_detectors import noise, with_examples
 
 from reportgen.analysis.analyze import analyze

@@ -23,9 +23,10 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
+    from playwright import sync_api
+
     if not Path("/usr/bin/chromium").exists():
-        pytest.skip("no Chromium")
+        pytest.fail("Chromium is missing: apt-get install chromium (make test does this where it may)")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         yield chromium

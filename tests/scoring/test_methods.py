@@ -167,7 +167,7 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
     assert [m.name for m in METHODS] == ["gate_gradient", "zero_ablation"]
     assert [m.unit.format(label="log-odds") for m in METHODS] == ["|∂ log-odds / ∂ gate|", "|Δ log-odds|"]
     assert ABLATION.forwards(decoder.heads) == 1 + 4 * (3 + 2 + 1) / 3
-    assert all(m.summary and m.sign and m.cost and "arXiv" in m.source for m in METHODS)
+    assert all(m.summary and m.sign and m.cost and all("arXiv" in r for r in m.references) for m in METHODS)
 
 
 def test_every_method_file_is_listed() -> None:

@@ -17,10 +17,13 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a family."""
     findings = []
     for outcome in earlier:
-        if outcome.family is None or not outcome.silent:
+        if outcome.family is None:
             continue
-        order = [n for n in (*view.scores.task_names, "all tasks") if n in outcome.silent]
-        tasks = list(view.scores.task_names) if order == ["all tasks"] else order
+        # a small q without a finding was vetoed by the kind's own conditions, which is no absence of the effect
+        silent = {name: q for name, q in outcome.silent.items() if q > outcome.family.alpha}
+        if not silent:
+            continue
+        tasks = [n for n in view.scores.task_names if n in silent or None in silent]
         every = len(tasks) == len(view.scores.tasks)
         findings.append(
             view.finding(
@@ -32,7 +35,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 tasks=tasks,
                 data={
                     "searched": outcome.kind,
-                    "smallest_q": min(outcome.silent.values()),
+                    "smallest_q": min(silent.values()),
                     "alpha": outcome.family.alpha,
                     "every": every,
                     "count": len(tasks),

@@ -1,6 +1,7 @@
 """Anomalies: single heads far above their surroundings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,20 +14,21 @@ from reportgen.scores import Head
 DOC = """Single heads far above their surroundings.
 
 Tested: log importance less its layer's median, in robust standard deviations of its task, found regions left out. A
-generalized Pareto tail is fitted to the pooled top 10 %, the top 1 % entering as censored so that outliers do not shape
-the tail they are judged by; the shape is taken at its 99 % upper profile bound, and each head's tail probability is
+generalized Pareto tail is fitted to the pooled top 10 %, the top 1 % entering as censored so that outliers do not
+shape the tail they are judged by; the shape is taken at its 99 % upper profile bound. A head that stands out from it
+must also stand out from the tail of its own task, at that tail's estimated shape. The larger tail probability is
 multiplied by the number of heads (Bonferroni). Tasks with zeros are left out: the logarithm says nothing there.
-Observed: the largest head outside found regions over at least a quarter of the layers (contiguous, its own among them),
-at least 1.25 times the next; at most two a task. Where the largest head outside found regions is none of these, it is
-named if it is at least 1.05 times the next of them. Where the task's largest head lies outside found regions: all heads
-of at least half its value, where they are two or more and at most 1 % of all.
+Observed: the largest head outside found regions over at least a quarter of the layers (contiguous, its own among
+them), at least 1.25 times the next; at most two a task. Where the largest head outside found regions is none of
+these, it is named if it is at least 1.05 times the next of them. Where the task's largest head lies outside found
+regions: all heads of at least half its value, where they are two or more and at most 1 % of all.
 Silent on tasks where the top heads fade into the rest, and (tested) under heavy tails.
 """
-TOP, CENSORED, BOUND = 0.10, 0.01, 0.99
-RATIO, SHARE, PER_TASK, CLEAR, HALF, FEW = 1.25, 0.25, 2, 1.05, 0.5, 0.01
+TOP, CENSORED, BOUND, FEWEST = 0.10, 0.01, 0.99, 20
+RATIO, SHARE, PER_TASK, CLEAR, HALF, FEW, SHOWN = 1.25, 0.25, 2, 1.05, 0.5, 0.01, 10
 OBSERVED = f"largest head outside found regions in at least a quarter of the layers, at least {RATIO:g} times the next"
 TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
-OUTSTANDING = "heads outside found regions of at least half the task's largest value, together at most 1 % of all heads"
+OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -64,8 +66,8 @@ def _residual(view: View, t: int, free: np.ndarray) -> Float[np.ndarray, "layer 
     return result
 
 
-def tail(excess: Float[np.ndarray, "head"], cut: float, censored: int) -> tuple[float, float]:
-    """Shape and scale of a generalized Pareto tail, the shape at its upper profile bound.
+def tail(excess: Float[np.ndarray, "head"], cut: float, censored: int, bound: float) -> tuple[float, float]:
+    """Shape and scale of a generalized Pareto tail, the shape at an upper profile bound (.5: the estimate itself).
 
     ``excess`` are uncensored exceedances over the threshold; ``censored`` further ones are known to lie above ``cut``.
     Source: Coles 2001, An Introduction to Statistical Modeling of Extreme Values, §4.3.
@@ -83,14 +85,39 @@ def tail(excess: Float[np.ndarray, "head"], cut: float, censored: int) -> tuple[
         best = optimize.minimize_scalar(loss, bounds=(middle - 3, middle + 3), args=(shape,), method="bounded")
         return float(best.fun), float(best.x)
 
-    shapes = np.linspace(-0.6, 1.0, 65)
+    shapes = np.linspace(-0.6, 1.0, 33)
     losses = np.array([profile(s)[0] for s in shapes])
-    allowed = losses <= losses.min() + stats.chi2.ppf(2 * BOUND - 1, 1) / 2
+    allowed = losses <= losses.min() + stats.chi2.ppf(2 * bound - 1, 1) / 2
     shape = float(shapes[np.nonzero(allowed)[0].max()])
     return shape, float(np.exp(profile(shape)[1]))
 
 
-def _tested(view: View, usable: list[int], free: list[np.ndarray]) -> tuple[list[Finding], Family, dict[str, float]]:
+@dataclass(frozen=True)
+class Background:
+    """The tail of a set of heads: above ``threshold``, which a share ``TOP`` exceeds, a generalized Pareto tail."""
+
+    threshold: float
+    shape: float
+    scale: float
+
+    @classmethod
+    def fit(cls, z: Float[np.ndarray, "head"], bound: float) -> "Background | None":
+        """The fitted tail; None where too few heads lie in it."""
+        threshold, cut = np.quantile(z, [1 - TOP, 1 - CENSORED])
+        inside = z[(z > threshold) & (z < cut)] - threshold
+        if len(inside) < FEWEST:
+            return None
+        shape, scale = tail(inside, cut - threshold, int((z >= cut).sum()), bound)
+        return cls(float(threshold), max(shape, 1e-9), scale)
+
+    def p(self, score: float) -> float:
+        """The probability that a head of this background reaches the score."""
+        return float(TOP * stats.genpareto.sf(max(0.0, score - self.threshold), self.shape, scale=self.scale))
+
+
+def _tested(
+    view: View, usable: list[int], free: list[np.ndarray]
+) -> tuple[list[Finding], Family, dict[str | None, float]]:
     pooled: list[tuple[float, int, Head]] = []
     for t in usable:
         residual = _residual(view, t, free[t])
@@ -99,21 +126,25 @@ def _tested(view: View, usable: list[int], free: list[np.ndarray]) -> tuple[list
     family = Family("anomaly", len(pooled), view.settings.alpha, "Bonferroni over heads and tasks")
     if not pooled:
         return [], family, {}
-    z = np.array([p[0] for p in pooled])
-    threshold, cut = np.quantile(z, [1 - TOP, 1 - CENSORED])
-    inside = z[(z > threshold) & (z < cut)] - threshold
-    if len(inside) < 20:
+    scores = np.array([p[0] for p in pooled])
+    common = Background.fit(scores, BOUND)
+    if common is None:
         return [], family, {}
-    shape, scale = tail(inside, cut - threshold, int((z >= cut).sum()))
-    findings, silent = [], {view.scores.task_names[t]: 1.0 for t in usable}
+    findings: list[Finding] = []
+    silent: dict[str | None, float] = dict.fromkeys((view.scores.task_names[t] for t in usable), 1.0)
+    own: dict[int, Background | None] = {}
     for score, t, head in sorted(pooled, reverse=True, key=lambda p: p[0])[: int(np.ceil(len(pooled) * CENSORED))]:
-        p = float((z > threshold).mean() * stats.genpareto.sf(score - threshold, max(shape, 1e-9), scale=scale))
-        p = max(p, 1e-12)
+        p = max(common.p(score), 1e-12)
+        if p * len(pooled) <= view.settings.alpha:
+            # A task whose own tail is heavier than the common one is judged by its own.
+            if t not in own:
+                own[t] = Background.fit(scores[[i for i, row in enumerate(pooled) if row[1] == t]], 0.5)
+            p = max(p, own[t].p(score) if own[t] else p)  # type: ignore[union-attr]
         q, name = min(1.0, p * len(pooled)), view.scores.task_names[t]
         if q > view.settings.alpha:
             silent[name] = min(silent[name], q)
             continue
-        findings.append(_exceeds(view, t, head, free[t], score, p, q, family, shape))
+        findings.append(_exceeds(view, t, head, free[t], score, p, q, family, common.shape))
     for finding in findings:
         silent.pop(str(finding.task), None)
     return findings, family, silent
@@ -227,7 +258,13 @@ def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
             cells=[(h.layer, h.head) for h in heads],
             value=view.region_value(t, chosen, whole=True),
             caveats=view.caveats(t, whole=True),
-            data={"values": [float(view.whole[t][h]) for h in heads], "heads": total},
+            data={
+                "values": [float(view.whole[t][h]) for h in heads],
+                "heads": int(free.sum()),
+                "regions": bool((view.present & ~free).any()),
+                "shown": min(SHOWN, len(heads)),
+                "more": max(0, len(heads) - SHOWN),
+            },
         )
     ]
 

@@ -12,8 +12,8 @@ DOC = """Adjacent layers × heads raised above the rest of their layers.
 
 Null: the heads of each layer in random order (key/value groups under grouped-query attention). Statistic: the largest
 standardised sum of van der Waerden scores over windows of up to 16 × 16, a common slope along heads removed first.
-Rectangles take half of alpha, rows the other half; Benjamini–Hochberg over tasks. Found cells are dropped and the rest
-is scanned again; regions that touch are one region.
+Rectangles take half of alpha, rows the other half; Benjamini–Hochberg over tasks. Found cells are dropped and the
+rest is scanned again; regions that touch are one region.
 Silent where no window stands out, on maps too small for any window to reach significance, and on constant maps.
 """
 CORRECTION = "Benjamini–Hochberg over tasks, at alpha/2"
@@ -59,7 +59,7 @@ def regions_of(view: View, kind: str, base: float) -> Outcome:
     findings = [describe(view, r, kind, base) for r in regions]
     found = {f.task for f in findings}
     names = view.scores.task_names
-    silent = {names[t]: q for t, q in result.smallest_q[kind].items() if names[t] not in found}
+    silent: dict[str | None, float] = {names[t]: q for t, q in result.smallest_q[kind].items() if names[t] not in found}
     return Outcome(kind, findings, region_family(view, kind), silent)
 
 

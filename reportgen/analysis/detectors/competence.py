@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import stats
 
 from reportgen.analysis.view import Detector, Outcome, View
@@ -11,8 +12,9 @@ from reportgen.stats import benjamini_hochberg, wilson
 DOC = """Whether the model does the task that its heads are scored on.
 
 Null: the share of right answers is that of guessing (1 / number of choices, else the commonest answer's share); exact
-one-sided binomial test, Benjamini–Hochberg over tasks; Wilson 95 % interval. A task that is not above chance is said to
-be so (observed): importance on it means little. Without a baseline the finding says that competence cannot be told.
+one-sided binomial test, Benjamini–Hochberg over tasks; Wilson 95 % interval; a group of rows counts once. A task that
+is not above chance is said to be so (observed): importance on it means little. Without a baseline the finding says
+that competence cannot be told.
 Silent about tasks without a baseline where others have one.
 """
 AT_CHANCE = "accuracy not above chance by an exact binomial test after correction over tasks"
@@ -29,26 +31,36 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             "competence", None, "observed", 0.2, rule=UNKNOWN, tasks=list(view.scores.task_names), data={"known": False}
         )
         return Outcome("competence", [finding])
-    ps = [float(stats.binom.sf(_right(view, t) - 1, tasks[t].n, tasks[t].chance)) for t in known]
+    ps = [
+        float(stats.binom.sf(np.floor(_share(view, t) * _units(view, t)) - 1, _units(view, t), tasks[t].chance))
+        for t in known
+    ]
     q = benjamini_hochberg(ps)
     findings = [_finding(view, t, p, each, family) for t, p, each in zip(known, ps, q, strict=True)]
     return Outcome("competence", findings, family)
 
 
-def _right(view: View, t: int) -> int:
-    task = view.scores.tasks[t]
-    return round((task.accuracy or 0.0) * (task.n or 0))
+def _units(view: View, t: int) -> int:
+    """The number of independent answers: groups where they are known, since rows of one group may all go one way."""
+    examples = view.scores.examples[t]
+    return len(set(examples.groups)) if examples is not None else view.scores.tasks[t].n or 0
+
+
+def _share(view: View, t: int) -> float:
+    return view.scores.tasks[t].accuracy or 0.0
 
 
 def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
-    task, right = view.scores.tasks[t], _right(view, t)
-    n, chance, accuracy = task.n or 1, task.chance or 0.0, task.accuracy or 0.0
-    low, high = wilson(right, n)
+    task, accuracy, count = view.scores.tasks[t], _share(view, t), _units(view, t)
+    n, chance = task.n or 1, task.chance or 0.0
+    right = round(accuracy * n)
+    low, high = wilson(accuracy * count, count)
     above = q <= view.settings.alpha
     data = {
         "known": True,
         "right": right,
         "n": n,
+        "units": count,
         "accuracy": 100 * accuracy,
         "low": 100 * low,
         "high": 100 * high,

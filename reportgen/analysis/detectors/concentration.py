@@ -6,12 +6,13 @@ import numpy as np
 
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.findings import Effect
+from reportgen.stats import unit_sums, units
 
 DOC = """How few heads carry half of a task's importance.
 
 Observed: the smallest number of heads whose importance adds up to at least half of the sum over all heads, and the
-participation ratio (Σμ)²/Σμ² as an effective number of heads. With examples, μ² is estimated by x̄² − s²/n, since noise
-alone makes a map look concentrated.
+participation ratio (Σμ)²/Σμ² as an effective number of heads. With examples, Σμ² is estimated by Σ(x̄² − s²/n) over
+resampling units, since noise alone makes a map look concentrated.
 Silent where the sum is zero and with fewer than 4 heads.
 """
 RULE = "smallest number of heads whose importance sums to at least half of the total"
@@ -43,11 +44,15 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _participation(view: View, t: int, values: np.ndarray) -> float:
-    squares, known = values**2, view.sample(t, whole=True)
-    if known is not None and len(known[0]) > 1:
-        noise = known[0][:, view.present].var(axis=0, ddof=1) / len(known[0])
-        squares = np.maximum(squares - noise, 0)
-    return float(values.sum() ** 2 / squares.sum()) if squares.sum() > 0 else float(len(values))
+    power, known = float((values**2).sum()), view.sample(t, whole=True)
+    if known is not None:
+        sample, groups, ordered = known
+        sums, counts = unit_sums(sample[:, view.present], units(groups, ordered))
+        if len(counts) > 1:
+            means = sums / counts[:, None]
+            power -= float((means.var(axis=0, ddof=1) / len(means)).sum())
+    # Noise can take more away than there is: no map is flatter than one that is equal everywhere.
+    return float(min(len(values), values.sum() ** 2 / power)) if power > 0 else float(len(values))
 
 
 DETECTOR = Detector("concentration", detect, DOC)

@@ -14,8 +14,8 @@ from reportgen.stats import benjamini_hochberg
 DOC = """Heads near the top of their layer in more tasks than independence predicts.
 
 Statistic: the number of tasks in which the head is in the top 10 % of its layer. Null: each task places its top heads
-in the layer independently (exact Poisson-binomial; with one share for all tasks, binomial). Benjamini–Hochberg over all
-heads. One finding names the whole set.
+in the layer independently (exact Poisson-binomial; with one share for all tasks, binomial). Benjamini–Hochberg over
+all heads. One finding names the whole set.
 Silent with fewer than three tasks.
 """
 TOP, SHOWN = 0.10, 5  # share of a layer that is its top; heads that the sentence names
@@ -36,7 +36,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     tasks = len(view.whole)
     family = Family("cross_task_head", int(view.present.sum()), view.settings.alpha, "Benjamini–Hochberg over heads")
     if tasks < 3:
-        return Outcome("cross_task_head", family=family)
+        return Outcome("cross_task_head")
     top, share = in_top(view)
     counts = top.sum(axis=0)
     p_map = stats.binom.sf(counts - 1, tasks, share[:, None])
@@ -47,7 +47,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         key=lambda k: (q[k], -view.whole[:, cells[k].layer, cells[k].head].mean()),
     )
     if not found:
-        return Outcome("cross_task_head", family=family, silent={"all tasks": min(q)})
+        return Outcome("cross_task_head", family=family, silent={None: min(q)})
     heads, worst = [cells[k] for k in found], max(found, key=lambda k: q[k])
     names = view.scores.task_names
     data = {
@@ -57,7 +57,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         "counts": [int(counts[h]) for h in heads],
         "q": [q[k] for k in found],
         "tasks": tasks,
-        "expected": float(tasks * share[heads[0].layer]),
+        "expected": float(tasks * max(share[h.layer] for h in heads)),
         "sharing": [[names[t] for t in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads],
     }
     layers, columns = [h.layer for h in heads], [h.head for h in heads]

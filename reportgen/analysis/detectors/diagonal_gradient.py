@@ -6,18 +6,25 @@ import numpy as np
 from scipy import stats
 
 from reportgen.analysis.arrangement import centred_heads, normal_scores
-from reportgen.analysis.detectors.layer_gradient import SHORTEST, autocorrelation, layer_levels, null_series
+from reportgen.analysis.detectors.layer_gradient import (
+    SHORTEST,
+    attending,
+    layer_levels,
+    null_autocorrelation,
+    null_series,
+)
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
-from reportgen.findings import Effect, Family
+from reportgen.findings import Effect, Family, Finding
 from reportgen.stats import benjamini_hochberg, monte_carlo_p
 
 DOC = """Importance that changes along layers and along heads at once.
 
-Both must hold (intersection–union): a slope of within-layer van der Waerden scores along heads, against heads shuffled
-within each layer (the slope's exact permutation variance, normal approximation); and Kendall's τ of the layers' levels
-(see ``layer_gradient``) over all layers, |τ| ≥ .3, against a first-order autoregressive series. The larger p counts;
-Benjamini–Hochberg over tasks. Found regions are left out.
-Silent with fewer than 8 layers or heads, where key/value groups are shared, and where only one axis has a slope.
+Both must hold (intersection–union): a slope of within-layer van der Waerden scores along heads, against heads
+shuffled within each layer (the slope's exact permutation variance, normal approximation); and Kendall's τ of the
+layers' levels (see ``layer_gradient``) over all layers, |τ| ≥ .3, against a first-order autoregressive series. The
+larger p counts; Benjamini–Hochberg over tasks. Found regions are left out.
+Silent with fewer than 8 layers or heads, where key/value groups are shared, and where only one axis has a slope or
+the opposite quarters of the map do not differ that way.
 """
 STRENGTH = 0.3
 
@@ -26,13 +33,15 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Tasks with a slope along both axes."""
     names = view.scores.task_names
     family = Family("diagonal_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
-    if min(view.present.shape) < SHORTEST or view.group_size > 1:
-        return Outcome("diagonal_gradient", family=family)
+    if min(len(attending(view)), view.scores.n_heads) < SHORTEST or view.group_size > 1:
+        return Outcome("diagonal_gradient")
     rows = [_axes(view, t, earlier) for t in range(len(names))]
     q = benjamini_hochberg([max(r["p_heads"], r["p_layers"]) for r in rows])
-    findings, silent = [], {}
+    findings: list[Finding] = []
+    silent: dict[str | None, float] = {}
     for t, row in enumerate(rows):
-        if q[t] > view.settings.alpha or abs(row["tau"]) < STRENGTH:
+        corners = _corners(view, t, row, earlier)
+        if q[t] > view.settings.alpha or abs(row["tau"]) < STRENGTH or corners["bright"] <= corners["dark"]:
             silent[names[t]] = q[t]
             continue
         layers, heads = ("bottom" if row["tau"] > 0 else "top"), ("right" if row["z"] > 0 else "left")
@@ -43,7 +52,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             "p_layers": row["p_layers"],
             "toward_layers": "higher" if layers == "bottom" else "lower",
             "toward_heads": "higher" if heads == "right" else "lower",
-            **_corners(view, t, row, earlier),
+            **corners,
         }
         findings.append(
             view.finding(
@@ -52,8 +61,6 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 "tested",
                 0.7 + 0.05 * abs(row["tau"]),
                 layers=(0, view.scores.n_layers - 1),
-                heads=(0, view.scores.n_heads - 1),
-                cells=[],
                 data=data,
                 test=view.test(
                     "slope along heads and along layers",
@@ -64,7 +71,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                     family,
                     view.settings.permutations,
                 ),
-                effect=Effect("Kendall's τ along layers", row["tau"]),
+                effect=Effect("Kendall's τ of the layers' mean ranks", row["tau"]),
                 caveats=view.caveats(t, "head-order"),
             )
         )
@@ -81,7 +88,7 @@ def _axes(view: View, t: int, earlier: Sequence[Outcome]) -> dict[str, float]:
     slope = float((scores * heads).sum() / power) * (view.scores.n_heads - 1) if power else 0.0
     levels = layer_levels(view, t, earlier)
     tau = _tau(levels[None])[0]
-    phi = round(autocorrelation(levels), 1)
+    phi = null_autocorrelation(levels)
     null = _tau(null_series(len(levels), phi, view.settings.permutations, view.settings.seed))
     p_layers = monte_carlo_p(int((np.abs(null) >= abs(tau) - 1e-9).sum()), len(null))
     return {

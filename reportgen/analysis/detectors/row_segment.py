@@ -10,7 +10,8 @@ from reportgen.findings import Finding
 
 DOC = """Adjacent heads of one layer raised above the rest of it.
 
-Tested: the scan of ``cluster`` restricted to one layer, on the cells that clusters leave, with the other half of alpha.
+Tested: the scan of ``cluster`` restricted to one layer, on the cells that clusters leave, with the other half of
+alpha.
 Observed, where a task has no tested segment: its longest run of at least 6 adjacent heads outside found regions, each
 at least 3 times its layer's median and twice the mean of the layer's other heads.
 Silent below about five heads in a row at 32 × 32 × 8 tasks, where no arrangement could be significant.

@@ -1,132 +1,74 @@
-"""Scattered heads: a layer that holds many of a task's outstanding heads, not side by side."""
+"""Scattered heads: a layer that holds many of a task's largest heads, not side by side."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
-from reportgen.findings import Effect, Family, Finding, Register
+from reportgen.findings import Effect, Finding
 from reportgen.scores import Head
-from reportgen.stats import benjamini_hochberg, monte_carlo_p
 
-DOC = """A layer that holds many of a task's outstanding heads, not side by side.
+DOC = """A layer that holds many of a task's largest heads, not side by side.
 
-Outstanding: among the task's top 1, 2 or 4 % of heads outside found regions, as a multiple of their layer's median.
-Statistic: the smallest hypergeometric tail probability of a layer's count, over layers and the three shares. Null: the
-outstanding heads fall on any free head alike (Monte Carlo). Benjamini–Hochberg over tasks. Named only where at least 3
-outstanding heads of the layer stand in at least 3 separate places. Observed, where that test is silent: the layer with
-most of the task's top 4 %, at least 5 in at least 3 places, and at least 1.75 times as many as any other layer.
-Silent where they are spread evenly or stand in one run, on maps of fewer than 100 heads, and where a layer's median is
-zero.
+Observed only. Among the task's top 1, 2 or 4 % of heads outside found regions, one layer holds at least 5, in at
+least 3 separate places, and at least 1.75 times as many as any other layer; of the three shares the one with the
+largest ratio counts. It is not tested: a null under which large heads fall on any layer alike is wrong where layers
+differ in spread, and fired on most empty maps whose layers did.
+Silent where they are spread evenly or stand in one run, and on maps of fewer than 125 free heads.
 """
-SHARES, LEAST = (0.01, 0.02, 0.04), 3
-MANY, TIMES = 5, 1.75
-RULE = (
-    f"layer with at least {MANY} of the task's top 4 % of heads outside found regions, at least {TIMES:g} times as "
-    "many as any other"
-)
+SHARES, MANY, PLACES, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """Each task's layer with more outstanding heads than an even spread gives."""
-    names, shape = view.scores.task_names, view.present.shape
-    family = Family("scattered_heads", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
-    free = [view.present & ~found_cells(earlier, n, shape, REGIONS) for n in names]
-    usable = [
-        t
-        for t in range(len(names))
-        if shape[0] > 1 and free[t].sum() >= 100 and np.nanmin(_medians(view, t, free[t])) > 0
-    ]
-    rows = [_layer(view, t, free[t]) for t in usable]
-    q = benjamini_hochberg([r[0] for r in rows] + [1.0] * (len(names) - len(rows)))
-    findings, silent = [], {}
-    for t, (p, statistic, layer, heads, expected), q_value in zip(usable, rows, q, strict=False):
-        if q_value > view.settings.alpha or len(heads) < LEAST or (np.diff(heads) > 1).sum() + 1 < LEAST:
-            silent[names[t]] = q_value
-            findings += _observed(view, t, free[t])
-            continue
-        test = view.test(
-            "largest count of outstanding heads in a layer",
-            "outstanding heads fall on any head alike",
-            statistic,
-            p,
-            q_value,
-            family,
-            view.settings.permutations,
-        )
-        findings.append(_named(view, t, layer, heads, expected, "tested", test=test))
-    return Outcome("scattered_heads", findings, family, silent)
+    """At most one layer a task."""
+    findings = []
+    for t, name in enumerate(view.scores.task_names):
+        free = view.present & ~found_cells(earlier, name, view.present.shape, REGIONS)
+        held = [h for share in SHARES if (h := _held(view, t, free, share)) is not None]
+        if held:
+            findings.append(_named(view, t, free, *max(held, key=lambda h: h[0])[1:]))
+    return Outcome("scattered_heads", findings)
 
 
-def _named(
-    view: View, t: int, layer: int, heads: np.ndarray, expected: float, register: Register, **rest: object
-) -> Finding:
-    observed = register == "observed"
-    values = [float(view.read(t, observed)[layer, h]) for h in heads]
+def _held(view: View, t: int, free: np.ndarray, share: float) -> tuple[float, float, int, np.ndarray, int] | None:
+    """How much more the fullest layer holds than the next, the share, that layer and its heads; None if not enough."""
+    k = round(share * int(free.sum()))
+    if k < MANY or len(free) < 2:
+        return None
+    values = np.where(free, view.whole[t], -np.inf)
+    threshold = np.sort(values[free])[-k]
+    marked = free & (values >= threshold)
+    if marked.sum() > k:
+        marked = free & (values > threshold)  # a tie across the border counts for none of its heads
+    if threshold <= 0 or not marked.any():
+        return None
+    counts = marked.sum(axis=1)
+    layer = int(counts.argmax())
+    heads, next_most = np.flatnonzero(marked[layer]), max(1, int(np.delete(counts, layer).max()))
+    places = int((np.diff(heads) > 1).sum()) + 1
+    if len(heads) < max(MANY, TIMES * next_most) or places < PLACES:
+        return None
+    return len(heads) / next_most, share, layer, heads, int(marked.sum())
+
+
+def _named(view: View, t: int, free: np.ndarray, share: float, layer: int, heads: np.ndarray, largest: int) -> Finding:
+    values = [float(view.whole[t][layer, h]) for h in heads]
+    expected = largest * free[layer].sum() / free.sum()
     return view.finding(
         "scattered_heads",
         t,
-        register,
-        0.45 if observed else 0.62,
+        "observed",
+        0.62,
         layers=(layer, layer),
         heads=(int(heads[0]), int(heads[-1])),
         cells=[(layer, int(h)) for h in heads],
         members=[str(Head(layer, int(h))) for h in heads],
-        caveats=view.caveats(t, whole=observed),
-        **rest,
+        rule=f"layer with at least {MANY} of the task's top {share:.0%} of heads outside found regions, in at least "
+        f"{PLACES} separate places, and at least {TIMES:g} times as many as any other layer",
         effect=Effect("ratio to an even spread", len(heads) / expected),
-        data={"count": len(heads), "expected": round(expected, 2), "smallest": min(values), "largest": max(values)},
+        data={"count": len(heads), "of": largest, "smallest": min(values), "largest": max(values)},
+        caveats=view.caveats(t, whole=True),
     )
-
-
-def _observed(view: View, t: int, free: np.ndarray) -> list[Finding]:
-    values, k = np.where(free, view.whole[t], -np.inf), round(SHARES[-1] * free.sum())
-    if k < MANY:
-        return []
-    marked = free & (values >= np.sort(values[free])[-k])
-    counts = marked.sum(axis=1)
-    layer = int(counts.argmax())
-    heads, others = np.flatnonzero(marked[layer]), np.delete(counts, layer)
-    if counts[layer] < max(MANY, TIMES * others.max()) or (np.diff(heads) > 1).sum() + 1 < LEAST:
-        return []
-    return [_named(view, t, layer, heads, k * free[layer].sum() / free.sum(), "observed", rule=RULE)]
-
-
-def _medians(view: View, t: int, free: np.ndarray) -> np.ndarray:
-    values = np.where(free, view.maps[t], np.nan)
-    values[~free.any(axis=1)] = 1.0  # a layer wholly inside regions has no free head to name
-    medians: np.ndarray = np.nanmedian(values, axis=1)
-    return medians
-
-
-def _tails(free: np.ndarray, outstanding: int) -> np.ndarray:
-    """−log10 of P(a layer holds at least c of the outstanding heads), as a table (c, layer)."""
-    counts = np.arange(outstanding + 1)[:, None]
-    each = stats.hypergeom.pmf(counts, int(free.sum()), free.sum(axis=1), outstanding)
-    least = np.cumsum(each[::-1], axis=0)[::-1]
-    tails: np.ndarray = -np.log10(np.maximum(least, 1e-300))
-    return tails
-
-
-def _layer(view: View, t: int, free: np.ndarray) -> tuple[float, float, int, np.ndarray, float]:
-    ratio = np.where(free, view.maps[t] / _medians(view, t, free)[:, None], -np.inf)
-    total, rng = int(free.sum()), np.random.default_rng([view.settings.seed, t])
-    draws = view.settings.permutations
-    best, null, chosen = -np.inf, np.full(draws, -np.inf), (0, np.array([], dtype=int), 1.0)
-    for share in SHARES:
-        k = max(LEAST, round(share * total))
-        marked = (ratio >= np.sort(ratio[free])[-k]) & free
-        table, layers = _tails(free, k), np.arange(len(free))
-        tails = table[marked.sum(axis=1).clip(max=k), layers]
-        drawn = rng.multivariate_hypergeometric(free.sum(axis=1), k, draws)
-        null = np.maximum(null, table[drawn, layers].max(axis=1))
-        layer = int(tails.argmax())
-        if tails[layer] > best:
-            best = float(tails[layer])
-            chosen = layer, np.flatnonzero(marked[layer]), k * free[layer].sum() / total
-    p = monte_carlo_p(int((null >= best - 1e-9).sum()), draws)
-    return p, best, chosen[0], chosen[1], float(chosen[2])
 
 
 DETECTOR = Detector("scattered_heads", detect, DOC)

@@ -9,9 +9,9 @@ from reportgen.findings import Effect, Finding
 
 DOC = """Layers in which few heads, or no strong head, matter for a task.
 
-Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no strong
-head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of the same
-condition are one finding; at most two a condition and task, the emptiest first.
+Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no
+strong head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of
+the same condition are one finding; at most two a condition and task, the emptiest first.
 Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
 and in tasks where more than half of all heads are zero, since there every layer has few.
 """

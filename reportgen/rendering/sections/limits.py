@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reportgen.prose import CAVEATS
 from reportgen.rendering.view import Report, Section
 
 
@@ -17,8 +18,7 @@ def view(report: Report) -> dict[str, Any]:
         "kv_unknown": scores.model.kv_groups is None and not scores.synthetic,
         "no_baseline": all(t.accuracy is None for t in scores.tasks) and not scores.synthetic,
         "at_chance": [t.name for t in report.tasks if t.at_chance],
-        "in_sample": any("in-sample" in f.caveats for f in findings),
-        "regions": any(f.kind in ("cluster", "row_segment") and f.test is not None for f in findings),
+        "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
         "ablation": "ablation" in scores.method.name,
         "gradient": "gradient" in scores.method.name,
         "one_method": not report.others,

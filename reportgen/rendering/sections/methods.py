@@ -4,18 +4,6 @@ from typing import Any
 
 from reportgen.rendering.view import KINDS, Report, Section, Table
 
-FORMULAS = {
-    "gate_gradient": (
-        "s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1",
-        "m is the metric of example e’s answer; the gate g scales the output of head h of layer l at every position of "
-        "that example. One forward and one backward pass score all heads of an example.",
-    ),
-    "zero_ablation": (
-        "s(e, l, h) = m(e) − m(e | output of head h of layer l set to 0)",
-        "m is the metric of example e’s answer; the head’s output is set to zero at every position. Zero lies off the "
-        "distribution that the model was trained on, and later layers can make up for a missing head.",
-    ),
-}
 _EFRON = (
     "Efron, B. (1987). Better bootstrap confidence intervals. Journal of the American Statistical Association 82, "
     "171–185."
@@ -29,22 +17,14 @@ _PHIPSON = (
     "Genetics and Molecular Biology 9, 39."
 )
 _WILSON = "Wilson, E. B. (1927). Probable inference. Journal of the American Statistical Association 22, 209–212."
-_MICHEL = (
-    "Michel, P., Levy, O. & Neubig, G. (2019). Are sixteen heads really better than one? NeurIPS 32. arXiv:1905.10650."
-)
-_VOITA = (
-    "Voita, E., Talbot, D., Moiseev, F., Sennrich, R. & Titov, I. (2019). Analyzing multi-head self-attention. ACL. "
-    "arXiv:1905.09418."
-)
 
 
 def view(report: Report) -> dict[str, Any]:
     """The scoring formula, the tests in use with their nulls, families, and references."""
     scores = report.scores
-    formula, where = FORMULAS.get(scores.method.name, ("", ""))
     examples = [e for e in scores.examples if e is not None]
     return {
-        "formula": formula, "where": where, "method": scores.method, "reduction": scores.reduction,
+        "method": scores.method, "reduction": scores.reduction,
         "from_file": report.study.scores is not None, "synthetic": scores.synthetic, "seed": scores.seed,
         "parameters": [f"{k} = {v}" for k, v in sorted(scores.method.parameters.items())],
         "others": sorted(report.others), "tests": _tests(report), "rules": _rules(report),
@@ -88,10 +68,8 @@ def _references(report: Report) -> list[str]:
         _EFRON: any(e is not None and not e.ordered for e in report.scores.examples),
         _PHIPSON: any(t.draws for t in tests),
         _WILSON: any(t.accuracy is not None for t in report.scores.tasks),
-        _MICHEL: report.scores.method.name in ("gate_gradient", "zero_ablation"),
-        _VOITA: report.scores.method.name == "zero_ablation",
     }
-    return sorted(text for text, used in wanted.items() if used)
+    return sorted([*report.scores.method.references, *(text for text, used in wanted.items() if used)])
 
 
 SECTION = Section("methods", "Methods", view)

@@ -17,7 +17,7 @@ import torch
 
 from reportgen.scoring.decoder import Decoder
 from reportgen.scoring.heads import gated
-from reportgen.scoring.method import BatchScores, Measure, ScoringMethod, absent
+from reportgen.scoring.method import MICHEL, BatchScores, Measure, ScoringMethod, absent
 from reportgen.scoring.tokens import Batch
 
 
@@ -43,7 +43,10 @@ METHOD = ScoringMethod(
     unit="|∂ {label} / ∂ gate|",
     sign="positive: the head's output supports the answer",
     cost="one forward and one backward for all heads (about 2.1 forwards)",
-    source="Michel, Levy & Neubig 2019, arXiv 1905.10650",
+    formula="s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1",
+    meaning="m is the metric of example e’s answer; the gate g scales the output of head h of layer l at every "
+    "position of that example. One forward and one backward pass score all heads of an example.",
+    references=(MICHEL,),
     score=_score,
     forwards=lambda _: 2.12,
 )

@@ -18,7 +18,7 @@ import torch
 
 from reportgen.scoring.decoder import Decoder
 from reportgen.scoring.heads import Heads, ablated, recorded, resumed
-from reportgen.scoring.method import BatchScores, Measure, ScoringMethod, absent
+from reportgen.scoring.method import MICHEL, VOITA, BatchScores, Measure, ScoringMethod, absent
 from reportgen.scoring.tokens import Batch
 
 
@@ -61,7 +61,10 @@ METHOD = ScoringMethod(
     unit="|Δ {label}|",
     sign="baseline minus ablated; positive: the head helps",
     cost="half a forward per head on average",
-    source="Michel, Levy & Neubig 2019, arXiv 1905.10650",
+    formula="s(e, l, h) = m(e) − m(e | output of head h of layer l set to 0)",
+    meaning="m is the metric of example e’s answer; the head’s output is set to zero at every position. Zero lies off "
+    "the distribution that the model was trained on, and later layers can make up for a missing head.",
+    references=(MICHEL, VOITA),
     score=_score,
     forwards=_forwards,
     defaults={"heads_at_once": 4},

@@ -1,0 +1,23 @@
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def published() -> Path:
+    """The folder of published scores and tasks, which no licence lets us copy: its tests run only beside it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"published data is absent: {SHARED} does not exist")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the caller's changes what the tests see."""
+    for name in ("SOURCE_DATE_EPOCH", "REPORTGEN_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -1,0 +1,229 @@
+"""The command line as a user runs it: whole processes, exit codes, messages, files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
+SAMPLE = ROOT / "sample_data" / "study.toml"
+
+
+def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reportgen", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, check=False
+    )
+
+
+def small_scores(folder: Path, seed: int = 0, tasks: int = 2, name: str = "scores.csv") -> Path:
+    rng = np.random.default_rng(seed)
+    rows = [f"Task {t},{i},{j},{rng.lognormal():.5f}" for t in range(tasks) for i in range(10) for j in range(8)]
+    path = folder / name
+    path.write_text("\n".join(["task,layer,head,importance", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("figure") / "report"
+    done = run("build", FIGURE, "-o", folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("report.html")
+    assert lines[1].endswith("report.pdf")
+    assert [line[:2] for line in lines[3:6]] == ["1.", "2.", "3."]
+    assert "analysis: 1/1" in done.stderr
+    return folder
+
+
+def test_the_figure_report_is_whole(figure: Path) -> None:
+    manifest = json.loads((figure / "manifest.json").read_text())
+    on_disk = {str(p.relative_to(figure)) for p in figure.rglob("*") if p.is_file()}
+    assert on_disk == {*manifest["files"], "manifest.json", "report.pdf"}
+    assert {"report.html", "scores.safetensors", "scores.csv", "findings.json", "heads.json", "cite.txt"} <= on_disk
+    assert "Synthetic scores" in (figure / "report.html").read_text()
+    assert json.loads((figure / "findings.json").read_text())["schema"] == "reportgen/findings/1"
+
+
+def test_an_unchanged_report_is_not_made_again(figure: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in figure.rglob("*") if p.is_file()}
+    assert run("build", FIGURE, "-o", figure, "--quiet").returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in figure.rglob("*") if p.is_file()} == before
+
+
+def test_another_study_is_refused_unless_forced(figure: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "report"
+    shutil.copytree(figure, copy)
+    other = small_scores(tmp_path)
+    refused = run("build", other, "-o", copy)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1] == (
+        f"reportgen: {copy}: this folder holds the report of another study or other settings. "
+        "Choose another folder with -o, or overwrite it with --force."
+    )
+    assert json.loads((copy / "manifest.json").read_text()) == json.loads((figure / "manifest.json").read_text())
+    assert run("build", other, "-o", copy, "--force", "--quiet").returncode == 0
+    assert "Knowledge Recall" not in (copy / "report.html").read_text()
+    names = {p.name for p in (copy / "figures").iterdir()}
+    assert not any("knowledge" in n for n in names)
+
+
+def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    refused = run("build", small_scores(tmp_path), "-o", tmp_path / "mine")
+    assert refused.returncode == 2
+    assert "this folder holds files that reportgen did not write" in refused.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_changed_settings_redo_only_later_stages(tmp_path: Path) -> None:
+    scores, folder = small_scores(tmp_path), tmp_path / "report"
+    assert run("build", scores, "-o", folder, "--quiet", "--set", 'report.formats=["html"]').returncode == 0
+    first = (folder / "scores.safetensors").stat().st_mtime_ns
+    again = run(
+        "build", scores, "-o", folder, "--quiet", "--set", 'report.formats=["html"]', "--set", "analysis.alpha=0.2"
+    )
+    assert again.returncode == 0
+    assert (folder / "scores.safetensors").stat().st_mtime_ns == first
+    assert json.loads((folder / "findings.json").read_text())["alpha"] == 0.2
+
+
+def test_stage_by_stage_equals_build(tmp_path: Path) -> None:
+    scores = small_scores(tmp_path)
+    epoch = {"SOURCE_DATE_EPOCH": "1750000000"}
+    only = ("--set", 'report.formats=["html"]', "--quiet")
+    assert run("build", scores, "-o", tmp_path / "whole", *only, **epoch).returncode == 0
+    assert run("analyze", scores, "-o", tmp_path / "steps", "--quiet", **epoch).returncode == 0
+    assert run("render", tmp_path / "steps", *only, **epoch).returncode == 0
+    for name in ("findings.json", "scores.csv", "scores.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "steps" / name).read_bytes(), name
+
+
+def test_the_same_inputs_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    scores, epoch = small_scores(tmp_path), {"SOURCE_DATE_EPOCH": "1750000000"}
+    folders = []
+    for seed in ("1", "2"):
+        (tmp_path / seed).mkdir()
+        done = run("build", scores, "-o", "report", "--quiet", cwd=tmp_path / seed, PYTHONHASHSEED=seed, **epoch)
+        assert done.returncode == 0, done.stderr
+        folders.append(tmp_path / seed / "report")
+    for path in folders[0].rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (folders[1] / path.relative_to(folders[0])).read_bytes(), path.name
+
+
+def test_json_is_one_object(tmp_path: Path) -> None:
+    done = run("build", small_scores(tmp_path), "-o", tmp_path / "r", "--json", "--set", 'report.formats=["html"]')
+    content = json.loads(done.stdout)
+    assert content["files"] == [str(tmp_path / "r" / "report.html")]
+    assert len(content["observations"]) == 3
+
+
+def test_explain(figure: Path) -> None:
+    done = run("explain", figure, "cluster/decision-making/1")
+    assert done.returncode == 0
+    for part in ("null: heads shuffled within each layer", "layers 18–25", "heads 10–20", "family: cluster, 8 tests",
+                 "reportgen analyze"):  # fmt: skip
+        assert part in done.stdout
+    unknown = run("explain", figure, "cluster/nothing/1")
+    assert unknown.returncode == 2
+    assert "no finding is called 'cluster/nothing/1'" in unknown.stderr
+
+
+def test_lists_and_schemas() -> None:
+    assert "gate_gradient:" in run("methods").stdout
+    assert len(json.loads(run("detectors", "--json").stdout)) == 12
+    for what in ("study", "findings"):
+        assert json.loads(run("schema", what).stdout)["type"] == "object"
+    assert run("schema", "nothing").returncode == 2
+    assert run("--version").stdout.startswith("reportgen 0")
+
+
+def test_init_writes_a_study_that_is_understood(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "new").returncode == 0
+    done = run("build", tmp_path / "new", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "path/to/model" in done.stderr  # all that is missing is the model
+    assert not (tmp_path / "out").exists()
+    assert run("init", tmp_path / "new").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[scores]\npath = 'scores.csv'\nmetod = 'x'\n",
+         "[scores] metod: unknown key 'metod'. Did you mean 'method'?"),
+        ("[scores]\npath = 'scores.csv'\nsigned = 'perhaps'\n", "[scores] signed: Input should be a valid boolean"),
+        ("[scores]\npath = 'nowhere.csv'\n", "no such file"),
+        ("[scores]\npath = 'scores.csv'\n[tasks]\ngroups = { hard = ['Task 9'] }\n",
+         "[tasks] groups: no task is called 'Task 9'. The tasks are: Task 0, Task 1."),
+        ("[scores]\npath = 'scores.csv'\n[validation]\nenabled = true\n",
+         "[validation] enabled: this version cannot do that yet"),
+        ("[scores]\npath = 'scores.csv'\n[analysis]\ndetectors = ['clusters']\n", "no detector is called 'clusters'"),
+        ("[scores]\npath = 'scores.csv'\n[report]\nsections = ['sumary']\n", "sumary"),
+        ("title = \n", "this is not TOML"),
+        ("[study]\ntitle = 'x'\n", "a study needs [model] path and [tasks] path, or [scores] path"),
+    ],
+)  # fmt: skip
+def test_a_study_that_does_not_fit(tmp_path: Path, content: str, message: str) -> None:
+    small_scores(tmp_path)
+    (tmp_path / "study.toml").write_text(content)
+    done = run("build", tmp_path, "-o", tmp_path / "out")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("tasks", "layers", "heads"), [(1, 4, 4), (1, 1, 1), (3, 1, 12)])
+def test_small_and_constant_tensors_make_a_report(tmp_path: Path, tasks: int, layers: int, heads: int) -> None:
+    cells = [f"Task {t},{i},{j},0.5" for t in range(tasks) for i in range(layers) for j in range(heads)]
+    (tmp_path / "scores.csv").write_text("\n".join(["task,layer,head,importance", *cells]) + "\n")
+    done = run("build", tmp_path / "scores.csv", "-o", tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    findings = json.loads((tmp_path / "out" / "findings.json").read_text())["findings"]
+    assert {f["register"] for f in findings} == {"observed"}
+
+
+def test_a_real_models_heads(published: Path, tmp_path: Path) -> None:
+    done = run("build", published / "retrieval_head" / "llama-2-7b-80k.json", "-o", tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    findings = json.loads((tmp_path / "out" / "findings.json").read_text())["findings"]
+    named = {m for f in findings if f["kind"] == "anomaly" for m in f["members"]}
+    assert {"L16H19", "L11H15"} <= named
+    top = next(f for f in findings if f["kind"] == "anomaly" and f["members"] == ["L16H19"])
+    assert top["value"]["low"] < 0.943 < top["value"]["high"]
+
+
+def test_an_unwritable_folder_exits_3(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("build", small_scores(tmp_path), "-o", tmp_path / "file" / "out")
+    assert done.returncode == 3
+    assert "cannot write" in done.stderr
+
+
+def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "reportgen", "build", str(FIGURE), "-o", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("rendering: figures"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "the same command goes on from there" in rest
+    assert (tmp_path / "out" / "findings.json").exists()
+    assert not [p for p in (tmp_path / "out").rglob(".*") if p.is_file()]
+    before = (tmp_path / "out" / "scores.safetensors").stat().st_mtime_ns
+    assert run("build", FIGURE, "-o", tmp_path / "out", "--quiet").returncode == 0
+    assert (tmp_path / "out" / "scores.safetensors").stat().st_mtime_ns == before
