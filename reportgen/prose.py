@@ -52,11 +52,11 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def percent(value: float) -> str:
-    """A percentage with one decimal that never rounds to a false 0 or 100."""
+    """A percentage with one decimal that never rounds to a false 0 or 100: near 100 it is cut off at 99.9."""
     if 0 < value < 0.1:
         return "< 0.1"
     if 99.9 < value < 100:
-        return "> 99.9"
+        return "99.9"
     return f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
 
 

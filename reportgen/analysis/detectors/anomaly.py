@@ -18,15 +18,17 @@ generalized Pareto tail is fitted to the pooled top 10 %, the top 1 % entering a
 shape the tail they are judged by; the shape is taken at its 99 % upper profile bound. A head that stands out from it
 must also stand out from the tail of its own task, at that tail's estimated shape. The larger tail probability is
 multiplied by the number of heads (Bonferroni). Tasks with zeros are left out: the logarithm says nothing there.
-Observed: the largest head outside found regions over at least a quarter of the layers (contiguous, its own among
-them), at least 1.25 times the next; at most two a task. Where the largest head outside found regions is none of
-these, it is named if it is at least 1.05 times the next of them. Where the task's largest head lies outside found
-regions: all heads of at least half its value, where they are two or more and at most 1 % of all.
+Observed: a head outside found regions that is the largest over at least a quarter of the layers and 4 of them
+(contiguous, its own among them), at least 1.25 times the next there; at most two a task. Where the largest head
+outside found regions is none of these, it is named if it is at least 1.05 times the next of them. Where the task's
+largest head lies outside found regions: all heads of at least half its value, where they are two or more and at most
+1 % of all.
 Silent on tasks where the top heads fade into the rest, and (tested) under heavy tails.
 """
 TOP, CENSORED, BOUND, FEWEST = 0.10, 0.01, 0.99, 20
-RATIO, SHARE, PER_TASK, CLEAR, HALF, FEW, SHOWN = 1.25, 0.25, 2, 1.05, 0.5, 0.01, 10
-OBSERVED = f"largest head outside found regions in at least a quarter of the layers, at least {RATIO:g} times the next"
+RATIO, SHARE, FEWEST_LAYERS, PER_TASK = 1.25, 0.25, 4, 2  # of the largest head over a range of layers
+CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside regions, and of outstanding sets
+OBSERVED = f"largest head in at least a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
 TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
 OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
 
@@ -176,7 +178,7 @@ def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]
     """The heads that tower over the widest ranges of layers."""
     values = np.where(view.present, view.whole[t], -np.inf)
     tops = np.sort(values, axis=1)[:, -2:]
-    need = max(2, int(np.ceil(SHARE * len(values))))
+    need = max(FEWEST_LAYERS, int(np.ceil(SHARE * len(values))))
     candidates = []
     for layer in range(len(values)):
         head = int(values[layer].argmax())
@@ -203,7 +205,7 @@ def _top_outside(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Findi
     following = float(values.flat[order[1]])
     if following <= 0 or values[head] < CLEAR * following:
         return []
-    return [(head, _single(view, t, head, TOP_OUTSIDE, following, None))]
+    return [(head, _single(view, t, head, TOP_OUTSIDE, following, None, bool((view.present & ~free).any())))]
 
 
 def _range(allowed: np.ndarray, layer: int) -> tuple[int, int]:
@@ -215,10 +217,13 @@ def _range(allowed: np.ndarray, layer: int) -> tuple[int, int]:
     return first, last
 
 
-def _single(view: View, t: int, head: Head, rule: str, following: float, span: tuple[int, int] | None) -> Finding:
+def _single(
+    view: View, t: int, head: Head, rule: str, following: float, span: tuple[int, int] | None, regions: bool = False
+) -> Finding:
     ratio = float(view.whole[t][head]) / following
     whole = span == (0, view.scores.n_layers - 1)
-    scope = "outside the found regions" if span is None else "of all layers" if whole else "in layers"
+    outside = "outside the found regions" if regions else "of all layers"
+    scope = outside if span is None else "of all layers" if whole else "in layers"
     return view.finding(
         "anomaly",
         t,

@@ -31,6 +31,12 @@ def in_top(view: View) -> tuple[np.ndarray, Float[np.ndarray, "layer"]]:
     return (ranks <= places[:, None]) & view.present, places / np.maximum(count, 1)
 
 
+def _places(view: View, heads: Sequence[Head]) -> int | None:
+    """How many heads are the top of a layer; None where the found heads' layers differ in that."""
+    counts = {max(1, round(TOP * int(view.present[h.layer].sum()))) for h in heads}
+    return counts.pop() if len(counts) == 1 else None
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The set of heads shared by more tasks than chance would give."""
     tasks = len(view.whole)
@@ -57,6 +63,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         "counts": [int(counts[h]) for h in heads],
         "q": [q[k] for k in found],
         "tasks": tasks,
+        "places": _places(view, heads),
         "expected": float(tasks * max(share[h.layer] for h in heads)),
         "sharing": [[names[t] for t in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads],
     }
