@@ -135,6 +135,7 @@ def render(
     from reportgen import pipeline
 
     scores, others, source = pipeline.open_folder(folder, overrides(set_))
+    pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
     with progress(quiet, as_json) as (step, _):

@@ -88,7 +88,10 @@ def build(
 
 
 def check(study: Study) -> None:
-    """Refuse names of detectors and sections that do not exist, before any work is done for them."""
+    """Refuse detectors, sections and templates that do not exist, before any work is done for them."""
+    templates = study.report.templates
+    if templates is not None and not templates.is_dir():
+        raise InputError("no such folder", f"[report] templates = {templates}", "Give a folder of templates")
     from reportgen.analysis import analyze
     from reportgen.rendering import sections
 
@@ -188,7 +191,13 @@ def _model_files(folder: Path) -> dict[str, str]:
 
 def claim(folder: Path, key: str, force: bool) -> None:
     """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
-    if not folder.exists() or not any(folder.iterdir()):
+    try:
+        parent = next(p for p in (folder, *folder.parents) if p.exists())
+    except OSError as error:
+        raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
+    if not parent.is_dir():
+        raise InputError("this is a file, not a folder", str(parent), "Choose another folder with -o")
+    if parent != folder or not any(folder.iterdir()):
         return
     manifest = _manifest(folder)
     held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
@@ -235,8 +244,11 @@ def obtain_findings(scores: HeadScores, source: Source, folder: Path, *, progres
     hashes, path = scores_hashes(folder), folder / "findings.json"
     key = findings_key(source.study, hashes)
     if path.exists() and _manifest(folder).get("keys", {}).get("findings") == key:
-        stored = from_json(read_json(path), str(path))
-        if stored.scores == hashes:
+        try:
+            stored = from_json(read_json(path), str(path))
+        except InputError:
+            stored = None  # damaged: made again
+        if stored is not None and stored.scores == hashes:
             return stored
     progress("analysis", 0, 1)
     section = source.study.analysis
@@ -354,7 +366,21 @@ def read_findings(folder: Path) -> Findings:
         raise InputError(
             "these findings are of other scores", str(path), f"Run `reportgen analyze {folder} -o {folder}`"
         )
+    _refuse_strangers(findings, read_scores(folder / SCORES)[0], path)
     return findings
+
+
+def _refuse_strangers(findings: Findings, scores: HeadScores, path: Path) -> None:
+    """Findings about tasks or heads that the scores do not have were edited by hand."""
+    for f in findings.findings:
+        layers, heads = [*(f.layers or ())], [*(f.heads or ())]
+        for layer, head in f.cells or ():
+            layers.append(layer)
+            heads.append(head)
+        inside = all(0 <= i < scores.n_layers for i in layers) and all(0 <= i < scores.n_heads for i in heads)
+        if not inside or not {*(f.tasks or ()), *([f.task] if f.task else [])} <= set(scores.task_names):
+            mend = "Make the file again with `reportgen analyze`"
+            raise InputError(f"finding {f.id} is about a task or head that the scores lack", str(path), mend)
 
 
 def save_scores(source: Source, scores: HeadScores, folder: Path) -> None:

@@ -139,6 +139,8 @@ class HeadScores:
         if len(names) != len(array) or len(self.examples) != len(array):
             raise InputError(f"{len(array)} tasks of scores but {len(names)} names", place, "Name every task once")
         for name in names:
+            if any("\ud800" <= c <= "\udfff" for c in name):
+                raise InputError(f"task name {name!r} holds half a character", place, "Write it in UTF-8")
             if names.count(name) > 1 or not name.strip():
                 raise InputError(f"task name {name!r} is empty or not unique", place, "Give each task its own name")
         for task, examples in zip(names, self.examples, strict=True):

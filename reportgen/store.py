@@ -61,10 +61,18 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file's content; raises InputError where it is missing or broken."""
+def read_json(path: Path, unique: bool = False) -> Any:
+    """A JSON file's content; raises InputError where it is missing or broken, or (``unique``) names a key twice."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(items)
+        if unique and len(content) < len(items):
+            twice = next(k for k in content if [name for name, _ in items].count(k) > 1)
+            raise InputError(f"key {twice!r} stands twice", str(path), "Keep one of them")
+        return content
+
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=pairs)
     except OSError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:

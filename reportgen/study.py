@@ -120,6 +120,8 @@ class Study(_Section):
             raise ValueError("a study needs [model] path and [tasks] path, or [scores] path")
         if self.scores is not None and self.model is not None:
             raise ValueError("[scores] stands instead of [model]; give one of them")
+        if self.scores is not None and "scoring" in self.model_fields_set:
+            raise ValueError("[scores] are scored already; [scoring] says how to score a [model]")
         return self
 
 
@@ -140,6 +142,8 @@ def load_study(path: Path) -> Study:
 def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
     """Check the content of a study.toml and make its paths absolute against ``folder``."""
     _refuse_reserved(raw, place)
+    if "source" in raw:
+        raise InputError("unknown key 'source'", place, "Remove it")
     try:
         study = Study(**{**raw, "source": source})
     except ValidationError as error:
@@ -212,7 +216,7 @@ def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
     """The study with single values set over it, ``{"scoring.batch_size": 8}``; paths among them relative to here."""
     if not values:
         return study
-    raw = study.model_dump(mode="json", exclude_none=True, exclude={"source"})
+    raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"source"})
     for name, value in values.items():
         section, _, key = name.partition(".")
         if not key:

@@ -111,17 +111,13 @@ class View:
 
         Observed findings are about all examples, tested ones print values of the held-out half.
         """
-        return Finding(
-            id="",
-            kind=kind,
-            method=self.scores.method.name,
-            block=self.scores.block,
-            register=register,
-            priority=round(float(priority), 4),
-            task=None if t is None else self.scores.tasks[t].name,
-            n_examples=self._n_examples(t, register == "observed"),
-            **rest,
-        )
+        common = {
+            "method": self.scores.method.name,
+            "block": self.scores.block,
+            "task": None if t is None else self.scores.tasks[t].name,
+            "n_examples": self._n_examples(t, register == "observed"),
+        }
+        return Finding(id="", kind=kind, register=register, priority=round(float(priority), 4), **{**common, **rest})
 
     def _n_examples(self, t: int | None, whole: bool) -> int | None:
         if t is None or (examples := self.scores.examples[t]) is None:

@@ -1,5 +1,6 @@
 """NumPy archives: importance (task, layer, head) and, optionally, tasks (names) and examples_<t>."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def claims(path: Path) -> bool:
 def load(path: Path, section: ScoresSection) -> HeadScores:
     """Read an .npz; raises InputError for missing or unfit arrays. Pickled objects are refused."""
     try:
+        with zipfile.ZipFile(path):
+            pass  # numpy reads a renamed .npy without complaint
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
@@ -29,10 +32,15 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
         mend = "Save plain arrays with numpy.savez"
         raise InputError(f"this is no archive of plain arrays ({error})", str(path), mend) from error
     tensor = arrays.get("importance")
-    if tensor is None or tensor.ndim not in (2, 3) or tensor.dtype.kind not in "fiu":
+    if tensor is None or tensor.ndim not in (2, 3) or tensor.dtype.kind not in "fiu" or not tensor.size:
         seen = ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) or "nothing"
         raise InputError(f"no importance array in it (seen: {seen})", str(path), f"Known arrays: {KEYS}")
     tensor = tensor.astype(float).reshape(-1, *tensor.shape[-2:])
+    for name in arrays:
+        if not re.fullmatch(r"importance|tasks|examples_\d+", name) or int(name.partition("_")[2] or 0) >= len(tensor):
+            raise InputError(f"unknown array {name!r} for {len(tensor)} tasks", str(path), f"Known arrays: {KEYS}")
+    if "tasks" in arrays and (arrays["tasks"].ndim != 1 or arrays["tasks"].dtype.kind not in "US"):
+        raise InputError("the task names are no list of texts", f"{path}, tasks", "Give one name a task")
     names = [str(n) for n in arrays["tasks"]] if "tasks" in arrays else [f"Task {t}" for t in range(len(tensor))]
     if len(names) != len(tensor):
         raise InputError(f"{len(names)} task names for {len(tensor)} tasks", f"{path}, tasks", "Give one name a task")
@@ -44,8 +52,8 @@ def _examples(path: Path, arrays: dict[str, np.ndarray], t: int, shape: tuple[in
     values = arrays.get(f"examples_{t}")
     if values is None:
         return None
-    if values.ndim != 3 or values.shape[1:] != shape:
-        problem = f"shape {values.shape} is not (example, {shape[0]}, {shape[1]})"
+    if values.ndim != 3 or values.shape[1:] != shape or not len(values) or values.dtype.kind not in "fiu":
+        problem = f"{values.dtype} of shape {values.shape} is no map (example, {shape[0]}, {shape[1]})"
         raise InputError(problem, f"{path}, examples_{t}", "Give one layer × head map for each example")
     return as_examples(values, [str(i) for i in range(len(values))], ordered=False)
 

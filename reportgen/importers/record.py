@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reportgen.errors import InputError
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, reduce_examples, split_halves
+from reportgen.scores import Examples, Head, HeadScores, Method, Model, Task, reduce_examples, split_halves
 from reportgen.study import ScoresSection
 
 
@@ -47,6 +47,9 @@ def scores_from_examples(
     method: Method,
 ) -> HeadScores:
     """HeadScores from per-task arrays: the mean over examples where there are any (of |·| for signed scores)."""
+    for name, e in zip(names, examples, strict=True):
+        if e is not None:
+            _refuse_partial(name, e)
     reduction = "mean_abs" if section.signed else "mean"
     maps = [
         reduce_examples(e.values, reduction) if e is not None else values  # type: ignore[arg-type]
@@ -58,6 +61,14 @@ def scores_from_examples(
         tensor, tasks, method, model_of(section, tensor.shape), tuple(examples),
         reduction=reduction, synthetic=section.synthetic,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _refuse_partial(task: str, examples: Examples) -> None:
+    """A head that is NaN in some examples only is a fault of the data, not a head that the model lacks."""
+    missing = np.isnan(examples.values)
+    for e, layer, head in np.argwhere(missing & ~missing.all(axis=0))[:1]:
+        place = f"task {task}, example {examples.ids[e]}, {Head(int(layer), int(head))}"
+        raise InputError("importance is nan, but not in every example", place, "Give a finite number in every example")
 
 
 def as_examples(values: np.ndarray, ids: list[str], ordered: bool, seed: int = 0, **rest: Any) -> Examples:

@@ -17,7 +17,7 @@ from reportgen.scores import Head, HeadScores
 from reportgen.store import read_json
 from reportgen.study import ScoresSection
 
-KEY = re.compile(r"(\d{1,4})-(\d{1,4})")
+KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 
 
 def claims(path: Path) -> bool:
@@ -34,7 +34,7 @@ def claims(path: Path) -> bool:
 
 def load(path: Path, section: ScoresSection) -> HeadScores:
     """Read the file as one task with one example per probe; raises InputError naming the head that does not fit."""
-    content = read_json(path)
+    content = read_json(path, unique=True)
     if not isinstance(content, dict) or not content:
         raise InputError("this is no object of heads", str(path), 'Give {"layer-head": [scores, …], …}')
     rows = {_head(path, key): _scores(path, key, value) for key, value in content.items()}
@@ -60,9 +60,10 @@ def _head(path: Path, key: str) -> Head:
 
 
 def _scores(path: Path, key: str, value: Any) -> np.ndarray:
+    plain = isinstance(value, list) and all(type(v) in (int, float) for v in value)
     try:
-        scores = np.array(value, dtype=float)
-    except (TypeError, ValueError):
+        scores = np.array(value if plain else [np.nan], dtype=float)
+    except OverflowError:
         scores = np.array([np.nan])
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
         raise InputError("this is no list of finite numbers", f"{path}, head {key}", "Give one number for each probe")

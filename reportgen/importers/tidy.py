@@ -1,10 +1,12 @@
 """Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, optionally, example."""
 
+import csv
 import difflib
+import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
@@ -13,6 +15,8 @@ from reportgen.study import ScoresSection
 
 NEEDED = ["task", "layer", "head", "importance"]
 OPTIONAL = ["example", "method", "block"]
+MEND = "Save it as a UTF-8 table with a header line"
+ONCE = "Give every task, layer and head (and example) exactly one row; nan in all tasks marks a head the model lacks"
 LARGEST = 100_000  # a layer or head number beyond this is a mistake, and would take all memory
 
 
@@ -23,39 +27,66 @@ def claims(path: Path) -> bool:
 
 def load(path: Path, section: ScoresSection) -> HeadScores:
     """Read a tidy table; raises InputError naming the row and column that does not fit."""
-    table = _read(path)
-    _check_columns(list(table.columns), path)
-    for column in ("method", "block"):
-        if column in table and table[column].nunique() > 1:
-            mend = f"Give one file for each {column}"
-            raise InputError(
-                f"{table[column].nunique()} different values in one file", f"{path}: column {column}", mend
-            )
+    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    _check_columns(list(table), path)
     task = _text(table, "task", path)
+    for column in set(table) & {"method", "block"}:
+        found = len(set(_text(table, column, path)))
+        if found > 1:
+            raise InputError(
+                f"{found} different values in one file", f"{path}: column {column}", f"Give one file a {column}"
+            )
     layer, head = (_numbers(table, c, path) for c in ("layer", "head"))
     value = _values(table, path)
-    example = _text(table, "example", path) if "example" in table else np.array([""] * len(table))
+    example = _text(table, "example", path) if "example" in table else np.array([""] * len(task))
     names = list(dict.fromkeys(task))
     if not names:
         raise InputError("the table has no rows", str(path), "Give at least one row")
     shape = int(layer.max()) + 1, int(head.max()) + 1
+    for name in names:
+        _refuse_holes(path, name, layer[task == name], head[task == name], shape)
     parts = [_task(path, name, task == name, layer, head, example, value, shape) for name in names]
-    method = method_of(section, str(table["method"].iloc[0]) if "method" in table else "unknown")
+    method = method_of(section, table["method"][0] if "method" in table else "unknown")
     return scores_from_examples(names, [p[0] for p in parts], [p[1] for p in parts], section, method)
 
 
-def _read(path: Path) -> Any:
+def _csv(path: Path) -> dict[str, list[str]]:
+    """The columns of a CSV file as text; blank lines at its end do not count."""
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"this table cannot be read ({error})", str(path), MEND) from error
+    while rows and not any(rows[-1]):
+        rows.pop()
+    header, *body = rows or [[]]
+    for name in header:
+        if header.count(name) > 1:
+            raise InputError(f"column {name!r} stands twice", str(path), "Give each column its own name")
+    for number, row in enumerate(body, 2):
+        if len(row) != len(header):
+            problem = f"{len(row)} cells under {len(header)} columns"
+            raise InputError(problem, f"{path}, row {number}", "Give every row one cell a column")
+    return {name: [row[i] for row in body] for i, name in enumerate(header)}
+
+
+def _parquet(path: Path) -> dict[str, list[str]]:
+    """The columns of a Parquet file as text; what is neither text nor a number becomes an empty cell."""
     import pandas as pd
 
-    mend = "Save it as a UTF-8 table with a header line"
     try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False)
-    except FileNotFoundError as error:
-        raise InputError("no such file", str(path), "Check the path") from error
-    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
-        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), mend) from error
+        frame = pd.read_parquet(path)
+    except Exception as error:  # pyarrow raises many kinds for a broken file
+        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), MEND) from error
+
+    def text(cell: object) -> str:
+        plain = isinstance(cell, str | int | float | np.integer | np.floating) and not isinstance(cell, bool | np.bool_)
+        return str(cell) if plain else ""
+
+    names = {"task", *OPTIONAL}
+    return {
+        str(c): ["" if c in names and pd.api.types.is_scalar(v) and pd.isna(v) else text(v) for v in frame[c]]
+        for c in frame.columns
+    }
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
@@ -64,47 +95,67 @@ def _check_columns(columns: list[str], path: Path) -> None:
             raise InputError(f"there is no column {name!r}", str(path), f"The columns are {', '.join(NEEDED)}")
     for name in columns:
         if name not in (*NEEDED, *OPTIONAL):
-            near = difflib.get_close_matches(str(name), [*NEEDED, *OPTIONAL], n=1)
+            near = difflib.get_close_matches(name, [*NEEDED, *OPTIONAL], n=1)
             mend = f"Did you mean {near[0]!r}" if near else f"Remove it; known are {', '.join([*NEEDED, *OPTIONAL])}"
-            raise InputError(f"unknown column {str(name)!r}", str(path), mend)
+            raise InputError(f"unknown column {name!r}", str(path), mend)
 
 
 def _row(path: Path, index: int, column: str) -> str:
-    return f"{path}, row {index + 2}, column {column}" if path.suffix.lower() == ".csv" else (
-        f"{path}, row {index}, column {column}")  # fmt: skip
+    return f"{path}, row {index + (2 if path.suffix.lower() == '.csv' else 0)}, column {column}"
 
 
-def _text(table: Any, column: str, path: Path) -> np.ndarray:
-    values = table[column].astype(str).to_numpy(dtype=object)
-    for index in np.flatnonzero([not v.strip() for v in values])[:1]:
-        raise InputError("this cell is empty", _row(path, int(index), column), "Give a name in every row")
-    return np.asarray(values)
+def _text(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray:
+    for index, cell in enumerate(table[column]):
+        if not cell.strip():
+            raise InputError("this cell is empty", _row(path, index, column), "Give a name in every row")
+    return np.array(table[column], dtype=object)
 
 
-def _numbers(table: Any, column: str, path: Path) -> np.ndarray:
-    import pandas as pd
+def _floats(cells: list[str]) -> Float[np.ndarray, "row"]:
+    """The cells as numbers, NaN for what is none."""
+    try:
+        return np.array(cells, dtype=object).astype(float)
+    except ValueError:
+        return np.array([_float(cell) for cell in cells])
 
-    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+
+def _float(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")
+
+
+def _numbers(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray:
+    numbers = _floats(table[column])
     wrong = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < LARGEST))
     for index in np.flatnonzero(wrong)[:1]:
-        problem = f"{table[column].iloc[index]!r} is no {column} number"
+        problem = f"{table[column][index]!r} is no {column} number"
         mend = f"Give whole numbers from 0 up to {LARGEST - 1}"
         raise InputError(problem, _row(path, int(index), column), mend)
     whole: np.ndarray = numbers.astype(int)
     return whole
 
 
-def _values(table: Any, path: Path) -> np.ndarray:
-    import pandas as pd
-
+def _values(table: dict[str, list[str]], path: Path) -> np.ndarray:
     cells = table["importance"]
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
-    said_nan = cells.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
-    for index in np.flatnonzero((np.isnan(numbers) & ~said_nan) | np.isinf(numbers))[:1]:
-        problem, mend = f"{cells.iloc[index]!r} is no finite number", "Give a number, or nan for a head the model lacks"
+    numbers = _floats(cells)
+    said_nan = np.array([cell.strip().lower() in ("nan", "") for cell in cells], dtype=bool)
+    too_large = np.abs(numbers) > np.finfo(np.float32).max
+    for index in np.flatnonzero((np.isnan(numbers) & ~said_nan) | too_large)[:1]:
+        problem = f"{cells[index]!r} is no finite number"
+        mend = "Give a number, or nan for a head the model lacks"
         raise InputError(problem, _row(path, int(index), "importance"), mend)
-    finite: np.ndarray = numbers
-    return finite
+    return numbers
+
+
+def _refuse_holes(path: Path, name: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
+    """Name the first missing head from the rows alone: one stray number must not claim memory for a huge map."""
+    codes = np.unique(layer.astype(np.int64) * shape[1] + head)
+    if len(codes) < shape[0] * shape[1]:
+        gaps = np.flatnonzero(codes != np.arange(len(codes)))
+        first = int(gaps[0]) if len(gaps) else len(codes)
+        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", f"{path}, task {name}", ONCE)
 
 
 def _task(path: Path, name: str, rows: np.ndarray, layer: np.ndarray, head: np.ndarray, example: np.ndarray,
@@ -114,13 +165,10 @@ def _task(path: Path, name: str, rows: np.ndarray, layer: np.ndarray, head: np.n
     where = np.array([number[e] for e in example[rows]]), layer[rows], head[rows]
     seen = np.zeros((len(ids), *shape), dtype=np.int32)
     np.add.at(seen, where, 1)
-    mend = (
-        "Give every task, layer and head (and example) exactly one row; nan in all tasks marks a head the model lacks"
-    )
     for e, i, j in np.argwhere(seen != 1)[:1]:
         what = "is missing" if seen[e, i, j] == 0 else f"stands in {seen[e, i, j]} rows"
         place = f"{path}, task {name}" + (f", example {ids[e]}" if ids[e] else "")
-        raise InputError(f"{Head(int(i), int(j))} {what}", place, mend)
+        raise InputError(f"{Head(int(i), int(j))} {what}", place, ONCE)
     values = np.empty((len(ids), *shape))
     values[where] = value[rows]
     return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]

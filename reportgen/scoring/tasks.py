@@ -170,6 +170,9 @@ def _row(fields: dict[str, Any], line: int, place: str) -> Row:
     for name in REQUIRED:
         if fields.get(name) is None:
             raise InputError(f"{name!r} is missing", place, f"Give every row {', '.join(REQUIRED)}")
+    for name, value in fields.items():
+        if any("\ud800" <= c <= "\udfff" for c in str(value)):
+            raise InputError("the text holds half a character", f"{place}, column {name}", "Write it in UTF-8")
     texts = {name: _string(fields[name], name, place) for name in (*REQUIRED, *TEXTS) if fields.get(name) is not None}
     lists = {name: _strings(fields[name], name, place) for name in LISTS if fields.get(name) is not None}
     identity = _name(fields.get("id"), "id", place) or f"line {line}"

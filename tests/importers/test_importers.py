@@ -157,3 +157,58 @@ def test_what_the_study_says_must_agree_with_the_file(tmp_path: Path) -> None:
     assert refusal(path, ScoresSection(path=path, kv_groups=3)) == (
         "[scores] kv_groups: 3 key/value heads do not divide 2 heads. Give the model's number of key/value heads."
     )
+
+
+def test_nan_in_some_examples_is_no_absent_head(tmp_path: Path) -> None:
+    cells = "".join(f"a,e{e},{i},0,{'nan' if (e, i) == (0, 1) else 0.5}\n" for e in range(3) for i in range(2))
+    assert refusal(written(tmp_path, "task,example,layer,head,importance\n" + cells)) == (
+        "task a, example e0, L1H0: importance is nan, but not in every example. Give a finite number in every example."
+    )
+
+
+def test_one_stray_number_claims_no_memory(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, HEADER + "a,99999,99999,1\n"))
+    assert said.startswith("scores.csv, task a: L0H0 is missing.")
+
+
+def test_cells_that_are_too_many_and_columns_that_stand_twice(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, HEADER + "a,0,0,1,9\n")) == (
+        "scores.csv, row 2: 5 cells under 4 columns. Give every row one cell a column."
+    )
+    assert refusal(written(tmp_path, "task,layer,head,importance,head\na,0,0,1,0\n")) == (
+        "scores.csv: column 'head' stands twice. Give each column its own name."
+    )
+    assert load_scores(written(tmp_path, GOOD + "\n\n")).task_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"importance": np.zeros((0, 2, 2))},
+        {"importance": np.ones((1, 2, 2)), "tasks": np.array("a")},
+        {"importance": np.ones((1, 2, 2)), "examples_0": np.array([["x"]])},
+        {"importance": np.ones((1, 2, 2)), "examples_7": np.ones((3, 2, 2))},
+        {"importance": np.ones((1, 2, 2)), "examples_0": np.ones((0, 2, 2))},
+        {"importance": np.ones((1, 2, 2)), "examples_0": np.ones((3, 2, 2), dtype=complex)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert refusal(tmp_path / "a.npz").startswith("a.npz")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"0-0": [1], "0-0": [2]}', '{"00-0": [1]}', '{"0-0": [true]}', '{"0-0": ["1"]}', '{"0-0": [1' + "0" * 400 + "]}"],
+)
+def test_retrieval_files_say_each_head_once_in_numbers(tmp_path: Path, content: str) -> None:
+    assert refusal(written(tmp_path, content, "a.json")).startswith("a.json")
+
+
+def test_parquet_with_an_empty_or_odd_cell(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"task": ["a", None], "layer": [0, 0], "head": [0, 1], "importance": [1.0, 2.0]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert (
+        refusal(tmp_path / "a.parquet")
+        == "a.parquet, row 1, column task: this cell is empty. Give a name in every row."
+    )

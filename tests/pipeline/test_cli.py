@@ -204,11 +204,35 @@ def test_a_real_models_heads(published: Path, tmp_path: Path) -> None:
     assert top["value"]["low"] < 0.943 < top["value"]["high"]
 
 
-def test_an_unwritable_folder_exits_3(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = run("build", small_scores(tmp_path), "-o", tmp_path / "file" / "out")
-    assert done.returncode == 3
-    assert "cannot write" in done.stderr
+@pytest.mark.parametrize("name", ["file", "file/out", "a" * 300])
+def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = run("build", small_scores(tmp_path), "-o", tmp_path / name)
+    assert done.returncode == 2
+    assert "Choose another" in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_findings_edited_by_hand_are_not_rendered(figure: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "report"
+    shutil.copytree(figure, copy)
+    content = json.loads((copy / "findings.json").read_text())
+    content["findings"][1]["layers"] = [0, 99]
+    (copy / "findings.json").write_text(json.dumps(content))
+    done = run("render", copy)
+    assert done.returncode == 2
+    assert "is about a task or head that the scores lack" in done.stderr
+    assert (copy / "report.html").exists()
+
+
+def test_a_missing_templates_folder_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    scores = small_scores(tmp_path)
+    done = run("build", scores, "-o", tmp_path / "out", "--set", "report.templates=nowhere")
+    assert done.returncode == 2
+    assert not (tmp_path / "out").exists()
+    refused = run("build", scores, "-o", tmp_path / "out", "--method", "zero_ablation")
+    assert refused.returncode == 2
+    assert "[scores] are scored already" in refused.stderr
 
 
 def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Silent on tasks where the top heads fade into the rest, and (tested) under heavy
 TOP, CENSORED, BOUND, FEWEST = 0.10, 0.01, 0.99, 20
 RATIO, SHARE, FEWEST_LAYERS, PER_TASK = 1.25, 0.25, 4, 2  # of the largest head over a range of layers
 CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside regions, and of outstanding sets
-OBSERVED = f"largest head in at least a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
+OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
 TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
 OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
 

@@ -79,7 +79,9 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
             max(q, 1e-300),
             family,
         )
-        return view.finding("competence", t, "tested", 0.2, value=value, test=test, effect=effect, data=data)
+        return view.finding(
+            "competence", t, "tested", 0.2, n_examples=n, value=value, test=test, effect=effect, data=data
+        )
     return view.finding(
         "competence", t, "observed", 0.95, rule=AT_CHANCE, value=value, effect=effect, data=data, caveats=["at-chance"]
     )

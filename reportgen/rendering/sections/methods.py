@@ -42,7 +42,7 @@ def _kind(kind: str) -> str:
 def _tests(report: Report) -> Table | None:
     used = {(f.kind, f.test.name, f.test.null): f.test for f in report.findings.findings if f.test is not None}
     rows = [
-        (_kind(k), name, null, f"{t.draws:,}" if t.draws else "exact") for (k, name, null), t in sorted(used.items())
+        (_kind(k), name, null, f"{t.draws:,}" if t.draws else "none") for (k, name, null), t in sorted(used.items())
     ]
     columns = (("Finding", False), ("Test", False), ("Null hypothesis", False), ("Draws", True))
     return Table("", "Tests behind the tested findings", columns, tuple(rows)) if rows else None
