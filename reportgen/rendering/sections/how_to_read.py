@@ -9,7 +9,6 @@ def view(report: Report) -> dict[str, Any]:
     """What depends on the study in this otherwise fixed text."""
     return {
         "top_down": report.study.report.layer_order == "down",
-        "alpha": f"{report.findings.alpha:g}",
         "intervals": any(e is not None for e in report.scores.examples),
         "absent": not bool(report.scores.present.all()),
     }
