@@ -12,13 +12,11 @@ from pathlib import Path
 
 import torch
 
-from reportgen.scoring.decoder import Decoder, load
-from reportgen.scoring.method import Measure
-from reportgen.scoring.methods import gate_gradient, zero_ablation
-from reportgen.scoring.metrics import METRICS, measure
-from reportgen.scoring.tasks import read_tasks
-from reportgen.scoring.tokens import Batch, collate, encode, plan_batches
-from reportgen.study import ModelSection
+from reportgen.scoring.method import Setting
+from reportgen.scoring.methods import zero_ablation
+from reportgen.scoring.prepare import Prepared, prepare
+from reportgen.scoring.tokens import Batch, collate
+from reportgen.study import ModelSection, ScoringSection, Study, TasksSection
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS, BATCH = 7, 32
@@ -38,12 +36,12 @@ def median_cpu(works: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
 
-def plain_forward(decoder: Decoder, batch: Batch) -> None:
+def plain_forward(setting: Setting, batch: Batch) -> None:
     with torch.no_grad():
-        decoder.answer_logits(batch)
+        setting.model.answer_logits(batch)
 
 
-def plain_backward(decoder: Decoder, batch: Batch, value: Measure) -> None:
+def plain_backward(setting: Setting, batch: Batch) -> None:
     """Forward and backward to the input embeddings, parameters frozen, logits at the same positions."""
     embedded: list[torch.Tensor] = []
 
@@ -51,35 +49,29 @@ def plain_backward(decoder: Decoder, batch: Batch, value: Measure) -> None:
         embedded.append(output.detach().requires_grad_())
         return embedded[0]
 
-    handle = decoder.model.get_input_embeddings().register_forward_hook(hook)
+    handle = setting.model.model.get_input_embeddings().register_forward_hook(hook)
     try:
-        torch.autograd.grad(value(decoder.answer_logits(batch), batch).sum(), embedded)
+        torch.autograd.grad(setting.value(batch)[0].sum(), embedded)
     finally:
         handle.remove()
 
 
-def middling_batch(decoder: Decoder, tasks: Path) -> Batch:
-    """The batch of median length over all tasks, as scoring would cut them."""
-    batches = []
-    for rows in read_tasks(tasks).tasks.values():
-        encoded = [encode(decoder.tokenizer, row, " ", decoder.context, False) for row in rows]
-        batches += [[encoded[i] for i in b] for b in plan_batches(encoded, BATCH) if len(b) == BATCH]
-    batches.sort(key=lambda members: len(members[-1].ids))
+def middling_batch(prepared: Prepared) -> Batch:
+    """The batch of median length over all tasks, as scoring cuts them."""
+    batches = [[task.encoded[i] for i in b] for task in prepared.tasks for b in task.batches if len(b) == BATCH]
+    batches.sort(key=lambda members: len(members[-1].inputs))
     return collate(batches[len(batches) // 2])
 
 
-def measured(decoder: Decoder, batch: Batch) -> dict[str, float]:
+def measured(prepared: Prepared, batch: Batch) -> dict[str, float]:
     """Seconds of each piece of work."""
-
-    def value(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return measure(METRICS["log_odds"], logits, batch, "sum")
-
-    gradient, ablation = gate_gradient.METHOD, zero_ablation.METHOD
+    (gradient, ablation), settings = (c.method for c in prepared.methods[:2]), [
+        prepared.setting(chosen) for chosen in prepared.methods]  # fmt: skip
     works: dict[str, Callable[[], object]] = {
-        "forward": lambda: plain_forward(decoder, batch),
-        "forward + backward": lambda: plain_backward(decoder, batch, value),
-        "gate_gradient": lambda: gradient.score(decoder, batch, value, {}),
-        "zero_ablation": lambda: ablation.score(decoder, batch, value, ablation.defaults),
+        "forward": lambda: plain_forward(settings[0], batch),
+        "forward + backward": lambda: plain_backward(settings[0], batch),
+        "gate_gradient": lambda: gradient.score(settings[0], batch),
+        "zero_ablation": lambda: ablation.score(settings[1], batch),
     }
     return median_cpu(works)
 
@@ -91,15 +83,18 @@ def main() -> None:
     parser.add_argument("tasks", nargs="?", type=Path, default=ROOT / "sample_data" / "tasks.jsonl")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    decoder = load(ModelSection(path=arguments.model))
-    batch = middling_batch(decoder, arguments.tasks)
-    seconds = measured(decoder, batch)
-    heads = sum(layer.heads for layer in decoder.heads.layers)
+    study = Study(model=ModelSection(path=arguments.model), tasks=TasksSection(path=arguments.tasks),
+                  scoring=ScoringSection(also=[zero_ablation.METHOD.name], batch_size=BATCH))  # fmt: skip
+    prepared = prepare(study)
+    batch = middling_batch(prepared)
+    seconds = measured(prepared, batch)
+    sites = prepared.model.heads.sites
+    heads = sum(site.heads for site in sites)
     ratios = {
         "gate_gradient / forward + backward": seconds["gate_gradient"] / seconds["forward + backward"],
         "zero_ablation per head / forward": seconds["zero_ablation"] / heads / seconds["forward"],
     }
-    shape = {"layers": decoder.heads.shape[0], "heads": heads, "examples": batch.size,
+    shape = {"layers": len(sites), "heads": heads, "examples": batch.size,
              "tokens": batch.input_ids.shape[1], "answer_tokens": len(batch.target), "repeats": REPEATS}  # fmt: skip
     for name, value in seconds.items():
         print(f"{name:36} {1000 * value:9.1f} ms")

@@ -62,7 +62,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study."
 
 @app.command()
 def score(
-    study: Path,
+    study: Annotated[Path, typer.Argument(help="A study.toml, or a folder holding one.")],
     output: Output = Path("report"),
     method: Method = None,
     limit: Limit = None,
@@ -88,10 +88,9 @@ def score(
         {
             "output": str(output),
             "files": files,
-            "tasks": list(scores.task_names),
-            "methods": [scores.method.name, *others],
-            "layers": scores.n_layers,
-            "heads": scores.n_heads,
+            "tasks": list(scores[0].task_names),
+            "methods": [scores[0].method.name, *others],
+            "blocks": [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads} for s in scores],
         },
         files,
     )
@@ -229,16 +228,28 @@ def print_plan(study: Any, as_json: bool) -> None:
     """What scoring would cost."""
     from dataclasses import asdict
 
-    from reportgen.scoring.score import plan
+    from reportgen.scoring.plan import plan
 
     cost = plan(study)
     lines = [
         f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
         f"{cost.layers} layers × {cost.heads} heads"
     ]
+    lines += [found_line(layer) for layer in cost.found]
     lines += [f"{m.method}: {m.forwards:.0f} forwards of a batch, about {m.seconds:.0f} s" for m in cost.methods]
     lines += [f"about {cost.seconds:.0f} s and {cost.memory_bytes / 2**20:.0f} MiB in all", *cost.notes]
     show(as_json, asdict(cost), lines)
+
+
+def found_line(found: Any) -> str:
+    """One layer's heads, or why it has none."""
+    block = f"{found.block} " if found.block else ""
+    layer = f"{block}layer {found.layer}" if found.layer is not None else f"{block}beside the layers"
+    if not found.heads:
+        return f"{layer}: no heads, {found.reason} ({found.module})"
+    groups = f" in {found.kv_heads} key/value groups" if found.kv_heads not in (None, found.heads) else ""
+    order = "" if found.order == "verified" else "; their order could not be tested"
+    return f"{layer}: {found.heads} heads of {found.size}{groups} ({found.module}){order}"
 
 
 def announce(built: Any, as_json: bool) -> None:

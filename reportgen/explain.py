@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.analysis.detectors import DETECTORS
+from reportgen.blocks import title, written
 from reportgen.findings import Finding, Findings
 from reportgen.prose import CAVEATS, listed, probability, significant
+from reportgen.scores import Head
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def _evidence(finding: Finding) -> list[str]:
 
 
 def _place(finding: Finding) -> list[str]:
-    lines = []
+    lines = [f"block: {title(finding.block)}"] if finding.block else []
     if finding.layers is not None:
         lines.append(f"layers {finding.layers[0]}–{finding.layers[1]}")
     if finding.heads is not None:
@@ -48,7 +50,7 @@ def _place(finding: Finding) -> list[str]:
     if finding.members:
         lines.append(f"members: {listed(finding.members)}")
     if finding.cells:
-        lines.append("cells: " + " ".join(f"L{layer}H{head}" for layer, head in finding.cells))
+        lines.append("cells: " + " ".join(written(finding.block, Head(*cell)) for cell in finding.cells))
     return lines
 
 

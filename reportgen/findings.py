@@ -1,5 +1,6 @@
 """Findings: what the analysis says about the scores, each with its evidence, and the findings.json format."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import TypeAdapter, ValidationError
 
+from reportgen.blocks import parsed
 from reportgen.errors import InputError
 
 Register = Literal["observed", "tested"]
@@ -68,7 +70,8 @@ class Finding:
     """One claim. Ranges are inclusive and zero-based; fields that do not apply are None, never missing.
 
     ``layers``, ``heads``: [first, last] of the region or of its bounding box, ``cells`` then listing [layer, head].
-    ``members`` names a set of heads (``"L14H7"``) or of layers. ``rule`` is an observed finding's exact condition.
+    ``members`` names a set of heads (``"L14H7"``, in a block ``"enc.L14H7"``) or of layers; ``block`` is the block of
+    heads that the finding is about. ``rule`` is an observed finding's exact condition.
     """
 
     id: str
@@ -122,6 +125,10 @@ class Findings:
         """The findings on one task (None: those on several tasks), most important first."""
         return [f for f in self.ranked() if f.task == task]
 
+    def of_block(self, block: str | None) -> "Findings":
+        """Only the findings on the heads of that block (None: on heads that are in no block, or on no heads)."""
+        return replace(self, findings=[f for f in self.findings if f.block == block])
+
     def by_kind(self, *kinds: str) -> list[Finding]:
         """The findings of the given kinds, most important first."""
         return [f for f in self.ranked() if f.kind in kinds]
@@ -137,6 +144,23 @@ class Findings:
                 return finding
         known = ", ".join(f.id for f in self.findings)
         raise InputError(f"no finding is called {identifier!r}", "FINDING_ID", f"Known findings: {known}")
+
+    def refuse_strangers(
+        self, shapes: Mapping[str | None, tuple[int, int]], tasks: Collection[str], place: str
+    ) -> None:
+        """Raise InputError for a finding on a task, block or head that is not there: it was edited by hand.
+
+        ``shapes`` are the numbers of layers and heads of each block.
+        """
+        for f in self.findings:
+            cells = [*(f.cells or ()), *zip(f.layers or (), f.heads or (0, 0), strict=False)]
+            cells += [parsed(m) if isinstance(m, str) else (m, 0) for m in f.members or ()]
+            layers, heads = shapes.get(f.block, (0, 0))
+            inside = all(0 <= layer < layers and 0 <= head < heads for layer, head in cells)
+            known = f.block is None or f.block in shapes
+            if not (inside and known and {*(f.tasks or ()), *([f.task] if f.task else [])} <= set(tasks)):
+                mend = "Make the file again with `reportgen analyze`"
+                raise InputError(f"finding {f.id} is about a task or head that the scores lack", place, mend)
 
     def with_scores(self, hashes: dict[str, str]) -> "Findings":
         """The same findings bound to the scores files they were computed from (name: sha256)."""

@@ -1,32 +1,35 @@
 """build(): from a study, a scores file or a folder to a report, redoing only what changed."""
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reportgen import __version__
+from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings, from_json, to_json
 from reportgen.prose import Prose, template_folder
 from reportgen.provenance import created, versions
-from reportgen.scores import HeadScores
 from reportgen.store import (
     SCORES,
     key_of,
     pretty_json,
     read_json,
+    read_methods,
     read_scores,
-    scores_bytes,
     sha256_file,
     write_atomic,
+    write_methods,
 )
 from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
 
 Progress = Callable[[str, int, int], None]
+Others = dict[str, Blocks]  # the scores of further methods, by name
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
-MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 
 
 def _silent(*_: Any) -> None:
@@ -43,10 +46,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Built:
-    """A finished report: its folder, scores and findings."""
+    """A finished report: its folder, the first method's scores block by block, and findings."""
 
     folder: Path
-    scores: HeadScores
+    scores: Blocks
     findings: Findings
 
     @property
@@ -88,7 +91,15 @@ def build(
 
 
 def check(study: Study) -> None:
-    """Refuse detectors, sections and templates that do not exist, before any work is done for them."""
+    """Refuse detectors, sections and templates that do not exist, before any work is done for them.
+
+    Control characters in what the study says of itself are refused too: no page and no PDF can hold them.
+    """
+    about = study.study
+    for name, text in (("title", about.title), *(("authors", a) for a in about.authors), ("notes", about.notes)):
+        for char in text if name != "notes" else text.replace("\n", " ").replace("\r", " ").replace("\t", " "):
+            if unicodedata.category(char) == "Cc":
+                raise InputError(f"it holds the control character U+{ord(char):04X}", f"[study] {name}", "Remove it")
     templates = study.report.templates
     if templates is not None and not templates.is_dir():
         raise InputError("no such folder", f"[report] templates = {templates}", "Give a folder of templates")
@@ -121,53 +132,45 @@ def obtain_scores(
     force: bool = False,
     progress: Progress = _silent,
     notify: Callable[[str], None] = _silent,
-) -> tuple[HeadScores, dict[str, HeadScores]]:
+) -> tuple[Blocks, Others]:
     """The study's scores, from the folder where they are already there, with those of its further methods by name.
 
     Raises InputError where the folder holds something else and ``force`` is off.
     """
     study, key = source.study, scores_key(source.study)
     claim(folder, key, force)
-    stored = _stored_scores(study, folder, key)
+    stored = _stored_scores(folder, key)
     if stored is None:
         stored = _fresh_scores(study, folder, progress, notify)
-        next(iter(stored.values())).with_groups(study.tasks.groups)  # refused before anything is written
-        for name, scores in stored.items():
-            write_atomic(folder / _scores_file(name, stored), scores_bytes(scores, key))
+        _grouped(next(iter(stored.values())), study)  # refused before anything is written
+        write_methods(folder, stored, key)
         shutil.rmtree(folder / UNITS, ignore_errors=True)
-    first, *rest = (scores.with_groups(study.tasks.groups) for scores in stored.values())
-    return first, {scores.method.name: scores for scores in rest}
+    scores, *others = (_grouped(blocks, study) for blocks in stored.values())
+    return scores, {blocks[0].method.name: blocks for blocks in others}
 
 
-def _stored_scores(study: Study, folder: Path, key: str) -> dict[str, HeadScores] | None:
-    names = [study.scoring.method, *dict.fromkeys(study.scoring.also)] if study.scores is None else ["scores"]
-    found: dict[str, HeadScores] = {}
-    for name in names:
-        path = folder / (SCORES if name == names[0] else f"scores-{name}.safetensors")
-        try:
-            scores, made_under = read_scores(path)
-        except InputError:
-            return None  # missing or damaged: made again
-        if made_under != key:
-            return None
-        found[name] = scores
-    return found
+def _grouped(blocks: Blocks, study: Study) -> Blocks:
+    return tuple(block.with_groups(study.tasks.groups) for block in blocks)
 
 
-def _fresh_scores(
-    study: Study, folder: Path, progress: Progress, notify: Callable[[str], None]
-) -> dict[str, HeadScores]:
+def _stored_scores(folder: Path, key: str) -> Others | None:
+    """The folder's scores by method; None where one is missing, damaged or of another key: then all are made again."""
+    try:
+        stored, made_under = read_methods(folder)
+    except InputError:
+        return None
+    return stored if made_under == key else None
+
+
+def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Callable[[str], None]) -> Others:
     if study.scores is not None:
-        from reportgen.importers import load_scores
+        from reportgen.importers import load_blocks
 
-        return {"scores": load_scores(study.scores.path, study.scores)}
+        blocks = load_blocks(study.scores.path, study.scores)
+        return {blocks[0].method.name: blocks}
     from reportgen.scoring.score import score
 
     return score(study, progress=progress, units=folder / UNITS, notify=notify)
-
-
-def _scores_file(name: str, all_scores: dict[str, HeadScores]) -> str:
-    return SCORES if name == next(iter(all_scores)) else f"scores-{name}.safetensors"
 
 
 def scores_key(study: Study) -> str:
@@ -177,11 +180,13 @@ def scores_key(study: Study) -> str:
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
         section = study.scores.model_dump(mode="json", exclude={"path"})
         return key_of(["scores", sha256_file(study.scores.path), section])
-    if study.model is None or study.tasks.path is None or not study.tasks.path.is_file():
-        raise InputError("no such file", f"[tasks] path {study.tasks.path}", "Give the path of the task file")
+    from reportgen.scoring.sources import fingerprint
+
+    if study.model is None:
+        raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
     tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups"})
     model = study.model.model_dump(mode="json", exclude={"path"})
-    data = [_model_files(Path(study.model.path)) or study.model.path, sha256_file(study.tasks.path)]
+    data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
     return key_of(["model", data, tasks, model, study.scoring.model_dump(mode="json")])
 
 
@@ -208,7 +213,8 @@ def claim(folder: Path, key: str, force: bool) -> None:
         mend = "Choose another folder with -o, or overwrite it with --force"
         raise InputError(f"this folder holds {what}", str(folder), mend)
     clear(folder, manifest)
-    (folder / SCORES).unlink(missing_ok=True)
+    for path in folder.glob("scores*.safetensors"):
+        path.unlink()
     shutil.rmtree(folder / UNITS, ignore_errors=True)
 
 
@@ -236,7 +242,7 @@ def clear(folder: Path, manifest: dict[str, Any]) -> None:
             path.unlink(missing_ok=True)
 
 
-def obtain_findings(scores: HeadScores, source: Source, folder: Path, *, progress: Progress = _silent) -> Findings:
+def obtain_findings(scores: Blocks, source: Source, folder: Path, *, progress: Progress = _silent) -> Findings:
     """The findings on the scores, from the folder where neither scores, settings nor templates have changed."""
     from reportgen.analysis.analyze import analyze
     from reportgen.analysis.view import Settings
@@ -283,8 +289,8 @@ def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
 
 
 def render_folder(
-    scores: HeadScores,
-    others: dict[str, HeadScores],
+    scores: Blocks,
+    others: Others,
     findings: Findings,
     source: Source,
     folder: Path,
@@ -312,8 +318,8 @@ def render_folder(
         "command": command,
         "overrides": source.overrides,
         "keys": keys,
-        "seeds": {"scoring": scores.seed, "analysis": findings.seed},
-        "versions": {**versions(), **scores.versions},
+        "seeds": {"scoring": scores[0].seed, "analysis": findings.seed},
+        "versions": {**versions(), **scores[0].versions},
     }
     steps: list[str] = []
 
@@ -344,18 +350,15 @@ def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
     return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
 
 
-def open_folder(
-    folder: Path, overrides: dict[str, Any] | None = None
-) -> tuple[HeadScores, dict[str, HeadScores], Source]:
-    """The scores and the study of an output folder; raises InputError where it holds none."""
-    scores, _ = read_scores(folder / SCORES)
-    others = {s.method.name: s for p in sorted(folder.glob("scores-*.safetensors")) for s in [read_scores(p)[0]]}
+def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:
+    """The scores and the study of an output folder; raises InputError where it holds none or not all."""
+    stored, _ = read_methods(folder)
     path, recorded = folder / "study.toml", _manifest(folder).get("overrides", {})
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     values = {**recorded, **(overrides or {})}
     study = with_overrides(study, values, path)
-    groups = study.tasks.groups
-    return scores.with_groups(groups), {n: s.with_groups(groups) for n, s in others.items()}, Source(study, values)
+    scores, *others = (_grouped(blocks, study) for blocks in stored.values())
+    return scores, {blocks[0].method.name: blocks for blocks in others}, Source(study, values)
 
 
 def read_findings(folder: Path) -> Findings:
@@ -366,24 +369,12 @@ def read_findings(folder: Path) -> Findings:
         raise InputError(
             "these findings are of other scores", str(path), f"Run `reportgen analyze {folder} -o {folder}`"
         )
-    _refuse_strangers(findings, read_scores(folder / SCORES)[0], path)
+    blocks, _ = read_scores(folder / SCORES)
+    findings.refuse_strangers({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
     return findings
 
 
-def _refuse_strangers(findings: Findings, scores: HeadScores, path: Path) -> None:
-    """Findings about tasks or heads that the scores do not have were edited by hand."""
-    for f in findings.findings:
-        layers, heads = [*(f.layers or ())], [*(f.heads or ())]
-        for layer, head in f.cells or ():
-            layers.append(layer)
-            heads.append(head)
-        inside = all(0 <= i < scores.n_layers for i in layers) and all(0 <= i < scores.n_heads for i in heads)
-        if not inside or not {*(f.tasks or ()), *([f.task] if f.task else [])} <= set(scores.task_names):
-            mend = "Make the file again with `reportgen analyze`"
-            raise InputError(f"finding {f.id} is about a task or head that the scores lack", str(path), mend)
-
-
-def save_scores(source: Source, scores: HeadScores, folder: Path) -> None:
+def save_scores(source: Source, scores: Blocks, folder: Path) -> None:
     """The readable companions of scores.safetensors: study.toml and scores.csv."""
     from reportgen.store import scores_csv
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from reportgen.blocks import title
 from reportgen.errors import InputError
 from reportgen.findings import Finding
 
@@ -80,6 +81,11 @@ def listed(items: Sequence[Any]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def subject(finding: Finding) -> str:
+    """What a finding speaks of: its task, and in an encoder-decoder the block of heads."""
+    return ", ".join(part for part in (finding.task, title(finding.block)) if part)
+
+
 @lru_cache(maxsize=8)
 def environment(*folders: Path) -> jinja2.Environment:
     """A strict, escaping jinja environment over the folders, the first that holds a template winning."""
@@ -88,6 +94,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False,
     )  # fmt: skip
     made.filters |= {"num": significant, "percent": percent, "q": probability, "listed": listed}
+    made.filters |= {"subject": subject, "block_title": title}
     made.globals |= {"span": span, "NOUNS": NOUNS}
     return made
 

@@ -54,6 +54,7 @@ class Task:
 class Examples:
     """Per-example scores of one task: ``values`` (example, layer, head), signed where the method is.
 
+    ``errors`` are the standard errors of sampled values (None where nothing is sampled).
     ``groups`` names each example's unit of resampling; ``ordered`` says that examples are a sequence whose neighbours
     depend on each other, so that splits and bootstraps take contiguous blocks; ``discovery`` marks the half on which
     findings are detected, the other half being where their values are read.
@@ -64,9 +65,13 @@ class Examples:
     groups: tuple[str, ...]
     discovery: Bool[np.ndarray, "example"]
     ordered: bool = False
+    errors: Float[np.ndarray, "example layer head"] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.values)
+        if self.errors is not None and self.errors.shape != self.values.shape:
+            problem = f"standard errors of shape {self.errors.shape} for scores of shape {self.values.shape}"
+            raise InputError(problem, "per-example scores", "Give one standard error per score")
         if not (self.values.ndim == 3 and len(self.ids) == len(self.groups) == len(self.discovery) == n):
             raise InputError(
                 f"per-example scores of shape {self.values.shape} do not match {len(self.ids)} ids, "
@@ -78,12 +83,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of the scored model. ``kv_groups`` is the number of key/value heads (None: not known)."""
+    """What is known of the scored model. ``kv_groups`` is the number of key/value heads (None: not known).
+
+    ``notes`` are sentences on how its heads were found: what was verified, and which layers are left out and why.
+    """
 
     path: str | None = None
     revision: str | None = None
     weights_sha256: str | None = None
     kv_groups: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,8 @@ class Method:
 
     ``formula`` and ``meaning`` say what one example's score is, ``references`` where the method comes from; they travel
     with the scores so that a report can always say how its numbers were made. Empty where the scores were read from a
-    file that does not tell.
+    file that does not tell. ``diagnostics`` are numbers per task that a reader needs to judge the scores by, as
+    ``{"completeness gap": {"Math": 0.07}}`` (None: cannot be computed).
     """
 
     name: str
@@ -103,6 +113,7 @@ class Method:
     formula: str = ""
     meaning: str = ""
     references: list[str] = field(default_factory=list)
+    diagnostics: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +200,43 @@ class HeadScores:
         return replace(self, tasks=tuple(replace(t, group=owner.get(t.name, t.group)) for t in self.tasks))
 
     @classmethod
-    def from_array(cls, importance: Any, tasks: Sequence[str], method: str = "unknown", **rest: Any) -> "HeadScores":
-        """Scores from an array in memory (task, layer, head); ``rest`` are further fields of HeadScores."""
-        return cls(np.asarray(importance), tuple(Task(name) for name in tasks), Method(method), **rest)
+    def from_array(cls, importance: Any, tasks: str | Sequence[str], method: str = "unknown", **rest: Any
+                   ) -> "HeadScores":  # fmt: skip
+        """Scores from an array in memory: (task, layer, head), or (layer, head) of a single task.
+
+        Lists, NumPy arrays and PyTorch tensors on any device are read. ``examples`` among ``rest`` are Examples, or per
+        task an array (example, layer, head); ``rest`` are further fields of HeadScores.
+        Raises InputError for what is no array of real numbers or does not fit.
+        """
+        names = [tasks] if isinstance(tasks, str) else list(tasks)
+        array = _numbers(importance, "importance")
+        array = array[None] if array.ndim == 2 and len(names) == 1 else array
+        given = rest.pop("examples", ())
+        examples = tuple(e if e is None or isinstance(e, Examples) else _as_examples(e, name, rest.get("seed", 0))
+                         for e, name in zip(given, names, strict=False))  # fmt: skip
+        return cls(array, tuple(Task(name) for name in names), Method(method), examples=examples, **rest)
+
+
+def _numbers(values: Any, place: str) -> np.ndarray:
+    """Real numbers as an array, tensors included; raises InputError for anything else."""
+    mend = "Give numbers of shape (task, layer, head)"
+    if hasattr(values, "detach"):  # a tensor: off its graph and device; NumPy has no bfloat16
+        values = values.detach().cpu().double().numpy() if values.is_floating_point() else values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError("the rows are of unequal length", place, mend) from error
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{array.dtype} is no real number", place, mend)
+    if (np.abs(array[np.isfinite(array)]) > np.finfo(np.float32).max).any():
+        raise InputError("a number does not fit into 32 bits", place, "Rescale the scores")
+    return array
+
+
+def _as_examples(values: Any, task: str, seed: int) -> Examples:
+    array = _numbers(values, f"examples of task {task}")
+    ids = tuple(str(i) for i in range(len(array)))
+    return Examples(array.astype(np.float32), ids, ids, split_halves(ids, seed))
 
 
 def reduce_examples(values: Float[np.ndarray, "example layer head"], how: Reduction) -> Float[np.ndarray, "layer head"]:

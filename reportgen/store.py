@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from reportgen.blocks import Blocks, as_blocks
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.scores import Examples, HeadScores, Method, Model, Task
 
 SCORES = "scores.safetensors"
 FORMAT = "reportgen/scores/1"
+REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -75,7 +78,7 @@ def read_json(path: Path, unique: bool = False) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=pairs)
     except OSError as error:
         raise InputError("no such file", str(path), "Check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
         raise InputError(f"this is not JSON ({error})", str(path), "Mend or make the file again") from error
 
 
@@ -95,73 +98,166 @@ def key_of(value: Any) -> str:
     return sha256(canonical_json(value).encode())
 
 
-def scores_bytes(scores: HeadScores, key: str = "") -> bytes:
-    """Scores as safetensors: importance, examples/<t>, and one metadata key holding everything else."""
-    tensors = {"importance": np.ascontiguousarray(scores.importance)}
-    described: list[dict[str, Any] | None] = []
-    for t, examples in enumerate(scores.examples):
-        if examples is None:
-            described.append(None)
-            continue
-        tensors[f"examples/{t}"] = np.ascontiguousarray(examples.values.astype(np.float32))
-        described.append({"ids": list(examples.ids), "groups": list(examples.groups),
-                          "discovery": [bool(x) for x in examples.discovery], "ordered": examples.ordered})  # fmt: skip
-    layers, heads = scores.n_layers, scores.n_heads
+def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", methods: Sequence[str] = ()) -> bytes:
+    """Scores of one method as safetensors: importance, examples and errors, and one metadata key for everything else.
+
+    Heads in no block are the tensors ``importance``, ``examples/<t>`` and ``errors/<t>``, those of a named block
+    ``importance/<block>``, ``examples/<block>/<t>`` and ``errors/<block>/<t>``. ``methods`` names all methods that were
+    scored together, this one among them, the study's first method first.
+    """
+    blocks = as_blocks(scores)
+    first, tensors = blocks[0], dict[str, np.ndarray]()
+    for block in blocks:
+        tensors |= _tensors(block)
     meta = {
-        "format": FORMAT, "key": key, "tasks": [asdict(t) for t in scores.tasks], "examples": described,
-        "model": {**asdict(scores.model), "layers": layers, "heads": heads}, "method": asdict(scores.method),
-        "reduction": scores.reduction, "seed": scores.seed, "synthetic": scores.synthetic, "block": scores.block,
-        "versions": scores.versions,
+        "format": FORMAT, "key": key, "tasks": [asdict(t) for t in first.tasks],
+        "examples": [_described(e) for e in first.examples], "model": {**asdict(first.model), **_sizes(blocks)},
+        "method": _without_nan(asdict(first.method)), "reduction": first.reduction, "seed": first.seed,
+        "synthetic": first.synthetic, "block": None, "versions": first.versions,
     }  # fmt: skip
+    meta |= {"blocks": [b.block for b in blocks]} if first.block else {}
+    meta |= {"methods": list(methods)} if methods else {}
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
 
 
-def read_scores(path: Path) -> tuple[HeadScores, str]:
-    """A scores.safetensors and the key it was made under; raises InputError where it is not one of ours."""
-    mend = "Make it again with `reportgen score` or `reportgen build`"
+def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
+    under = f"/{scores.block}" if scores.block else ""
+    tensors = {f"importance{under}": np.ascontiguousarray(scores.importance)}
+    for t, examples in enumerate(scores.examples):
+        if examples is not None:
+            tensors[f"examples{under}/{t}"] = np.ascontiguousarray(examples.values.astype(np.float32))
+            if examples.errors is not None:
+                tensors[f"errors{under}/{t}"] = np.ascontiguousarray(examples.errors.astype(np.float32))
+    return tensors
+
+
+def _described(examples: Examples | None) -> dict[str, Any] | None:
+    if examples is None:
+        return None
+    return {"ids": list(examples.ids), "groups": list(examples.groups),
+            "discovery": [bool(x) for x in examples.discovery], "ordered": examples.ordered}  # fmt: skip
+
+
+def _sizes(blocks: Blocks) -> dict[str, Any]:
+    if blocks[0].block is None:
+        return {"layers": blocks[0].n_layers, "heads": blocks[0].n_heads}
+    return {"layers": {b.block: b.n_layers for b in blocks}, "heads": {b.block: b.n_heads for b in blocks}}
+
+
+def _without_nan(method: dict[str, Any]) -> dict[str, Any]:
+    """The method with what could not be computed as null, which is how JSON can say it."""
+
+    def known(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else value
+
+    checks = {name: {t: known(v) for t, v in by_task.items()} for name, by_task in method["diagnostics"].items()}
+    return {**method, "diagnostics": checks}
+
+
+def read_scores(path: Path) -> tuple[Blocks, str]:
+    """A scores.safetensors, one HeadScores per block, and the key it was made under.
+
+    Raises InputError where it is not one of ours.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    meta = _opened(path, tensors)
+    try:
+        names = meta.get("blocks") or [meta["block"]]
+        return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
+    except (KeyError, TypeError, IndexError, ValueError, ValidationError) as error:
+        raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
+
+
+def scored_together(path: Path) -> tuple[str, ...]:
+    """The methods that were scored together with a scores file's own, first method first; () where it does not say."""
+    methods = _opened(path).get("methods", [])
+    return tuple(methods) if isinstance(methods, list) and all(isinstance(m, str) for m in methods) else ()
+
+
+def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
+    """A scores file's metadata; its arrays are read into ``tensors`` where that is given."""
     try:
         with safe_open(path, framework="numpy") as file:
-            meta = (file.metadata() or {}).get("reportgen")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
+            if tensors is not None:
+                tensors |= {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (SafetensorError, OSError) as error:
-        raise InputError(f"this is not a readable safetensors file ({error})", str(path), mend) from error
-    if meta is None or "importance" not in tensors:
-        raise InputError("this safetensors file holds no reportgen scores", str(path), mend)
+        raise InputError(f"this is not a readable safetensors file ({error})", str(path), REMAKE) from error
+    if meta is None or not any(name.partition("/")[0] == "importance" for name in names):
+        raise InputError("this safetensors file holds no reportgen scores", str(path), REMAKE)
     try:
-        return _scores_from(json.loads(meta), tensors)
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError, ValidationError) as error:
-        raise InputError(f"its metadata does not fit ({error})", str(path), mend) from error
+        content = json.loads(meta)
+    except ValueError as error:
+        raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
+    if not isinstance(content, dict):
+        raise InputError("its metadata does not fit (it is no object)", str(path), REMAKE)
+    return content
 
 
-def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray]) -> tuple[HeadScores, str]:
+def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: str | None) -> HeadScores:
+    # files of one block were once written without its name in the tensors' names
+    under = f"/{block}" if block and f"importance/{block}" in tensors else ""
     examples = tuple(
-        None if e is None else Examples(tensors[f"examples/{t}"], tuple(e["ids"]), tuple(e["groups"]),
-                                        np.array(e["discovery"], dtype=bool), e["ordered"])
+        None if e is None else Examples(tensors[f"examples{under}/{t}"], tuple(e["ids"]), tuple(e["groups"]),
+                                        np.array(e["discovery"], dtype=bool), e["ordered"],
+                                        tensors.get(f"errors{under}/{t}"))
         for t, e in enumerate(meta["examples"])
     )  # fmt: skip
     model = {k: v for k, v in meta["model"].items() if k not in ("layers", "heads")}
-    scores = HeadScores(
-        importance=tensors["importance"], examples=examples, reduction=meta["reduction"], seed=meta["seed"],
+    return HeadScores(
+        importance=tensors[f"importance{under}"], examples=examples, reduction=meta["reduction"], seed=meta["seed"],
         tasks=TypeAdapter(tuple[Task, ...]).validate_python(meta["tasks"]),
         method=TypeAdapter(Method).validate_python(meta["method"]),
         model=TypeAdapter(Model).validate_python(model),
-        synthetic=meta["synthetic"], block=meta["block"], versions=meta["versions"],
+        synthetic=meta["synthetic"], block=block, versions=meta["versions"],
     )  # fmt: skip
-    return scores, meta["key"]
 
 
-def scores_csv(scores: HeadScores) -> str:
-    """The tidy table: task, layer, head, importance; nan for absent heads; floats with every digit they need."""
+def scores_file(method: str, methods: Sequence[str]) -> str:
+    """The file of a method's scores among those of all methods, the first of which has the plain name."""
+    return SCORES if method == methods[0] else f"scores-{method}.safetensors"
+
+
+def write_methods(folder: Path, scored: Mapping[str, Blocks], key: str) -> None:
+    """Write one file a method, the first method's last, so that where it stands all stand; remove those of others."""
+    names = list(scored)
+    for path in folder.glob("scores-*.safetensors"):
+        if path.name not in [scores_file(name, names) for name in names]:
+            path.unlink()
+    for name in reversed(names):
+        write_atomic(folder / scores_file(name, names), scores_bytes(scored[name], key, names))
+
+
+def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
+    """All scores of a folder by method, the first method first, and the one key that they were made under.
+
+    Which there must be is what the first method's file says: scoring may add controls that no study names. Raises
+    InputError where one is missing, damaged or made under another key.
+    """
+    names = scored_together(folder / SCORES)
+    files = [scores_file(name, names) for name in names]
+    if not names:  # a file that does not say: those beside it
+        files = [SCORES, *sorted(path.name for path in folder.glob("scores-*.safetensors"))]
+    read = [read_scores(folder / file) for file in files]
+    if len({key for _, key in read}) > 1:
+        raise InputError("the scores of its methods were not made together", str(folder), REMAKE)
+    return {blocks[0].method.name: blocks for blocks, _ in read}, read[0][1]
+
+
+def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
+    """The tidy table: task, layer, head, importance (and block, where named); nan for absent heads; every digit."""
     import csv
 
-    out = io.StringIO()
+    out, blocks = io.StringIO(), as_blocks(scores)
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["task", "layer", "head", "importance"])
-    for t, name in enumerate(scores.task_names):
-        for layer, head in np.ndindex(*scores.present.shape):
-            writer.writerow([name, layer, head, str(scores.importance[t, layer, head])])
+    writer.writerow(["task", "layer", "head", "importance", *(["block"] if blocks[0].block else [])])
+    for block in blocks:
+        last = [block.block] if block.block else []
+        for t, name in enumerate(block.task_names):
+            for layer, head in np.ndindex(*block.present.shape):
+                writer.writerow([name, layer, head, str(block.importance[t, layer, head]), *last])
     return out.getvalue()
 
 

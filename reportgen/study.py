@@ -1,6 +1,7 @@
 """study.toml: what to score, how to analyse it and what to print."""
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from reportgen.errors import InputError
 
+HUB = "hf://"  # begins the path of a data set of the hub
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
     "model": {"device_map"},
-    "tasks": {"truncate", "control", "chat_template", "system", "shots"},
-    "scoring": {"top_k", "confidence", "executor", "address", "examples", "positions"},
+    "tasks": {"control"},
+    "scoring": {"top_k", "confidence", "executor", "address", "examples"},
     "analysis": {"margin"},
     "validation": {"enabled", "controls", "budget"},
     "report": {"theme", "venue", "assets"},
@@ -43,24 +48,71 @@ class ModelSection(_Section):
 
 
 class TasksSection(_Section):
-    """The task file (none beside [scores]). ``limit``: examples per task; ``groups`` names sets of tasks."""
+    """The tasks (none beside [scores]): a task file, a folder of such files, or a data set of the hub.
 
-    path: Path | None = None
-    format: Literal["jsonl", "csv", "cogqa"] | None = None
+    ``path`` is a file, a folder or ``hf://owner/name`` (``owner/name`` alone where no such path exists), of which
+    ``config``, ``split`` and ``revision`` choose the part and the version. ``columns`` says under which name the data
+    hold each column, ``{prompt = "question"}``: others than those are then passed over; ``task_name`` names the task of
+    rows without one. ``limit``: examples per task; ``groups`` names sets of tasks. ``delimiter`` stands between prompt
+    and answer (a space by default, under a chat template nothing). ``chat_template`` puts each prompt into the
+    tokenizer's chat template as a user's turn, ``system`` before it as the system's. ``shots`` other rows of the task
+    stand, answered, before each prompt, with ``separator`` between them. ``truncate`` cuts prompts that exceed the
+    model's context: at the beginning ("left") or in the middle.
+    """
+
+    path: Path | str | None = None
+    format: Literal["jsonl", "csv", "tsv", "parquet", "cogqa"] | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    columns: dict[str, str] = {}
+    task_name: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     groups: dict[str, list[str]] = {}
-    delimiter: str = " "
+    delimiter: str | None = None
+    chat_template: bool = False
+    system: str | None = None
+    shots: Annotated[int, Field(ge=0)] = 0
+    separator: str = "\n\n"
+    truncate: Literal["left", "middle"] | None = None
+
+    @model_validator(mode="after")
+    def _system_needs_a_template(self) -> "TasksSection":
+        if self.system is not None and not self.chat_template:
+            raise ValueError("system is a turn of a chat; give chat_template = true with it")
+        return self
+
+    @property
+    def between(self) -> str:
+        """What stands between prompt and answer."""
+        if self.delimiter is not None:
+            return self.delimiter
+        return "" if self.chat_template else " "
+
+    def beside(self, folder: Path) -> "TasksSection":
+        """The section with a path relative to ``folder`` made absolute, or marked ``hf://`` where it is a hub id."""
+        path = self.path
+        if path is None or str(path).startswith(HUB):
+            return self
+        named = isinstance(path, str) and HUB_ID.fullmatch(path) is not None
+        hub = named and not (folder / path).exists() and Path(path).suffix.lower() not in TASK_SUFFIXES
+        return self.model_copy(update={"path": f"{HUB}{path}" if hub else folder / path})
 
 
 class ScoringSection(_Section):
-    """How heads are scored. ``also`` lists further methods; ``parameters.<method>`` their settings."""
+    """How heads are scored. ``also`` lists further methods; ``parameters.<method>`` their settings.
+
+    ``positions`` are those at which a head's output is touched: every one, those of the prompt, those whose logits
+    predict an answer token, or the one that predicts the first of them. exact_match is greedy generation.
+    """
 
     method: str = "gate_gradient"
     also: list[str] = []
     parameters: dict[str, dict[str, Any]] = {}
     batch_size: Annotated[int, Field(ge=1)] = 32
     seed: Annotated[int, Field(ge=0)] = 0
-    metric: Literal["log_odds", "log_probability", "logit_difference"] = "log_odds"
+    metric: Literal["log_odds", "log_probability", "logit_difference", "exact_match", "class_logit"] = "log_odds"
+    positions: Literal["all", "prompt", "answer", "last"] = "all"
     answer_reduction: Literal["sum", "mean"] = "sum"
 
 
@@ -86,10 +138,14 @@ class ReportSection(_Section):
 
 
 class ScoresSection(_Section):
-    """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads."""
+    """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads.
+
+    ``axis`` says what the first axis of a three-dimensional array is, where the file does not tell.
+    """
 
     path: Path
     format: str | None = None
+    axis: Literal["task", "example"] | None = None
     layers: Annotated[int, Field(ge=1)] | None = None
     heads: Annotated[int, Field(ge=1)] | None = None
     kv_groups: Annotated[int, Field(ge=1)] | None = None
@@ -195,7 +251,7 @@ def _known_keys(section: list[str]) -> list[str]:
 def _resolve_paths(study: Study, folder: Path) -> Study:
     updates: dict[str, Any] = {}
     if study.tasks.path is not None:
-        updates["tasks"] = study.tasks.model_copy(update={"path": folder / study.tasks.path})
+        updates["tasks"] = study.tasks.beside(folder)
     if study.scores is not None:
         updates["scores"] = study.scores.model_copy(update={"path": folder / study.scores.path})
     if study.model is not None and (folder / study.model.path).exists():

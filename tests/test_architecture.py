@@ -13,10 +13,15 @@ PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
     {"cli", "__main__"}, {"pipeline", "explain"}, {"scoring", "analysis", "rendering"}, {"importers"},
-    {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"scores"}, {"errors", "__init__"},
+    {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"blocks"}, {"scores"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
-HEAVY = {"torch": {"scoring"}, "transformers": {"scoring"}, "matplotlib": {"rendering"}, "weasyprint": {"rendering"}}
+HEAVY = {
+    "torch": {"scoring", "importers"},
+    "transformers": {"scoring"},
+    "matplotlib": {"rendering"},
+    "weasyprint": {"rendering"},
+}
 
 
 def modules() -> list[Path]:

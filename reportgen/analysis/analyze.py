@@ -10,26 +10,61 @@ import numpy as np
 
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Detector, Outcome, Settings, View
+from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings
 from reportgen.prose import Prose
 from reportgen.scores import HeadScores
 
 
-def analyze(scores: HeadScores, settings: Settings = Settings(), prose: Prose | None = None) -> Findings:  # noqa: B008
+def analyze(
+    scores: HeadScores | Sequence[HeadScores],
+    settings: Settings = Settings(),  # noqa: B008
+    prose: Prose | None = None,
+) -> Findings:
     """Run every detector on the scores; ``prose`` writes the sentences (the shipped templates by default).
 
-    Raises InputError for a detector name that does not exist.
+    ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder. Each of B blocks is
+    analysed for itself at alpha/B, so that more blocks do not mean more false findings.
+    Raises InputError for a detector name that does not exist and for blocks that do not belong together.
     """
-    view, outcomes = View(scores, settings), list[Outcome]()
-    for detector in chosen(settings.detectors):
-        with np.errstate(invalid="ignore"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
-            outcomes.append(detector.detect(view, outcomes))
+    blocks = as_blocks(scores)
+    outcomes = [outcome for i in range(len(blocks)) for outcome in _outcomes(blocks, i, settings)]
     write = (prose or Prose()).sentence
     findings = [replace(f, sentence=write(f)) for f in numbered([f for o in outcomes for f in o.findings])]
     families = [o.family for o in outcomes if o.family is not None and o.family.size > 0]
     return Findings({}, settings.alpha, settings.seed, families, findings)
+
+
+def _outcomes(blocks: Blocks, i: int, settings: Settings) -> list[Outcome]:
+    """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
+    scores, outcomes = blocks[i], list[Outcome]()
+    own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)))
+    for detector in chosen(settings.detectors):
+        if not detector.of_heads and i > 0:
+            continue
+        view = own if detector.of_heads or scores.block is None else View(replace(scores, block=None), settings)
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
+            outcomes.append(_placed(detector.detect(view, outcomes), view.scores.block, len(blocks)))
+    return outcomes
+
+
+def _placed(outcome: Outcome, block: str | None, blocks: int) -> Outcome:
+    """The outcome with the block in its heads' names and in its family, which is corrected for the number of blocks."""
+    if block is None:
+        return outcome
+    family = outcome.family
+    if family is not None:
+        shared = f"; alpha divided by {blocks}, the number of blocks" if blocks > 1 else ""
+        family = replace(family, id=f"{family.id}/{block}", correction=f"{family.correction}{shared}")
+    return replace(outcome, family=family, findings=[_named(f, block) for f in outcome.findings])
+
+
+def _named(finding: Finding, block: str) -> Finding:
+    members = finding.members and [written(block, m) if isinstance(m, str) else m for m in finding.members]
+    test = finding.test and replace(finding.test, family=f"{finding.test.family}/{block}")
+    return replace(finding, members=members, test=test)
 
 
 def chosen(names: Sequence[str] | None) -> list[Detector]:
@@ -47,11 +82,12 @@ def slug(name: str) -> str:
 
 
 def numbered(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with ids ``kind/task/1``; names that give one slug get separate numbers."""
+    """The findings with ids ``kind/task/1``, or ``kind/block/task/1``; names of one slug get separate numbers."""
     seen: Counter[str] = Counter()
     result = []
     for finding in findings:
-        stem = f"{finding.kind}/{slug(finding.task) if finding.task else 'all'}"
+        place = f"{finding.block}/" if finding.block else ""
+        stem = f"{finding.kind}/{place}{slug(finding.task) if finding.task else 'all'}"
         seen[stem] += 1
         result.append(replace(finding, id=f"{stem}/{seen[stem]}"))
     return result

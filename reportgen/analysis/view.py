@@ -38,11 +38,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Detector:
-    """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes."""
+    """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes.
+
+    ``of_heads`` says that it is about heads, and so runs once for each block of them.
+    """
 
     kind: str
     detect: Callable[["View", Sequence[Outcome]], Outcome]
     doc: str
+    of_heads: bool = True
 
     @property
     def summary(self) -> str:
@@ -52,7 +56,7 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The scores and settings of one analysis."""
+    """The scores of one block and the settings of its analysis."""
 
     scores: HeadScores
     settings: Settings

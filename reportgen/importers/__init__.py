@@ -1,34 +1,83 @@
 """Scores made elsewhere: one file per format, the first that claims a file reads it."""
 
+import json
 from pathlib import Path
 
+from reportgen.blocks import Blocks
 from reportgen.errors import InputError
-from reportgen.importers import native, npz, retrieval_head, tidy
+from reportgen.importers import (
+    arrays,
+    bertology,
+    cognitive_mirrors,
+    duo_attention,
+    function_vectors,
+    native,
+    npz,
+    retrieval_head,
+    tidy,
+)
 from reportgen.importers.record import Importer
 from reportgen.scores import HeadScores
 from reportgen.study import ScoresSection
 
-IMPORTERS: tuple[Importer, ...] = (native.IMPORTER, tidy.IMPORTER, npz.IMPORTER, retrieval_head.IMPORTER)
+IMPORTERS: tuple[Importer, ...] = (
+    tidy.IMPORTER, npz.IMPORTER, arrays.IMPORTER, native.IMPORTER, retrieval_head.IMPORTER, cognitive_mirrors.IMPORTER,
+    duo_attention.IMPORTER, bertology.IMPORTER, function_vectors.IMPORTER,
+)  # fmt: skip
 
 
-def load_scores(path: Path | str, section: ScoresSection | None = None) -> HeadScores:
-    """Read scores in any known format; raises InputError telling the known formats where none fits."""
+def load_scores(path: Path | str, section: ScoresSection | None = None, block: str | None = None) -> HeadScores:
+    """Read scores in any known format; raises InputError telling the known formats where none fits.
+
+    ``block`` names one of an encoder-decoder's blocks of heads (enc, dec, cross); a file of several needs it.
+    """
+    return native.one_of(load_blocks(path, section), Path(path), block)
+
+
+def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Blocks:
+    """As ``load_scores``, with all blocks of heads that the file holds, in its order."""
     path = Path(path)
     section = section or ScoresSection(path=path)
     if not path.is_file():
         raise InputError("no such file", str(path), "Check the path")
-    known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
     for importer in IMPORTERS:
         if section.format == importer.name or (section.format is None and importer.claims(path)):
-            return importer.load(path, section)
-    seen = (
-        f"format {section.format!r}"
-        if section.format
-        else f"a {path.suffix or 'nameless'} file starting {_start(path)!r}"
-    )
-    raise InputError(f"no importer knows this file ({seen})", str(path), f"Known formats: {known}")
+            _refuse_axis(importer, section)
+            if importer is native.IMPORTER:
+                return native.load_blocks(path, section)
+            return (importer.load(path, section),)
+    known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
+    if section.format is not None:
+        raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")
+    raise InputError(f"no importer knows this file ({_seen(path)})", str(path), f"Known formats: {known}")
 
 
-def _start(path: Path) -> str:
+def _refuse_axis(importer: Importer, section: ScoresSection) -> None:
+    if section.axis is not None and importer not in (arrays.IMPORTER, bertology.IMPORTER):
+        raise InputError(f"the axes of {importer.name} files are known", "[scores] axis", "Remove the key")
+
+
+def _seen(path: Path) -> str:
+    """What is in a file that no importer claims, in a few words."""
     with path.open("rb") as file:
-        return file.read(24).decode("utf-8", "replace")
+        start = file.read(4096)
+    if not start.strip():
+        return "it is empty"
+    kind = f"a {path.suffix} file" if path.suffix else "a file without extension"
+    keys = _keys(path) if path.suffix.lower() == ".json" else None
+    if keys is not None:
+        return f"{kind} with the keys {', '.join(repr(k[:24]) for k in keys[:4])}{', …' if len(keys) > 4 else ''}"
+    try:
+        line = start.decode("utf-8-sig", "ignore" if len(start) == 4096 else "strict").split("\n")[0].rstrip()
+    except UnicodeDecodeError:
+        return f"{kind} starting with the bytes {start[:8].hex(' ')}"
+    return f"{kind} starting {line[:40]!r}"
+
+
+def _keys(path: Path) -> list[str] | None:
+    """The keys of a JSON object, None where the file is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError, RecursionError):
+        return None
+    return list(content) if isinstance(content, dict) and content else None

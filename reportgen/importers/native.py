@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from reportgen.blocks import Blocks
+from reportgen.errors import InputError
 from reportgen.importers.record import Importer
 from reportgen.scores import HeadScores
 from reportgen.store import read_scores
@@ -14,12 +16,32 @@ def claims(path: Path) -> bool:
     return path.suffix.lower() == ".safetensors"
 
 
+def load_blocks(path: Path, section: ScoresSection) -> Blocks:
+    """Read scores that reportgen wrote, block by block; a ``kv_groups`` given beside them fills one they lack."""
+    blocks, _ = read_scores(path)
+    model = blocks[0].model
+    if section.kv_groups is not None and model.kv_groups is None:
+        return tuple(replace(b, model=replace(model, kv_groups=section.kv_groups)) for b in blocks)
+    return blocks
+
+
 def load(path: Path, section: ScoresSection) -> HeadScores:
-    """Read scores that reportgen wrote; a ``kv_groups`` given beside them fills one they lack."""
-    scores, _ = read_scores(path)
-    if section.kv_groups is not None and scores.model.kv_groups is None:
-        return replace(scores, model=replace(scores.model, kv_groups=section.kv_groups))
-    return scores
+    """Read the one block that the file holds; raises InputError where there are several."""
+    return one_of(load_blocks(path, section), path)
+
+
+def one_of(blocks: Blocks, path: Path, name: str | None = None) -> HeadScores:
+    """The block of that name, or the only one; raises InputError naming the blocks that there are."""
+    known = ", ".join(b.block for b in blocks if b.block)
+    if name is None and len(blocks) == 1:
+        return blocks[0]
+    if name is None:
+        raise InputError("this file holds several blocks of heads", str(path), f"Give block as one of: {known}")
+    for block in blocks:
+        if block.block == name:
+            return block
+    mend = f"Its blocks are: {known}" if known else "Leave block out: its heads are in no block"
+    raise InputError(f"this file holds no block {name!r}", str(path), mend)
 
 
 IMPORTER = Importer("reportgen", "scores.safetensors as reportgen writes it", claims, load)

@@ -13,15 +13,23 @@ import numpy as np
 
 from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
-from reportgen.scores import Head, HeadScores
+from reportgen.scores import Head, HeadScores, Method
 from reportgen.store import read_json
 from reportgen.study import ScoresSection
 
+METHOD = Method(
+    "retrieval score",
+    unit="retrieval score",
+    meaning="Read from a file of the Retrieval Head code; reportgen did not compute it. One score per probe: the share "
+    "of the hidden sentence’s tokens that the head attends to most while the model copies them. Probes are an ordered "
+    "grid of context lengths and depths.",
+    references=["Wu et al. 2024, Retrieval Head Mechanistically Explains Long-Context Factuality, arXiv 2404.15574"],
+)
 KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 
 
 def claims(path: Path) -> bool:
-    """A JSON file whose first key reads layer-head."""
+    """A JSON object whose first key reads layer-head."""
     if path.suffix.lower() != ".json":
         return False
     try:
@@ -48,8 +56,7 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
                 raise InputError(f"{Head(layer, head)} has {found} scores, the first head {size}", str(path), mend)
     values = np.stack([[rows[Head(i, j)] for j in range(shape[1])] for i in range(shape[0])]).transpose(2, 0, 1)
     examples = as_examples(values, [f"probe {i}" for i in range(size)], ordered=True)
-    method = method_of(section.model_copy(update={"unit": "retrieval score"}), "retrieval score")
-    return scores_from_examples(["Retrieval"], [examples], [values[0]], section, method)
+    return scores_from_examples(["Retrieval"], [examples], [values[0]], section, method_of(section, METHOD))
 
 
 def _head(path: Path, key: str) -> Head:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from reportgen.blocks import Blocks, parsed, title, written
 from reportgen.findings import Finding, Findings
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printable, wrapped
 from reportgen.rendering.format import count, number, share
@@ -34,7 +35,7 @@ DASHES = ("solid", (0, (4, 1.5)))
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished figure: its file name, the report section that shows it, SVG, caption and text alternative."""
+    """A finished figure: file name, the report section that shows it, SVG, caption, text alternative and block."""
 
     name: str
     section: str
@@ -43,33 +44,44 @@ class Drawing:
     alt: str
     canvas: Canvas = field(compare=False, repr=False)
     wide: bool = False
+    block: str | None = None
 
 
 @dataclass(frozen=True)
 class Look:
-    """What figures share: the colour scale, the layer order and the scores' unit."""
+    """What the figures of a block of heads share: the colour scale, the layer order, the scores' unit, the block."""
 
     scale: Scale
     order: Order
     unit: str
+    block: str | None = None
 
     @property
     def layers(self) -> str:
         """Where layer 0 is."""
         return f"layer 0 at the {'top' if self.order == 'down' else 'bottom'}"
 
+    def file(self, name: str) -> str:
+        """A figure's file name with the block."""
+        return f"{name}-{self.block}" if self.block else name
+
+    def of(self, text: str) -> str:
+        """A caption that says first which block it is about."""
+        return f"{title(self.block).capitalize()}. {text}" if self.block else text
+
 
 def look_for(scores: HeadScores, colormap: str, order: Order) -> Look:
-    """The look of all figures of these scores."""
+    """The look of all figures of this block's scores."""
     signed = scores.method.signed and scores.reduction == "mean"
-    return Look(scale_of(scores.importance, colormap, signed), order, printable(scores.method.unit) or "importance")
+    unit = printable(scores.method.unit) or "importance"
+    return Look(scale_of(scores.importance, colormap, signed), order, unit, scores.block)
 
 
 def marks_for(findings: Sequence[Finding], shape: tuple[int, int]) -> Marks:
     """The outlines and named heads of one task's findings."""
     regions = tuple(f.mask(shape) for f in findings if f.kind in OUTLINED)
     names = [m for f in findings if f.kind in NAMED for m in f.members or []]
-    return Marks(regions, tuple(Head.parse(str(m)) for m in dict.fromkeys(names)))
+    return Marks(regions, tuple(parsed(str(m)) for m in dict.fromkeys(names)), findings[0].block if findings else None)
 
 
 def overview(scores: HeadScores, findings: Findings, look: Look) -> list[Drawing]:
@@ -92,7 +104,7 @@ def _overview_part(scores: HeadScores, findings: Findings, look: Look, start: in
         x, y = left + column * (width + gap), title + row * (height + title)
         grid = Grid(x, y, width, height, scores.n_layers, scores.n_heads, look.order)
         marks = marks_for(findings.by_task(scores.tasks[t].name), (scores.n_layers, scores.n_heads))
-        shown = Marks(shown.regions + marks.regions, shown.heads + marks.heads)
+        shown = Marks(shown.regions + marks.regions, shown.heads + marks.heads, scores.block)
         _overview_panel(canvas, grid, scores, t, look, marks)
         draw_axes(canvas, grid, left=column == 0, bottom=i + columns >= stop - start, size=5.5)
     _shared_bar(canvas, look, title, canvas.height - foot - 0.05, right)
@@ -114,25 +126,29 @@ def _shared_bar(canvas: Canvas, look: Look, top: float, bottom: float, room: flo
 
 def _overview_record(scores: HeadScores, findings: Findings, look: Look, canvas: Canvas, start: int, stop: int,
                      marks: Marks) -> Drawing:  # fmt: skip
-    name = "overview" if stop - start == len(scores.tasks) else f"overview-{start // (COLUMNS * ROWS) + 1}"
+    name = look.file("overview")
+    name += "" if stop - start == len(scores.tasks) else f"-{start // (COLUMNS * ROWS) + 1}"
     of_all = "" if stop - start == len(scores.tasks) else f" (tasks {start + 1}–{stop} of {len(scores.tasks)})"
-    caption = (
+    caption = look.of(
         f"{_quantity(look)} of every head on every task{of_all}: layer by head, {look.layers}. "
         f"{scale_note(look, 'all tasks')}{_marks_note(marks)}"
     )
     tasks = scores.tasks[start:stop]
     tops = "; ".join(_top_of(scores, t) for t in range(start, min(stop, start + 8)))
-    alt = (
+    alt = look.of(
         f"Heatmaps of {count(len(tasks), 'task')}, {scores.n_layers} layers by {scores.n_heads} heads, colour from "
         f"{number(look.scale.low)} to {number(look.scale.high)}. Largest head per task: {tops}."
     )
-    return Drawing(name, "overview", canvas.svg(name, alt), caption, alt, canvas, wide=True)
+    return Drawing(name, "overview", canvas.svg(name, alt), caption, alt, canvas, wide=True, block=look.block)
 
 
 def _top_of(scores: HeadScores, t: int) -> str:
     panel = scores.importance[t]
     layer, head = np.unravel_index(np.nanargmax(np.abs(panel)), panel.shape)
-    return f"{printable(scores.tasks[t].name)}: {Head(int(layer), int(head))} ({number(float(panel[layer, head]))})"
+    return (
+        f"{printable(scores.tasks[t].name)}: {written(scores.block, Head(int(layer), int(head)))} "
+        f"({number(float(panel[layer, head]))})"
+    )
 
 
 def _quantity(look: Look) -> str:
@@ -142,7 +158,7 @@ def _quantity(look: Look) -> str:
 def scale_note(look: Look, shared_by: str) -> str:
     """What a caption says of the colour scale: shared by whom, and how many cells lie beyond its end."""
     scale = look.scale
-    note = f"The colour scale is shared by {shared_by}"
+    note = f"The colour scale is shared by {shared_by}{' of this block' if look.block else ''}"
     if scale.clipped:
         size = "in absolute value " if scale.signed else ""
         cells = f"{count(scale.clipped, 'cell')} of {scale.total:,}"
@@ -176,18 +192,19 @@ def panel(scores: HeadScores, findings: Findings, look: Look, t: int, name: str)
     draw_axes(canvas, grid)
     means = layer_means(values)
     draw_bars(canvas, grid, means.tolist(), profile, "layer mean")
-    canvas.text(left, top - 0.1, fitted(task.name, side + profile, 8, bold=True), 8, bold=True)
+    heading = ", ".join(part for part in (printable(task.name), title(look.block)) if part)
+    canvas.text(left, top - 0.1, fitted(heading, side + profile, 8, bold=True), 8, bold=True)
     draw_colour_bar(canvas, look.scale, canvas.width - 0.5, top, max(height, 0.6), look.unit)
     caption = (
-        f"{printable(task.name)}: {look.unit} of each head ({look.layers}) and, right, the mean of each layer. "
+        f"{heading}: {look.unit} of each head ({look.layers}) and, right, the mean of each layer. "
         f"{scale_note(look, 'all tasks')}{_marks_note(marks)}"
     )
     strongest = int(np.nanargmax(means))
-    alt = (
+    alt = look.of(
         f"Heatmap of {scores.n_layers} layers by {scores.n_heads} heads, with bars of the layer means. Largest head of "
         f"{_top_of(scores, t)}; layer of highest mean: {strongest} ({number(float(means[strongest]))})."
     )
-    return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas)
+    return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
 
 
 def layer_means(values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer"]:
@@ -214,7 +231,7 @@ def cross_task(scores: HeadScores, findings: Findings, look: Look) -> Drawing | 
         return None
     counts = top_counts(scores)
     found = [str(m) for f in findings.by_kind("cross_task_head") for m in f.members or []]
-    marks = Marks(heads=tuple(Head.parse(m) for m in dict.fromkeys(found)))
+    marks = Marks(heads=tuple(parsed(m) for m in dict.fromkeys(found)), block=scores.block)
     top = max(1, int(np.nanmax(counts)))
     scale = Scale(0, top, "cividis", 0, int(scores.present.sum()), top)
     left, side = 0.45, 2.6
@@ -226,15 +243,17 @@ def cross_task(scores: HeadScores, findings: Findings, look: Look) -> Drawing | 
     draw_axes(canvas, grid)
     draw_colour_bar(canvas, scale, canvas.width - 0.5, 0.1, max(height, 0.6), "number of tasks")
     heads = int((counts == top).sum())
-    caption = (
+    caption = look.of(
         f"Number of tasks (of {len(scores.tasks)}) on which a head is among the top 10 % of its layer by absolute "
         f"{look.unit} ({look.layers}). {'Framed and named: heads found to be shared by tasks.' if found else ''}"
     )
-    alt = (
+    alt = look.of(
         f"Heatmap of task counts, {scores.n_layers} layers by {scores.n_heads} heads; the highest count, {top} of "
         f"{len(scores.tasks)} tasks, is reached by {count(heads, 'head')}."
     )
-    return Drawing("cross-task", "across_tasks", canvas.svg("cross-task", alt), caption.strip(), alt, canvas)
+    name = look.file("cross-task")
+    svg = canvas.svg(name, alt)
+    return Drawing(name, "across_tasks", svg, caption.strip(), alt, canvas, block=look.block)
 
 
 def shares(panel_values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "head"]:
@@ -245,7 +264,7 @@ def shares(panel_values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "
     return np.concatenate([[0.0], held])
 
 
-def concentration(scores: HeadScores) -> Drawing | None:
+def concentration(scores: HeadScores, look: Look) -> Drawing | None:
     """Share of the importance against share of heads, a line per task, named at its end; None for under 4 heads."""
     curves = [shares(p) for p in scores.importance]
     n = len(curves[0]) - 1
@@ -266,7 +285,7 @@ def concentration(scores: HeadScores) -> Drawing | None:
         points = [(to_x[k], y + height * (1 - curves[i][k])) for k in keep]
         canvas.lines([points], colour, 1.1 if i in named else 0.5, 4 if i in named else 3, DASHES[i // 7 % 2])
     _name_curves(canvas, scores, named, ends, x + width, y, height)
-    return _concentration_record(scores, curves, canvas, few)
+    return _concentration_record(scores, curves, canvas, few, look)
 
 
 def _curve_axes(canvas: Canvas, x: float, y: float, width: float, height: float, reach: float) -> None:
@@ -301,26 +320,32 @@ def _name_curves(canvas: Canvas, scores: HeadScores, named: Sequence[int], ends:
         canvas.text(x + 0.17, at + 0.03, fitted(scores.tasks[i].name, canvas.width - x - 0.2, 6.5), 6.5)
 
 
-def _concentration_record(scores: HeadScores, curves: list[np.ndarray], canvas: Canvas, few: bool) -> Drawing:
+def _concentration_record(scores: HeadScores, curves: list[np.ndarray], canvas: Canvas, few: bool,
+                          look: Look) -> Drawing:  # fmt: skip
     n = len(curves[0]) - 1
     k = max(1, n // 10)
     held = [float(c[k]) for c in curves]
     most, least = int(np.argmax(held)), int(np.argmin(held))
     lines = "One line per task" if few else "One line per task; named: the two at the ends"
-    caption = (
+    caption = look.of(
         "Share of the summed absolute importance held by the most important heads, up to half of them. "
         f"{lines}. Dotted: all heads equal."
     )
-    alt = (
+    alt = look.of(
         f"Curves of cumulative share of importance against share of heads for {count(len(curves), 'task')}. The top "
         f"{count(k, 'head')} of {n} hold from {share(held[least])} ({printable(scores.tasks[least].name)}) to "
         f"{share(held[most])} ({printable(scores.tasks[most].name)})."
     )
-    return Drawing("concentration", "across_tasks", canvas.svg("concentration", alt), caption, alt, canvas)
+    name = look.file("concentration")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
 
 
-def all_figures(scores: HeadScores, findings: Findings, look: Look, names: Sequence[str]) -> list[Drawing]:
-    """Every figure of the report in reading order; ``names`` are the per-task figures' file names."""
-    panels = [panel(scores, findings, look, t, name) for t, name in enumerate(names)]
-    rest = [cross_task(scores, findings, look), concentration(scores)]
-    return [*overview(scores, findings, look), *panels, *(d for d in rest if d is not None)]
+def all_figures(
+    blocks: Blocks, findings: Findings, looks: Sequence[Look], names: Sequence[Sequence[str]]
+) -> list[Drawing]:
+    """Every figure of the report in reading order; ``names[task][block]`` are the per-task figures' file names."""
+    each = [(scores, findings.of_block(scores.block), look) for scores, look in zip(blocks, looks, strict=True)]
+    overviews = [drawing for block in each for drawing in overview(*block)]
+    panels = [panel(*block, t, row[i]) for t, row in enumerate(names) for i, block in enumerate(each)]
+    rest = [drawing for block in each for drawing in (cross_task(*block), concentration(block[0], block[2]))]
+    return [*overviews, *panels, *(d for d in rest if d is not None)]

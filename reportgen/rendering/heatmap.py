@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float
 
+from reportgen.blocks import written
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, text_width
 from reportgen.scores import Head
 
@@ -140,10 +141,11 @@ def _runs(flags: Bool[np.ndarray, "cell"]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Marks:
-    """What is marked on a heatmap: outlined regions, and single heads with their names."""
+    """What is marked on a heatmap: outlined regions, and single heads with their names in the block."""
 
     regions: tuple[np.ndarray, ...] = ()
     heads: tuple[Head, ...] = ()
+    block: str | None = None
 
 
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
@@ -168,7 +170,7 @@ def draw_marks(canvas: Canvas, grid: Grid, marks: Marks, size: float = 5.5, most
     taken: list[Box] = []
     regions = [_bounds(grid, mask) for mask in masks if mask.any()]
     for head in marks.heads[:most]:
-        _name_head(canvas, grid, head, size, taken, regions)
+        _name_head(canvas, grid, head, written(marks.block, head), size, taken, regions)
 
 
 def _single(grid: Grid, head: Head) -> np.ndarray:
@@ -191,9 +193,10 @@ def _within(a: Box, b: Box) -> bool:
     return b[0] <= a[0] and a[2] <= b[2] and b[1] <= a[1] and a[3] <= b[3]
 
 
-def _name_head(canvas: Canvas, grid: Grid, head: Head, size: float, taken: list[Box], regions: list[Box]) -> None:
+def _name_head(canvas: Canvas, grid: Grid, head: Head, name: str, size: float, taken: list[Box],
+               regions: list[Box]) -> None:  # fmt: skip
     x, y = grid.centre(*head)
-    width, height = text_width(str(head), size) + 0.05, size / 72 * 1.25
+    width, height = text_width(name, size) + 0.05, size / 72 * 1.25
     dx, dy = grid.cell[0] / 2 + 0.035, grid.cell[1] / 2 + 0.035
     corners = [(x + dx, y - height / 2), (x - dx - width, y - height / 2), (x - width / 2, y - dy - height),
                (x - width / 2, y + dy), (x + dx, y + dy), (x - dx - width, y - dy - height)]  # fmt: skip
@@ -209,7 +212,7 @@ def _name_head(canvas: Canvas, grid: Grid, head: Head, size: float, taken: list[
     left, top = box[:2]
     taken.append(box)
     canvas.rectangle(left, top, width, height, "#101418", order=5)
-    canvas.text(left + 0.025, top + height * 0.78, str(head), size, color="#ffffff")
+    canvas.text(left + 0.025, top + height * 0.78, name, size, color="#ffffff")
 
 
 def draw_axes(canvas: Canvas, grid: Grid, *, left: bool = True, bottom: bool = True, size: float = 6) -> None:

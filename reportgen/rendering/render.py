@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reportgen import __version__
+from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.rendering import figures as draw
@@ -16,7 +17,7 @@ from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.sections.tables import finding_table, layer_tables
-from reportgen.rendering.view import TOP, Report, TaskView, head_table, shared_views, task_views
+from reportgen.rendering.view import TOP, MapView, Report, TaskView, head_table, shared_views, task_views
 from reportgen.scores import Head, HeadScores
 from reportgen.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
 from reportgen.study import Study
@@ -25,22 +26,23 @@ FORMS = ("svg", "pdf", "png")
 Progress = Callable[[str], None]
 
 
-def render(scores: HeadScores, findings: Findings, study: Study, folder: Path, *,
-           others: Mapping[str, HeadScores] | None = None, provenance: Mapping[str, Any] | None = None,
+def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study: Study, folder: Path, *,
+           others: Mapping[str, Blocks] | None = None, provenance: Mapping[str, Any] | None = None,
            progress: Progress | None = None, figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
     """Write the report's files into ``folder`` and list them in order.
 
+    ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
     methods by name, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step,
     ``figures`` are the files drawn of each figure: svg, pdf, png. Raises MissingResourceError where the PDF cannot be
     made; everything else is complete then.
     """
     _check_forms(figures)
-    written: list[Path] = []
+    blocks, paths = as_blocks(scores), list[Path]()
 
     def save(name: str, content: bytes | str) -> None:
         write_atomic(folder / name, content)
-        written.append(folder / name)
+        paths.append(folder / name)
 
     def say(step: str) -> None:
         if progress is not None:
@@ -48,9 +50,9 @@ def render(scores: HeadScores, findings: Findings, study: Study, folder: Path, *
 
     if study.source:
         save("study.toml", study.source)
-    save("scores.csv", scores_csv(scores))
+    save("scores.csv", scores_csv(blocks))
     say("figures")
-    report = build_report(scores, findings, study, others or {}, provenance or {})
+    report = build_report(blocks, findings, study, others or {}, provenance or {})
     for name, content in _figure_files(report, figures):
         save(name, content)
     say("tables")
@@ -64,7 +66,7 @@ def render(scores: HeadScores, findings: Findings, study: Study, folder: Path, *
     if "pdf" in study.report.formats:
         say("PDF")
         save("report.pdf", pdf(page, attachments(folder)))
-    return written
+    return paths
 
 
 def _check_forms(figures: Sequence[str]) -> None:
@@ -73,16 +75,16 @@ def _check_forms(figures: Sequence[str]) -> None:
             raise InputError(f"no figure can be written as {form!r}", "--figures", f"Choose from: {', '.join(FORMS)}")
 
 
-def build_report(scores: HeadScores, findings: Findings, study: Study, others: Mapping[str, HeadScores],
+def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mapping[str, Blocks],
                  provenance: Mapping[str, Any]) -> Report:  # fmt: skip
     """Everything that sections draw on, computed once."""
     names = tuple(section.name for section in chosen(study.report.sections))
-    tasks = task_views(scores, findings)
-    look = draw.look_for(scores, study.report.colormap, study.report.layer_order)
-    drawings = tuple(draw.all_figures(scores, findings, look, [t.figure for t in tasks]))
+    tasks = task_views(blocks, findings)
+    looks = [draw.look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
+    drawings = tuple(draw.all_figures(blocks, findings, looks, [[m.figure for m in t.maps] for t in tasks]))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
-        scores=scores, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
+        blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
         shared=shared_views(findings), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
         sections=names, date=moment().strftime("%Y-%m-%d"),
     )  # fmt: skip
@@ -99,28 +101,38 @@ def _figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, b
 
 def _table_files(report: Report) -> Iterator[tuple[str, str]]:
     unit = report.scores.method.unit
-    tables = {f"heads-{t.figure.removeprefix('task-')}": head_table(t, unit) for t in report.tasks}
-    tables |= {f"layers-{i}" if i > 1 else "layers": table for i, table in enumerate(layer_tables(report), 1)}
+    tables = {f"heads-{m.figure.removeprefix('task-')}": head_table(t.name, m, unit)
+              for t in report.tasks for m in t.maps}  # fmt: skip
+    tables |= {table.name: table for table in layer_tables(report)}
     tables["findings"] = finding_table(report)
     for name, table in tables.items():
         yield f"tables/{name}.tex", latex(table, name)
-    yield "tables/heads.csv", csv_text(["task", "layer", "head", "value", "low", "high", "rank"], _head_rows(report))
-    yield "tables/layers.csv", csv_text(["task", "layer", "mean", "median", "largest"], _layer_rows(report))
-    yield (
-        "tables/findings.csv",
-        csv_text(
-            ["id", "kind", "task", "register", "p", "q", "effect", "effect_size", "low", "high", "n", "sentence"],
-            _finding_rows(report.findings),
-        ),
-    )
+    block = ["block"] if report.named else []
+    errors = ["sampling_error"] if _sampled(report) else []
+    columns = ["task", *block, "layer", "head", "value", "low", "high", "rank", *errors]
+    yield "tables/heads.csv", csv_text(columns, _head_rows(report))
+    yield "tables/layers.csv", csv_text(["task", *block, "layer", "mean", "median", "largest"], _layer_rows(report))
+    columns = ["id", "kind", *block, "task", "register", "p", "q", "effect", "effect_size", "low", "high", "n"]
+    yield "tables/findings.csv", csv_text([*columns, "sentence"], _finding_rows(report))
+
+
+def _sampled(report: Report) -> bool:
+    return any(m.error is not None for t in report.tasks for m in t.maps)
 
 
 def _head_rows(report: Report) -> list[list[object]]:
-    return [[t.task.name, *row] for t in report.tasks for row in head_rows(t, TOP)]
+    rows: list[list[object]] = []
+    for task in report.tasks:
+        for m in task.maps:
+            first, more = [task.task.name, *([m.block] if m.block else [])], _sampled(report)
+            for row in head_rows(m, TOP):
+                error = None if m.error is None else float(f"{m.error[row[0], row[1]]:.6g}")
+                rows.append([*first, *row, *([error] if more else [])])
+    return rows
 
 
-def head_rows(view: TaskView, most: int | None = None) -> list[list[Any]]:
-    """``[layer, head, value, low, high, rank]`` of a task's heads (the first ``most``), most important first."""
+def head_rows(view: MapView, most: int | None = None) -> list[list[Any]]:
+    """``[layer, head, value, low, high, rank]`` of a map's heads (the first ``most``), most important first."""
     n = int((view.ranks > 0).sum())
     order = np.argsort(np.where(view.ranks > 0, view.ranks, n + 1), axis=None, kind="stable")[: min(n, most or n)]
     layers, heads = (axis.tolist() for axis in np.unravel_index(order, view.ranks.shape))
@@ -138,26 +150,31 @@ def _bounds(array: np.ndarray | None, order: np.ndarray) -> list[float | None]:
 
 def _layer_rows(report: Report) -> list[list[object]]:
     rows: list[list[object]] = []
-    for task in report.tasks:
-        for layer, values in enumerate(task.values):
+    for task, m in ((t, m) for t in report.tasks for m in t.maps):
+        first = [task.task.name, *([m.block] if m.block else [])]
+        for layer, values in enumerate(m.values):
             present = values[~np.isnan(values)]
             if len(present):
                 numbers = (present.mean(), np.median(present), present[np.argmax(np.abs(present))])
-                rows.append([task.task.name, layer, *(float(f"{x:.6g}") for x in numbers)])
+                rows.append([*first, layer, *(float(f"{x:.6g}") for x in numbers)])
     return rows
 
 
-def _finding_rows(findings: Findings) -> list[list[object]]:
+def _finding_rows(report: Report) -> list[list[object]]:
     rows: list[list[object]] = []
-    for f in findings.ranked():
+    for f in report.findings.ranked():
         p, q = (f.test.p, f.test.q) if f.test else (None, None)
         effect = [f.effect.name, f.effect.estimate, f.effect.low, f.effect.high] if f.effect else [None] * 4
-        rows.append([f.id, f.kind, f.task, f.register, p, q, *effect, f.n_examples, f.sentence])
+        block = [f.block] if report.named else []
+        rows.append([f.id, f.kind, *block, f.task, f.register, p, q, *effect, f.n_examples, f.sentence])
     return rows
 
 
 def heads_json(report: Report) -> str:
-    """The scores for other tools: every task's heads, the found sets by finding id, and what was scored."""
+    """The scores for other tools: every task's heads, the found sets by finding id, and what was scored.
+
+    Where heads are in named blocks, a task holds the rows of each block under the block's name.
+    """
     scores, model = report.scores, report.scores.model
     head = {
         "schema": "reportgen/heads/1",
@@ -165,19 +182,26 @@ def heads_json(report: Report) -> str:
         "method": scores.method.name,
         "unit": scores.method.unit,
         "synthetic": scores.synthetic,
+        **({"blocks": [b.block for b in report.blocks]} if report.named else {}),
         "columns": ["layer", "head", "value", "low", "high", "rank"],
         "found": _found(report),
     }
     # One line a task: indented, a large model's file would be mostly line breaks.
-    tasks = (f"{canonical_json(t.task.name)}:{canonical_json(head_rows(t))}" for t in report.tasks)
+    tasks = (f"{canonical_json(t.task.name)}:{canonical_json(_task_rows(t))}" for t in report.tasks)
     return pretty_json(head).rstrip("}\n ") + '},\n "tasks": {\n' + ",\n".join(tasks) + "\n }\n}\n"
 
 
+def _task_rows(task: TaskView) -> Any:
+    rows = {m.block: head_rows(m) for m in task.maps}
+    return rows.get(None, rows)
+
+
 def _found(report: Report) -> dict[str, list[str]]:
-    shape = (report.scores.n_layers, report.scores.n_heads)
-    found: dict[str, list[str]] = {}
+    present, found = {b.block: b.present for b in report.blocks}, dict[str, list[str]]()
     for f in report.findings.findings:
-        cells = [str(Head(int(la), int(h))) for la, h in np.argwhere(f.mask(shape) & report.scores.present)]
+        there = present.get(f.block)
+        marked = np.argwhere(f.mask((there.shape[0], there.shape[1])) & there).tolist() if there is not None else []
+        cells = [written(f.block, Head(*cell)) for cell in marked]
         named = [m for m in f.members or [] if isinstance(m, str)]
         if named or cells:
             found[f.id] = named or cells

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from reportgen.blocks import Blocks, title, written
 from reportgen.findings import Finding, Findings, Value
 from reportgen.prose import CAVEATS
 from reportgen.rendering import format as fmt
@@ -54,20 +55,26 @@ class FindingView:
 
 
 @dataclass(frozen=True)
-class TaskView:
-    """One task: its scores, intervals where examples allow them, ranks (1: largest |value|), and findings."""
+class MapView:
+    """One task's scores in one block, intervals where examples allow them, ranks (1: largest |value|), and findings.
 
-    task: Task
-    name: str
-    anchor: str
+    ``error`` is the standard error that sampled scores leave in each head's mean, None where nothing is sampled.
+    """
+
+    block: str | None
     figure: str
     values: Float[np.ndarray, "layer head"]
     low: Float[np.ndarray, "layer head"] | None
     high: Float[np.ndarray, "layer head"] | None
     signed: Float[np.ndarray, "layer head"] | None
+    error: Float[np.ndarray, "layer head"] | None
     ranks: Int[np.ndarray, "layer head"]
     findings: tuple[FindingView, ...]
-    at_chance: str | None
+
+    @property
+    def title(self) -> str:
+        """The block's name as a heading, empty for heads that are in no block."""
+        return title(self.block).capitalize()
 
     def top(self, n: int) -> list[Head]:
         """The n heads of largest absolute value, largest first."""
@@ -77,13 +84,30 @@ class TaskView:
 
 
 @dataclass(frozen=True)
+class TaskView:
+    """One task: its map in each block, and what was found about the task but not about a block."""
+
+    task: Task
+    name: str
+    anchor: str
+    maps: tuple[MapView, ...]
+    general: tuple[FindingView, ...]
+    at_chance: str | None
+
+    @property
+    def findings(self) -> tuple[FindingView, ...]:
+        """All findings on the task."""
+        return self.general + tuple(f for m in self.maps for f in m.findings)
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that sections draw on."""
 
-    scores: HeadScores
+    blocks: Blocks
     findings: Findings
     study: Study
-    others: dict[str, HeadScores]
+    others: dict[str, Blocks]
     provenance: dict[str, Any]
     tasks: tuple[TaskView, ...]
     shared: tuple[FindingView, ...]
@@ -93,13 +117,24 @@ class Report:
     date: str
 
     @property
+    def scores(self) -> HeadScores:
+        """The first block, for what all blocks share: tasks, method, model, examples."""
+        return self.blocks[0]
+
+    @property
+    def named(self) -> bool:
+        """Whether heads are in named blocks."""
+        return self.scores.block is not None
+
+    @property
     def views(self) -> dict[str, FindingView]:
         """Every finding's view by its id."""
         return {v.id: v for v in (*self.shared, *(v for t in self.tasks for v in t.findings))}
 
-    def drawn(self, section: str) -> list[Drawing]:
-        """A section's figures in order."""
-        return [d for d in self.drawings if d.section == section]
+    def drawn(self, section: str) -> dict[str | None, list[Drawing]]:
+        """A section's figures in order, block by block; a block without any is left out."""
+        drawn = {b.block: [d for d in self.drawings if (d.section, d.block) == (section, b.block)] for b in self.blocks}
+        return {block: drawings for block, drawings in drawn.items() if drawings}
 
     def link(self, view: FindingView) -> str | None:
         """The address of a finding's evidence, None where its section is left out."""
@@ -107,24 +142,39 @@ class Report:
         return f"#{view.anchor}" if home in self.sections else None
 
 
-def task_views(scores: HeadScores, findings: Findings) -> tuple[TaskView, ...]:
+def task_views(blocks: Blocks, findings: Findings) -> tuple[TaskView, ...]:
     """The view of every task."""
-    anchors = _unique([slug(t.name) for t in scores.tasks])
+    anchors = _unique([slug(t.name) for t in blocks[0].tasks])
     finding_anchors = anchors_of(findings)
-    return tuple(_task_view(scores, findings, t, anchor, finding_anchors) for t, anchor in enumerate(anchors))
+    return tuple(_task_view(blocks, findings, t, anchor, finding_anchors) for t, anchor in enumerate(anchors))
 
 
-def _task_view(scores: HeadScores, findings: Findings, t: int, anchor: str, anchors: dict[str, str]) -> TaskView:
-    task, values, examples = scores.tasks[t], scores.importance[t].astype(float), scores.examples[t]
-    low, high = _intervals(examples, scores) if examples is not None else (None, None)
+def _task_view(blocks: Blocks, findings: Findings, t: int, anchor: str, anchors: dict[str, str]) -> TaskView:
+    task = blocks[0].tasks[t]
     found = findings.by_task(task.name)
+    views = [finding_view(f, findings, anchors[f.id]) for f in found]
+    maps = tuple(_map_view(b, t, f"task-{anchor}", [v for v in views if v.finding.block == b.block]) for b in blocks)
+    general = tuple(v for v in views if v.finding.block is None) if blocks[0].block else ()
+    return TaskView(task, printable(task.name), f"task-{anchor}", maps, general, _at_chance(task, found))
+
+
+def _map_view(scores: HeadScores, t: int, figure: str, found: Sequence[FindingView]) -> MapView:
+    values, examples = scores.importance[t].astype(float), scores.examples[t]
+    low, high = _intervals(examples, scores) if examples is not None else (None, None)
     signs = examples is not None and scores.reduction == "mean_abs" and bool((examples.values < 0).any())
-    return TaskView(
-        task=task, name=printable(task.name), anchor=f"task-{anchor}", figure=f"task-{anchor}", values=values, low=low,
+    return MapView(
+        block=scores.block, figure=f"{figure}-{scores.block}" if scores.block else figure, values=values, low=low,
         high=high, signed=examples.values.mean(axis=0, dtype=float) if signs and examples is not None else None,
-        ranks=_ranks(values), findings=tuple(finding_view(f, findings, anchors[f.id]) for f in found),
-        at_chance=_at_chance(task, found),
+        error=_sampling_error(examples), ranks=_ranks(values), findings=tuple(found),
     )  # fmt: skip
+
+
+def _sampling_error(examples: Examples | None) -> Float[np.ndarray, "layer head"] | None:
+    """The standard error of each head's mean over examples that are each sampled: √(Σ se²) / n."""
+    if examples is None or examples.errors is None:
+        return None
+    result: np.ndarray = np.sqrt((examples.errors.astype(float) ** 2).sum(axis=0)) / len(examples.errors)
+    return result
 
 
 def _intervals(examples: Examples, scores: HeadScores) -> tuple[np.ndarray, np.ndarray]:
@@ -241,20 +291,24 @@ class Section:
     view: Callable[[Report], dict[str, Any] | None]
 
 
-def head_table(view: TaskView, unit: str, n: int = TOP, name: str = "") -> Table:
-    """A task's most important heads: rank, head, value with its interval, and the mean signed effect if any."""
+def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
+    """A task's most important heads in a block: rank, head, value with its interval, signed effect, sampling error."""
     heads = view.top(n)
     bounded = view.low is not None and bool(np.isfinite(view.low).any())
     columns: list[tuple[str, bool]] = [("Head", False), ("Rank", True), (unit[:1].upper() + unit[1:], True)]
     columns += [("95 % interval", True)] if bounded else []
     columns += [("Mean signed", True)] if view.signed is not None else []
+    columns += [("Sampling s.e.", True)] if view.error is not None else []
     places = _common_places([float(view.values[h]) for h in heads])
     rows = tuple(_head_row(view, h, bounded, places) for h in heads)
     note = "" if bounded else "No intervals: there are no per-example scores."
     if view.low is not None and not bounded:
         note = "No intervals: there are too few independent examples."
-    return Table(name, f"The {len(heads)} most important heads on {view.name}" if len(heads) > 1
-                 else f"The most important head on {view.name}", tuple(columns), rows, note)  # fmt: skip
+    if view.error is not None:
+        note = f"{note} Sampling s.e.: the standard error that random draws leave in a head’s mean.".strip()
+    kind = f"{title(view.block)} " if view.block else ""
+    caption = f"{len(heads)} most important {kind}heads" if len(heads) > 1 else f"most important {kind}head"
+    return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
 
 
 def _common_places(values: list[float]) -> int | None:
@@ -263,7 +317,7 @@ def _common_places(values: list[float]) -> int | None:
     return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
 
 
-def _head_row(view: TaskView, head: Head, bounded: bool, places: int | None) -> tuple[str, ...]:
+def _head_row(view: MapView, head: Head, bounded: bool, places: int | None) -> tuple[str, ...]:
     value = float(view.values[head])
     low = float(view.low[head]) if view.low is not None else float("nan")
     high = float(view.high[head]) if view.high is not None else float("nan")
@@ -277,4 +331,5 @@ def _head_row(view: TaskView, head: Head, bounded: bool, places: int | None) -> 
     cells: tuple[str, ...] = (show(value),)
     cells += (f"{show(low)} to {show(high)}",) if bounded else ()
     cells += (show(float(view.signed[head])),) if view.signed is not None else ()
-    return (str(head), str(int(view.ranks[head])), *cells)
+    cells += (fmt.number(float(view.error[head]), 2),) if view.error is not None else ()
+    return (written(view.block, head), str(int(view.ranks[head])), *cells)

@@ -1,263 +1,227 @@
-"""Find the heads of a decoder through its attention output projections, and gate, ablate or resume them.
+"""The attention heads of a model: which module's call, which layer of which block, how many, of what size."""
 
-The input of that projection is the heads' outputs side by side: scaling one slice scales one head.
-"""
-
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from reportgen.errors import InputError
+from reportgen.scoring.follow import MEND, Call, Layout, Order, calls
+from reportgen.scoring.trace import DECODED, TOKENS, Trace, watch
 
-# The output projection's name in each family: Llama, GPT-2, OPT and GPT-J, NeoX and Falcon and Bloom, ModernBERT-likes
-PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense", "Wo", "wo", "o")
-# Models whose projection input is not one softmax head per slice, so that a score would carry a wrong name
-NOT_HEADS = ("bitnet", "convbert", "diffllama", "doge", "minimax", "mra", "nystromformer")
-MEND = "Choose a decoder whose attention ends in an output projection (Llama, GPT-2, GPT-NeoX, Falcon, OPT, …)"
+# Models whose softmax attention is not what its heads put out
+NOT_HEADS = {
+    "nystromformer": "its attention is approximated through landmarks, which have no pattern over tokens",
+    "mra": "its attention is approximated in blocks of several resolutions",
+    "yoso": "its attention is approximated by hashing",
+}
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One decoder layer: its ``block``, its attention's output ``projection`` (None: no attention here), the number
-    of ``heads`` and each one's ``size`` in the projection's input.
+class Site:
+    """One executed call of an attention's output projection: the heads of one layer of one block.
+
+    ``name`` and ``attention`` are the paths of the projection and of its attention module; ``block`` is "enc", "dec" or
+    "cross" in encoder-decoders, else None; ``layer`` the row of the block's tensor; ``call`` which call of this module
+    within one forward (0 unless layers share it); ``size`` the width of one head's slice of the projection's input;
+    ``kv_heads`` the number of key/value heads where known; ``order`` whether slice h was seen to depend on the
+    attention of head h alone; ``within`` the path of the layer in its stack (None: in no list of layers).
     """
 
     name: str
-    block: nn.Module
-    projection: nn.Module | None
+    attention: str
+    block: str | None
+    layer: int
+    projection: nn.Module
+    call: int
     heads: int
     size: int
+    kv_heads: int | None
+    layout: Layout
+    order: Order
+    within: str | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A mixing block without heads that can be scored, and the reason."""
+
+    name: str
+    block: str | None
+    layer: int | None
+    reason: str
 
 
 @dataclass(frozen=True)
 class Heads:
-    """All heads of a decoder, layer by layer; ``kv_groups`` is the number of key/value heads (None: unknown)."""
+    """All heads of a model: ``sites`` in the order of execution, what was ``skipped``, the number of layers of each
+    block (``depth``), and the paths of the lists that hold the layers (``stacks``), in the order of execution.
+    """
 
-    layers: tuple[Layer, ...]
-    kv_groups: int | None
+    sites: tuple[Site, ...]
+    skipped: tuple[Skipped, ...]
+    depth: Mapping[str | None, int]
+    stacks: tuple[str, ...]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(layers, heads of the widest layer)."""
-        return len(self.layers), max(layer.heads for layer in self.layers)
+    def blocks(self) -> tuple[str | None, ...]:
+        """The blocks that have heads, in the order of execution."""
+        return tuple(dict.fromkeys(site.block for site in self.sites))
 
     @property
-    def attending(self) -> tuple[int, ...]:
-        """Indices of the layers that have heads."""
-        return tuple(i for i, layer in enumerate(self.layers) if layer.heads)
+    def widest(self) -> int:
+        """The greatest number of heads of any layer."""
+        return max(site.heads for site in self.sites)
+
+    def kv_groups(self, block: str | None) -> int | None:
+        """Key/value heads of a block's widest layer, where every layer shares them in groups of one size."""
+        sites = [site for site in self.sites if site.block == block]
+        sizes = {None if site.kv_heads is None else site.heads / site.kv_heads for site in sites}
+        return max(sites, key=lambda site: site.heads).kv_heads if len(sizes) == 1 else None
 
 
 def find(model: Any) -> Heads:
-    """The heads of a causal decoder, by the names of its modules and the sizes in its configuration.
+    """Find the heads of a model built by transformers, by running it once on a short text and following the data.
 
-    Raises InputError naming the module where they cannot be told for certain; nothing is guessed.
+    An attention's output projection is the first matrix product whose input depends on the attention's result; slice h
+    of that input must depend on head h alone, which tells the number, the size and the order of the heads at once, and
+    the heads' contributions must add up to the projection's output. The model is left as it was.
+    Raises InputError naming the module where the heads cannot be told for certain; nothing is guessed.
     """
-    config = model.config.get_text_config(decoder=True)
-    if config.model_type in NOT_HEADS:
-        problem = f"the slices before the output projection of {config.model_type} models are not attention heads"
-        raise InputError(problem, type(model).__name__, MEND)
-    name, blocks = _stack(model, int(config.num_hidden_layers))
-    layers = tuple(_layer(f"{name}.{i}", block, config) for i, block in enumerate(blocks))
-    if not any(layer.heads for layer in layers):
-        inside = ", ".join(n for n, _ in blocks[0].named_modules() if n) or "nothing"
-        problem = f"no attention output projection ({', '.join(PROJECTIONS)}) is found; it holds {inside}"
-        raise InputError(problem, f"{name}.0 ({type(blocks[0]).__name__})", MEND)
-    return Heads(layers, _kv_groups(config, max(layer.heads for layer in layers)))
+    kind = model.config.model_type
+    if kind in NOT_HEADS:
+        raise InputError(f"{kind} models have no heads to score: {NOT_HEADS[kind]}", type(model).__name__, MEND)
+    with _as_it_was(model):
+        trace = _watched(model)
+        found = calls(model, trace)
+    blocks: dict[str | None, list[Call]] = {}
+    for call in found:
+        blocks.setdefault(_block(model, call), []).append(call)
+    placed = [_Block.of(model, name, members) for name, members in blocks.items()]
+    sites = sorted(((call, site) for block in placed for call, site in block.sites()), key=lambda p: p[0].product.at)
+    stacks = tuple(dict.fromkeys(block.stack for block in placed if block.stack is not None))
+    skipped = (*(s for block in placed for s in block.skipped(model, trace)), *_merged(found))
+    return Heads(tuple(site for _, site in sites), skipped, {b.name: b.depth(model) for b in placed}, stacks)
 
 
-def _stack(model: Any, depth: int) -> tuple[str, Sequence[nn.Module]]:
-    decoder = model.get_decoder()
-    prefix = next((f"{n}." for n, m in model.named_modules() if m is decoder and n), "")
-    stacks = [(prefix + n, list(m)) for n, m in decoder.named_modules() if isinstance(m, nn.ModuleList)]
-    fitting = [(n, blocks) for n, blocks in stacks if len(blocks) == depth and "." not in n.removeprefix(prefix)]
-    if len(fitting) != 1:
-        found = ", ".join(n for n, _ in fitting) or "none"
-        problem = f"not exactly one list of {depth} layers is found ({found})"
-        raise InputError(problem, type(decoder).__name__, MEND)
-    return fitting[0]
-
-
-def _is_projection(name: str) -> bool:
-    *parents, last = name.split(".")
-    path = ".".join(parents).lower()
-    attention = re.search(r"attn|attention", path) is not None
-    # linear attention has no softmax heads; cross attention reads an encoder that a decoder-only run does not have
-    return last in PROJECTIONS and attention and re.search(r"linear|cross|norm|mlp|expert", path) is None
-
-
-def _layer(name: str, block: nn.Module, config: Any) -> Layer:
-    found = {n: m for n, m in block.named_modules() if _is_projection(n)}
-    if len(found) > 1:
-        problem = f"several modules could be the attention output projection ({', '.join(found)})"
-        raise InputError(problem, f"{name} ({type(block).__name__})", MEND)
-    for path, projection in found.items():
-        attention = block.get_submodule(path.rpartition(".")[0])
-        width = _input_size(projection, f"{name}.{path}")
-        heads = _first(attention, ("num_heads", "num_attention_heads", "n_heads", "n_head"), config)
-        size = _first(attention, ("v_head_dim", "head_dim", "head_size"), None) or width // max(1, heads or 0)
-        if not heads or heads * size != width:
-            problem = f"its input of {width} is not {heads} heads of {size}"
-            raise InputError(problem, f"{name}.{path} ({type(projection).__name__})", MEND)
-        return Layer(name, block, projection, heads, size)
-    return Layer(name, block, None, 0, 0)
-
-
-def _input_size(projection: nn.Module, name: str) -> int:
-    weight = getattr(projection, "weight", None)
-    if not isinstance(weight, Tensor) or weight.ndim != 2:
-        raise InputError("it has no weight matrix", f"{name} ({type(projection).__name__})", MEND)
-    # GPT-2's Conv1D stores (input, output), a Linear layer (output, input)
-    return int(weight.shape[0] if type(projection).__name__ == "Conv1D" else weight.shape[1])
-
-
-def _first(attention: nn.Module, names: tuple[str, ...], config: Any) -> int | None:
-    values = (getattr(source, name, None) for source in (attention, config) for name in names if source is not None)
-    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool)), None)
-
-
-def _kv_groups(config: Any, heads: int) -> int | None:
-    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
-        return 1
-    groups = getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
-    return groups if isinstance(groups, int) and heads % groups == 0 else None
+def _watched(model: Any) -> Trace:
+    try:
+        return watch(model)
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError,
+            KeyError, AssertionError) as error:  # fmt: skip
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        problem = f"the model cannot be run on a short text alone ({reason})"
+        raise InputError(problem, type(model).__name__, "Choose a model that reads text alone") from error
 
 
 @contextmanager
-def gated(heads: Heads, gates: Mapping[int, Float[Tensor, "example head"]]) -> Iterator[None]:
-    """Within the context, multiply each head's output by its gate; ``gates`` has one tensor per gated layer."""
-
-    def scale(size: int, gate: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            split = inputs[0].reshape(*inputs[0].shape[:-1], -1, size)
-            return ((split * gate.to(split.dtype)[:, None, :, None]).flatten(-2), *inputs[1:])
-
-        return hook
-
-    handles = []
+def _as_it_was(model: Any) -> Iterator[None]:
+    """Parameters without gradients, and no training, for the time of the watching."""
+    training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
     try:
-        for index, gate in gates.items():
-            layer = heads.layers[index]
-            assert layer.projection is not None, f"{layer.name} has no heads to gate"
-            handles.append(layer.projection.register_forward_pre_hook(scale(layer.size, gate)))
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        model.eval()
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+        model.train(training)
 
 
-@contextmanager
-def ablated(heads: Heads, layer: int, lost: Int[Tensor, "example"]) -> Iterator[None]:
-    """Within the context, head ``lost[e]`` of one layer puts out zero in example e."""
-    gate = torch.ones(len(lost), heads.layers[layer].heads, device=lost.device)
-    gate[torch.arange(len(lost), device=lost.device), lost] = 0
-    with gated(heads, {layer: gate}):
-        yield
+def _block(model: Any, call: Call) -> str | None:
+    """Of an encoder-decoder: whose tokens ask, and whose answer."""
+    if not model.config.is_encoder_decoder:
+        return None
+    parts = call.attention.split(".")
+    if any(part.endswith("encoder") for part in parts) and "decoder" not in parts:
+        return "enc"
+    return "cross" if TOKENS <= call.keys < TOKENS + DECODED else "dec"
 
 
-@contextmanager
-def recorded(heads: Heads, outputs: list[Any]) -> Iterator[None]:
-    """Within the context, append the output of every layer's block to ``outputs``, in the order of the calls."""
-
-    def hook(_: nn.Module, __: Any, output: Any) -> None:
-        outputs.append(output)
-
-    handles = []
-    try:
-        handles = [layer.block.register_forward_hook(hook) for layer in heads.layers]
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _merged(found: Sequence[Call]) -> list[Skipped]:
+    """A decoder whose one softmax ranges over its own tokens and its encoder's has no cross-attention apart."""
+    reason = "its softmax ranges over the decoder's and the encoder's tokens; these heads are counted as the decoder's"
+    return [Skipped(call.attention, "cross", None, reason) for call in found if call.keys >= TOKENS + DECODED
+            and call.queries == DECODED]  # fmt: skip
 
 
-@contextmanager
-def resumed(heads: Heads, layer: int, outputs: Sequence[Any], copies: int) -> Iterator[None]:
-    """Within the context, blocks below ``layer`` do no work: the last of them puts out what was recorded.
-
-    The batch must be the recorded one ``copies`` times over. Lower blocks hand on un-repeated records that none reads.
+@dataclass(frozen=True)
+class _Block:
+    """The calls of one block and their place in its list of layers: ``stack`` is the list's path, ``numbers`` each
+    call's index in it. Where a list does not tell calls apart (layers that share a module), layers count the calls.
     """
-    replaced: list[tuple[nn.Module, Any]] = []
-    try:
-        for index in range(layer):
-            block, output = heads.layers[index].block, outputs[index]
-            replaced.append((block, block.__dict__.get("forward")))
-            # set in the instance, where it shadows the class's method
-            block.forward = _constant(_repeat(output, copies) if index == layer - 1 else output)
-        yield
-    finally:
-        for block, before in replaced:
-            if before is None:
-                del block.forward
-            else:
-                block.forward = before
+
+    name: str | None
+    calls: Sequence[Call]
+    stack: str | None
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def of(cls, model: Any, name: str | None, members: Sequence[Call]) -> "_Block":
+        """Find the list of layers: the outermost in which the block's attentions have different places."""
+        paths = [call.product.path.split(".") for call in members]
+        for depth in range(1, min(map(len, paths))):
+            same = len({tuple(path[:depth]) for path in paths}) == 1
+            listed = same and isinstance(model.get_submodule(".".join(paths[0][:depth])), nn.ModuleList)
+            places = {path[depth] for path in paths}
+            if listed and (len(places) > 1 or len(set(map(tuple, paths))) == 1):
+                return cls(name, members, ".".join(paths[0][:depth]), tuple(int(path[depth]) for path in paths))
+        return cls(name, members, None, ())
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a layer's number is its place in the list."""
+        return len(self.numbers) > 0 and len(set(self.numbers)) == len(self.calls)
+
+    def depth(self, model: Any) -> int:
+        """Number of layers, those without heads among them."""
+        return len(model.get_submodule(self.stack)) if self.numbered and self.stack else len(self.calls)
+
+    def sites(self) -> list[tuple[Call, Site]]:
+        """The block's sites with the calls that they stand for."""
+        return [(call, self._site(order, call)) for order, call in enumerate(self.calls)]
+
+    def _site(self, order: int, call: Call) -> Site:
+        layer = self.numbers[order] if self.numbered else order
+        within = f"{self.stack}.{self.numbers[order]}" if self.numbers else None
+        product = call.product
+        return Site(product.path, call.attention, self.name, layer, product.module, product.call, call.heads, call.size,
+                    call.kv_heads, call.layout, call.order, within)  # fmt: skip
+
+    def skipped(self, model: Any, trace: Trace) -> list[Skipped]:
+        """The layers of the list in which no softmax attention runs, with what mixes tokens in its place."""
+        if not self.numbered or self.stack is None:
+            return []
+        rest = sorted(set(range(len(model.get_submodule(self.stack)))) - set(self.numbers))
+        return [_without(model, trace, self.name, f"{self.stack}.{i}", i) for i in rest]
 
 
-def _constant(value: Any) -> Callable[..., Any]:
-    return lambda *_, **__: value
+# what may stand in a layer beside its mixing of tokens
+NO_MIXER = (
+    "norm",
+    "mlp",
+    "ffn",
+    "ff",
+    "feed",
+    "dropout",
+    "drop",
+    "act",
+    "moe",
+    "expert",
+    "residual",
+    "layernorm",
+    "fc",
+)
 
 
-def _repeat(value: Any, copies: int) -> Any:
-    if isinstance(value, Tensor):
-        return value.repeat(copies, *(1,) * (value.ndim - 1))
-    if isinstance(value, tuple):
-        return tuple(_repeat(part, copies) for part in value)
-    return value
-
-
-def check(heads: Heads, run: Callable[[int], Float[Tensor, "example ..."]]) -> Heads:
-    """Keep the layers whose projection runs, once per forward, and moves the output when all its heads are zeroed.
-
-    ``run(n)`` is the model's output for the same short text n times over. Layers that never run lose their heads.
-    Raises InputError naming the layer where hooks do not see (batch, token, heads × size) or the heads do nothing.
-    """
-    calls = _calls(heads, run)
-    kept = tuple(layer if layer.projection is None or calls[i] else replace(layer, projection=None, heads=0, size=0)
-                 for i, layer in enumerate(heads.layers))  # fmt: skip
-    heads = replace(heads, layers=kept)
-    if not heads.attending:
-        raise InputError("no attention output projection is called", heads.layers[0].name, MEND)
-    rows = len(heads.attending) + 1  # row 0 keeps every head; row r + 1 loses those of the r-th layer that has any
-    gates = {index: torch.ones(rows, heads.layers[index].heads) for index in heads.attending}
-    for r, index in enumerate(heads.attending):
-        gates[index][r + 1] = 0
-    device = next(heads.layers[0].block.parameters()).device
-    with gated(heads, {index: gate.to(device) for index, gate in gates.items()}):
-        output = run(rows)
-    for r, index in enumerate(heads.attending):
-        if torch.equal(output[r + 1], output[0]):
-            problem = "zeroing all heads of its attention does not move the model's output"
-            raise InputError(problem, heads.layers[index].name, MEND)
-    return heads
-
-
-def _calls(heads: Heads, run: Callable[[int], Tensor]) -> dict[int, int]:
-    calls = dict.fromkeys(range(len(heads.layers)), 0)
-
-    def counter(index: int, layer: Layer) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-            calls[index] += 1
-            if inputs[0].ndim != 3 or inputs[0].shape[0] != 2 or inputs[0].shape[2] != layer.heads * layer.size:
-                problem = f"its input of shape {tuple(inputs[0].shape)} is not (batch, token, heads × size)"
-                raise InputError(problem, f"{layer.name} ({type(layer.projection).__name__})", MEND)
-
-        return hook
-
-    with_heads = [(i, layer) for i, layer in enumerate(heads.layers) if layer.projection is not None]
-    handles = [layer.projection.register_forward_pre_hook(counter(i, layer))
-               for i, layer in with_heads if layer.projection is not None]  # fmt: skip
-    try:
-        run(2)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for index, count in calls.items():
-        if count > 1:
-            problem = f"its attention runs {count} times in one forward, so that one gate is not one head"
-            raise InputError(problem, heads.layers[index].name, MEND)
-    return calls
+def _without(model: Any, trace: Trace, block: str | None, path: str, layer: int) -> Skipped:
+    if path not in trace.modules:
+        return Skipped(path, block, layer, "it never runs")
+    children = [(name, child) for name, child in model.get_submodule(path).named_children()
+                if f"{path}.{name}" in trace.modules and not any(w in name.lower() for w in NO_MIXER)]  # fmt: skip
+    mixers = ", ".join(f"{name} ({type(child).__name__})" for name, child in children)
+    what = f"{mixers} has no softmax over tokens" if mixers else "no softmax attention runs in it"
+    return Skipped(path, block, layer, what)

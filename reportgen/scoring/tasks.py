@@ -1,9 +1,8 @@
-"""Read task files: JSON lines, CSV with the same columns, and CogQA's nested JSON."""
+"""The rows of a study's tasks: from tables of any source, and from CogQA's nested JSON."""
 
-import csv
 import difflib
-import io
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import InputError
+from reportgen.scoring.sources import Record, Values, records, text_of
+from reportgen.study import TasksSection
 
 REQUIRED = ("task", "prompt", "answer")
-TEXTS = ("foil", "corrupted")
+TEXTS = (*REQUIRED, "foil", "corrupted")
 LISTS = ("answers", "choices")
 NAMES = ("id", "group")
-COLUMNS = (*REQUIRED, *LISTS, *TEXTS, *NAMES)
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+COLUMNS = (*REQUIRED, *LISTS, *TEXTS[3:], *NAMES)
 COGQA_SKILLS = (
     "Knowledge Recall", "Retrieval", "Logical Reasoning", "Decision-making",
     "Semantic Understanding", "Syntactic Understanding", "Inference", "Math Calculation",
@@ -53,26 +53,26 @@ class TaskFile:
     notes: tuple[str, ...] = ()
 
 
-def read_tasks(path: Path, format: str | None = None, limit: int | None = None) -> TaskFile:
-    """Read a task file, keeping the first ``limit`` rows of each task.
+def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
+    """Read the rows behind [tasks] path, keeping the first ``section.limit`` of each task.
 
-    ``format`` is ``jsonl``, ``csv`` or ``cogqa`` (None: by the file's suffix). Raises InputError naming the file, the
-    line and the column that does not fit.
+    ``answers`` says whether every row must have an answer. Raises InputError naming the file, the line and the column
+    that does not fit, and MissingResourceError where a data set needs the library ``datasets`` and it is not there.
     """
-    text, notes = _text(path), list[str]()
-    kind = format or _format_of(path)
-    rows = list(_cogqa(text, path, notes) if kind == "cogqa" else _flat(text, path, kind))
+    notes, place = list[str](), str(section.path)
+    if section.format == "cogqa" and not Path(place).is_dir():
+        rows = list(_cogqa(text_of(Path(place)), Path(place), notes))
+    else:
+        rows = _rows(section, answers, notes)
     if not rows:
         mend = "Give at least one row with task, prompt and answer"
-        raise InputError("the task file holds no rows", str(path), mend)
+        raise InputError("the task file holds no rows", place, mend)
     _refuse_duplicates(rows)
     tasks: dict[str, list[Row]] = {}
     for row in rows:
         members = tasks.setdefault(row.task, [])
-        if limit is None or len(members) < limit:
+        if section.limit is None or len(members) < section.limit:
             members.append(row)
-    if any(row.answers for row in rows):
-        notes.append("the column 'answers' (accepted alternatives) is not scored: only 'answer' is")
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
 
 
@@ -83,132 +83,132 @@ def chance(rows: tuple[Row, ...]) -> float:
     return sum(1 / len(row.choices) if row.choices else commonest for row in rows) / len(rows)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError("no such task file", str(path), "Check [tasks] path in the study file") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the task file is not UTF-8 ({error.reason})", str(path), "Save it as UTF-8") from error
-    except OSError as error:
-        mend = "Give the path of a readable task file"
-        raise InputError(f"the task file cannot be read ({error.strerror})", str(path), mend) from error
+def _rows(section: TasksSection, answers: bool, notes: list[str]) -> list[Row]:
+    named = _Columns(section, (*REQUIRED,) if answers else REQUIRED[:2])
+    rows = [named.row(record) for record in records(section, named.heading)]
+    unseen = [theirs for theirs in section.columns.values() if rows and theirs not in named.seen]
+    if unseen:
+        mend = nearest(unseen[0], sorted(named.seen))
+        raise InputError(f"no row has a column {unseen[0]!r}", f"[tasks] columns, {section.path}", mend)
+    if named.numbers:
+        notes.append(f"{section.path}: read {named.numbers} numbers as text")
+    return rows
 
 
-def _format_of(path: Path) -> str:
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        mend = 'Set [tasks] format to "jsonl", "csv" or "cogqa"'
-        raise InputError(f"the suffix {path.suffix!r} does not tell the task file's format", str(path), mend)
-    return kind
+class _Columns:
+    """Makes rows of records whose columns may bear other names: ``required`` are those that every row must fill.
+
+    ``seen`` are the names met so far, ``numbers`` the values of typed columns that were read as text.
+    """
+
+    def __init__(self, section: TasksSection, required: tuple[str, ...]) -> None:
+        for name in section.columns:
+            _known(name, "[tasks] columns")
+        self.section, self.seen, self.numbers = section, set[str](), 0
+        self.required = tuple(n for n in required if n != "task" or section.task_name is None)
+        # under a mapping what it does not name is passed over, but for what every row needs
+        self.theirs = {**{n: n for n in REQUIRED}, **section.columns} if section.columns else {n: n for n in COLUMNS}
+
+    def heading(self, names: list[str], place: str, values: Values) -> None:
+        """Refuse a table that lacks a column, has one twice or, without a mapping, one that is unknown."""
+        foreign = values == "typed" and not self.section.columns
+        if foreign and not {*self.required} <= {*names} <= {*COLUMNS}:
+            mend = 'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}'
+            raise InputError(f"the columns are {', '.join(names)}", place, mend)
+        for name in names:
+            self._known(name, place)
+            if names.count(name) > 1:
+                raise InputError(f"column {name!r} stands twice", place, "Keep one of them")
+        for name in self.required:
+            if self.theirs[name] not in names:
+                needed = ", ".join(self.theirs[n] for n in self.required)
+                raise InputError(f"column {self.theirs[name]!r} is missing", place, f"Add it; needed are {needed}")
+
+    def _known(self, name: str, place: str) -> None:
+        if not self.section.columns:
+            _known(name, place)
+
+    def row(self, record: Record) -> Row:
+        """The record's row; raises InputError naming the column that does not fit."""
+        fields, place = record.fields, record.place
+        for name in fields:
+            self._known(name, place)
+        self.seen |= fields.keys()
+        values = {ours: fields[theirs] for ours, theirs in self.theirs.items() if fields.get(theirs) is not None}
+        for name in self.required:
+            if name not in values:
+                needed = ", ".join(self.theirs[n] for n in self.required)
+                raise InputError(f"{self.theirs[name]!r} is missing", place, f"Give every row {needed}")
+        if self.section.task_name is not None:
+            values.setdefault("task", self.section.task_name)
+        where = {ours: f"{place}, column {theirs}" for ours, theirs in self.theirs.items()}
+        return _row({name: self._read(name, value, record, where[name]) for name, value in values.items()},
+                    where, record)  # fmt: skip
+
+    def _read(self, name: str, value: Any, record: Record, where: str) -> Any:
+        if record.values == "typed" and name in TEXTS and isinstance(value, int | float):
+            self.numbers += 1
+            # a column of whole numbers with gaps is often stored as one of fractions
+            return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+        return _list_of(value, where) if record.values == "cells" and name in LISTS else value
 
 
-def _flat(text: str, path: Path, kind: str) -> Iterator[Row]:
-    for line, fields in _csv(text, path) if kind == "csv" else _jsonl(text, path):
-        yield _row(fields, line, f"{path}, line {line}")
-
-
-def _jsonl(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    # str.splitlines would also cut at U+2028 and its like, which may stand inside a JSON string
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
-        try:
-            fields = json.loads(content)
-        except (json.JSONDecodeError, RecursionError) as error:
-            mend = "Write one JSON object on each line"
-            raise InputError(f"this is not JSON ({error})", f"{path}, line {line}", mend) from error
-        if not isinstance(fields, dict):
-            mend = 'Write {"task": …, "prompt": …, "answer": …}'
-            raise InputError("the line holds no JSON object", f"{path}, line {line}", mend)
-        yield line, fields
-
-
-def _csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        _check_header(header, path)
-        line = reader.line_num + 1
-        for cells in reader:
-            # a quoted cell may hold line breaks: name the line on which the row begins
-            start, line = line, reader.line_num + 1
-            place = f"{path}, line {start}"
-            if cells and len(cells) != len(header):
-                mend = "Give every row the header's columns, with quotes around commas"
-                raise InputError(f"the row has {len(cells)} cells and the header {len(header)}", place, mend)
-            if cells:
-                yield start, {k: _cell(k, v, place) for k, v in zip(header, cells, strict=True) if v != ""}
-    except csv.Error as error:
-        raise InputError(f"this is not CSV ({error})", f"{path}, line {reader.line_num}", "Mend the line") from error
-
-
-def _check_header(names: list[str], path: Path) -> None:
-    place = f"{path}, line 1"
-    for name in names:
-        _known(name, place)
-        if names.count(name) > 1:
-            raise InputError(f"column {name!r} stands twice", place, "Keep one of them")
-    for name in REQUIRED:
-        if names and name not in names:
-            raise InputError(f"column {name!r} is missing", place, f"Add it; needed are {', '.join(REQUIRED)}")
-
-
-def _cell(name: str, text: str, place: str) -> Any:
-    if name not in LISTS:
-        return text
+def _list_of(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         mend = 'Write a JSON list into the cell: ["yes", "no"]'
-        raise InputError(f"{text!r} is no list", f"{place}, column {name}", mend) from error
+        raise InputError(f"{text!r} is no list", where, mend) from error
 
 
-def _row(fields: dict[str, Any], line: int, place: str) -> Row:
-    for name in fields:
-        _known(name, place)
-    for name in REQUIRED:
-        if fields.get(name) is None:
-            raise InputError(f"{name!r} is missing", place, f"Give every row {', '.join(REQUIRED)}")
-    for name, value in fields.items():
+def _row(values: dict[str, Any], where: dict[str, str], record: Record) -> Row:
+    for name, value in values.items():
         if any("\ud800" <= c <= "\udfff" for c in str(value)):
-            raise InputError("the text holds half a character", f"{place}, column {name}", "Write it in UTF-8")
-    texts = {name: _string(fields[name], name, place) for name in (*REQUIRED, *TEXTS) if fields.get(name) is not None}
-    lists = {name: _strings(fields[name], name, place) for name in LISTS if fields.get(name) is not None}
-    identity = _name(fields.get("id"), "id", place) or f"line {line}"
-    group = _name(fields.get("group"), "group", place) or identity
-    if texts.get("foil", "").strip() == texts["answer"].strip():
-        raise InputError("the foil is the answer itself", f"{place}, column foil", "Give a wrong answer, or none")
-    return Row(**texts, **lists, id=identity, group=group, place=place)  # type: ignore[arg-type]
+            raise InputError("the text holds half a character", where[name], "Write it in UTF-8")
+    texts = {name: _string(values[name], name, where[name]) for name in TEXTS if name in values}
+    lists = {name: _strings(values[name], where[name]) for name in LISTS if name in values}
+    identity = _name(values.get("id"), where.get("id", "")) or record.name
+    group = _name(values.get("group"), where.get("group", "")) or identity
+    if "foil" in texts and texts["foil"].strip() == texts.get("answer", "").strip():
+        raise InputError("the foil is the answer itself", where["foil"], "Give a wrong answer, or none")
+    return Row(**{"answer": "", **texts}, **lists, id=identity, group=group, place=record.place)  # type: ignore[arg-type]
 
 
 def _known(name: str, place: str) -> None:
     if name not in COLUMNS:
-        near = difflib.get_close_matches(str(name), COLUMNS, n=1, cutoff=0.5)
-        mend = f"The nearest known one is {near[0]!r}" if near else f"Known here: {', '.join(COLUMNS)}"
-        raise InputError(f"unknown column {name!r}", place, mend)
+        raise InputError(f"unknown column {name!r}", place, nearest(name, list(COLUMNS)))
 
 
-def _string(value: Any, name: str, place: str) -> str:
+def nearest(name: str, known: list[str]) -> str:
+    """How to mend an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"The nearest known one is {near[0]!r}" if near else f"Known here: {', '.join(known)}"
+
+
+def _string(value: Any, name: str, where: str) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{value!r} is not text", f"{place}, column {name}", "Write it in quotes")
+        raise InputError(f"{value!r} is not text", where, "Write it in quotes")
     if not value.strip():
-        raise InputError(f"the {name} is empty", f"{place}, column {name}", "Give it a text, or remove the row")
-    return value.strip() if name == "task" else value
+        raise InputError(f"the {name} is empty", where, "Give it a text, or remove the row")
+    if name != "task":
+        return value
+    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in value):
+        raise InputError(f"the task's name {value!r} holds a control character", where, "Remove the character")
+    return value.strip()
 
 
-def _strings(value: Any, name: str, place: str) -> tuple[str, ...]:
+def _strings(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
         mend = 'Write a list of texts: ["yes", "no"]'
-        raise InputError(f"{value!r} is no list of texts", f"{place}, column {name}", mend)
+        raise InputError(f"{value!r} is no list of texts", where, mend)
     return tuple(value)
 
 
-def _name(value: Any, name: str, place: str) -> str | None:
+def _name(value: Any, where: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise InputError(f"{value!r} is no name", f"{place}, column {name}", "Give a text or a whole number")
+        raise InputError(f"{value!r} is no name", where, "Give a text or a whole number")
     return str(value)
 
 
@@ -261,4 +261,4 @@ def _cogqa_field(sub: Any, name: str, place: str) -> str:
     value = sub.get(name) if isinstance(sub, dict) else None
     if value is None:
         raise InputError(f"{name!r} is missing", place, "Give subquestion, answer and cognitive_skill")
-    return _string(value, name, place)
+    return _string(value, name, f"{place}, column {name}")

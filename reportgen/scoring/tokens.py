@@ -1,51 +1,66 @@
-"""Tokenise prompt and answer jointly, and cut a task's examples into padded batches."""
+"""Examples as token ids, and the padded batches they are cut into."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from reportgen.errors import InputError
 from reportgen.scoring.tasks import Row
+
+Kind = Literal["causal", "masked", "seq2seq", "classifier", "encoder"]  # encoder: no head that predicts anything
+Positions = Literal["all", "prompt", "answer", "last"]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids: ``ids`` end with the answer, which begins at index ``start``.
+    """One example as token ids.
 
-    ``foil`` are the foil's token ids, as many as the answer's, or None where no foil is scored.
+    ``inputs`` is what the model reads (of an encoder-decoder: its encoder); of a causal model prompt and answer without
+    the answer's last token, which is only predicted. ``inputs[:prompt]`` is the prompt: everything but in causal
+    models. ``answer`` are the answer's ids (a classifier's: the number of the class; an encoder's: none), ``places``
+    the position whose logits predict each of them: in ``inputs``, of an encoder-decoder in ``decoder``, of a classifier
+    0. ``decoder`` is what an encoder-decoder's decoder reads: its first tokens and the answer without its last one.
+    ``foil`` are the foil's ids, as many as the answer's. ``corrupted`` are ``inputs`` with the counterfactual prompt:
+    as many ids, the answer in the same place. ``cut`` is the number of prompt tokens left out to fit the context.
     """
 
     row: Row
-    ids: tuple[int, ...]
-    start: int
+    inputs: tuple[int, ...]
+    prompt: int
+    answer: tuple[int, ...]
+    places: tuple[int, ...]
+    decoder: tuple[int, ...] | None = None
     foil: tuple[int, ...] | None = None
-
-    @property
-    def answer(self) -> tuple[int, ...]:
-        """The answer's token ids."""
-        return self.ids[self.start :]
+    corrupted: tuple[int, ...] | None = None
+    cut: int = 0
 
 
 @dataclass(frozen=True)
 class Batch:
     """Examples padded on the right, and the places of their answer tokens.
 
-    Answer tokens of all examples stand in one list: ``owner`` is each token's example in the batch, ``position`` the
-    place whose logits predict it, ``target`` its id, ``foil`` the id of the foil's token (None: no foils).
-    The last answer token is predicted only, so it is not among ``input_ids``.
+    Answer tokens of all examples stand in one list, example after example: ``owner`` is each token's example in the
+    batch, ``position`` the place whose logits predict it (see ``Encoded.places``), ``target`` its id, ``foil`` the id
+    of the foil's token (None: no foils). ``prompt`` is the number of each example's tokens that are its prompt.
+    ``decoder_ids`` and ``decoder_mask`` are an encoder-decoder's, ``corrupted_ids`` stand against ``input_ids`` token
+    by token. Masks are 1 on tokens and 0 on padding.
     """
 
     input_ids: Int[Tensor, "example token"]
     attention_mask: Int[Tensor, "example token"]
     position_ids: Int[Tensor, "example token"]
+    prompt: Int[Tensor, "example"]
     owner: Int[Tensor, "answer_token"]
     position: Int[Tensor, "answer_token"]
     target: Int[Tensor, "answer_token"]
-    foil: Int[Tensor, "answer_token"] | None
+    foil: Int[Tensor, "answer_token"] | None = None
+    decoder_ids: Int[Tensor, "example decoder_token"] | None = None
+    decoder_mask: Int[Tensor, "example decoder_token"] | None = None
+    corrupted_ids: Int[Tensor, "example token"] | None = None
+    rows: tuple[Row, ...] = ()
 
     @property
     def size(self) -> int:
@@ -54,85 +69,92 @@ class Batch:
 
     def repeated(self, times: int) -> "Batch":
         """The batch several times over: example e of copy c is example c · size + e."""
-        copies = torch.arange(times, device=self.owner.device).repeat_interleave(len(self.owner))
-        ids, mask, places = (x.repeat(times, 1) for x in (self.input_ids, self.attention_mask, self.position_ids))
-        position, target = self.position.repeat(times), self.target.repeat(times)
-        foil = None if self.foil is None else self.foil.repeat(times)
-        return Batch(ids, mask, places, self.owner.repeat(times) + copies * self.size, position, target, foil)
+        return self.taken(list(range(self.size)) * times)
 
+    def taken(self, indices: Sequence[int]) -> "Batch":
+        """The examples of these indices, in their order and as wide as before; an index may come several times."""
+        device = self.input_ids.device
+        chosen = torch.as_tensor(indices, dtype=torch.long, device=device)
+        new, old = torch.nonzero(self.owner[None, :] == chosen[:, None], as_tuple=True)
+        changed: dict[str, Any] = {"owner": new, "rows": tuple(self.rows[i] for i in indices) if self.rows else ()}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in changed and value is not None:
+                changed[field.name] = value[old if field.name in ("position", "target", "foil") else chosen]
+        return replace(self, **changed)
 
-def encode(tokenizer: Any, row: Row, delimiter: str, context: int | None, with_foil: bool) -> Encoded:
-    """Tokenise ``prompt + delimiter + answer`` in one piece, as the model would read it.
+    def corrupted(self) -> "Batch":
+        """The batch with the counterfactual prompts in place of the prompts; raises ValueError where it has none."""
+        if self.corrupted_ids is None:
+            raise ValueError("the batch was made without corrupted prompts")
+        return replace(self, input_ids=self.corrupted_ids, corrupted_ids=None)
 
-    The answer runs from the first to the last token that covers one of its characters other than white space. A token
-    that also covers the end of the prompt is scored with the answer (as context it would give part of the answer away),
-    but at least one token must be the answer's own. ``context`` is the model's greatest length in tokens (None: any).
-    Raises InputError naming the row where the answer has no token of its own, where nothing stands before it, where
-    the tokens exceed the context, or where the foil does not stand against the answer token by token.
-    """
-    ids, start, own = _joint(tokenizer, row.prompt + delimiter, row.answer)
-    place = f"{row.place} (id {row.id!r})"
-    if own == 0:
-        mend = "Put a white-space delimiter between them ([tasks] delimiter), or reword the row"
-        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", place, mend)
-    if start == 0:
-        raise InputError("no token stands before the answer, so nothing predicts it", place, "Lengthen the prompt")
-    if context is not None and len(ids) > context:
-        mend = "Shorten the prompt, remove the row, or use a model with a longer context"
-        raise InputError(f"prompt and answer take {len(ids)} tokens but the model's context is {context}", place, mend)
-    foil = _foil(tokenizer, row, delimiter, ids, start) if with_foil else None
-    return Encoded(row, tuple(ids), start, foil)
+    def gated(self, block: str | None, positions: Positions) -> Bool[Tensor, "example token"]:
+        """Which tokens of a block's own axis an intervention on ``positions`` touches; padding never.
 
-
-def _joint(tokenizer: Any, before: str, answer: str) -> tuple[list[int], int, int]:
-    """Token ids up to the answer's last one, the index of its first, and the number of tokens wholly its own."""
-    made = tokenizer(before + answer, return_offsets_mapping=True, verbose=False)
-    first = len(before) + len(answer) - len(answer.lstrip())
-    end = len(before) + len(answer.rstrip())
-    covering = [i for i, (a, b) in enumerate(made["offset_mapping"]) if max(a, first) < min(b, end)]
-    if not covering:
-        return [], 0, 0
-    written = len(before.rstrip())  # a token may begin with the space before the answer, not with the prompt's letters
-    own = sum(made["offset_mapping"][i][0] >= written for i in covering)
-    return list(made["input_ids"][: covering[-1] + 1]), covering[0], own
-
-
-def _foil(tokenizer: Any, row: Row, delimiter: str, ids: list[int], start: int) -> tuple[int, ...]:
-    place = f"{row.place} (id {row.id!r}), column foil"
-    if row.foil is None:
-        mend = 'Add a foil (a wrong answer) to every row, or choose metric = "log_odds"'
-        raise InputError("the metric logit_difference needs a foil", place, mend)
-    other, other_start, _ = _joint(tokenizer, row.prompt + delimiter, row.foil)
-    count, wanted = len(other) - other_start, len(ids) - start
-    if other[:other_start] != ids[:start] or count != wanted:
-        mend = "Give a foil of as many tokens, which leaves the prompt's tokens as they are"
-        raise InputError(f"the foil takes {count} tokens and the answer {wanted}, or they split the prompt differently"
-                         if count == wanted else f"the foil takes {count} tokens and the answer {wanted}",
-                         place, mend)  # fmt: skip
-    if tuple(other[start:]) == tuple(ids[start:]):
-        raise InputError("the foil has the answer's tokens", place, "Give a wrong answer")
-    return tuple(other[start:])
+        The axis is the decoder's for "dec" and "cross" (where the batch has ``decoder_ids``), else that of
+        ``input_ids``. "answer" are the positions whose logits predict answer tokens, "last" the first of them: they
+        touch nothing of an encoder that a decoder reads ("enc"), as "prompt" touches nothing of a decoder.
+        """
+        decodes = block in ("dec", "cross") and self.decoder_mask is not None
+        mask = self.attention_mask if self.decoder_mask is None or not decodes else self.decoder_mask
+        real = mask.bool()
+        if positions == "all":
+            return real
+        touched = torch.zeros_like(real)
+        if positions == "prompt":
+            before = torch.arange(real.shape[1], device=real.device) < self.prompt[:, None]
+            return touched if decodes else real & before
+        if block != "enc":
+            first = torch.ones_like(self.owner, dtype=torch.bool)
+            first[1:] = self.owner[1:] != self.owner[:-1]
+            chosen = first if positions == "last" else torch.ones_like(first)
+            touched[self.owner[chosen], self.position[chosen]] = True
+        return touched
 
 
 def plan_batches(examples: Sequence[Encoded], size: int) -> list[list[int]]:
     """Indices of each batch's examples: by length (ties in file order), then cut; fixed by the inputs alone."""
-    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].ids), i))
+    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].inputs), len(examples[i].decoder or ()), i))
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
 def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.device = "cpu") -> Batch:
-    """Pad examples on the right; positions count from 0, so that padding changes nothing for models with them."""
-    inputs = [torch.tensor(e.ids[:-1]) for e in examples]
-    ids = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True, padding_value=pad)
-    lengths = torch.tensor([len(x) for x in inputs])
-    places = torch.arange(ids.shape[1]).expand_as(ids)
-    tokens = [(k, e.start - 1 + j) for k, e in enumerate(examples) for j in range(len(e.answer))]
-    owner, position = torch.tensor(tokens).T
-    target = torch.tensor([t for e in examples for t in e.answer])
-    foils = [t for e in examples for t in e.foil or ()]
-    foil = torch.tensor(foils).to(device) if foils else None
-    mask = (places < lengths[:, None]).long()
-    ids, mask, places, owner, position, target = (
-        x.contiguous().to(device) for x in (ids, mask, places, owner, position, target)
+    """Pad examples on the right; positions count from 0, so that padding changes nothing for models with them.
+
+    A foil, a decoder or a corrupted prompt is in the batch where every example has one.
+    """
+    ids, mask = _padded([e.inputs for e in examples], pad)
+    decoders = [e.decoder for e in examples if e.decoder is not None]
+    decoder_ids, decoder_mask = _padded(decoders, pad) if len(decoders) == len(examples) else (None, None)
+    corrupted = [e.corrupted for e in examples if e.corrupted is not None]
+    corrupted_ids = _padded(corrupted, pad)[0] if len(corrupted) == len(examples) else None
+    foils = [e.foil for e in examples if e.foil is not None]
+    batch = Batch(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=torch.arange(ids.shape[1]).repeat(len(examples), 1),
+        prompt=_list([e.prompt for e in examples]),
+        owner=_list([k for k, e in enumerate(examples) for _ in e.answer]),
+        position=_list([place for e in examples for place in e.places]),
+        target=_list([token for e in examples for token in e.answer]),
+        foil=_list([token for foil in foils for token in foil]) if len(foils) == len(examples) else None,
+        decoder_ids=decoder_ids,
+        decoder_mask=decoder_mask,
+        corrupted_ids=corrupted_ids,
+        rows=tuple(e.row for e in examples),
     )
-    return Batch(ids, mask, places, owner, position, target, foil)
+    moved: dict[str, Any] = {f.name: x.to(device) for f in fields(batch)
+                             if isinstance(x := getattr(batch, f.name), Tensor)}  # fmt: skip
+    return replace(batch, **moved)
+
+
+def _list(numbers: list[int]) -> Int[Tensor, "item"]:
+    return torch.tensor(numbers, dtype=torch.long)
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"]]:
+    widest = max(map(len, rows))
+    ids = [[*row, *[pad] * (widest - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (widest - len(row)) for row in rows]
+    return torch.tensor(ids, dtype=torch.long), torch.tensor(mask, dtype=torch.long)

@@ -6,27 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from files import refusal, written
 
-from reportgen.errors import InputError
-from reportgen.importers import IMPORTERS, load_scores
+from reportgen.importers import load_scores
 from reportgen.scores import HeadScores
 from reportgen.store import scores_bytes, scores_csv
 from reportgen.study import ScoresSection
 
 HEADER = "task,layer,head,importance\n"
 GOOD = HEADER + "".join(f"{t},{i},{j},{0.1 * (i + 2 * j) + 0.01}\n" for t in "ab" for i in range(3) for j in range(2))
-
-
-def written(folder: Path, content: str | bytes, name: str = "scores.csv") -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def refusal(path: Path, section: ScoresSection | None = None) -> str:
-    with pytest.raises(InputError) as caught:
-        load_scores(path, section)
-    return str(caught.value).replace(str(path.parent) + "/", "")
 
 
 def test_csv_and_parquet_hold_the_same(tmp_path: Path) -> None:
@@ -64,11 +52,14 @@ def test_npz(tmp_path: Path) -> None:
     tensor = np.arange(24.0).reshape(2, 3, 4)
     np.savez(tmp_path / "a.npz", importance=tensor, tasks=np.array(["x", "y"]))
     np.savez(tmp_path / "b.npz", importance=tensor[0])
-    np.savez(tmp_path / "c.npz", other=tensor)
+    np.savez(tmp_path / "c.npz", importance=tensor, other=tensor)
     np.savez(tmp_path / "d.npz", importance=np.array([{"a": 1}], dtype=object))
     assert load_scores(tmp_path / "a.npz").task_names == ("x", "y")
     assert load_scores(tmp_path / "b.npz").importance.shape == (1, 3, 4)
-    assert "no importance array in it (seen: other (2, 3, 4))" in refusal(tmp_path / "c.npz")
+    assert refusal(tmp_path / "c.npz") == (
+        "c.npz: unknown array 'other' for 2 tasks. Known arrays: importance (task, layer, head), tasks (names), "
+        "examples_0, examples_1, … (example, layer, head)."
+    )
     assert "Object arrays cannot be loaded" in refusal(tmp_path / "d.npz")
     assert "no archive of plain arrays" in refusal(written(tmp_path, "nothing", "e.npz"))
 
@@ -133,13 +124,6 @@ def test_a_table_that_does_not_fit_is_told_where(tmp_path: Path, content: str, m
     assert refusal(written(tmp_path, content)) == message
 
 
-def test_an_unknown_file_is_told_the_known_formats(tmp_path: Path) -> None:
-    said = refusal(written(tmp_path, "hello", "scores.xyz"))
-    assert said.startswith("scores.xyz: no importer knows this file (a .xyz file starting 'hello')")
-    assert all(i.name in said for i in IMPORTERS)
-    assert refusal(tmp_path / "nowhere.csv") == "nowhere.csv: no such file. Check the path."
-
-
 def test_a_retrieval_file_that_does_not_fit(tmp_path: Path) -> None:
     uneven = written(tmp_path, '{"0-0": [1, 2], "0-1": [1]}', "a.json")
     assert refusal(uneven) == "a.json: L0H1 has 1 scores, the first head 2. Give every head the same number of scores."
@@ -151,10 +135,10 @@ def test_a_retrieval_file_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_what_the_study_says_must_agree_with_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
-    assert refusal(path, ScoresSection(path=path, heads=8)) == (
+    assert refusal(path, heads=8) == (
         "[scores] heads: 8 heads expected, but the file holds 2. Correct the number in study.toml, or remove the key."
     )
-    assert refusal(path, ScoresSection(path=path, kv_groups=3)) == (
+    assert refusal(path, kv_groups=3) == (
         "[scores] kv_groups: 3 key/value heads do not divide 2 heads. Give the model's number of key/value heads."
     )
 

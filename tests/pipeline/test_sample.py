@@ -67,7 +67,7 @@ def test_the_report_says_how_well_the_model_does(report: Path) -> None:
 def test_importance_can_be_computed_again_from_the_examples(report: Path) -> None:
     from reportgen.store import read_scores
 
-    scores, _ = read_scores(report / "scores.safetensors")
+    (scores,), _ = read_scores(report / "scores.safetensors")
     for t, examples in enumerate(scores.examples):
         assert examples is not None
         mean = np.abs(examples.values.astype(float)).mean(axis=0)
@@ -88,7 +88,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     )
     cost = json.loads(done.stdout)
     assert cost["layers"] == cost["heads"] == 8
-    assert [m["method"] for m in cost["methods"]] == ["gate_gradient", "zero_ablation"]
+    assert [m["method"] for m in cost["methods"]] == ["gate_gradient", "zero_ablation", "activation_norm"]
     assert not (tmp_path / "out").exists()
 
 
@@ -96,7 +96,8 @@ def test_a_further_method_is_scored_beside_the_first(tmp_path: Path) -> None:
     also = ("--set", 'scoring.also=["zero_ablation"]', "--limit", 4, "--quiet")
     assert run("score", SAMPLE, "-o", tmp_path / "out", *also).returncode == 0
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"scores.safetensors", "scores-zero_ablation.safetensors", "scores.csv", "study.toml"}
+    files = {"scores.safetensors", "scores-zero_ablation.safetensors", "scores-activation_norm.safetensors"}
+    assert names == files | {"scores.csv", "study.toml"}  # the norm is the control beside gate_gradient
 
 
 @pytest.mark.parametrize(

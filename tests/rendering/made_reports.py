@@ -1,5 +1,6 @@
 """Hand-made scores, findings and studies, and a function that renders them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,31 @@ def build(folder: Path, scores: HeadScores, findings: Findings | None = None, st
     store.write_atomic(folder / store.SCORES, data)
     store.write_atomic(folder / "findings.json", store.pretty_json(to_json(findings)))
     return render(scores, findings, study or make_study(), folder, **rest)
+
+
+def make_blocks(names=("Recall", "Logic"), examples=0, errors=False, **method):
+    """Three blocks of different depth, one of them with a layer without heads."""
+    shapes = {"enc": (4, 4), "dec": (6, 4), "cross": (6, 4)}
+    made = [make_scores(names, shape, i, examples, block=b) for i, (b, shape) in enumerate(shapes.items())]
+    described = replace(made[0].method, **method)
+    values = [b.importance.copy() for b in made]
+    values[1][:, 2] = np.nan
+    return tuple(
+        replace(b, importance=v, method=described, examples=tuple(_sampled(e, v, errors) for e in b.examples))
+        for b, v in zip(made, values, strict=True)
+    )
+
+
+def _sampled(examples, importance, errors):
+    if examples is None:
+        return None
+    values = np.where(np.isnan(importance[0]), np.nan, examples.values)
+    return replace(examples, values=values, errors=np.full_like(values, 0.5) if errors else None)
+
+
+def find_in_blocks(blocks) -> Findings:
+    """A cluster of each block's first task, and single heads named with their block."""
+    findings = [replace(f, id=f"{b.block}/{f.id}", block=b.block,
+                        members=f.members and [f"{b.block}.{m}" for m in f.members])
+                for b in blocks for f in make_findings(b).findings[:2]]  # fmt: skip
+    return Findings({}, 0.05, 0, [], findings)

@@ -16,7 +16,7 @@ NOTHING = Findings({}, 0.05, 0, [], [])
 
 def draw(scores, findings=NOTHING, colormap="viridis", order="down"):
     look = figures.look_for(scores, colormap, order)
-    return figures.all_figures(scores, findings, look, [f"task-{i}" for i in range(len(scores.tasks))])
+    return figures.all_figures((scores,), findings, [look], [[f"task-{i}"] for i in range(len(scores.tasks))])
 
 
 def test_every_figure_is_xml_with_a_title_and_start_anchored_text():

@@ -38,7 +38,7 @@ def test_files_and_their_order(tmp_path):
 
 def test_heads_json(report):
     heads = json.loads((report / "heads.json").read_text())
-    scores, _ = store.read_scores(report / "scores.safetensors")
+    (scores,), _ = store.read_scores(report / "scores.safetensors")
     rows = heads["tasks"]["Recall"]
     assert heads["columns"] == ["layer", "head", "value", "low", "high", "rank"]
     assert [r[5] for r in rows] == list(range(1, 49))

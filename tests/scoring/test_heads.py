@@ -1,133 +1,132 @@
+"""What the resolver says of models of known layout, and the interventions at its sites."""
+
 from typing import Any
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, build
+from tiny_models import ARCHITECTURES, KINDS, build, examples, loaded
 from torch import nn
 
 from reportgen.errors import InputError
-from reportgen.scoring.decoder import short_batch
-from reportgen.scoring.heads import ablated, check, find, gated, recorded, resumed
+from reportgen.scoring import model as model_module
+from reportgen.scoring.heads import find
+from reportgen.scoring.interventions import captured, edited, resumed
+from reportgen.scoring.tokens import collate
 
-MEND = "Choose a decoder whose attention ends in an output projection (Llama, GPT-2, GPT-NeoX, Falcon, OPT, …)"
+MEND = "Choose a model whose attention ends in an output projection of its own (Llama, GPT-2, BERT, T5, …)"
 
-
-def logits(model: Any, rows: int = 1) -> torch.Tensor:
-    batch = short_batch(model, rows)
-    with torch.no_grad():
-        result: torch.Tensor = model(input_ids=batch.input_ids).logits
-    return result
+MIXED = "no slices of its input depend on one attention head each: the heads are mixed before it"
 
 
 def hooks(model: nn.Module) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in model.modules())
 
 
-@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "lfm2"])
-def test_heads_are_found_by_name_and_size(architecture: str) -> None:
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a not in KINDS and a != "lfm2"])
+def test_a_decoders_heads_by_layer(architecture: str) -> None:
     model = build(architecture)
     heads = find(model)
-    assert heads.shape == (3, 4)
-    assert [(layer.heads, layer.size) for layer in heads.layers] == [(4, 4)] * 3
-    assert heads.kv_groups == {"llama-gqa": 2, "mixtral": 2, "gemma2": 2, "falcon": 1}.get(architecture, 4)
-    assert check(heads, lambda rows: logits(model, rows)) == heads
+    assert [(s.block, s.layer, s.heads, s.size, s.call, s.order) for s in heads.sites] == [
+        (None, i, 4, 4, 0, "verified") for i in range(3)]  # fmt: skip
+    assert (heads.depth, heads.blocks, heads.widest, heads.skipped) == ({None: 3}, (None,), 4, ())
+    assert heads.kv_groups(None) == {"llama-gqa": 2, "mixtral": 2, "gemma2": 2, "falcon": 1}.get(architecture, 4)
+    assert [s.within for s in heads.sites] == [f"{heads.stacks[0]}.{i}" for i in range(3)]
     assert hooks(model) == 0
 
 
-@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "lfm2"])
-def test_heads_summed_make_the_projections_output(architecture: str) -> None:
-    model, seen = build(architecture), []
-    heads = find(model)
-    layer = heads.layers[1]
-    assert layer.projection is not None
-    handle = layer.projection.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
-    logits(model)
-    handle.remove()
-    (given, output), total = seen[0], torch.zeros(())
-    for head in range(layer.heads):
-        alone = torch.zeros_like(given)
-        part = slice(head * layer.size, (head + 1) * layer.size)
-        alone[..., part] = given[..., part]
-        total = total + layer.projection(alone) - layer.projection(torch.zeros_like(given))
-    torch.testing.assert_close(total + layer.projection(torch.zeros_like(given)), output, rtol=1e-5, atol=1e-5)
+def test_layers_without_heads_keep_their_rows_and_say_why() -> None:
+    model = loaded("lfm2")
+    assert [(s.layer, s.name, s.kv_heads) for s in model.heads.sites] == [(1, "model.layers.1.self_attn.out_proj", 2)]
+    assert model.heads.depth == {None: 3}
+    assert [(s.layer, s.reason) for s in model.heads.skipped] == [
+        (i, "conv (Lfm2ShortConv) has no softmax over tokens") for i in (0, 2)]  # fmt: skip
+    assert model_module.notes(model.heads) == [
+        "1 of 3 layers have heads; every slice of the output projection's input was seen to depend on the attention of "
+        "one head alone",
+        "layers 0, 2 are left out: conv (Lfm2ShortConv) has no softmax over tokens",
+    ]
 
 
-def test_a_gate_of_one_changes_nothing_and_of_zero_ablates() -> None:
-    model = build("llama")
-    heads, plain = find(model), logits(model, 2)
-    with gated(heads, {i: torch.ones(2, 4) for i in range(3)}):
-        assert torch.equal(logits(model, 2), plain)
-    gate = torch.ones(2, 4)
-    gate[0, 3] = gate[1, 1] = 0
-    with gated(heads, {1: gate}):
-        by_gate = logits(model, 2)
-    with ablated(heads, 1, torch.tensor([3, 1])):
-        assert torch.equal(logits(model, 2), by_gate)
-    assert not torch.equal(by_gate[0], plain[0])
+def test_layers_that_share_weights_are_told_apart_by_their_calls() -> None:
+    heads = loaded("albert").heads
+    assert len({site.name for site in heads.sites}) == 1
+    assert [(site.layer, site.call) for site in heads.sites] == [(0, 0), (1, 1), (2, 2)]
+    assert heads.depth == {None: 3}
 
 
-def test_contexts_leave_no_hook_behind_when_they_break() -> None:
-    model = build("llama")
-    heads, outputs = find(model), list[Any]()
-    with recorded(heads, outputs):
-        logits(model)
-    for context in (gated(heads, {0: torch.ones(1, 4)}), ablated(heads, 2, torch.tensor([0])),
-                    recorded(heads, []), resumed(heads, 2, outputs, 1)):  # fmt: skip
-        with pytest.raises(KeyError), context:
-            raise KeyError
-        assert hooks(model) == 0
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        ("t5", ["encoder.block.2.layer.0.SelfAttention.o", "decoder.block.1.layer.0.SelfAttention.o",
+                "decoder.block.1.layer.1.EncDecAttention.o"]),
+        ("bart", ["model.encoder.layers.1.self_attn.out_proj", "model.decoder.layers.2.self_attn.out_proj",
+                  "model.decoder.layers.2.encoder_attn.out_proj"]),
+    ],
+)  # fmt: skip
+def test_encoder_decoders_have_three_blocks(architecture: str, names: list[str]) -> None:
+    heads = loaded(architecture).heads
+    assert heads.blocks == ("enc", "dec", "cross")
+    last = [[s for s in heads.sites if s.block == block][-1] for block in heads.blocks]
+    assert [s.name for s in last] == names
+    assert [s.layer + 1 for s in last] == list(heads.depth.values())
 
 
-def test_resumed_layers_do_no_work() -> None:
-    model, outputs, ran = build("gpt2"), list[Any](), []
-    heads, plain = find(model), logits(model)
-    with recorded(heads, outputs):
-        logits(model)
-    for i, layer in enumerate(heads.layers):
-        assert layer.projection is not None
-        layer.projection.register_forward_pre_hook(lambda *_, i=i: ran.append(i))
-    with resumed(heads, 2, outputs, 3):
-        torch.testing.assert_close(logits(model, 3), plain.repeat(3, 1, 1), rtol=0, atol=1e-5)
-    assert ran == [2]
+@pytest.mark.parametrize(
+    ("model_type", "changed", "said"),
+    [
+        ("mamba", {"state_size": 4}, "MambaForCausalLM: no softmax attention runs in it"),
+        ("bitnet", {"num_key_value_heads": 2}, f"model.layers.0.self_attn.o_proj (Linear): {MIXED}"),
+        ("diffllama", {"num_key_value_heads": 2}, f"model.layers.0.self_attn.o_proj (Linear): {MIXED}"),
+    ],
+)  # fmt: skip
+def test_what_has_no_heads_of_its_own_is_refused_by_name(model_type: str, changed: dict[str, Any], said: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-
-def refusal(model: Any, checked: bool = False) -> str:
-    def attempt() -> None:
-        heads = find(model)
-        if checked:
-            check(heads, lambda rows: logits(model, rows))
-
+    config = AutoConfig.for_model(model_type, vocab_size=28, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+                                  intermediate_size=24, **changed)  # fmt: skip
     with pytest.raises(InputError) as caught:
-        attempt()
-    return str(caught.value)
+        find(AutoModelForCausalLM.from_config(config).eval())
+    assert str(caught.value) == f"{said}. {MEND}."
 
 
-def test_a_renamed_projection_is_refused_by_the_modules_name() -> None:
-    model = build("llama")
-    for block in model.model.layers:
-        block.self_attn.mixer = block.self_attn.o_proj
-        del block.self_attn.o_proj
-    message = refusal(model)
-    assert message.startswith("model.layers.0 (LlamaDecoderLayer): no attention output projection (o_proj, c_proj,")
-    assert message.endswith(f"post_attention_layernorm. {MEND}.")
-
-
-def test_two_candidates_and_a_size_that_does_not_fit_are_refused() -> None:
-    model = build("llama")
-    model.model.layers[1].self_attn.out_proj = nn.Linear(16, 16)
-    assert refusal(model) == (
-        "model.layers.1 (LlamaDecoderLayer): several modules could be the attention output projection "
-        f"(self_attn.o_proj, self_attn.out_proj). {MEND}.")  # fmt: skip
+def test_a_head_count_that_the_configuration_contradicts_is_refused() -> None:
     model = build("gpt2")
-    model.transformer.h[2].attn.head_dim = 5
-    assert refusal(model) == f"transformer.h.2.attn.c_proj (Conv1D): its input of 16 is not 4 heads of 5. {MEND}."
+    model.config.n_head = 8
+    with pytest.raises(InputError) as caught:
+        find(model)
+    assert str(caught.value) == (
+        "transformer.h.0.attn.c_proj: its attention has 4 heads and the configuration says 8. "
+        "Save the model with the configuration it was trained with."
+    )
 
 
-def test_heads_that_move_nothing_or_run_twice_are_refused() -> None:
-    model = build("llama")
-    nn.init.zeros_(model.model.layers[1].self_attn.o_proj.weight)
-    assert refusal(model, checked=True) == (
-        f"model.layers.1: zeroing all heads of its attention does not move the model's output. {MEND}.")  # fmt: skip
-    model = build("llama")
-    model.model.layers[2] = model.model.layers[0]
-    assert "its attention runs 2 times in one forward, so that one gate is not one head" in refusal(model, checked=True)
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_heads_summed_make_the_projections_output(architecture: str) -> None:
+    model, z, outputs = loaded(architecture), dict[int, torch.Tensor](), list[torch.Tensor]()
+    site = model.heads.sites[0]
+    handle = site.projection.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with torch.no_grad(), captured(model.model, model.heads, z):
+        model.run(collate(examples(model)))
+    handle.remove()
+    weight: Any = site.projection.weight
+    columns = weight.T if type(site.projection).__name__ == "Conv1D" else weight
+    parts = [z[0][:, :, h] @ columns[:, h * site.size : (h + 1) * site.size].T for h in range(site.heads)]
+    bias = getattr(site.projection, "bias", None)
+    torch.testing.assert_close(sum(parts) + (0 if bias is None else bias), outputs[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "albert", "t5", "bart"])
+def test_contexts_leave_no_trace_even_after_an_error(architecture: str) -> None:
+    model = loaded(architecture)
+    batch = collate(examples(model))
+    whole = model.answer_logits(batch)
+    _, record = model.recording(lambda: model.answer_logits(batch), batch.size)
+    assert record is not None
+    with (
+        pytest.raises(RuntimeError, match="stop"),
+        resumed(model.model, model.heads, record, 1, 1),
+        edited(model.model, model.heads, {0: lambda z: z}),
+    ):
+        raise RuntimeError("stop")
+    assert hooks(model.model) == 0
+    assert torch.equal(model.answer_logits(batch), whole)

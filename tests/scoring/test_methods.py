@@ -1,119 +1,206 @@
+"""The core methods against independent forwards, finite differences and definitions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, ROWS, build, word_tokenizer
+from tiny_models import ARCHITECTURES, examples, loaded, setting
 
-from reportgen.scores import Model
 from reportgen.scoring import methods
-from reportgen.scoring.decoder import Decoder, _checked_heads, _logits_way, _resumes
-from reportgen.scoring.methods import METHODS, gate_gradient, zero_ablation
-from reportgen.scoring.metrics import METRICS, baseline, measure
+from reportgen.scoring.heads import Site
+from reportgen.scoring.methods import METHODS, activation_norm, gate_gradient, zero_ablation
+from reportgen.scoring.metrics import METRICS, baseline, matches, measure
+from reportgen.scoring.model import LoadedModel, forward
 from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Batch, Encoded, collate, encode
+from reportgen.scoring.tokens import Batch, Encoded, collate
 
-GRADIENT, ABLATION = gate_gradient.METHOD, zero_ablation.METHOD
-
-
-def decoder_of(architecture: str, dtype: torch.dtype = torch.float32) -> Decoder:
-    model = build(architecture).to(dtype).requires_grad_(False)
-    heads = _checked_heads(model)
-    return Decoder(model, word_tokenizer(), heads, _logits_way(model), _resumes(model, heads), 32, Model())
+GRADIENT, ABLATION, NORM = gate_gradient.METHOD, zero_ablation.METHOD, activation_norm.METHOD
+UNUSUAL = {"lfm2", "albert"}  # layers without heads; layers that share their weights
 
 
-def examples(with_foil: bool = False) -> list[Encoded]:
-    rows = [Row(r["task"], r["prompt"], r["answer"], r["id"], r["id"], "", foil=r["foil"]) for r in ROWS]
-    return [encode(word_tokenizer(), row, " ", None, with_foil) for row in rows]
-
-
-def log_odds(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return measure(METRICS["log_odds"], logits, batch, "sum")
-
-
-def plain_log_odds(model: Any, example: Encoded) -> float:
+def plain_log_odds(model: LoadedModel, example: Encoded) -> float:
     """The definition, one unpadded example at a time, in the model's own forward: sum of log p − log(1 − p)."""
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([example.ids])).logits[0]
+        logits = forward(model.model, model.kind, collate([example])).logits[0]
     p = logits.double().softmax(-1)
-    chosen = [p[example.start + j - 1, token] for j, token in enumerate(example.answer)]
+    chosen = [p[place, token] for place, token in zip(example.places, example.answer, strict=True)]
     return sum(float(c.log() - (1 - c).log()) for c in chosen)
 
 
-def without_head(decoder: Decoder, layer: int, head: int, example: Encoded) -> float:
-    """The metric with the head's columns of the projection set to zero in the weights themselves."""
-    found = decoder.heads.layers[layer]
-    weight: Any = found.projection.weight  # type: ignore[union-attr]
-    before, part = weight.clone(), slice(head * found.size, (head + 1) * found.size)
-    weight[(part, slice(None)) if type(found.projection).__name__ == "Conv1D" else (slice(None), part)] = 0
-    value = plain_log_odds(decoder.model, example)
+@contextmanager
+def weights_scaled(site: Site, head: int, factor: float) -> Iterator[None]:
+    """The head's columns of the projection multiplied in the weights themselves, so that no hook of ours takes part."""
+    weight: Any = site.projection.weight
+    before, part = weight.clone(), slice(head * site.size, (head + 1) * site.size)
+    weight[(part, slice(None)) if type(site.projection).__name__ == "Conv1D" else (slice(None), part)] *= factor
+    yield
     weight.copy_(before)
-    return value
 
 
-@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "lfm2"])
+def scores_of(method: Any, model: LoadedModel, batch: Batch, metric: str = "log_odds", **parameters: Any) -> Any:
+    return method.score(setting(model, metric, **{**method.defaults, **parameters}), batch)
+
+
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a not in UNUSUAL])
 def test_zero_ablation_is_what_zeroed_weights_give(architecture: str) -> None:
-    decoder, some = decoder_of(architecture), examples()
-    assert decoder.resumes
-    found = ABLATION.score(decoder, collate(some), log_odds, {"heads_at_once": 3}).values
+    model = loaded(architecture)
+    some = examples(model)
+    assert model.resumes
+    found = scores_of(ABLATION, model, collate(some), heads_at_once=3).values
     for e, example in enumerate(some[:3]):
-        clean = plain_log_odds(decoder.model, example)
-        naive = [[clean - without_head(decoder, layer, head, example) for head in range(4)] for layer in range(3)]
-        np.testing.assert_allclose(found[e], naive, rtol=0, atol=1e-5)
+        clean = plain_log_odds(model, example)
+        for index, site in enumerate(model.heads.sites):
+            for head in range(site.heads):
+                with weights_scaled(site, head, 0):
+                    without = plain_log_odds(model, example)
+                np.testing.assert_allclose(found[e, index, head], clean - without, rtol=0, atol=1e-5)
 
 
-def test_zero_ablation_without_resuming_is_the_same() -> None:
-    decoder, batch = decoder_of("llama"), collate(examples())
-    whole = Decoder(**{**vars(decoder), "resumes": False})
-    one, other = (ABLATION.score(d, batch, log_odds, {"heads_at_once": 4}).values for d in (decoder, whole))
+@pytest.mark.parametrize("architecture", ["albert", "t5", "lfm2", "gpt2"])
+def test_ablation_without_resuming_is_the_same(architecture: str) -> None:
+    model = loaded(architecture)
+    batch, whole = collate(examples(model)), replace(model, resumes=False)
+    one, other = (scores_of(ABLATION, m, batch).values for m in (model, whole))
+    assert model.resumes
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-# Llama's norms compute in float32 whatever the weights: its differences need a wide step and are coarser
+def test_layers_that_share_weights_are_ablated_one_call_at_a_time() -> None:
+    model = loaded("albert")
+    some = examples(model)
+    found = scores_of(ABLATION, model, collate(some)).values
+    (projection,) = {site.projection for site in model.heads.sites}
+    assert [site.call for site in model.heads.sites] == [0, 1, 2]
+    for index, head in [(0, 1), (1, 0), (2, 3)]:
+        calls: list[int] = []
+
+        def cut(_: Any, inputs: Any, index: int = index, head: int = head, calls: list[int] = calls) -> Any:
+            calls.append(1)
+            z = inputs[0].clone()
+            if len(calls) == index + 1:
+                z[..., 4 * head : 4 * head + 4] = 0
+            return (z,)
+
+        handle = projection.register_forward_pre_hook(cut)
+        without = plain_log_odds(model, some[0])
+        handle.remove()
+        assert found[0, index, head] == pytest.approx(plain_log_odds(model, some[0]) - without, abs=1e-5)
+
+
+# Norms in float32 whatever the weights, as Llama's: differences need a wide step and are coarser
 @pytest.mark.parametrize(
     ("architecture", "step", "bound"),
-    [("gpt2", 1e-4, 1e-7), ("gpt_neox", 1e-4, 1e-7), ("falcon", 1e-4, 1e-7), ("llama-gqa", 3e-3, 2e-4)],
-)
-@pytest.mark.parametrize("metric", METRICS)
+    [("gpt2", 1e-4, 1e-7), ("gpt_neox", 1e-4, 1e-7), ("falcon", 1e-4, 1e-7), ("bert", 1e-4, 1e-7), ("bart", 1e-4, 1e-7),
+     ("llama-gqa", 3e-3, 2e-4)],
+)  # fmt: skip
+@pytest.mark.parametrize("metric", ["log_odds", "log_probability", "logit_difference"])
 def test_gate_gradient_agrees_with_finite_differences(
     architecture: str, step: float, bound: float, metric: str
 ) -> None:
-    decoder = decoder_of(architecture, torch.float64)
-    batch = collate(examples(with_foil=True))
-
-    def value(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return measure(METRICS[metric], logits, batch, "sum")
-
-    found = GRADIENT.score(decoder, batch, value, {}).values
-    for layer, head in [(0, 1), (1, 3), (2, 0)]:
-        part, sides = slice(head * 4, head * 4 + 4), []
+    model = loaded(architecture, torch.float64)
+    batch = collate(examples(model, with_foil=True))
+    found = scores_of(GRADIENT, model, batch, metric).values
+    for index, head in [(0, 1), (1, 3), (len(model.heads.sites) - 1, 0)]:
+        sides = []
         for gate in (1 + step, 1 - step):
-            # the gate stands in the weights, so that no hook of ours takes part
-            weight: Any = decoder.heads.layers[layer].projection.weight  # type: ignore[union-attr]
-            before = weight.clone()
-            weight[(part, slice(None)) if architecture == "gpt2" else (slice(None), part)] *= gate
-            sides.append(value(decoder.answer_logits(batch), batch))
-            weight.copy_(before)
+            with weights_scaled(model.heads.sites[index], head, gate):
+                sides.append(setting(model, metric).value(batch)[0])
         slope = (sides[0] - sides[1]) / (2 * step)
-        np.testing.assert_allclose(found[:, layer, head], slope.numpy(), rtol=1e-6, atol=bound)
+        np.testing.assert_allclose(found[:, index, head], slope.numpy(), rtol=1e-6, atol=bound)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "mixtral"])
+@pytest.mark.parametrize("method", [GRADIENT, NORM, ABLATION], ids=lambda m: m.name)
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "mixtral", "bert", "albert", "t5", "bart"])
 def test_padding_and_company_change_nothing(architecture: str, method: Any) -> None:
-    decoder, some = decoder_of(architecture), examples()
-    together = method.score(decoder, collate(some, pad=3), log_odds, method.defaults)
-    alone = [method.score(decoder, collate([e]), log_odds, method.defaults) for e in some]
+    model = loaded(architecture)
+    some = examples(model)
+    together = scores_of(method, model, collate(some, pad=0))
+    alone = [scores_of(method, model, collate([e])) for e in some]
     np.testing.assert_allclose(together.values, np.concatenate([a.values for a in alone]), rtol=0, atol=1e-5)
     torch.testing.assert_close(together.logits, torch.cat([a.logits for a in alone]), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("positions", ["prompt", "answer", "last"])
+def test_positions_bound_what_is_touched(positions: str) -> None:
+    model = loaded("llama", torch.float64)
+    (example,) = examples(model)[1:2]
+    batch, site = collate([example]), model.heads.sites[1]
+    places = {"prompt": range(example.prompt), "answer": example.places, "last": example.places[:1]}[positions]
+
+    def cut(_: Any, inputs: Any) -> Any:
+        z = inputs[0].clone()
+        z[:, list(places), 8:12] = 0
+        return (z,)
+
+    handle = site.projection.register_forward_pre_hook(cut)
+    without = plain_log_odds(model, example)
+    handle.remove()
+    found = ABLATION.score(setting(model, positions=positions, heads_at_once=4), batch).values
+    assert found[0, 1, 2] == pytest.approx(plain_log_odds(model, example) - without, abs=1e-5)
+
+
+def test_activation_norm_is_the_mean_norm_over_real_tokens() -> None:
+    model = loaded("gpt2")
+    some, seen = examples(model), list[torch.Tensor]()
+    found = scores_of(NORM, model, collate(some)).values
+    handle = model.heads.sites[2].projection.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for example in some:
+        model.answer_logits(collate([example]))
+    handle.remove()
+    for e, z in enumerate(seen):
+        expected = [float(z[0, :, 4 * head : 4 * head + 4].norm(dim=-1).mean()) for head in range(4)]
+        np.testing.assert_allclose(found[e, 2], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5", "bart"])
+def test_exact_match_is_what_the_model_generates(architecture: str) -> None:
+    model = loaded(architecture)
+    some, tokenizer = examples(model), model.tokenizer
+    outputs = []
+    for example in some:
+        start, first = torch.tensor([example.inputs[: example.prompt]]), example.prompt
+        if example.decoder is not None:
+            first = example.places[0] + 1  # this tokenizer begins a target with <bos>
+        begun = {} if example.decoder is None else {"decoder_input_ids": torch.tensor([example.decoder[:first]])}
+        made = model.model.generate(start, attention_mask=torch.ones_like(start), do_sample=False, num_beams=1,
+                                    max_new_tokens=4, pad_token_id=0, **begun)[0]  # fmt: skip
+        outputs.append(tokenizer.decode(made[first:], True).split())
+    # half of the rows get the words that the model puts out first as an accepted alternative
+    rows = [replace(e.row, answers=(" ".join(words[:2]),)) if i % 2 and words[1:] else e.row
+            for i, (e, words) in enumerate(zip(some, outputs, strict=True))]  # fmt: skip
+    batch = collate([replace(e, row=row) for e, row in zip(some, rows, strict=True)])
+    expected = [float(" ".join(words).startswith(tuple(f"{t}" for t in (row.answer, *row.answers))))
+                for words, row in zip(outputs, rows, strict=True)]  # fmt: skip
+    assert model.generated_match(batch).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+    ablated = scores_of(ABLATION, model, batch, "exact_match").values
+    assert set(np.unique(ablated[~np.isnan(ablated)])) <= {-1.0, 0.0, 1.0}
+
+
+def test_a_longer_word_or_number_is_no_match() -> None:
+    class Plain:
+        def decode(self, ids: list[str], skip_special_tokens: bool) -> str:
+            return "".join(ids)
+
+    def row(answer: str, *answers: str) -> Row:
+        return Row("t", "p", answer, "", "", "", answers=answers)
+
+    cases = [("12", "123", 0), ("12", "12.5", 0), ("12", "12.", 1), ("12", " 12\n13", 1), ("no", "nothing", 0),
+             ("no", "No", 0), ("Paris", "the city", 0), ("(a)", "(a) it", 1)]  # fmt: skip
+    batch = collate([Encoded(row(answer), (1, 2), 2, (3,), (1,)) for answer, _, _ in cases])
+    got = matches(Plain(), [[text] for _, text, _ in cases], batch)  # type: ignore[list-item]
+    assert got.tolist() == [float(hit) for *_, hit in cases]
+
+
 def test_log_probability_weights_each_example_by_its_miss() -> None:
-    decoder = decoder_of("llama", torch.float64)
-    batch = collate([e for e in examples() if len(e.answer) == 1])
-    odds = GRADIENT.score(decoder, batch, log_odds, {})
-    of_log = GRADIENT.score(decoder, batch, lambda z, b: measure(METRICS["log_probability"], z, b, "sum"), {})
+    model = loaded("llama", torch.float64)
+    batch = collate([e for e in examples(model) if len(e.answer) == 1])
+    odds, of_log = (scores_of(GRADIENT, model, batch, metric) for metric in ("log_odds", "log_probability"))
     miss = baseline(odds.logits, batch).miss
     np.testing.assert_allclose(of_log.values, odds.values * miss[:, None, None], rtol=1e-5, atol=1e-8)
 
@@ -121,8 +208,8 @@ def test_log_probability_weights_each_example_by_its_miss() -> None:
 def test_metrics_by_their_definitions() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     some = [
-        Encoded(Row("", "", "", "", "", ""), (0, 2, 0), 1, (1, 1)),
-        Encoded(Row("", "", "", "", "", ""), (0, 1), 1, (2,)),
+        Encoded(Row("", "", "", "", "", ""), (0, 2), 1, (2, 0), (0, 1), foil=(1, 1)),
+        Encoded(Row("", "", "", "", "", ""), (0,), 1, (1,), (0,), foil=(2,)),
     ]
     batch, p = collate(some), logits.softmax(1)
     chosen = torch.stack([p[0, 2], p[1, 0], p[2, 1]])
@@ -142,32 +229,39 @@ def test_metrics_by_their_definitions() -> None:
 
 
 def test_log_odds_stay_exact_where_p_rounds_to_one() -> None:
-    logits, example = torch.tensor([[60.0, 0.0, 0.0]]), Encoded(Row("", "", "", "", "", ""), (0, 0), 1)
+    logits, example = torch.tensor([[60.0, 0.0, 0.0]]), Encoded(Row("", "", "", "", "", ""), (0,), 1, (0,), (0,))
     value = measure(METRICS["log_odds"], logits, collate([example]), "sum")
     assert float(value) == pytest.approx(60 - np.log(2))
 
 
 @pytest.mark.parametrize(
-    ("architecture", "way"), [("llama", "head"), ("gpt2", "head"), ("falcon", "head"), ("gemma2", "keep")]
+    ("architecture", "way"),
+    [("llama", "head"), ("gpt2", "head"), ("falcon", "head"), ("gemma2", "keep"), ("bert", "whole"), ("bart", "head")],
 )
 def test_logits_at_answer_positions_are_the_models_own(architecture: str, way: str) -> None:
-    decoder, batch = decoder_of(architecture), collate(examples())
-    assert decoder.logits == way
-    whole = decoder.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-    expected = whole[batch.owner, batch.position]
-    for each in {way, "keep", "whole"} - ({"keep"} if architecture == "falcon" else set()):
-        got = Decoder(**{**vars(decoder), "logits": each}).answer_logits(batch)
-        torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+    model = loaded(architecture)
+    batch = collate(examples(model))
+    assert model.logits == way
+    expected = forward(model.model, model.kind, batch).logits[batch.owner, batch.position]
+    for each in {way, "whole"} | ({"keep"} if model.kind == "causal" and architecture != "falcon" else set()):
+        torch.testing.assert_close(replace(model, logits=each).answer_logits(batch), expected, rtol=0, atol=1e-5)
 
 
 def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
-    decoder = decoder_of("llama")
-    GRADIENT.score(decoder, collate(examples()), log_odds, {})
-    assert all(p.grad is None and not p.requires_grad for p in decoder.model.parameters())
-    assert [m.name for m in METHODS] == ["gate_gradient", "zero_ablation"]
-    assert [m.unit.format(label="log-odds") for m in METHODS] == ["|∂ log-odds / ∂ gate|", "|Δ log-odds|"]
-    assert ABLATION.forwards(decoder.heads) == 1 + 4 * (3 + 2 + 1) / 3
-    assert all(m.summary and m.sign and m.cost and all("arXiv" in r for r in m.references) for m in METHODS)
+    model = loaded("llama")
+    scores_of(GRADIENT, model, collate(examples(model)))
+    assert all(p.grad is None and not p.requires_grad for p in model.model.parameters())
+    assert GRADIENT.unit.format(label="log-odds") == "∂ log-odds / ∂ gate"
+    assert ABLATION.forwards(model.heads, {}) == 1 + 4 * (3 + 2 + 1) / 3
+    for method in METHODS:
+        texts = [method.summary, method.sign, method.cost, method.formula, method.meaning]
+        assert all(texts), method.name
+        assert method.references, method.name
+        assert (method.score is None) != (method.together is None), method.name
+        assert method.forwards(model.heads, method.defaults) > 0, method.name
+        for parameter in method.parameters.values():
+            assert parameter.check(parameter.default, "", "") == parameter.default, method.name
+            assert parameter.doc, method.name
 
 
 def test_every_method_file_is_listed() -> None:

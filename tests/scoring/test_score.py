@@ -9,16 +9,23 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save_file
-from tiny_models import ROWS, SIZE, USUAL, build, word_tokenizer
-from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
+from tiny_models import ROWS, build, word_tokenizer
 
 from reportgen.errors import InputError
-from reportgen.scores import reduce_examples, split_halves
-from reportgen.scoring import decoder as decoder_module
-from reportgen.scoring.score import plan, score
+from reportgen.scores import HeadScores, reduce_examples, split_halves
+from reportgen.scoring import model as model_module
+from reportgen.scoring.methods import METHODS
+from reportgen.scoring.plan import plan
+from reportgen.scoring.score import score
 from reportgen.study import Study, load_study
 
 Make = Callable[..., Study]
+
+
+def scored(study: Study, method: str = "gate_gradient", **rest: Any) -> HeadScores:
+    """The scores of a model whose heads are all in one block."""
+    (scores,) = score(study, **rest)[method]
+    return scores
 
 
 def refusal(study: Study, units: Path | None = None) -> str:
@@ -30,13 +37,13 @@ def refusal(study: Study, units: Path | None = None) -> str:
 
 def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Every call of answer_logits from here on, counted in a list."""
-    calls, real = list[int](), decoder_module.Decoder.answer_logits
+    calls, real = list[int](), model_module.LoadedModel.answer_logits
 
     def counted(self: Any, batch: Any) -> Any:
         calls.append(batch.size)
         return real(self, batch)
 
-    monkeypatch.setattr(decoder_module.Decoder, "answer_logits", counted)
+    monkeypatch.setattr(model_module.LoadedModel, "answer_logits", counted)
     return calls
 
 
@@ -45,10 +52,10 @@ def test_scores_describe_tasks_examples_model_and_methods(study_of: Make) -> Non
     study = study.model_copy(update={"tasks": study.tasks.model_copy(update={"groups": {"easy": ["colour"]}})})
     seen: list[tuple[str, int, int]] = []
     results = score(study, progress=lambda *step: seen.append(step))
-    assert list(results) == ["gate_gradient", "zero_ablation"]
+    assert list(results) == ["gate_gradient", "zero_ablation", "activation_norm"]
     assert [s for s in seen if s[0] == "gate_gradient"] == [("gate_gradient", n, 3) for n in range(4)]
     for name, unit in [("gate_gradient", "|∂ log-odds / ∂ gate|"), ("zero_ablation", "|Δ log-odds|")]:
-        got = results[name]
+        (got,) = results[name]
         assert (got.importance.shape, got.importance.dtype) == ((2, 3, 4), np.float32)
         assert (got.method.name, got.method.unit, got.method.metric, got.method.signed) == (
             name,
@@ -79,12 +86,12 @@ def test_baseline_is_the_models_own(study_of: Make, folder_of: Callable[[str], P
             p = model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)[len(prompt) - 1 : -1]
         logs.append(float(sum(p[j, t] for j, t in enumerate(answer))))
         right.append(p.argmax(-1).tolist() == answer)
-    task = score(study)["gate_gradient"].tasks[0]
+    task = scored(study).tasks[0]
     assert task.accuracy == np.mean(right)
     assert task.log_probability == pytest.approx(np.mean(logs), abs=1e-5)
     assert task.miss == pytest.approx(np.mean(1 - np.exp(logs)), abs=1e-5)
     digest = hashlib.sha256((folder_of("gpt2") / "model.safetensors").read_bytes()).hexdigest()
-    assert score(study)["gate_gradient"].model.weights_sha256 == digest
+    assert scored(study).model.weights_sha256 == digest
 
 
 @pytest.mark.parametrize("metric", ["log_odds", "log_probability", "logit_difference"])
@@ -92,7 +99,7 @@ def test_importance_does_not_depend_on_the_batch_size(study_of: Make, metric: st
     also = ["zero_ablation"]
     one, four = (score(study_of(batch_size=size, metric=metric, also=also)) for size in (1, 4))
     for name in one:
-        np.testing.assert_allclose(one[name].importance, four[name].importance, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(one[name][0].importance, four[name][0].importance, rtol=0, atol=1e-5)
 
 
 def test_finished_units_are_used_again_and_broken_ones_are_not(
@@ -100,22 +107,22 @@ def test_finished_units_are_used_again_and_broken_ones_are_not(
 ) -> None:
     study, units = study_of(batch_size=2), tmp_path / "units"
     calls = forwards(monkeypatch)
-    first = score(study, units=units)["gate_gradient"]
+    first = scored(study, units=units)
     files = sorted(units.iterdir())
-    assert (len(calls), len(files)) == (3, 2)
+    assert (len(calls), len(files)) == (6, 4)  # two methods, two tasks
     calls.clear()
-    again = score(study, units=units)["gate_gradient"]
+    again = scored(study, units=units)
     assert (calls, again.tasks) == ([], first.tasks)
     np.testing.assert_array_equal(again.importance, first.importance)
     content = bytearray(files[0].read_bytes())
     content[-1] ^= 1
     files[0].write_bytes(content)
     files[1].write_bytes(b"")
-    np.testing.assert_array_equal(score(study, units=units)["gate_gradient"].importance, first.importance)
+    np.testing.assert_array_equal(scored(study, units=units).importance, first.importance)
     assert len(calls) == 3
     calls.clear()
     score(study_of(batch_size=2, metric="log_probability"), units=units)
-    assert len(calls) == 3
+    assert len(calls) == 6
 
 
 def test_an_interrupted_run_keeps_its_finished_tasks(
@@ -131,13 +138,15 @@ def test_an_interrupted_run_keeps_its_finished_tasks(
         score(study, units=units, progress=lambda *s: stop(s[0], s[1] + 1, s[2]))
     calls = forwards(monkeypatch)
     score(study, units=units)
-    assert len(calls) == 1
+    assert len(calls) == 1 + 3  # the first method's second task, and the control
 
 
 def test_plan_counts_examples_and_forwards(study_of: Make) -> None:
     made = plan(study_of(also=["zero_ablation"], batch_size=2))
     assert (made.examples, made.batches, made.layers, made.heads) == ({"count": 4, "colour": 2}, 3, 3, 4)
-    assert [(m.method, m.forwards) for m in made.methods] == [("gate_gradient", 3 * 2.12), ("zero_ablation", 27.0)]
+    assert [(m.method, m.forwards) for m in made.methods] == [
+        ("gate_gradient", 3 * 2.12), ("zero_ablation", 27.0), ("activation_norm", 3.0)]  # fmt: skip
+    assert [(f.layer, f.heads, f.size, f.order) for f in made.found] == [(i, 4, 4, "verified") for i in range(3)]
     assert made.seconds > 0
     assert made.memory_bytes > 0
 
@@ -146,12 +155,12 @@ def test_the_models_path_is_kept_as_the_study_writes_it(tmp_path: Path, folder_o
     shutil.copytree(folder_of("llama"), tmp_path / "model")
     (tmp_path / "tasks.jsonl").write_text(json.dumps(ROWS[0]))
     (tmp_path / "study.toml").write_text('[model]\npath = "model"\n[tasks]\npath = "tasks.jsonl"\n')
-    assert score(load_study(tmp_path / "study.toml"))["gate_gradient"].model.path == "model"
+    assert scored(load_study(tmp_path / "study.toml")).model.path == "model"
 
 
 def test_layers_without_attention_have_no_heads(study_of: Make) -> None:
     results = score(study_of("lfm2", also=["zero_ablation"], batch_size=2))
-    for scores in results.values():
+    for (scores,) in results.values():
         assert scores.present.tolist() == [[False] * 4, [True] * 4, [False] * 4]
         assert scores.model.kv_groups == 2
 
@@ -160,8 +169,8 @@ def test_shards_are_read_and_a_missing_one_is_named(study_of: Make, tmp_path: Pa
     folder = tmp_path / "shards"
     build("llama").save_pretrained(folder, max_shard_size="6KB")
     word_tokenizer().save_pretrained(folder)
-    whole, study = score(study_of())["gate_gradient"], study_of(model={"path": str(folder)})
-    np.testing.assert_array_equal(score(study)["gate_gradient"].importance, whole.importance)
+    whole, study = scored(study_of()), study_of(model={"path": str(folder)})
+    np.testing.assert_array_equal(scored(study).importance, whole.importance)
     lost = sorted(folder.glob("*.safetensors"))[1]
     lost.unlink()
     assert refusal(study) == (
@@ -171,7 +180,7 @@ def test_shards_are_read_and_a_missing_one_is_named(study_of: Make, tmp_path: Pa
 
 
 def test_half_precision_scores_are_close(study_of: Make) -> None:
-    exact, half = (score(study_of(model={"dtype": d}))["gate_gradient"] for d in ("float32", "bfloat16"))
+    exact, half = (scored(study_of(model={"dtype": d})) for d in ("float32", "bfloat16"))
     np.testing.assert_allclose(half.importance, exact.importance, rtol=0.2, atol=0.05)
 
 
@@ -180,7 +189,7 @@ def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> No
         "[scoring] method: no scoring method is called 'gate_gradints'. The nearest known one is 'gate_gradient'."
     )
     assert refusal(study_of(also=["xyz"])) == (
-        "[scoring] also: no scoring method is called 'xyz'. Known here: gate_gradient, zero_ablation."
+        f"[scoring] also: no scoring method is called 'xyz'. Known here: {', '.join(m.name for m in METHODS)}."
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_one": 2}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. "
@@ -244,25 +253,84 @@ def test_model_folders_that_cannot_be_used(study_of: Make, folder_of: Callable[[
     assert "its config.json cannot be used" in refusal(study_of(model={"path": str(folder)}))
 
 
-def test_encoders_and_encoder_decoders_are_refused(study_of: Make, tmp_path: Path) -> None:
-    BertForMaskedLM(BertConfig(**SIZE, **USUAL)).save_pretrained(tmp_path / "bert")
-    T5ForConditionalGeneration(
-        T5Config(vocab_size=24, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=4, decoder_start_token_id=0)
-    ).save_pretrained(tmp_path / "t5")
-    for name, what in [("bert", "an encoder"), ("t5", "an encoder-decoder")]:
-        assert refusal(study_of(model={"path": str(tmp_path / name)})) == (
-            f"{tmp_path}/{name}: {name} is {what}; this version scores decoder-only models. "
-            "Choose a causal language model such as Llama or GPT-2."
-        )
+def test_what_a_model_and_a_metric_cannot_do_is_told(study_of: Make) -> None:
+    assert refusal(study_of("bert", metric="exact_match", method="zero_ablation")) == (
+        "[scoring] metric: the metric exact_match does not fit a masked language model. "
+        "Choose one of log_odds, log_probability, logit_difference."
+    )
+    assert refusal(study_of(metric="exact_match")) == (
+        "[scoring] metric: gate_gradient needs the logits of the answer, and exact_match generates it. "
+        "Choose an ablation, or a metric such as log_odds."
+    )
+    assert refusal(study_of(metric="class_logit")) == (
+        "[scoring] metric: the metric class_logit does not fit a causal language model. "
+        "Choose one of log_odds, log_probability, logit_difference, exact_match."
+    )
+    assert refusal(study_of("t5", positions="last")) == (
+        "[scoring] positions: 'last' has no meaning for an encoder-decoder. Choose \"all\"."
+    )
 
 
-def test_nan_names_task_and_example(study_of: Make, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_signed_importance_on_request(study_of: Make) -> None:
+    plain, signed = scored(study_of()), scored(study_of(parameters={"gate_gradient": {"signed": True}}))
+    assert (plain.reduction, signed.reduction, signed.method.signed) == ("mean_abs", "mean", True)
+    assert (plain.method.unit, signed.method.unit) == ("|∂ log-odds / ∂ gate|", "∂ log-odds / ∂ gate")
+    assert plain.examples[0] is not None
+    expected = plain.examples[0].values.mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(signed.importance[0], expected, rtol=1e-6)
+    assert refusal(study_of(parameters={"gate_gradient": {"signed": 1}})) == (
+        "[scoring] parameters.gate_gradient: signed is 1. Give true or false."
+    )
+
+
+def test_encoder_decoders_give_three_blocks(study_of: Make) -> None:
+    results = score(study_of("t5", also=["zero_ablation"], batch_size=4))
+    for blocks in results.values():
+        assert [(s.block, s.importance.shape) for s in blocks] == [
+            ("enc", (2, 3, 4)), ("dec", (2, 2, 4)), ("cross", (2, 2, 4))]  # fmt: skip
+        assert blocks[0].tasks == blocks[2].tasks
+    assert not np.allclose(results["zero_ablation"][1].importance, results["zero_ablation"][2].importance)
+
+
+def test_memory_that_runs_out_halves_the_batches_and_is_told_once(
+    study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, told, units = study_of(batch_size=4), list[str](), tmp_path / "units"
+    whole, real = scored(study), model_module.LoadedModel.answer_logits
+
+    def small(self: Any, batch: Any) -> Any:
+        if batch.size > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return real(self, batch)
+
+    monkeypatch.setattr(model_module.LoadedModel, "answer_logits", small)
+    shrunk = scored(study, units=units, notify=told.append)
+    np.testing.assert_allclose(shrunk.importance, whole.importance, rtol=0, atol=1e-5)
+    assert [line for line in told if "memory" in line] == ["memory ran out in task count: going on with batches of 2"]
+    calls = forwards(monkeypatch)
+    np.testing.assert_array_equal(scored(study, units=units).importance, shrunk.importance)
+    assert calls == []
+
+    def none(self: Any, batch: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried …")
+
+    monkeypatch.setattr(model_module.LoadedModel, "answer_logits", none)
+    with pytest.raises(InputError) as caught:
+        score(study)
+    assert str(caught.value) == (
+        "task count: out of memory with batches of one example. "
+        "Use a smaller model or shorter prompts, a narrower dtype, or a machine with more memory."
+    )
+
+
+def test_nan_names_task_example_and_layer(study_of: Make, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     folder = broken(folder_of("llama"), tmp_path / "nan")
     tensors = load((folder / "model.safetensors").read_bytes())
     tensors["model.embed_tokens.weight"][word_tokenizer().convert_tokens_to_ids("d")] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     assert refusal(study_of(model={"path": str(folder)}), tmp_path / "units") == (
-        f"task count, example 'c3' ({tmp_path}/tasks.jsonl, line 4): the model's logits hold NaN. "
+        f"task count, example 'c3' ({tmp_path}/tasks.jsonl, line 4): "
+        "the model's logits hold NaN, first in the embeddings. "
         'Check the weights, or compute in dtype = "float32".'
     )
 

@@ -1,21 +1,31 @@
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
+import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tiny_models import WORDS, word_tokenizer
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
-from reportgen.errors import InputError
-from reportgen.scoring.tasks import Row, chance, read_tasks
-from reportgen.scoring.tokens import collate, encode, plan_batches
+from reportgen.errors import InputError, MissingResourceError, ReportgenError
+from reportgen.scoring.sources import fingerprint
+from reportgen.scoring.tasks import Row, TaskFile, chance, read_tasks
+from reportgen.store import sha256_file
+from reportgen.study import TasksSection, parse_study, with_overrides
 
 GOOD = {"task": "t", "prompt": "p", "answer": "a"}
 
 
 def row(prompt: str, answer: str, **rest: Any) -> Row:
     return Row("t", prompt, answer, "0", "0", "tasks.jsonl, line 1", **rest)
+
+
+def read(path: Path, answers: bool = True, **settings: Any) -> TaskFile:
+    return read_tasks(TasksSection(path=path, **settings), answers)
 
 
 def written(tmp_path: Path, *lines: Any, name: str = "tasks.jsonl") -> Path:
@@ -32,7 +42,7 @@ def test_jsonl_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
     header = "prompt,answer,task,choices,foil,corrupted,id,group,answers"
     first = 'p,a,t,"[""a"", ""b""]",b,"q\nr",7,g,"[""A""]"'
     table = written(tmp_path, header, first, ",".join([*cells, ""]), name="tasks.csv")
-    one, two = read_tasks(lines).tasks["t"], read_tasks(table).tasks["t"]
+    one, two = read(lines).tasks["t"], read(table).tasks["t"]
     assert [{**vars(r), "place": ""} for r in one] == [{**vars(r), "place": ""} for r in two]
     assert [r.place.removeprefix(f"{tmp_path}/") for r in (*one, *two)] == [
         "tasks.jsonl, line 1", "tasks.jsonl, line 3", "tasks.csv, line 2", "tasks.csv, line 4"]  # fmt: skip
@@ -41,7 +51,7 @@ def test_jsonl_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
 
 def test_limit_keeps_the_first_rows_of_each_task(tmp_path: Path) -> None:
     rows = [{**GOOD, "task": task, "answer": str(n)} for n in range(3) for task in ("x", "y")]
-    kept = read_tasks(written(tmp_path, *rows), limit=2).tasks
+    kept = read(written(tmp_path, *rows), limit=2).tasks
     assert {name: [r.answer for r in members] for name, members in kept.items()} == {"x": ["0", "1"], "y": ["0", "1"]}
 
 
@@ -54,10 +64,10 @@ def test_cogqa_rows_follow_their_question_and_stray_labels_are_told(tmp_path: Pa
     skills = [("Retrieval", "s1", "a1"), ("Induction", "s2", "a2"), ("Inference", "s3", 4)]
     subs = [{"subquestion": s, "answer": a, "cognitive_skill": k} for k, s, a in skills]
     path = written(tmp_path, json.dumps([{"question": "Q", "answer": "A", "generated": subs}]), name="cogqa.json")
-    read = read_tasks(path, "cogqa")
-    assert {name: [(r.prompt, r.answer, r.id, r.group) for r in rows] for name, rows in read.tasks.items()} == {
+    found = read(path, format="cogqa")
+    assert {name: [(r.prompt, r.answer, r.id, r.group) for r in rows] for name, rows in found.tasks.items()} == {
         "Retrieval": [("Q\ns1", "a1", "0.0", "0")], "Inference": [("Q\ns3", "4", "0.2", "0")]}  # fmt: skip
-    assert read.notes == (f"{path}: dropped 1 row labelled 'Induction', which is none of CogQA's eight skills",
+    assert found.notes == (f"{path}: dropped 1 row labelled 'Induction', which is none of CogQA's eight skills",
                           f"{path}: read 1 numeric answers as text")  # fmt: skip
 
 
@@ -84,14 +94,14 @@ def test_cogqa_rows_follow_their_question_and_stray_labels_are_told(tmp_path: Pa
 def test_whole_message_of_each_bad_line(tmp_path: Path, lines: list[Any], message: str) -> None:
     path = written(tmp_path, *lines)
     with pytest.raises(InputError) as caught:
-        read_tasks(path)
+        read(path)
     assert str(caught.value) == f"{path}{message}"
 
 
 def test_duplicate_ids_name_both_lines(tmp_path: Path) -> None:
     path = written(tmp_path, {**GOOD, "id": "x"}, {**GOOD, "id": "x"})
     with pytest.raises(InputError) as caught:
-        read_tasks(path)
+        read(path)
     place = f"{path}, line"
     assert str(caught.value) == (
         f"{place} 2: the id 'x' stands already at {place} 1. Give every row an id of its own.")  # fmt: skip
@@ -99,10 +109,10 @@ def test_duplicate_ids_name_both_lines(tmp_path: Path) -> None:
 
 def test_missing_file_and_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        read_tasks(tmp_path / "none.jsonl")
+        read(tmp_path / "none.jsonl")
     assert str(caught.value) == f"{tmp_path}/none.jsonl: no such task file. Check [tasks] path in the study file."
     with pytest.raises(InputError) as caught:
-        read_tasks(written(tmp_path, "[]", name="tasks.json"))
+        read(written(tmp_path, "[]", name="tasks.json"))
     assert str(caught.value) == (
         f"{tmp_path}/tasks.json: the suffix '.json' does not tell the task file's format. "
         'Set [tasks] format to "jsonl", "csv" or "cogqa".')  # fmt: skip
@@ -119,73 +129,243 @@ def test_csv_errors_name_line_and_column(tmp_path: Path) -> None:
     ]:  # fmt: skip
         path = written(tmp_path, *lines, name="tasks.csv")
         with pytest.raises(InputError) as caught:
-            read_tasks(path)
+            read(path)
         assert str(caught.value) == f"{path}{message}"
 
 
-def byte_pairs() -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer with a few merges: 'two', ' two', and '=t' across prompt and answer."""
-    letters = ["Ġ", *sorted(set("=abotw1"))]
-    merges = [("t", "w"), ("tw", "o"), ("Ġ", "two"), ("=", "b")]
-    words = [*letters, *("".join(pair) for pair in merges)]
-    raw = Tokenizer(models.BPE({w: i for i, w in enumerate(words)}, merges))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    raw.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=raw)
+# ---- other sources, and columns of other names
 
 
-def test_joint_tokenisation_finds_the_answer() -> None:
-    words = encode(word_tokenizer(), row("one two", "three four"), " ", None, with_foil=False)
-    assert words.ids == (1, 5, 6, 7, 8)
-    assert words.answer == tuple(4 + WORDS.index(w) for w in ("three", "four"))
-    tokenizer = byte_pairs()
-    spaced = encode(tokenizer, row("1=", "two"), " ", None, with_foil=False)
-    assert tokenizer.convert_ids_to_tokens(list(spaced.answer)) == ["Ġtwo"]
-    # '=b' covers the prompt's end and the answer's beginning: scored with the answer, which has 'o' of its own
-    shared = encode(tokenizer, row("1=", "bo"), "", None, with_foil=False)
-    assert tokenizer.convert_ids_to_tokens(list(shared.answer)) == ["=b", "o"]
+def plain_rows(found: TaskFile) -> list[tuple[str, ...]]:
+    return [(r.task, r.prompt, r.answer, r.id) for rows in found.tasks.values() for r in rows]
+
+
+def parquet(path: Path, **columns: list[Any]) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def refused(path: Path, **settings: Any) -> str:
+    with pytest.raises(ReportgenError) as caught:
+        read(path, **settings)
+    return str(caught.value).replace(str(path), "PATH")
+
+
+def test_tsv_and_parquet_hold_the_same_rows_as_jsonl(tmp_path: Path) -> None:
+    rows = [{**GOOD, "id": str(n), "prompt": f"p, {n}", "choices": ["a", "b"]} for n in range(2)]
+    names = list(rows[0])
+    tabs = "\n".join(["\t".join(names), *(f't\tp, {n}\ta\t{n}\t"[""a"", ""b""]"' for n in range(2))])
+    files = [
+        written(tmp_path, *rows), written(tmp_path, tabs, name="t.tsv"),
+        parquet(tmp_path / "t.parquet", **{name: [r[name] for r in rows] for name in names}),
+    ]  # fmt: skip
+    one, two, three = ([{**vars(r), "place": ""} for r in read(f).tasks["t"]] for f in files)
+    assert one == two == three
+    assert [r.place.removeprefix(f"{tmp_path}/") for r in read(files[2]).tasks["t"]] == [
+        "t.parquet, row 1", "t.parquet, row 2"]  # fmt: skip
+
+
+def test_columns_say_what_the_data_call_them(tmp_path: Path) -> None:
+    columns = {"prompt": "question", "answer": "gold", "task": "category", "id": "key"}
+    rows = [{"question": "p", "gold": "a", "category": "t", "key": 7, "answers": {"text": 1}, "id": [0]}]
+    table = "category,question,gold,key,rest\nt,p,a,7,x"
+    for path in (written(tmp_path, *rows), written(tmp_path, table, name="t.csv")):
+        assert plain_rows(read(path, columns=columns)) == [("t", "p", "a", "7")]
+    named = written(tmp_path, {"question": "p", "answer": "a", "task": "own"}, {"question": "q", "answer": "a"})
+    assert plain_rows(read(named, columns={"prompt": "question"}, task_name="rest")) == [
+        ("own", "p", "a", "line 1"), ("rest", "q", "a", "line 2")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("columns", "message"),
     [
-        (lambda: encode(byte_pairs(), row("1=", "b"), "", None, with_foil=False),
-         "the answer 'b' leaves no tokens of its own. Put a white-space delimiter between them ([tasks] delimiter), "
-         "or reword the row."),
-        (lambda: encode(byte_pairs(), row(" ", "two"), "", None, with_foil=False),
-         "no token stands before the answer, so nothing predicts it. Lengthen the prompt."),
-        (lambda: encode(word_tokenizer(), row("one " * 9, "two"), " ", 8, with_foil=False),
-         "prompt and answer take 11 tokens but the model's context is 8. "
-         "Shorten the prompt, remove the row, or use a model with a longer context."),
+        ({"promt": "question"}, "[tasks] columns: unknown column 'promt'. The nearest known one is 'prompt'."),
+        ({"prompt": "questions"},
+         "PATH, line 1: 'questions' is missing. Give every row task, questions, answer."),
+        ({"prompt": "question", "foil": "rong"},
+         "[tasks] columns, PATH: no row has a column 'rong'. The nearest known one is 'wrong'."),
+        ({"prompt": "question", "foil": "number"}, "PATH, line 1, column number: 4 is not text. Write it in quotes."),
+        ({"prompt": "question", "foil": "wrong"},
+         "PATH, line 1, column wrong: the foil is the answer itself. Give a wrong answer, or none."),
     ],
 )  # fmt: skip
-def test_whole_message_of_each_row_that_cannot_be_encoded(make: Any, message: str) -> None:
+def test_whole_message_of_each_mapping_that_does_not_fit(tmp_path: Path, columns: dict[str, str], message: str) -> None:
+    path = written(tmp_path, {"task": "t", "question": "p", "answer": "a", "wrong": "a", "number": 4})
+    assert refused(path, columns=columns) == message
+
+
+def test_a_tables_mapped_columns_are_checked_in_its_header(tmp_path: Path) -> None:
+    path = written(tmp_path, "question,answer", "p,a", name="t.csv")
+    columns = {"prompt": "question"}
+    assert refused(path, columns=columns) == (
+        "PATH, line 1: column 'task' is missing. Add it; needed are task, question, answer.")  # fmt: skip
+    assert plain_rows(read(path, columns=columns, task_name="t")) == [("t", "p", "a", "line 2")]
+
+
+def test_typed_columns_may_hold_numbers(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "t.parquet", prompt=["p", "q", "r"], answer=[1.0, 2.5, 3.0], task=[None, "t", "t"])
+    found = read(path, task_name="t")
+    assert plain_rows(found) == [("t", "p", "1", "row 1"), ("t", "q", "2.5", "row 2"), ("t", "r", "3", "row 3")]
+    assert found.notes == (f"{path}: read 3 numbers as text",)
+    other = parquet(tmp_path / "o.parquet", question=["p"], answer=["a"])
+    assert refused(other) == (
+        "PATH: the columns are question, answer. "
+        'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}.')  # fmt: skip
+    broken = written(tmp_path, "none", name="b.parquet")
+    assert refused(broken) == "PATH: this is not Parquet. Save the table again."
+    assert refused(tmp_path / "no.parquet") == "PATH: no such task file. Check [tasks] path in the study file."
+
+
+def test_rows_without_answers_where_none_are_needed(tmp_path: Path) -> None:
+    path = written(tmp_path, {"task": "t", "prompt": "p"}, {"task": "t", "prompt": "q", "answer": "a"})
+    assert plain_rows(read(path, answers=False)) == [("t", "p", "", "line 1"), ("t", "q", "a", "line 2")]
+    assert refused(path) == "PATH, line 1: 'answer' is missing. Give every row task, prompt, answer."
+
+
+def test_control_characters_in_task_names(tmp_path: Path) -> None:
+    assert refused(written(tmp_path, {**GOOD, "task": "a\u0000b"})) == (
+        "PATH, line 1, column task: the task's name 'a\\x00b' holds a control character. "
+        "Remove the character.")  # fmt: skip
+    for name in ("a\tb", "a\nb", "é – b"):
+        assert list(read(written(tmp_path, {**GOOD, "task": name})).tasks) == [name]
+
+
+def folder_of_splits(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "more").mkdir(parents=True)
+    (folder / ".cache").mkdir()
+    written(folder, {**GOOD, "prompt": "p1"}, {**GOOD, "prompt": "p2"}, name="test-00000-of-00002.jsonl")
+    parquet(folder / "more" / "test-00001-of-00002.parquet", task=["t"], prompt=["p3"], answer=["a"])
+    written(folder, {**GOOD, "prompt": "other"}, name="train.jsonl")
+    written(folder, "not a task file", name="README.md")
+    written(folder / ".cache", "{", name="test.jsonl")
+    return folder
+
+
+def test_a_folder_of_files_is_read_by_name_and_split(tmp_path: Path) -> None:
+    folder = folder_of_splits(tmp_path)
+    assert plain_rows(read(folder, split="test")) == [
+        ("t", "p3", "a", "more/test-00001-of-00002.parquet row 1"),
+        ("t", "p1", "a", "test-00000-of-00002.jsonl line 1"),
+        ("t", "p2", "a", "test-00000-of-00002.jsonl line 2"),
+    ]
+    assert [r[1] for r in plain_rows(read(folder, split="test", format="jsonl"))] == ["p1", "p2"]
+    assert refused(folder) == "PATH: the folder holds the splits train, test. Choose one with [tasks] split."
+    assert refused(folder, split="dev") == (
+        "PATH: the folder holds no file of the split 'dev'. "
+        "It holds more/test-00001-of-00002.parquet, test-00000-of-00002.jsonl, train.jsonl.")  # fmt: skip
+    assert refused(folder, format="tsv") == "PATH: the folder holds no .tsv file. Put the task files there."
+    assert refused(folder, format="cogqa") == "PATH: CogQA is one file and this is a folder. Give the file's path."
+
+
+def test_settings_that_a_file_cannot_use(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    assert refused(path, split="test") == (
+        "[tasks] split: a file has no splits. Remove the key, or give a folder or a data set.")  # fmt: skip
+    for key in ("config", "revision"):
+        assert refused(path, **{key: "x"}) == (
+            f"[tasks] {key}: only a data set of the hub has one. "
+            'Remove the key, or give path = "hf://owner/name".')  # fmt: skip
+
+
+def saved(folder: Path, splits: int = 1) -> Path:
+    """A data set as `datasets` saves one: questions with a class for an answer, one of them unlabelled."""
+    features = datasets.Features(
+        {"question": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    made = [datasets.Dataset.from_dict({"question": [f"p{i}"], "label": [1]}, features=features) for i in range(splits)]
+    whole = datasets.DatasetDict(dict(zip(["train", "test"], made, strict=False))) if splits > 1 else made[0]
+    whole.save_to_disk(folder)
+    return folder
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
+COLUMNS = {"prompt": "question", "answer": "label"}
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_saved_data_set_is_read_with_the_names_of_its_classes(tmp_path: Path) -> None:
+    one, two = saved(tmp_path / "one"), saved(tmp_path / "two", splits=2)
+    settings: dict[str, Any] = {"columns": COLUMNS, "task_name": "t"}
+    assert plain_rows(read(one, **settings)) == [("t", "p0", "yes", "row 1")]
+    assert plain_rows(read(two, split="test", **settings)) == [("t", "p1", "yes", "row 1")]
+    assert refused(two, **settings) == (
+        "[tasks] path PATH: the data set has the splits train, test. Choose one with [tasks] split.")  # fmt: skip
+    assert refused(two, split="dev", **settings) == (
+        "[tasks] path PATH: the data set has no split 'dev'. It has train, test.")  # fmt: skip
+    assert refused(one, split="dev", **settings) == "[tasks] path PATH: the data set has no split 'dev'. It has all."
+    (one / "state.json").write_text("{")
+    assert refused(one, **settings) == (
+        "PATH: the saved data set cannot be read. Save the data set again with save_to_disk.")  # fmt: skip
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_unlabelled_row_lacks_its_answer(tmp_path: Path) -> None:
+    features = datasets.Features({"question": datasets.Value("string"), "label": datasets.ClassLabel(names=["no"])})
+    datasets.Dataset.from_dict({"question": ["p", "q"], "label": [0, -1]}, features=features).save_to_disk(
+        tmp_path / "d"
+    )
+    assert refused(tmp_path / "d", columns=COLUMNS, task_name="t") == (
+        "PATH, row 2: 'label' is missing. Give every row question, label.")  # fmt: skip
+
+
+def test_a_hub_id_without_network_and_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    section = TasksSection(path="hf://nobody/nothing")
     with pytest.raises(InputError) as caught:
-        make()
-    assert str(caught.value) == f"tasks.jsonl, line 1 (id '0'): {message}"
+        read_tasks(section)
+    assert caught.value.place == "[tasks] path hf://nobody/nothing"
+    assert caught.value.problem.startswith("no such file or folder, and the hub gave no such data set (")
+    mend = "Check path, config, split and revision, and the network unless the data set is in the local cache"
+    assert caught.value.mend == mend
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingResourceError) as missing:
+        read_tasks(section)
+    assert str(missing.value) == (
+        "[tasks] path hf://nobody/nothing: the library datasets is not installed. "
+        "Install it with: pip install 'reportgen[datasets]'.")  # fmt: skip
 
 
-def test_foils_stand_against_the_answer_token_by_token() -> None:
-    tokenizer = word_tokenizer()
-    encoded = encode(tokenizer, row("one", "two three", foil="red a"), " ", None, with_foil=True)
-    assert tokenizer.convert_ids_to_tokens(list(encoded.foil or ())) == ["red", "a"]
-    place = "tasks.jsonl, line 1 (id '0'), column foil: "
-    for foil, message in [
-        (None, "the metric logit_difference needs a foil. "
-               'Add a foil (a wrong answer) to every row, or choose metric = "log_odds".'),
-        ("red", "the foil takes 1 tokens and the answer 2. "
-                "Give a foil of as many tokens, which leaves the prompt's tokens as they are."),
+def test_ids_and_paths_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "owner" / "here").mkdir(parents=True)
+    for given_path, wanted in [
+        ("t.jsonl", tmp_path / "t.jsonl"), ("owner/name.jsonl", tmp_path / "owner" / "name.jsonl"),
+        ("owner/here", tmp_path / "owner" / "here"), ("owner/name", "hf://owner/name"),
+        ("hf://owner/name", "hf://owner/name"), ("./owner/name", tmp_path / "owner" / "name"), ("/x/y", Path("/x/y")),
     ]:  # fmt: skip
-        with pytest.raises(InputError) as caught:
-            encode(tokenizer, row("one", "two three", foil=foil), " ", None, with_foil=True)
-        assert str(caught.value) == place + message
+        study = parse_study({"model": {"path": "m"}, "tasks": {"path": given_path}}, "study.toml", tmp_path)
+        assert study.tasks.path == wanted
+        again = with_overrides(study, {"tasks.limit": 2}, tmp_path / "study.toml")
+        assert (again.tasks.path, again.tasks.limit) == (wanted, 2)
 
 
-def test_batches_go_by_length_and_pad_on_the_right() -> None:
-    prompts = ("one two three", "one", "one two")
-    encoded = [encode(word_tokenizer(), row(p, "red red" if p == "one" else "red"), " ", None, False) for p in prompts]
-    assert plan_batches(encoded, 2) == [[1, 2], [0]]
-    batch = collate([encoded[1], encoded[0]], pad=9)
-    assert batch.input_ids.tolist() == [[1, 5, 14, 9], [1, 5, 6, 7]]
-    assert batch.attention_mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
-    assert (batch.owner.tolist(), batch.position.tolist()) == ([0, 0, 1], [1, 2, 3])
+@pytest.mark.usefixtures("quiet")
+def test_the_fingerprint_changes_with_every_file_that_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    assert fingerprint(TasksSection(path=path)) == sha256_file(path)
+    folder = folder_of_splits(tmp_path)
+    section = TasksSection(path=folder, split="test")
+    before = fingerprint(section)
+    written(folder, {**GOOD, "prompt": "changed"}, name="train.jsonl")
+    assert fingerprint(section) == before
+    parquet(folder / "more" / "test-00001-of-00002.parquet", task=["t"], prompt=["changed"], answer=["a"])
+    assert fingerprint(section) != before
+    one, two = (fingerprint(TasksSection(path=saved(tmp_path / name, splits=n))) for name, n in [("a", 1), ("b", 2)])
+    assert one != two
+    with pytest.raises(InputError) as caught:
+        fingerprint(TasksSection(path=tmp_path / "none.jsonl"))
+    assert str(caught.value) == f"[tasks] path {tmp_path}/none.jsonl: no such file. Give the path of the task file."
+
+
+def test_sources_load_neither_torch_nor_tables_until_used() -> None:
+    code = ("import sys; from reportgen.scoring.sources import fingerprint\n"
+            "print(sorted({'torch', 'transformers', 'pandas', 'pyarrow', 'datasets'} & set(sys.modules)))")  # fmt: skip
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -87,4 +87,4 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     )
 
 
-DETECTOR = Detector("competence", detect, DOC)
+DETECTOR = Detector("competence", detect, DOC, of_heads=False)

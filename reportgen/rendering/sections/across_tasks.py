@@ -7,12 +7,12 @@ from reportgen.rendering.view import Report, Section
 
 def view(report: Report) -> dict[str, Any] | None:
     """The findings on several tasks and the figures that compare tasks; None where there are neither."""
-    drawings = report.drawn("across_tasks")
-    if not drawings and not report.shared:
+    groups = list(report.drawn("across_tasks").values())
+    if not groups and not report.shared:
         return None
     several = [v for v in report.shared if v.finding.kind != "absence"]
     empty = [v for v in report.shared if v.finding.kind == "absence"]
-    return {"drawings": drawings, "numbers": report.numbers, "findings": several, "empty": empty}
+    return {"groups": groups, "numbers": report.numbers, "findings": several, "empty": empty}
 
 
 SECTION = Section("across_tasks", "Across tasks", view)

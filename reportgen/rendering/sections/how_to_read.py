@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reportgen.blocks import title
 from reportgen.rendering.view import Report, Section
 
 
@@ -10,7 +11,8 @@ def view(report: Report) -> dict[str, Any]:
     return {
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),
-        "absent": not bool(report.scores.present.all()),
+        "absent": not all(b.present.all() for b in report.blocks),
+        "blocks": [(b.block, title(b.block)) for b in report.blocks if b.block],
     }
 
 

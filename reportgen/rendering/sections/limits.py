@@ -10,11 +10,12 @@ def view(report: Report) -> dict[str, Any]:
     """Which limits apply."""
     scores, findings = report.scores, report.findings.findings
     examples = [e for e in scores.examples if e is not None]
+    shared = scores.model.kv_groups
     return {
         "synthetic": scores.synthetic,
         "no_examples": not examples,
         "ordered": any(e.ordered for e in examples),
-        "kv_groups": scores.model.kv_groups if scores.model.kv_groups not in (None, scores.n_heads) else None,
+        "kv_groups": shared if shared is not None and any(b.n_heads != shared for b in report.blocks) else None,
         "kv_unknown": scores.model.kv_groups is None and not scores.synthetic,
         "no_baseline": all(t.accuracy is None for t in scores.tasks) and not scores.synthetic,
         "at_chance": [t.name for t in report.tasks if t.at_chance],

@@ -2,7 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from reportgen.blocks import title
+from reportgen.rendering import format as fmt
+from reportgen.rendering.canvas import printable
 from reportgen.rendering.view import KINDS, Report, Section, Table
+
+NORM = "activation_norm"  # the control beside every cheap score
 
 _EFRON = (
     "Efron, B. (1987). Better bootstrap confidence intervals. Journal of the American Statistical Association 82, "
@@ -27,7 +36,9 @@ def view(report: Report) -> dict[str, Any]:
         "method": scores.method, "reduction": scores.reduction,
         "from_file": report.study.scores is not None, "synthetic": scores.synthetic, "seed": scores.seed,
         "parameters": [f"{k} = {v}" for k, v in sorted(scores.method.parameters.items())],
-        "others": sorted(report.others), "tests": _tests(report), "rules": _rules(report),
+        "others": sorted(report.others), "notes": [f"{n.rstrip('.')}." for n in scores.model.notes],
+        "diagnostics": _diagnostics(report),
+        "ranks": _ranks(report), "norm": NORM in report.others, "tests": _tests(report), "rules": _rules(report),
         "families": _families(report), "alpha": f"{report.findings.alpha:g}",
         "analysis_seed": report.findings.seed, "examples": bool(examples),
         "ordered": any(e.ordered for e in examples), "halves": any(e.discovery.any() for e in examples),
@@ -36,7 +47,50 @@ def view(report: Report) -> dict[str, Any]:
 
 
 def _kind(kind: str) -> str:
-    return KINDS.get(kind, kind.replace("_", " "))
+    """The kind of finding in words; of a family, with the block that it is about."""
+    name, _, block = kind.partition("/")
+    return ", ".join(part for part in (KINDS.get(name, name.replace("_", " ")), title(block or None)) if part)
+
+
+def _diagnostics(report: Report) -> list[Table]:
+    """What each method says of itself: a row a task, a column a check."""
+    methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
+    tables = []
+    for method in (m for m in methods if m.diagnostics):
+        rows = tuple((t.name, *(_check(by_task.get(t.task.name)) for by_task in method.diagnostics.values()))
+                     for t in report.tasks)  # fmt: skip
+        columns = (("Task", False), *((name[:1].upper() + name[1:], True) for name in method.diagnostics))
+        tables.append(Table("", f"Diagnostics of {printable(method.name).replace('_', ' ')}", columns, rows))
+    return tables
+
+
+def _check(value: float | None) -> str:
+    return f"{value:,.0f}" if value is not None and abs(value) < 1e7 and value == round(value) else fmt.number(value)
+
+
+def _ranks(report: Report) -> list[Table]:
+    """How alike the first method and each other rank the heads, a table a block."""
+    names = sorted(report.others, key=lambda name: (name != NORM, name))
+    return [_rank_table(report, i, names) for i in range(len(report.blocks))] if names else []
+
+
+def _rank_table(report: Report, block: int, names: list[str]) -> Table:
+    first, others = report.blocks[block], [report.others[name][block] for name in names]
+    rows = tuple((t.name, *(fmt.fixed(rank_correlation(first.importance[i], o.importance[i]), 2) for o in others))
+                 for i, t in enumerate(report.tasks))  # fmt: skip
+    columns = (("Task", False), *((name.replace("_", " "), True) for name in names))
+    over = f"{title(first.block)} heads" if first.block else "heads"
+    caption = f"Spearman’s rank correlation over {over} between {first.method.name.replace('_', ' ')} and"
+    return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
+
+
+def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float:
+    """Spearman's rank correlation of two absolute importances over the heads of both; NaN where one is constant."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    x, y = (stats.rankdata(np.abs(values[both].astype(float))) for values in (a, b))
+    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
 def _tests(report: Report) -> Table | None:
@@ -56,7 +110,7 @@ def _rules(report: Report) -> Table | None:
 
 
 def _families(report: Report) -> Table | None:
-    rows = tuple((_kind(f.id), f"{f.size:,}", f"{f.alpha:g}", f.correction) for f in report.findings.families)
+    rows = tuple((_kind(f.id), f"{f.size:,}", f"{f.alpha:.3g}", f.correction) for f in report.findings.families)
     columns = (("Family", False), ("Tests", True), ("α", True), ("Correction", False))
     return Table("", "Families of tests corrected together", columns, rows) if rows else None
 

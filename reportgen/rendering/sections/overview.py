@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from reportgen.blocks import title
 from reportgen.rendering.view import Report, Section
 
 
 def view(report: Report) -> dict[str, Any]:
-    """The overview figures."""
-    return {"drawings": report.drawn("overview"), "numbers": report.numbers}
+    """The overview figures, block by block under the block's name."""
+    groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn("overview").items()]
+    return {"groups": groups, "numbers": report.numbers}
 
 
 SECTION = Section("overview", "Overview", view)

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from reportgen.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.view import Report, Section
+from reportgen.scores import HeadScores
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -13,9 +15,7 @@ def view(report: Report) -> dict[str, Any]:
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     scores = report.scores
-    heads = f"{scores.n_layers} layers × {scores.n_heads} heads"
-    absent = int((~scores.present).sum())
-    heads += f" ({absent:,} of these positions hold no head)" if absent else ""
+    heads = "; ".join(map(_heads, report.blocks))
     facts = [("Model", _model(report)), ("Heads", heads), ("Method", method_name(report))]
     facts += [("Metric", scores.method.metric.replace("_", " "))] if scores.method.metric else []
     examples = [e for e in scores.examples if e is not None]
@@ -26,6 +26,14 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     else:
         facts.append(("Examples", "no per-example scores, so no intervals"))
     return facts
+
+
+def _heads(scores: HeadScores) -> str:
+    """``4 layers × 8 heads``, after the block's name where it has one."""
+    name = f"{title(scores.block)} " if scores.block else ""
+    absent = int((~scores.present).sum())
+    holes = f" ({absent:,} of these positions hold no head)" if absent else ""
+    return f"{name}{scores.n_layers} layers × {scores.n_heads} heads{holes}"
 
 
 def _model(report: Report) -> str:
@@ -46,7 +54,7 @@ def method_name(report: Report) -> str:
 def _counts(report: Report) -> list[tuple[str, str]]:
     found = [f for f in report.findings.findings if f.kind != "absence"]
     tested = sum(f.register == "tested" for f in found)
-    n_heads = int(report.scores.present.sum())
+    n_heads = sum(int(b.present.sum()) for b in report.blocks)
     return [
         (f"{len(report.tasks):,}", "task" if len(report.tasks) == 1 else "tasks"),
         (f"{n_heads:,}", "head" if n_heads == 1 else "heads"),

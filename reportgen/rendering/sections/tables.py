@@ -1,9 +1,11 @@
 """Data tables: layers, and all findings with their statistics."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from reportgen.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.figures import layer_means
 from reportgen.rendering.view import KINDS, Report, Section, Table
@@ -20,32 +22,40 @@ def view(report: Report) -> dict[str, Any]:
 def layer_tables(report: Report) -> list[Table]:
     """Mean importance of each layer, eight tasks a table; one line per task where that would be too long."""
     starts = range(0, len(report.tasks), WIDE)
-    if len(starts) * report.scores.n_layers > LONG:
-        return [_summary(report)]
-    return [_layer_table(report, start) for start in starts]
+    long = len(starts) * sum(b.n_layers for b in report.blocks) > LONG
+    made = []
+    for i, block in enumerate(report.blocks):
+        stem = f"layers-{block.block}" if block.block else "layers"
+        tables = [_summary(report, i)] if long else [_layer_table(report, i, start) for start in starts]
+        made += [replace(t, name=stem if n == 1 else f"{stem}-{n}") for n, t in enumerate(tables, 1)]
+    return made
 
 
-def _layer_table(report: Report, start: int) -> Table:
+def _layer_table(report: Report, block: int, start: int) -> Table:
     tasks = report.tasks[start : start + WIDE]
-    means = [layer_means(t.values) for t in tasks]
+    means = [layer_means(t.maps[block].values) for t in tasks]
     places = fmt.decimals(float(np.nanmax(np.abs(means))))
     small = places > 9
     rows = tuple(
         (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), places) for m in means))
-        for layer in range(report.scores.n_layers)
+        for layer in range(report.blocks[block].n_layers)
     )
     columns = (("Layer", True), *((t.name, True) for t in tasks))
-    return Table("layers", f"Mean {report.scores.method.unit} of each layer’s heads", columns, rows)
+    name = title(report.blocks[block].block)
+    return Table("layers", f"Mean {report.scores.method.unit} of each {f'{name} ' if name else ''}layer’s heads",
+                 columns, rows)  # fmt: skip
 
 
-def _summary(report: Report) -> Table:
+def _summary(report: Report, block: int) -> Table:
     rows = []
     for t in report.tasks:
-        means = layer_means(t.values)
+        means = layer_means(t.maps[block].values)
         most, least = int(np.nanargmax(means)), int(np.nanargmin(means))
         rows.append((t.name, str(most), fmt.number(float(means[most])), str(least), fmt.number(float(means[least]))))
     columns = (("Task", False), ("Highest layer", True), ("its mean", True), ("Lowest layer", True), ("its mean", True))
-    return Table("layers", f"Layers of highest and lowest mean {report.scores.method.unit}", columns, tuple(rows),
+    name = title(report.blocks[block].block)
+    caption = f"{name} layers of highest and lowest mean {report.scores.method.unit}".strip()
+    return Table("layers", f"{caption[:1].upper()}{caption[1:]}", columns, tuple(rows),
                  "Every layer’s mean is in tables/layers.csv.")  # fmt: skip
 
 

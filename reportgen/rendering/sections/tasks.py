@@ -8,14 +8,14 @@ from reportgen.scores import Task
 
 
 def view(report: Report) -> dict[str, Any]:
-    """One subsection per task."""
-    drawings = {d.name: d for d in report.drawn("tasks")}
+    """One subsection per task, with a map and a table for each block of heads."""
+    drawings = {d.name: d for drawn in report.drawn("tasks").values() for d in drawn}
     unit = report.scores.method.unit
     return {
         "numbers": report.numbers,
         "tasks": [
-            {"task": t, "drawing": drawings[t.figure], "performance": _performance(t.task), "group": t.task.group,
-             "heads": head_table(t, unit)}
+            {"task": t, "performance": _performance(t.task), "group": t.task.group,
+             "maps": [{"map": m, "drawing": drawings[m.figure], "heads": head_table(t.name, m, unit)} for m in t.maps]}
             for t in report.tasks
         ],
     }  # fmt: skip

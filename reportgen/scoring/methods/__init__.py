@@ -1,9 +1,30 @@
 """The scoring methods, in the order in which they are listed."""
 
 from reportgen.scoring.method import ScoringMethod
-from reportgen.scoring.methods import gate_gradient, zero_ablation
+from reportgen.scoring.methods import (
+    activation_norm,
+    attribution_patching,
+    direct_logit_attribution,
+    eap_ig,
+    gate_gradient,
+    induction,
+    integrated_gradients,
+    previous_token,
+    probe,
+    retrieval,
+    zero_ablation,
+)
 
 METHODS: tuple[ScoringMethod, ...] = (
     gate_gradient.METHOD,
+    activation_norm.METHOD,
     zero_ablation.METHOD,
+    integrated_gradients.METHOD,
+    attribution_patching.METHOD,
+    eap_ig.METHOD,
+    direct_logit_attribution.METHOD,
+    previous_token.METHOD,
+    induction.METHOD,
+    retrieval.METHOD,
+    probe.METHOD,
 )

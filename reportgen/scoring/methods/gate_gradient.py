@@ -10,43 +10,41 @@ the answer's metric in place of the loss and without their normalisation within 
 ∂ log-odds: with ``metric = "log_probability"`` each example is weighted by its 1 − p.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
-from reportgen.scoring.decoder import Decoder
-from reportgen.scoring.heads import gated
-from reportgen.scoring.method import MICHEL, BatchScores, Measure, ScoringMethod, absent
+from reportgen.scoring.interventions import edited, scaled
+from reportgen.scoring.method import MICHEL, BatchScores, ScoringMethod, Setting, absent
 from reportgen.scoring.tokens import Batch
 
 
-def _score(decoder: Decoder, batch: Batch, measure: Measure, _: Mapping[str, Any]) -> BatchScores:
-    heads, values = decoder.heads, absent(decoder.heads, batch.size)
-    dtype = torch.float64 if decoder.model.dtype == torch.float64 else torch.float32
-    gates = {
-        index: torch.ones(batch.size, heads.layers[index].heads, device=decoder.device, dtype=dtype, requires_grad=True)
-        for index in heads.attending
-    }
-    with torch.enable_grad(), gated(heads, gates):
-        logits = decoder.answer_logits(batch)
+def _score(setting: Setting, batch: Batch) -> BatchScores:
+    model, heads, values = setting.model, setting.heads, absent(setting.heads, batch.size)
+    gates = [
+        torch.ones(batch.size, site.heads, device=model.device, dtype=model.gate_dtype, requires_grad=True)
+        for site in heads.sites
+    ]
+    edits = {index: scaled(gate, setting.where(batch, index)) for index, gate in enumerate(gates)}
+    with torch.enable_grad(), edited(model.model, heads, edits):
+        value, logits = setting.value(batch)
         # examples do not meet, so the gradient of the sum holds each example's own
-        gradients = torch.autograd.grad(measure(logits, batch).sum(), list(gates.values()))
-    for index, gradient in zip(gates, gradients, strict=True):
+        gradients = torch.autograd.grad(value.sum(), gates)
+    for index, gradient in enumerate(gradients):
         values[:, index, : gradient.shape[1]] = gradient.cpu().numpy()
     return BatchScores(values, logits.detach())
 
 
 METHOD = ScoringMethod(
     name="gate_gradient",
-    summary="mean over examples of the absolute gradient of the answer's metric to a gate on the head's output",
-    unit="|∂ {label} / ∂ gate|",
+    summary="gradient of the answer's metric to a gate on the head's output, per example",
+    unit="∂ {label} / ∂ gate",
     sign="positive: the head's output supports the answer",
     cost="one forward and one backward for all heads (about 2.1 forwards)",
     formula="s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1",
     meaning="m is the metric of example e’s answer; the gate g scales the output of head h of layer l at every "
-    "position of that example. One forward and one backward pass score all heads of an example.",
+    "scored position of that example. One forward and one backward pass score all heads of an example.",
     references=(MICHEL,),
     score=_score,
-    forwards=lambda _: 2.12,
+    forwards=lambda *_: 2.12,
+    needs=frozenset({"gradient"}),
+    cheap=True,
 )

@@ -1,0 +1,135 @@
+"""Arrays and tensors as TransformerLens, nnsight, PyTorch and NumPy users save them: .pt, .npy, .npz, .safetensors.
+
+One array (layer, head); named arrays, one task each; an array (task, layer, head) or (example, layer, head) where
+``[scores] axis`` tells which; or flat (layer · head) stacks, as TransformerLens makes them, where ``[scores] layers``
+and ``heads`` do. A tensor that nnsight saved is a plain tensor once the trace has ended. What the numbers measure no
+such file tells: ``[scores] method``, ``unit`` and ``signed`` may. Nothing in a file is ever executed: pickled objects
+are refused.
+"""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen.errors import InputError
+from reportgen.importers import npz
+from reportgen.importers.record import Importer, is_foreign_safetensors, method_of, scores_from_arrays
+from reportgen.scores import HeadScores
+from reportgen.study import ScoresSection
+
+TORCH = (".pt", ".pth")
+DEEPEST = 4  # lists within lists: no array here has as many axes
+
+
+def claims(path: Path) -> bool:
+    """By extension, less what other importers know by name or content."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return not npz.claims(path)
+    if suffix == ".safetensors":
+        return is_foreign_safetensors(path)
+    if suffix == ".npy":
+        return not path.stem.endswith("head_importance")
+    return suffix == ".pth" or (suffix == ".pt" and not path.stem.endswith("_indirect_effect"))
+
+
+def load(path: Path, section: ScoresSection) -> HeadScores:
+    """Read the file's arrays, called by their names or the file's; raises InputError for what is no array."""
+    suffix = path.suffix.lower()
+    if suffix in TORCH:
+        arrays = _named(path, read_torch(path))
+    elif suffix == ".npy":
+        arrays = {path.stem: read_npy(path)}
+    elif suffix == ".npz":
+        arrays = npz.read_archive(path)
+    elif suffix == ".safetensors":
+        arrays = _named(path, _safetensors(path))
+    else:
+        raise InputError("arrays are not stored under this extension", str(path), "Use .pt, .npy, .npz or .safetensors")
+    if not arrays:
+        raise InputError("there is no array in this file", str(path), "Save one (layer, head) array for each task")
+    return scores_from_arrays(path, arrays, section, method_of(section, "unknown"))
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file; raises InputError for objects, which are never unpickled, and for broken files."""
+    try:
+        # Mapped, not read: a header that promises more than the file holds must not claim memory for it.
+        with np.errstate(over="raise"):
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, OSError, EOFError, ArithmeticError, SyntaxError) as error:
+        problem = "this is no whole .npy file of plain numbers"
+        raise InputError(
+            problem, str(path), "Save the array with numpy.save(path, array, allow_pickle=False)"
+        ) from error
+
+
+def read_torch(path: Path) -> Any:
+    """What torch.save wrote, tensors on the CPU; raises InputError for anything that reading could execute."""
+    import torch
+
+    mend = "Save tensors alone: torch.save(tensor.cpu(), path), or a dict of task name → tensor"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old storages and archives of programs: what comes out is checked
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"{found[1]}, which is no tensor" if found else "more than tensors"
+        raise InputError(f"the file holds {what}, and is not read: that could run code", str(path), mend) from error
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise InputError("this is no whole file of PyTorch tensors", str(path), mend) from error
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:  # NumPy has no bfloat16
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        problem = f"this is not a readable safetensors file ({error})"
+        raise InputError(problem, str(path), "Save one (layer, head) tensor for each task") from error
+
+
+def _named(path: Path, content: Any) -> dict[str, np.ndarray]:
+    if not isinstance(content, dict):
+        return {path.stem: as_array(content, str(path))}
+    for key in content:
+        if not isinstance(key, str):
+            raise InputError(f"the key {key!r} is no task name", str(path), "Call each tensor after its task")
+    return {name: as_array(value, f"{path}, {name}") for name, value in content.items()}
+
+
+def as_array(value: Any, place: str, depth: int = 0) -> np.ndarray:
+    """A tensor, a number, or a list of them with equal shapes, as an array; raises InputError for anything else."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
+            raise InputError("this tensor is no plain table of numbers", place, "Save tensor.to_dense().cpu().float()")
+        return np.array((value.double() if value.is_floating_point() else value).detach().cpu().numpy())
+    if type(value) in (int, float) and depth:
+        return np.array(_float(value))
+    if isinstance(value, list | tuple) and value and depth < DEEPEST:
+        parts = [as_array(part, place, depth + 1) for part in value]
+        for number, part in enumerate(parts):
+            if part.shape != parts[0].shape:
+                problem = f"a list of unequal parts: number 0 has shape {parts[0].shape}, number {number} {part.shape}"
+                raise InputError(problem, place, "Give parts of one shape; nan marks a head that a layer lacks")
+        return np.stack(parts)
+    raise InputError(f"this is no tensor, but a {type(value).__name__}", place, "Save tensors and nothing beside them")
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")  # refused, with its place, by the check that all numbers pass
+
+
+IMPORTER = Importer("arrays", "arrays (layer, head) in .pt, .npy, .npz, .safetensors", claims, load)

@@ -1,0 +1,49 @@
+"""Function Vectors' ``<task>_indirect_effect.pt``: a tensor (trial, layer, head) saved by PyTorch.
+
+Source: Todd et al. 2023, "Function Vectors in Large Language Models", arXiv 2310.15213; its
+compute_indirect_effect.py writes the file. Trials are prompts drawn at random, each its own example; their importance
+is the mean of the signed effects, by which the authors rank heads.
+"""
+
+from pathlib import Path
+
+from reportgen.errors import InputError
+from reportgen.importers.arrays import as_array, read_torch
+from reportgen.importers.record import Importer, as_examples, method_of, numbers, scores_from_examples
+from reportgen.scores import HeadScores, Method
+from reportgen.study import ScoresSection
+
+NAME = "_indirect_effect"
+METHOD = Method(
+    "indirect effect",
+    unit="probability",
+    signed=True,
+    metric="probability of the answer’s first token",
+    formula="s_e(h) = p(y_e | a_h ← mean a_h) − p(y_e)",
+    meaning="Read from a file of the Function Vectors code; reportgen did not compute it. On a prompt whose examples "
+    "carry shuffled labels, the output a_h of one head at the last token is replaced by its mean over prompts of the "
+    "task: a positive score says that this brings the right answer y_e back.",
+    references=["Todd et al. 2023, Function Vectors in Large Language Models, arXiv 2310.15213"],
+)
+
+
+def claims(path: Path) -> bool:
+    """By name."""
+    return path.suffix.lower() == ".pt" and path.stem.endswith(NAME)
+
+
+def load(path: Path, section: ScoresSection) -> HeadScores:
+    """Read one task, called as the file is, with one example per trial; raises InputError for another shape."""
+    values = numbers(as_array(read_torch(path), str(path)), str(path))
+    if values.ndim != 3:
+        problem = f"a tensor of shape {values.shape} is not (trial, layer, head)"
+        mend = "Save the effects of one token position, such as effects[..., -1]" if values.ndim == 4 else (
+            "Save the effects of all trials, as compute_indirect_effect.py does")  # fmt: skip
+        raise InputError(problem, str(path), mend)
+    examples = as_examples(values, [f"trial {i}" for i in range(len(values))], ordered=False)
+    task = path.stem.removesuffix(NAME) or "Task 0"
+    method = method_of(section, METHOD)
+    return scores_from_examples([task], [examples], [values[0]], section, method, "mean")
+
+
+IMPORTER = Importer("function-vectors", "Function Vectors' <task>_indirect_effect.pt", claims, load)

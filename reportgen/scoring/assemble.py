@@ -1,0 +1,103 @@
+"""Put finished units together into HeadScores, one for each block of heads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from reportgen.scores import Examples, HeadScores, Method, Reduction, Task, reduce_examples
+from reportgen.scoring.heads import Heads
+from reportgen.scoring.prepare import SIGNED, Chosen, Prepared, PreparedTask, versions
+from reportgen.scoring.tasks import chance
+from reportgen.scoring.units import UnitScores
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All tasks' results of one method, in the order of the tasks, and its diagnostics (check → task → number)."""
+
+    chosen: Chosen
+    units: tuple[UnitScores, ...]
+    diagnostics: Mapping[str, Mapping[str, float | None]]
+
+
+def assemble(prepared: Prepared, scored: Scored, tasks: tuple[Task, ...]) -> tuple[HeadScores, ...]:
+    """One HeadScores per block."""
+    return tuple(_block(prepared, scored, tasks, block) for block in prepared.model.heads.blocks)
+
+
+def described_tasks(prepared: Prepared, scored: list[Scored]) -> tuple[Task, ...]:
+    """The tasks with the unchanged model's performance, from the first method that asked it for answers."""
+    owner = {name: group for group, names in prepared.study.tasks.groups.items() for name in names}
+    asked = next((s.units for s in scored if all(unit.baseline is not None for unit in s.units)), None)
+    return tuple(
+        _task(task, owner.get(task.name), None if asked is None else asked[t]) for t, task in enumerate(prepared.tasks)
+    )
+
+
+def _task(task: PreparedTask, group: str | None, unit: UnitScores | None) -> Task:
+    if unit is None or unit.baseline is None:
+        return Task(task.name, group, len(task.rows))
+    plain = unit.baseline
+    return Task(
+        task.name, group, len(task.rows), accuracy=float(plain.correct.mean()), chance=chance(task.rows),
+        log_probability=float(plain.log_probability.mean()), miss=float(plain.miss.mean()),
+    )  # fmt: skip
+
+
+def _block(prepared: Prepared, scored: Scored, tasks: tuple[Task, ...], block: str | None) -> HeadScores:
+    scoring, heads = prepared.study.scoring, prepared.model.heads
+    reduction: Reduction = "mean" if scored.chosen.signed else scored.chosen.method.reduction
+    maps = [scattered(heads, unit.values, block) for unit in scored.units]
+    errors = [None if unit.errors is None else scattered(heads, unit.errors, block) for unit in scored.units]
+    return HeadScores(
+        importance=np.stack([reduce_examples(values, reduction) for values in maps]).astype(np.float32),
+        tasks=tasks, method=_method(prepared, scored, reduction), model=prepared.model.described, reduction=reduction,
+        seed=scoring.seed, block=block, versions=versions(),
+        examples=tuple(_examples(t, v, e) for t, v, e in zip(prepared.tasks, maps, errors, strict=True)),
+    )  # fmt: skip
+
+
+def scattered(
+    heads: Heads, values: Float[np.ndarray, "example site head"], block: str | None
+) -> Float[np.ndarray, "example layer head"]:
+    """The scores of one block by layer, NaN where a layer has no such head."""
+    widest = max(site.heads for site in heads.sites if site.block == block)
+    result = np.full((len(values), heads.depth[block], widest), np.nan, dtype=np.float32)
+    for index, site in enumerate(heads.sites):
+        if site.block == block:
+            result[:, site.layer, : site.heads] = values[:, index, : site.heads]
+    return result
+
+
+def _examples(task: PreparedTask, values: np.ndarray, errors: np.ndarray | None) -> Examples:
+    ids, groups = tuple(row.id for row in task.rows), tuple(row.group for row in task.rows)
+    return Examples(values, ids, groups, task.discovery, errors=errors)
+
+
+def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
+    method, scoring, metric = scored.chosen.method, prepared.study.scoring, prepared.metric
+    unit = method.unit.format(label=metric.label)
+    measured = "{label}" in method.unit or "m(e" in method.formula
+    settings: dict[str, object] = {**scored.chosen.parameters}
+    if measured:
+        settings["answer_reduction"] = scoring.answer_reduction
+    if scoring.positions != "all":
+        settings["positions"] = scoring.positions
+    if method.reduction == "mean_abs":
+        settings[SIGNED] = scored.chosen.signed
+    return Method(
+        method.name, f"|{unit}|" if reduction == "mean_abs" else unit, metric.name if measured else None,
+        signed=scored.chosen.signed, parameters=settings, formula=method.formula, meaning=method.meaning,
+        references=list(method.references), diagnostics=_diagnostics(prepared, scored),
+    )  # fmt: skip
+
+
+def _diagnostics(prepared: Prepared, scored: Scored) -> dict[str, dict[str, float | None]]:
+    """What a method says of all tasks, and the mean of what it says of each example."""
+    found = {check: dict(by_task) for check, by_task in scored.diagnostics.items()}
+    for task, unit in zip(prepared.tasks, scored.units, strict=True):
+        for check, values in unit.checks.items():
+            found.setdefault(check, {})[task.name] = float(np.mean(values))
+    return found

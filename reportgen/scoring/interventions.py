@@ -1,0 +1,226 @@
+"""Read and change heads' outputs while a model runs, and run it on from a layer's recorded output.
+
+The input of an attention's output projection is the heads' outputs side by side: hooks before it see and change them,
+and the model's own code stays as it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from reportgen.scoring.heads import Heads, Site
+
+Edit = Callable[[Float[Tensor, "example token head size"]], Float[Tensor, "example token head size"]]
+
+
+@contextmanager
+def edited(
+    model: nn.Module, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
+) -> Iterator[None]:
+    """Within the context, the outputs of a site's heads become what its edit makes of them.
+
+    ``edits`` maps indices of ``heads.sites`` to functions of (example, token, head, size). Modules that layers share
+    are edited in the call that the site names; ``unrun`` tells how many calls of each a resumed run leaves out.
+    """
+    calls: dict[nn.Module, int] = {}
+    by_module: dict[nn.Module, dict[int, tuple[Site, Edit]]] = {}
+    for index, edit in edits.items():
+        site = heads.sites[index]
+        by_module.setdefault(site.projection, {})[site.call] = (site, edit)
+
+    def before_projection(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        call = calls.get(module, (unrun or {}).get(module, 0))
+        calls[module] = call + 1
+        if call not in by_module[module]:
+            return None
+        site, edit = by_module[module][call]
+        return (_changed(inputs[0], site, edit, size), *inputs[1:])
+
+    size = [0, 0]
+    handles = [module.register_forward_pre_hook(before_projection) for module in by_module]
+    handles += _at_start(model, calls, size)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _at_start(model: Any, calls: dict[nn.Module, int], size: list[int]) -> list[Any]:
+    """Count the calls of one forward afresh, and note its numbers of examples and of tokens."""
+
+    def before_model(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        calls.clear()
+        first = next((v for v in (*inputs, *named.values()) if isinstance(v, Tensor)), None)
+        size[:] = [0, 0] if first is None else first.shape[:2]
+
+    return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in _roots(model)]
+
+
+def _roots(model: Any) -> tuple[nn.Module, ...]:
+    """The modules that a forward may be started from: the model, and its body without the vocabulary head."""
+    return (model,) if model.base_model is model else (model, model.base_model)
+
+
+def _changed(x: Tensor, site: Site, edit: Edit, size: list[int]) -> Tensor:
+    """The projection's input with its heads edited, whatever the layout; padding to a window is left as it is."""
+    z = x
+    if site.layout == "token":
+        z = x.transpose(0, 1)
+    elif site.layout == "flat":
+        z = x.reshape(size[0], -1, x.shape[-1])
+    elif site.layout == "padded":
+        z = x[:, : size[1]]
+    z = edit(z.reshape(*z.shape[:-1], site.heads, site.size)).flatten(-2)
+    if site.layout == "token":
+        z = z.transpose(0, 1)
+    elif site.layout == "padded":
+        z = torch.cat([z.to(x.dtype), x[:, size[1] :]], dim=1)
+    return z.reshape(x.shape).to(x.dtype)
+
+
+@contextmanager
+def captured(model: nn.Module, heads: Heads, into: dict[int, Tensor], sites: Sequence[int] | None = None
+             ) -> Iterator[None]:  # fmt: skip
+    """Within the context, each forward puts the outputs (example, token, head, size) of its heads into ``into``."""
+
+    def keep(index: int) -> Edit:
+        def edit(z: Tensor) -> Tensor:
+            into[index] = z
+            return z
+
+        return edit
+
+    chosen = range(len(heads.sites)) if sites is None else sites
+    with edited(model, heads, {index: keep(index) for index in chosen}):
+        yield
+
+
+def scaled(gate: Float[Tensor, "example head"], where: Bool[Tensor, "example token"] | None) -> Edit:
+    """Multiply each head's output by its gate at the tokens of ``where`` (None: at every one)."""
+
+    def edit(z: Tensor) -> Tensor:
+        factor = gate[:, None, :]
+        if where is not None:
+            factor = torch.where(where[:, :, None], factor, torch.ones((), dtype=gate.dtype, device=gate.device))
+        return z * factor.to(z.dtype)[..., None]
+
+    return edit
+
+
+def replaced(
+    lost: Bool[Tensor, "example head"],
+    by: Float[Tensor, "example token head size"] | float,
+    where: Bool[Tensor, "example token"] | None,
+) -> Edit:
+    """Put ``by`` in place of the outputs of each example's ``lost`` heads, at the tokens of ``where``."""
+
+    def edit(z: Tensor) -> Tensor:
+        chosen = lost[:, None, :, None] if where is None else lost[:, None, :, None] & where[:, :, None, None]
+        return torch.where(chosen, torch.as_tensor(by, dtype=z.dtype, device=z.device), z)
+
+    return edit
+
+
+def only(lost: Int[Tensor, "example"], heads: int) -> Bool[Tensor, "example head"]:
+    """One lost head in each example."""
+    return torch.nn.functional.one_hot(lost, heads).bool()
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outputs of all layers in one forward of ``examples`` examples, in the order in which they ran: ``layers``
+    are their paths.
+    """
+
+    layers: tuple[str, ...]
+    outputs: tuple[Any, ...]
+    examples: int
+
+
+@contextmanager
+def recorded(model: nn.Module, heads: Heads, layers: list[str], outputs: list[Any]) -> Iterator[None]:
+    """Within the context, append the path and output of every call of a layer, in the order of the calls."""
+
+    def hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def after_layer(_: nn.Module, __: Any, output: Any) -> None:
+            layers.append(path)
+            outputs.append(output)
+
+        return after_layer
+
+    handles = []
+    try:
+        handles = [layer.register_forward_hook(hook(path)) for path, layer in stacked(model, heads)]
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def stacked(model: nn.Module, heads: Heads) -> list[tuple[str, nn.Module]]:
+    """Every layer of the model's stacks, by its path."""
+    return [(f"{stack}.{i}", layer) for stack in heads.stacks
+            for i, layer in enumerate(model.get_submodule(stack).children())]  # fmt: skip
+
+
+@contextmanager
+def resumed(model: nn.Module, heads: Heads, record: Record, start: int, copies: int) -> Iterator[None]:
+    """Within the context, the first ``start`` layer calls do no work and put out what was recorded.
+
+    The batch must be the recorded one ``copies`` times over. Outputs that others than the next layer read, the last of
+    each stack, are repeated too; the rest is handed on as it is, for nothing reads it.
+    """
+    calls = [0]
+    wrapped: list[tuple[nn.Module, Any]] = []
+    read = _read_later(record.layers, start)
+
+    def standing_in(original: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(*inputs: Any, **named: Any) -> Any:
+            call = calls[0]
+            calls[0] += 1
+            if call >= start:
+                return original(*inputs, **named)
+            output = record.outputs[call]
+            return _repeat(output, copies, record.examples) if call in read else output
+
+        return forward
+
+    def before_model(*_: Any) -> None:
+        calls[0] = 0
+
+    handles = [root.register_forward_pre_hook(before_model) for root in _roots(model)]
+    try:
+        for _, layer in stacked(model, heads) if start else ():
+            wrapped.append((layer, layer.__dict__.get("forward")))
+            layer.forward = standing_in(layer.forward)  # in the instance, where it shadows the class's method
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for layer, before in wrapped:
+            if before is None:
+                del layer.forward
+            else:
+                layer.forward = before
+
+
+def _read_later(layers: Sequence[str], start: int) -> set[int]:
+    """Of the first ``start`` calls, the last, and the last of each stack (a decoder reads its encoder's)."""
+    last: dict[str, int] = {path.rpartition(".")[0]: call for call, path in enumerate(layers[:start])}
+    return {*last.values(), start - 1}
+
+
+def _repeat(value: Any, copies: int, examples: int) -> Any:
+    """Every tensor ``copies`` times over, but for those that all examples share (T5's position bias)."""
+    if isinstance(value, Tensor):
+        shared = value.ndim == 0 or len(value) == 1 < examples
+        return value if shared else value.repeat(copies, *(1,) * (value.ndim - 1))
+    if isinstance(value, tuple):
+        return tuple(_repeat(part, copies, examples) for part in value)
+    return value

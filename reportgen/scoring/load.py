@@ -1,0 +1,208 @@
+"""Read a model's folder: its configuration, weights and tokenizer; safetensors only, no code of the model's own."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reportgen.errors import InputError
+from reportgen.store import read_json
+from reportgen.study import ModelSection
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# What the last word of an architecture's name says of it, the longest first
+HEADS = {
+    "ForSequenceClassification": "classifier", "ForConditionalGeneration": "seq2seq", "ForSeq2SeqLM": "seq2seq",
+    "ForCausalLM": "causal", "LMHeadModel": "causal", "ForMaskedLM": "masked", "WithLMHeadModel": "masked",
+    "ForPreTraining": "masked",
+}  # fmt: skip
+LOADERS = {
+    "causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "seq2seq": "AutoModelForSeq2SeqLM",
+    "classifier": "AutoModelForSequenceClassification", "encoder": "AutoModel",
+}  # fmt: skip
+MAPPINGS = {
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "classifier": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES", "encoder": "MODEL_MAPPING_NAMES",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A model as its folder holds it, in eval mode with frozen parameters on its device."""
+
+    model: Any
+    tokenizer: Any
+    kind: str
+    revision: str | None
+    weights_sha256: str
+
+
+def read_folder(section: ModelSection) -> Folder:
+    """Load the model that [model] names.
+
+    Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
+    weights that do not fill the model, and for architectures that transformers does not know without their own code.
+    """
+    local = Path(section.path).expanduser()
+    folder, revision = (local, None) if local.exists() else _download(section)
+    weights = _weights(folder)
+    with quiet():
+        config = _config(folder)
+        kind = _kind(config, folder)
+        model = _model(folder, config, kind, section)
+        tokenizer = _tokenizer(folder)
+    return Folder(model, tokenizer, kind, revision, _hash(weights))
+
+
+def _download(section: ModelSection) -> tuple[Path, str | None]:
+    """A hub model's folder in the local cache and its commit; only its safetensors and small files are fetched."""
+    from huggingface_hub import snapshot_download
+
+    path, looks_local = section.path, section.path.startswith((".", "/", "~")) or section.path.count("/") > 1
+    if looks_local or "\\" in path:
+        raise InputError("no such model folder", path, "Check [model] path in the study file")
+    try:
+        folder = Path(snapshot_download(path, revision=section.revision, ignore_patterns=["*/*", *PICKLES, "*.h5",
+                                        "*.msgpack", "*.gguf", "*.onnx", "consolidated*"]))  # fmt: skip
+    except Exception as error:  # the hub's client raises some twenty kinds, from HTTP to name validation
+        mend = "Check [model] path in the study file, and the network if it is a hub id"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        problem = f"no such model folder, and the hub gave no such model ({reason.rstrip('.')})"
+        raise InputError(problem, path, mend) from error
+    return folder, folder.name
+
+
+def _weights(folder: Path) -> list[Path]:
+    place = str(folder)
+    if not (folder / "config.json").is_file():
+        whole = "Save the model there with model.save_pretrained and tokenizer.save_pretrained"
+        raise InputError("the model folder holds no config.json", place, whole)
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        return _shards(folder, index)
+    pickles = sorted(p.name for pattern in PICKLES for p in folder.glob(pattern) if p.name != "training_args.bin")
+    if pickles:
+        mend = "Load them where you trust them and save again with model.save_pretrained, which writes safetensors"
+        raise InputError(f"{pickles[0]} is a pickle, which can run code when it is read", place, mend)
+    raise InputError("the model folder holds no weights", place, "Put model.safetensors there")
+
+
+def _shards(folder: Path, index: Path) -> list[Path]:
+    mend = "Copy the whole model folder again"
+    content = read_json(index)
+    named = content.get("weight_map") if isinstance(content, dict) else None
+    names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(f"{name} is missing, which {index.name} names", str(folder), mend)
+    if not names:
+        raise InputError("it names no weights", str(index), mend)
+    return [folder / name for name in names]
+
+
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = "Choose a model that transformers knows without code of the model's own"
+        raise InputError(f"its config.json cannot be used ({_reason(error)})", str(folder), mend) from error
+
+
+def _kind(config: Any, folder: Path) -> str:
+    """What the folder's model puts out: by the architecture that its config names, else by its type."""
+    from transformers.models.auto import modeling_auto
+
+    known = {kind: getattr(modeling_auto, name) for kind, name in MAPPINGS.items()}
+    named = (getattr(config, "architectures", None) or [""])[0]
+    for ending, kind in HEADS.items():
+        if named.endswith(ending) and config.model_type in known[kind]:
+            return kind
+    if named.endswith("Model") and config.model_type in known["masked"] and not getattr(config, "is_decoder", False):
+        return "encoder"
+    for kind in ("seq2seq", "causal", "encoder"):
+        fits = kind != "seq2seq" or getattr(config, "is_encoder_decoder", False)
+        if fits and config.model_type in known[kind]:
+            return kind
+    problem = f"{config.model_type} is no language model, encoder or classifier that transformers loads"
+    raise InputError(problem, str(folder), "Choose a causal, masked or sequence-to-sequence language model")
+
+
+def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> Any:
+    import transformers
+
+    mend = "Save the model again with model.save_pretrained"
+    try:
+        loader: Any = getattr(transformers, LOADERS[kind])
+        model, info = loader.from_pretrained(
+            folder, config=config, dtype=getattr(torch, section.dtype), use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, output_loading_info=True,
+        )  # fmt: skip
+    except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
+        raise InputError(f"its weights cannot be loaded ({_reason(error)})", str(folder), mend) from error
+    # nothing reads the pooled output of a plain encoder
+    missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
+    if missing:  # transformers would fill them with random numbers
+        problem = f"its weights lack {missing[0]} and {len(missing) - 1} others" if missing[1:] else (
+            f"its weights lack {missing[0]}")  # fmt: skip
+        raise InputError(problem, str(folder), mend)
+    try:
+        model = model.to(section.device)
+    except (RuntimeError, AssertionError) as error:
+        mend = 'Choose a device this machine has, such as "cpu"'
+        raise InputError(f"cannot use the device ({_reason(error)})", f"[model] device {section.device!r}", mend
+                         ) from error  # fmt: skip
+    return model.eval().requires_grad_(False)
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    mend = "Save the tokenizer there with tokenizer.save_pretrained"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # as many kinds as there are tokenizer libraries
+        raise InputError(f"its tokenizer cannot be loaded ({_reason(error)})", str(folder), mend) from error
+    if not tokenizer.is_fast:
+        problem = f"its tokenizer {type(tokenizer).__name__} gives no character offsets"
+        raise InputError(problem, str(folder), "Save a fast tokenizer (tokenizer.json) there")
+    return tokenizer
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and warnings for the time of loading; what matters becomes an error."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # its functions carry no types
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    try:
+        logging.set_verbosity(logging.CRITICAL)
+        logging.disable_progress_bar()
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

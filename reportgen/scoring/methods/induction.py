@@ -1,0 +1,99 @@
+"""Induction: how much of a head's attention goes to what followed the same token earlier.
+
+Formula: s(e, l, h) = mean over positions t of Σ A(e, l, h, t, k) over the positions k < t behind an earlier occurrence
+of the token at t, where A is the head's attention pattern. With ``source = "repeated"`` the text is not the row's: it
+is ``tokens`` different random tokens, drawn with the study's seed for each example, written twice behind the token that
+starts a text (where the tokenizer has one), and t runs over the second writing, where there is one such k. With
+``source = "prompt"`` the text is the row's own, and t runs over the scored positions whose token occurred before.
+Unit: attention weight, from 0 to 1. Never negative. Cost: one forward, of 2 · ``tokens`` tokens or of the row's.
+Source: Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv 2209.11895): their prefix-matching score,
+which writes 25 random tokens four times. On random tokens a score is the model's, and tasks differ by the draw alone:
+maps of several tasks then show how far the draw matters. In prompts, frequent words have many earlier occurrences, so
+that attention spread over the text counts too.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from reportgen.errors import InputError
+from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting
+from reportgen.scoring.patterns import OLSSON, Pairs, after_repeats, mean_weight, refuse_empty, scores
+from reportgen.scoring.tokens import Batch
+
+PLACE = "[scoring] parameters.induction"
+
+
+def _score(setting: Setting, batch: Batch) -> BatchScores:
+    if setting.parameters["source"] == "prompt":
+        pairs = _within_prompts(setting, batch)
+        return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs))
+    text = _repeated(setting, batch)
+    repeats = after_repeats(text.input_ids, text.attention_mask.bool())
+    return scores(setting, text, lambda pattern: mean_weight(pattern, repeats), answer=False)
+
+
+def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
+    found = after_repeats(batch.input_ids, batch.attention_mask.bool())
+    pairs = found & batch.gated(None, setting.positions)[:, :, None]
+    mend = f'Set {PLACE[10:]} source = "repeated", or leave the row out'
+    refuse_empty(pairs, batch.rows, "no scored token of the row occurred before", mend)
+    return pairs
+
+
+def _repeated(setting: Setting, batch: Batch) -> Batch:
+    """Texts of random tokens written twice, one for each example."""
+    if setting.positions != "all":
+        raise InputError(f"{setting.positions!r} has no meaning for random tokens", "[scoring] positions",
+                         f'Choose "all", or set {PLACE[10:]} source = "prompt"')  # fmt: skip
+    known, start, count = _ordinary(setting), _start(setting), setting.parameters["tokens"]
+    length, context = len(start) + 2 * count, setting.model.context
+    if count > len(known) or (context is not None and length > context):
+        limit = f"the vocabulary has {len(known)} ordinary ones" if count > len(known) else f"the context is {context}"
+        raise InputError(f"{count} different tokens cannot be written twice: {limit}", f"{PLACE} tokens",
+                         "Give fewer tokens")  # fmt: skip
+    drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
+    ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
+    return replace(
+        batch, input_ids=ids, attention_mask=torch.ones_like(ids), corrupted_ids=None,
+        position_ids=torch.arange(length, device=ids.device).repeat(len(drawn), 1),
+    )  # fmt: skip
+
+
+def _ordinary(setting: Setting) -> list[int]:
+    """All tokens that are not special."""
+    tokenizer, rows = setting.model.tokenizer, setting.model.model.get_input_embeddings().weight.shape[0]
+    marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = marked | set(tokenizer.all_special_ids)
+    return [i for i in range(min(len(tokenizer), rows)) if i not in special]
+
+
+def _start(setting: Setting) -> list[int]:
+    start = setting.model.tokenizer.bos_token_id
+    return [] if start is None else [start]
+
+
+METHOD = ScoringMethod(
+    name="induction",
+    summary="attention to what followed the same token earlier",
+    unit="attention weight",
+    sign="never negative; 1: the head looks behind the token's earlier occurrence at every position",
+    cost="one forward",
+    formula="s(e, l, h) = mean over t of Σ A(e, l, h, t, k) over k < t with x(k − 1) = x(t)",
+    meaning="A(e, l, h, t, k) is the attention of head h of layer l from position t to position k, and x are the "
+    "tokens. With source “repeated” the text is random tokens written twice, drawn anew for each example, and t runs "
+    "over the second writing: the score is then the model’s, and tasks differ by the draw alone. With source “prompt” "
+    "it is the row’s own text, and t runs over the scored positions whose token occurred before. A pattern says where "
+    "a head looks, not what its output does to the answer.",
+    references=(OLSSON,),
+    score=_score,
+    forwards=lambda *_: 1.0,
+    parameters={
+        "source": Parameter("repeated", "random tokens written twice, or the row's own text",
+                            choices=("repeated", "prompt")),
+        "tokens": Parameter(25, "random tokens that are written twice", minimum=2),
+    },
+    kinds=frozenset({"causal"}),
+    needs=frozenset({"attention"}),
+    reduction="mean",
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""Previous token: how much of a head's attention goes to the token just before.
+
+Formula: s(e, l, h) = mean over the scored positions t ≥ 1 of A(e, l, h, t, t − 1), where A is the head's attention
+pattern. Unit: attention weight, from 0 to 1; a head that always looks one token back has 1. Never negative.
+Cost: one forward. Source: Clark et al. 2019, "What Does BERT Look At?" (arXiv 1906.04341), section 3.1; Olsson et al.
+2022, "In-context Learning and Induction Heads" (arXiv 2209.11895), where such heads feed induction heads. A pattern
+says where a head looks, not what its output does to the answer.
+"""
+
+import torch
+
+from reportgen.scoring.method import ANY, BatchScores, ScoringMethod, Setting
+from reportgen.scoring.patterns import OLSSON, mean_weight, refuse_empty, scores
+from reportgen.scoring.tokens import Batch
+
+CLARK = (
+    "Clark, K., Khandelwal, U., Levy, O. & Manning, C. D. (2019). What does BERT look at? An analysis of BERT’s "
+    "attention. BlackboxNLP. arXiv:1906.04341."
+)
+
+
+def _score(setting: Setting, batch: Batch) -> BatchScores:
+    tokens = batch.input_ids.shape[1]
+    before = torch.ones(tokens, tokens, dtype=torch.bool, device=batch.input_ids.device).tril(-1).triu(-1)
+    pairs = before & batch.gated(None, setting.positions)[:, :, None]
+    refuse_empty(
+        pairs, batch.rows, "no scored token has another before it", 'Lengthen the prompt, or set positions = "all"'
+    )
+    return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs), setting.model.kind != "encoder")
+
+
+METHOD = ScoringMethod(
+    name="previous_token",
+    summary="attention to the token just before",
+    unit="attention weight",
+    sign="never negative; 1: the head looks one token back at every position",
+    cost="one forward",
+    formula="s(e, l, h) = mean over t ≥ 1 of A(e, l, h, t, t − 1)",
+    meaning="A(e, l, h, t, k) is the attention of head h of layer l from position t of example e to position k, and t "
+    "runs over the scored positions. A pattern says where a head looks, not what its output does to the answer.",
+    references=(CLARK, OLSSON),
+    score=_score,
+    forwards=lambda *_: 1.0,
+    kinds=ANY - {"seq2seq"},
+    needs=frozenset({"attention"}),
+    reduction="mean",
+)

@@ -1,0 +1,133 @@
+"""Probe: a classifier of the tasks, read by gradient × input: what heads let decode, not what the model does with it.
+
+Formula: s(e, l, h) = mean over the 64 dimensions of ∂y(e) / ∂p(e, l, h) · p(e, l, h). p is a projection, shared by the
+heads, of the mean over the scored positions of what head h of layer l puts out, joined to the mean of the layer's
+heads; y is the logit of example e's own task in a probe (flatten, Linear → 512, ReLU, Dropout 0.3, Linear → tasks) that
+was trained on other groups of rows. Unit: that of the logit. Sign: positive where the feature raises the own task's
+logit. Cost: one forward, and the training of two probes for each fold.
+Source: "Cognitive Mirrors" (arXiv 2512.10978), whose architecture, AdamW at 1e-4 and reading are kept; with ``signed``
+importance is the signed mean, as there. Changed: examples are read by probes that saw none of their group, in folds,
+where the published code reads the split on which it later ablates; mini-batches of 32 in a seeded order, where it takes
+single examples in file order; inputs standardised by the training rows. Beside the probe stand simpler separations of
+the same rows in the same folds, and a control task (Hewitt & Liang 2019, arXiv 1909.03368). The published positions are
+selected tokens of the answer: ``positions = "answer"`` comes nearest in causal models. Encoders read the prompt alone.
+The layer's mean lends every head of a layer some of what one of them holds: ``layer_mean = false`` leaves it out.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from reportgen.errors import InputError
+from reportgen.scoring.method import ANY, Parameter, ScoringMethod, Setting, StudyScores, TaskExamples, absent
+from reportgen.scoring.probe_baselines import (
+    accuracies,
+    bag_of_words,
+    length_and_place,
+    margins,
+    recalls,
+    separated,
+    shuffled_between_groups,
+    standardised,
+)
+from reportgen.scoring.probing import Features, Probe, collect, folds_of, refuse_too_large, splits
+
+MIRRORS = (
+    "Cognitive Mirrors: exploring the diverse functional roles of attention heads in LLM reasoning (2025). NeurIPS. "
+    "arXiv:2512.10978."
+)
+HEWITT = "Hewitt, J. & Liang, P. (2019). Designing and interpreting probes with control tasks. EMNLP. arXiv:1909.03368."
+PLACE = "[scoring] parameters.probe"
+
+
+def _together(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[[int], None]) -> StudyScores:
+    encoded = [example for task in tasks for example in task.encoded]
+    labels = np.repeat(np.arange(len(tasks)), [len(task.encoded) for task in tasks])
+    groups = [example.row.group for example in encoded]
+    fold = checked_folds(setting, tasks)
+    refuse_too_large(setting.heads, len(encoded))
+    features = collect(setting, tasks, progress)
+    importance, predicted = cross_fitted(setting, features, labels, fold)
+    shuffled = shuffled_between_groups(labels, groups, setting.seed)
+    guesses = {
+        "probe": (predicted, labels),
+        "length and place": (separated(length_and_place(encoded), labels, fold), labels),
+        "bag of words": (separated(bag_of_words(encoded), labels, fold), labels),
+        "input embeddings": (separated(standardised(features.embedded), labels, fold), labels),
+        "shuffled labels": (cross_fitted(setting, features, shuffled, fold, "control")[1], shuffled),
+    }
+    values = absent(setting.heads, len(encoded))
+    places = [place for bundle in features.bundles for place in bundle.places]
+    for column, (site, head) in enumerate(places):
+        values[:, site, head] = importance[:, column]
+    parts = np.split(values, np.flatnonzero(np.diff(labels)) + 1)
+    names = [task.name for task in tasks]
+    overall = {**accuracies(guesses), **margins(guesses, groups)}
+    return StudyScores(dict(zip(names, parts, strict=True)), recalls(guesses, names), overall)
+
+
+def checked_folds(setting: Setting, tasks: Sequence[TaskExamples]) -> Int[np.ndarray, "example"]:
+    """The fold of each example, task after task; raises InputError where a probe would lack a task to learn."""
+    if len(tasks) < 2:
+        raise InputError("a probe separates tasks, and there is one alone", "[tasks]", "Give two or more tasks")
+    groups = [example.row.group for task in tasks for example in task.encoded]
+    labels = np.repeat(np.arange(len(tasks)), [len(task.encoded) for task in tasks])
+    count, folds = len(set(groups)), setting.parameters["folds"]
+    if count < folds:
+        raise InputError(f"{count} groups of rows cannot fill {folds} folds", f"{PLACE} folds",
+                         "Give more groups of rows, or fewer folds")  # fmt: skip
+    fold = folds_of(labels, groups, folds, setting.seed)
+    for number, task in enumerate(tasks):
+        if len(set(fold[labels == number])) < 2:
+            raise InputError("all of its rows stand in one fold, so that no probe could learn it without them",
+                             f"task {task.name}", "Give it rows of two or more groups")  # fmt: skip
+    return fold
+
+
+def cross_fitted(
+    setting: Setting, features: Features, labels: Int[np.ndarray, "example"], fold: Int[np.ndarray, "example"],
+    purpose: str = "probe",
+) -> tuple[Float[np.ndarray, "example head"], Int[np.ndarray, "example"]]:  # fmt: skip
+    """Each example's importance of heads (bundle after bundle) and predicted task, by the probe of the other folds."""
+    heads = sum(len(bundle.places) for bundle in features.bundles)
+    importance, predicted = np.empty((len(labels), heads), dtype=np.float32), np.empty_like(labels)
+    wanted, tasks, chosen = torch.from_numpy(labels), int(labels.max()) + 1, setting.parameters
+    for number, outside, inside in splits(fold):
+        seed = int.from_bytes(hashlib.sha256(f"{setting.seed}\n{purpose}\n{number}".encode()).digest()[:6])
+        probe = Probe(features.bundles, outside, tasks, seed, setting.model.device, chosen["layer_mean"])
+        probe.train(wanted, chosen["epochs"])
+        importance[inside] = probe.importance(inside, wanted)
+        predicted[inside] = probe.predict(inside)
+    return importance, predicted
+
+
+METHOD = ScoringMethod(
+    name="probe",
+    summary="gradient × input of a probe that separates the tasks by all heads' outputs",
+    unit="probe gradient × input (logit)",
+    sign="positive: the feature raises the logit of the example's own task",
+    cost="one forward, and the training of two probes for each fold",
+    formula="s(e, l, h) = mean over d of ∂y(e) / ∂p(e, l, h, d) · p(e, l, h, d)",
+    meaning="p are 64 projected features of head h of layer l, made from the mean of its output over the scored "
+    "positions and the mean over the layer’s heads; y is the logit of example e’s own task in a probe of all heads, "
+    "trained on other groups of rows. The probe separates the tasks’ labels: it reads what can be decoded from heads, "
+    "not what the model does with it. Length, place or words alone may separate them as well: compare the recalls. "
+    "Rows that one probe reads have trained others, so intervals and halves do not cover another training.",
+    references=(MIRRORS, HEWITT),
+    together=_together,
+    forwards=lambda *_: 1.0,
+    parameters={
+        "folds": Parameter(5, "parts of the rows, by group; each is read by a probe of the others", minimum=3),
+        "epochs": Parameter(30, "passes over the rows in training a probe"),
+        "layer_mean": Parameter(
+            True,
+            "join the layer's mean to each head's output, as published; it lends every head of a "
+            "layer some of what one of them holds",
+        ),
+    },
+    kinds=ANY,
+    cheap=True,
+)

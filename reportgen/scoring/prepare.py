@@ -1,0 +1,219 @@
+"""Read and check all that a study's scoring needs, cheapest first, before any of it is scored."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from reportgen.errors import InputError
+from reportgen.scores import HeadScores, split_halves
+from reportgen.scoring.encode import Options, encode
+from reportgen.scoring.method import ANY, ScoringMethod, Setting, Value
+from reportgen.scoring.methods import METHODS, activation_norm
+from reportgen.scoring.metrics import METRICS, Metric
+from reportgen.scoring.model import LoadedModel, load, nearest
+from reportgen.scoring.prompts import prompted
+from reportgen.scoring.tasks import Row, read_tasks
+from reportgen.scoring.tokens import Encoded, plan_batches
+from reportgen.store import key_of
+from reportgen.study import Study
+
+UNIT_FORMAT = 2  # raised when the same inputs come to mean other numbers
+SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
+KINDS = {
+    "causal": "a causal language model", "masked": "a masked language model", "seq2seq": "an encoder-decoder",
+    "classifier": "a classifier", "encoder": "an encoder without a head that predicts anything",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method of the study with its parameters; ``signed``: importance is the signed mean, as the study asks."""
+
+    method: ScoringMethod
+    parameters: Mapping[str, Value]
+    signed: bool
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """A task's tokenised rows in file order, the indices of each batch's examples, and its discovery half."""
+
+    name: str
+    rows: tuple[Row, ...]
+    encoded: tuple[Encoded, ...]
+    batches: tuple[tuple[int, ...], ...]
+    discovery: np.ndarray
+
+    def in_batches(self, size: int) -> "PreparedTask":
+        """The same task cut into batches of another size."""
+        return replace(self, batches=tuple(tuple(batch) for batch in plan_batches(self.encoded, size)))
+
+    def discovery_batches(self) -> list[tuple[int, ...]]:
+        """The batches, each with the examples of the discovery half alone."""
+        halves = (tuple(i for i in batch if self.discovery[i]) for batch in self.batches)
+        return [half for half in halves if half]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks."""
+
+    study: Study
+    methods: tuple[Chosen, ...]
+    model: LoadedModel
+    tasks: tuple[PreparedTask, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """The study's metric."""
+        return METRICS[self.study.scoring.metric]
+
+    def setting(self, chosen: Chosen, reference: Any = None) -> Setting:
+        """What a method works with."""
+        scoring = self.study.scoring
+        return Setting(self.model, self.metric, scoring.answer_reduction, chosen.parameters, scoring.positions,
+                       scoring.seed, reference)  # fmt: skip
+
+    def unit_key(self, chosen: Chosen, task: PreparedTask) -> str:
+        """A hash of all that a task's numbers depend on, the composition of its batches among it."""
+        others = None
+        if chosen.method.prepare is not None:  # its references come from the discovery half of every task
+            others = [[t.name, _hashed(t), t.discovery.tolist(), t.batches] for t in self.tasks]
+        return key_of([self._same(chosen), task.name, _hashed(task), task.batches, others])
+
+    def study_key(self, chosen: Chosen) -> str:
+        """The same for a method that scores all tasks in one go."""
+        tasks = [[t.name, _hashed(t), [r.group for r in t.rows], t.batches] for t in self.tasks]
+        return key_of([self._same(chosen), tasks])
+
+    def _same(self, chosen: Chosen) -> list[Any]:
+        study, scoring, model = self.study, self.study.scoring, self.model
+        assert study.model is not None, "checked in prepare"
+        weights = [model.described.weights_sha256, study.model.dtype, model.device.type, model.kind]
+        measured = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
+        return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, weights,
+                model.model.config.to_json_string(), versions()]  # fmt: skip
+
+
+def _hashed(task: PreparedTask) -> str:
+    content = [[e.inputs, e.prompt, e.answer, e.places, e.decoder, e.foil, e.corrupted] for e in task.encoded]
+    return key_of([content, [[r.id, r.answer, r.answers] for r in task.rows]])
+
+
+def prepare(study: Study) -> Prepared:
+    """Read and check all inputs, cheapest first; raises InputError for the first that cannot be used."""
+    if study.model is None or study.tasks.path is None:
+        raise InputError("the study names no model to score", "[model]", "Give [model] and [tasks]")
+    methods = chosen_methods(study)
+    file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
+    # the groups' own check, on scores that hold nothing yet: it should not wait for the model
+    HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
+    model = load(study.model, _path_as_given(study))
+    _refuse_unfit(study, methods, model)
+    notes = [*file.notes]
+    tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
+    if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
+        notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
+    if not model.resumes:
+        notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
+    return Prepared(study, methods, model, tasks, tuple(notes))
+
+
+def chosen_methods(study: Study) -> tuple[Chosen, ...]:
+    """The study's methods with their parameters; the activation norm joins where one of them is cheap."""
+    known = {method.name: method for method in METHODS}
+    names = list(dict.fromkeys([study.scoring.method, *study.scoring.also]))
+    for name, key in [*((n, "method" if n == names[0] else "also") for n in names),
+                      *((n, "parameters") for n in study.scoring.parameters)]:  # fmt: skip
+        if name not in known:
+            raise InputError(f"no scoring method is called {name!r}", f"[scoring] {key}", nearest(name, list(known)))
+    given = {name: _chosen(known[name], study.scoring.parameters.get(name, {}))
+             for name in dict.fromkeys([*names, *study.scoring.parameters])}  # fmt: skip
+    control = activation_norm.METHOD.name
+    if any(known[name].cheap for name in names) and control not in names:
+        names.append(control)
+        given.setdefault(control, _chosen(known[control], {}))
+    return tuple(given[name] for name in names)
+
+
+def _chosen(method: ScoringMethod, given: Mapping[str, Any]) -> Chosen:
+    place, values = f"[scoring] parameters.{method.name}", dict[str, Value](method.defaults)
+    has_sign = method.reduction == "mean_abs"
+    for name, value in given.items():
+        if name == SIGNED and has_sign and isinstance(value, bool):
+            continue
+        if name not in method.parameters:
+            known = [*method.parameters, *([SIGNED] if has_sign else [])]
+            if name == SIGNED and has_sign:
+                raise InputError(f"signed is {value!r}", place, "Give true or false")
+            mend = nearest(name, known) if known else "Remove it: this method has none"
+            raise InputError(f"unknown parameter {name!r}", place, mend)
+        values[name] = method.parameters[name].check(value, name, place)
+    return Chosen(method, values, bool(given.get(SIGNED, False)))
+
+
+def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel) -> None:
+    """What the model, the metric and the methods cannot do with each other."""
+    metric, positions, place = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
+    asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
+    for method in asks:
+        fit = [m.name for m in METHODS if model.kind in m.kinds]
+        raise InputError(f"{method.name} cannot score {KINDS[model.kind]}", "[scoring] method",
+                         f"Choose one of {', '.join(fit)}")  # fmt: skip
+    if model.kind != "encoder" and model.kind not in metric.kinds:
+        fit = [m.name for m in METRICS.values() if model.kind in m.kinds]
+        raise InputError(f"the metric {metric.name} does not fit {KINDS[model.kind]}", place,
+                         f"Choose one of {', '.join(fit)}")  # fmt: skip
+    for chosen in methods:
+        if metric.generated and chosen.method.needs & {"gradient", "logits"}:
+            problem = f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it"
+            raise InputError(problem, place, "Choose an ablation, or a metric such as log_odds")
+    if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
+        why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
+        raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
+
+
+def _path_as_given(study: Study) -> str | None:
+    raw = tomllib.loads(study.source).get("model", {}) if study.source else {}
+    path = raw.get("path")
+    return path if isinstance(path, str) else None
+
+
+def _prepare_task(
+    study: Study, model: LoadedModel, methods: tuple[Chosen, ...], name: str, rows: tuple[Row, ...], notes: list[str]
+) -> PreparedTask:
+    scoring = study.scoring
+    options = Options.of(
+        model.kind, model.model, study.tasks, context=model.context,
+        with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
+        with_corrupted=any("corrupted" in c.method.needs for c in methods),
+    )  # fmt: skip
+    texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)
+    encoded = tuple(encode(model.tokenizer, text, options) for text in texts)
+    unknown = sum(model.tokenizer.unk_token_id in e.answer for e in encoded)
+    # many byte-level tokenizers name an end-of-text token as their unknown one, and never put it out
+    if unknown and model.kind != "classifier":
+        notes.append(f"task {name}: the tokenizer does not know a word of the answer in {unknown} of {len(rows)} rows")
+    cut = sum(e.cut > 0 for e in encoded)
+    if cut:
+        notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
+    batches = tuple(tuple(batch) for batch in plan_batches(encoded, scoring.batch_size))
+    halves = split_halves([row.group for row in rows], scoring.seed)
+    return PreparedTask(name, rows, encoded, batches, halves)
+
+
+def versions() -> dict[str, str]:
+    """The versions that the numbers depend on."""
+    import transformers
+
+    try:
+        own = version("reportgen")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__), "reportgen": own}

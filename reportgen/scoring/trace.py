@@ -1,0 +1,148 @@
+"""Watch a model run once on a short text: its attentions, and the matrix products that read their results."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+EXAMPLES, TOKENS, DECODED = 2, 11, 7  # primes that no head count or width of a model is likely to equal
+ATTENDS = re.compile(r"att(n|ention)", re.IGNORECASE)  # in the path of an attention module
+SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One softmax over keys, or one scaled_dot_product_attention, in the order of execution.
+
+    ``result`` is a leaf of a fresh gradient graph that the model went on with: the pattern of a softmax, the heads'
+    outputs of the latter. ``path`` is the module that computed it, ``queries`` and ``keys`` the lengths of its axes,
+    ``kv_heads`` the heads of the keys where they are seen, ``at`` its place among all that was watched.
+    """
+
+    result: Tensor
+    path: str
+    queries: int
+    keys: int
+    kv_heads: int | None
+    fused: bool
+    at: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """One call of a module that multiplies by a matrix: ``call`` counts the calls of this module."""
+
+    input: Tensor
+    path: str
+    module: nn.Module
+    call: int
+    at: int
+
+
+@dataclass
+class Trace:
+    """What one forward did. ``modules`` are the paths of all modules that ran."""
+
+    attentions: list[Attention] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Number of things watched so far."""
+        return len(self.attentions) + len(self.products)
+
+
+class _Watch(TorchFunctionMode):
+    """Sees every softmax and attention, and cuts the gradient graph behind it."""
+
+    def __init__(self, trace: Trace, running: list[str]) -> None:
+        super().__init__()
+        self.trace, self.running = trace, running
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.scaled_dot_product_attention:
+            key = args[1] if len(args) > 1 else kwargs["key"]
+            return self._noted(result, result.shape[-2], key.shape[-2], key.shape[1] if key.ndim == 4 else None, True)
+        if func in SOFTMAX and result.is_floating_point() and _over_keys(result, self.running[-1]):
+            return self._noted(result, result.shape[-2], result.shape[-1], None, False)
+        return result
+
+    def _noted(self, result: Tensor, queries: int, keys: int, kv_heads: int | None, fused: bool) -> Tensor:
+        leaf = result.detach().requires_grad_()
+        at = self.trace.length
+        self.trace.attentions.append(Attention(leaf, self.running[-1], queries, keys, kv_heads, fused, at))
+        return leaf
+
+
+def _over_keys(result: Tensor, path: str) -> bool:
+    """Whether a softmax may be one over keys: (example, head, query, key), (example · head, query, key), or with the
+    heads after the queries, as where keys are a window.
+    """
+    if ATTENDS.search(path) and result.ndim >= 3:
+        return True
+    if result.ndim == 4:
+        return result.shape[-1] >= DECODED and bool({TOKENS, DECODED} & set(result.shape[1:3]))
+    return result.ndim == 3 and result.shape[-2] in (TOKENS, DECODED) and result.shape[-1] >= DECODED
+
+
+def watch(model: Any) -> Trace:
+    """Run the model once on two short texts, gradients on, and note what it does; hooks are gone afterwards."""
+    trace, running, calls = Trace(), [""], dict[nn.Module, int]()
+    names = {module: name for name, module in model.named_modules()}
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        running.append(names[module])
+        trace.modules.append(names[module])
+        if _multiplies(module) and inputs and isinstance(inputs[0], Tensor):
+            call = calls.get(module, 0)
+            calls[module] = call + 1
+            trace.products.append(Product(inputs[0], names[module], module, call, trace.length))
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
+    with _hooked(names, enter, leave), torch.enable_grad(), _Watch(trace, running):
+        model(**short_inputs(model))
+    return trace
+
+
+@contextmanager
+def _hooked(modules: Any, enter: Any, leave: Any) -> Iterator[None]:
+    handles = [h for m in modules for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _multiplies(module: nn.Module) -> bool:
+    """Whether a module is a matrix product, quantised or not: nn.Linear and its like, GPT-2's Conv1D."""
+    if isinstance(module, nn.Embedding):
+        return False
+    weight = getattr(module, "weight", None)
+    return hasattr(module, "in_features") or (isinstance(weight, Tensor) and weight.ndim == 2)
+
+
+def short_inputs(model: Any) -> dict[str, Int[Tensor, "example token"]]:
+    """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
+    embeddings = model.get_input_embeddings().weight
+    ids = (torch.arange(EXAMPLES * TOKENS, device=embeddings.device) * 7 + 3) % embeddings.shape[0]
+    ids = ids.reshape(EXAMPLES, TOKENS)
+    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    known = inspect.signature(model.forward).parameters
+    if model.config.is_encoder_decoder and "decoder_input_ids" in known:
+        inputs["decoder_input_ids"] = ids[:, :DECODED]
+    if "use_cache" in known:
+        inputs["use_cache"] = False
+    return inputs

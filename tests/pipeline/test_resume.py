@@ -1,0 +1,163 @@
+"""What is scored again and what is not, on a tiny encoder-decoder from its weights to its page."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from reportgen import pipeline
+from reportgen.errors import InputError
+from reportgen.store import read_scores, scores_bytes
+from reportgen.study import Study
+
+FILES = {"scores.safetensors", "scores-activation_norm.safetensors"}
+STUDY = """[study]
+title = "Tiny"
+[model]
+path = "model"
+[tasks]
+path = "tasks.jsonl"
+[report]
+formats = ["html"]
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Source:
+    folder = tmp_path_factory.mktemp("study")
+    tiny_models.build("t5").save_pretrained(folder / "model")
+    tiny_models.word_tokenizer().save_pretrained(folder / "model")
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tiny_models.ROWS))
+    (folder / "study.toml").write_text(STUDY)
+    return pipeline.open_source(folder, {})
+
+
+@pytest.fixture(scope="module")
+def scored(source: pipeline.Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scored")
+    blocks, others = pipeline.obtain_scores(source, folder)
+    assert [b.block for b in blocks] == ["enc", "dec", "cross"]
+    assert [(b.n_layers, b.n_heads) for b in blocks] == [(3, 4), (2, 4), (2, 4)]
+    assert list(others) == ["activation_norm"]  # the study does not name it
+    return folder
+
+
+@pytest.fixture
+def folder(scored: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(scored, tmp_path / "out"))
+
+
+def steps_of(source: pipeline.Source, folder: Path, **rest: bool) -> list[str]:
+    """The methods that a run scores, in the folder's order."""
+    steps: list[str] = []
+    pipeline.obtain_scores(source, folder, progress=lambda name, *_: steps.append(name), **rest)
+    return list(dict.fromkeys(steps))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+def test_scores_that_are_there_are_not_made_again(source: pipeline.Source, folder: Path) -> None:
+    before = contents(folder)
+    assert set(before) == FILES
+    assert steps_of(source, folder) == []
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("harm", ["missing", "damaged", "of another run"])
+def test_a_file_that_is_not_right_is_made_again(source: pipeline.Source, folder: Path, name: str, harm: str) -> None:
+    before, path = contents(folder), folder / name
+    if harm == "missing":
+        path.unlink()
+    elif harm == "damaged":
+        path.write_bytes(before[name][:100])
+    else:
+        path.write_bytes(scores_bytes(read_scores(path)[0], "another key", ["gate_gradient", "activation_norm"]))
+    # without its first file a folder is not known to be this study's
+    force = name == "scores.safetensors"
+    if force:
+        with pytest.raises(InputError, match="this folder holds"):
+            pipeline.obtain_scores(source, folder)
+    assert steps_of(source, folder, force=force) == ["gate_gradient", "activation_norm"]
+    assert contents(folder) == before
+
+
+def test_files_of_methods_that_are_no_longer_wanted_go(source: pipeline.Source, folder: Path) -> None:
+    (folder / "scores-stale.safetensors").write_bytes(b"stale")
+    other = pipeline.open_source(source.study.tasks.path.parent, {"scoring.method": "zero_ablation"})  # type: ignore[union-attr]
+    assert steps_of(other, folder, force=True) == ["zero_ablation"]
+    assert set(contents(folder)) == {"scores.safetensors"}
+
+
+def test_the_report_of_an_encoder_decoder(source: pipeline.Source, folder: Path) -> None:
+    built = pipeline.build(source.study.tasks.path.parent, folder)  # type: ignore[union-attr]
+    page = built.html.read_text()
+    assert {f.block for f in built.findings.findings if f.kind == "concentration"} == {"enc", "dec", "cross"}
+    assert re.search(r">cross\.L\dH\d<", page)
+    assert "shown no more than the norm" in page
+    assert "How the model’s heads were found:" in page
+    lines = (folder / "scores.csv").read_text().splitlines()
+    assert lines[0] == "task,layer,head,importance,block"
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    pipeline.build(source.study.tasks.path.parent, folder)  # type: ignore[union-attr]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+    blocks, others, _ = pipeline.open_folder(folder)
+    assert [b.block for b in blocks] == [b.block for b in others["activation_norm"]] == ["enc", "dec", "cross"]
+    assert pipeline.read_findings(folder) == built.findings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"block": "vision"},
+        {"block": None, "layers": [0, 1], "heads": [0, 1]},
+        {"block": "dec", "layers": [2, 2]},
+        {"block": "dec", "members": ["dec.L2H0"]},
+        {"task": "no task"},
+    ],
+)
+def test_a_finding_on_heads_that_are_not_there_is_refused(
+    source: pipeline.Source, folder: Path, changes: dict[str, object]
+) -> None:
+    blocks, _ = pipeline.obtain_scores(source, folder)
+    pipeline.obtain_findings(blocks, source, folder)
+    content = json.loads((folder / "findings.json").read_text())
+    first = next(f for f in content["findings"] if f["kind"] == "concentration")
+    (folder / "findings.json").write_text(json.dumps({**content, "findings": [{**first, **changes}]}))
+    with pytest.raises(InputError, match="is about a task or head that the scores lack"):
+        pipeline.read_findings(folder)
+
+
+def test_a_scores_file_of_blocks_makes_the_same_findings(source: pipeline.Source, folder: Path, tmp_path: Path) -> None:
+    blocks, _ = pipeline.obtain_scores(source, folder)
+    direct = pipeline.obtain_findings(blocks, source, folder)
+    file = pipeline.open_source(folder / "scores.safetensors", {})
+    read, others = pipeline.obtain_scores(file, tmp_path / "read")
+    assert others == {}
+    again = pipeline.obtain_findings(read, file, tmp_path / "read")
+    assert [f.sentence for f in again.findings] == [f.sentence for f in direct.findings]
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"title": "a\x00b"}, "[study] title: it holds the control character U+0000. Remove it."),
+        ({"title": "a\nb"}, "[study] title: it holds the control character U+000A. Remove it."),
+        ({"authors": ["A", "B\x1b"]}, "[study] authors: it holds the control character U+001B. Remove it."),
+        ({"notes": "line\nline\x07"}, "[study] notes: it holds the control character U+0007. Remove it."),
+    ],
+)  # fmt: skip
+def test_control_characters_are_refused(about: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        pipeline.check(Study.model_validate({"study": about, "scores": {"path": "x.csv"}}))
+    assert str(error.value) == message
+
+
+def test_lines_and_tabs_in_notes_are_no_control_characters() -> None:
+    pipeline.check(Study.model_validate({"study": {"notes": "a\n\tb\r\n"}, "scores": {"path": "x.csv"}}))

@@ -1,0 +1,150 @@
+"""A tiny random model of every causal, masked and sequence-to-sequence architecture that transformers can build.
+
+Configurations are shrunk by the names of their keys, sub-configurations too; ``CHANGED`` holds what single families
+need besides.
+"""
+
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, PretrainedConfig
+from transformers.models.auto import modeling_auto
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from reportgen.errors import InputError
+from reportgen.scoring.heads import Heads, find
+
+LARGEST = 100_000_000  # parameters; what stays larger after shrinking holds a part that no text passes through
+LOADERS = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+MAPPINGS = {
+    "causal": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    "masked": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "seq2seq": modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+}
+SMALL: dict[str, Any] = {
+    **dict.fromkeys("hidden_size d_model n_embd dim emb_dim embedding_size embed_dim word_embed_proj_dim".split(), 32),
+    **dict.fromkeys("num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers "
+                    "num_encoder_layers depth".split(), 2),
+    **dict.fromkeys("num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
+                    "num_encoder_attention_heads num_decoder_attention_heads".split(), 4),
+    **dict.fromkeys("intermediate_size ffn_dim d_ff encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner n_inner "
+                    "ffn_hidden_size intermediate_size_mlp".split(), 48),
+    **dict.fromkeys("max_position_embeddings n_positions max_seq_len n_ctx max_sequence_length".split(), 64),
+    **dict.fromkeys("num_experts num_local_experts n_routed_experts moe_num_experts".split(), 4),
+    **dict.fromkeys("moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
+                    "moe_shared_expert_intermediate_size q_lora_rank kv_lora_rank".split(), 16),
+    **dict.fromkeys("num_experts_per_tok moe_topk moe_k num_key_value_heads num_key_value_heads_per_layer "
+                    "linear_num_key_heads".split(), 2),
+    **dict.fromkeys("head_dim d_kv d_head qk_nope_head_dim v_head_dim linear_key_head_dim linear_value_head_dim "
+                    "attention_head_size".split(), 8),
+    **dict.fromkeys("rotary_dim qk_rope_head_dim mamba_n_heads mamba_num_heads linear_num_value_heads state_size "
+                    "mamba_d_state".split(), 4),
+    **dict.fromkeys("n_group topk_group first_k_dense_replace moe_layer_start_index".split(), 1),
+    "vocab_size": 64, "sliding_window": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "mamba_d_head": 16, "mamba_head_dim": 16, "entity_vocab_size": 16, "entity_emb_size": 16, "image_size": 16,
+    "patch_size": 8, "ngram": 2, "num_buckets": 8, "vocab_size_per_layer_input": 64,
+}  # fmt: skip
+USEFUL_IF_UNSET = {"head_dim", "num_key_value_heads", "vocab_size", "pad_token_id", "bos_token_id", "eos_token_id"}
+LEFT = object()  # a key left as it is by default
+CHANGED: dict[str, dict[str, Any]] = {
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
+    "xmod": {"default_language": "en_XX"},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 2},
+    "bamba": {"attn_layer_indices": [1]},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "cohere_compass_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4}, "ffn_config": LEFT},
+    "fsmt": {"src_vocab_size": 64, "tgt_vocab_size": 64},
+    "funnel": {"num_hidden_layers": LEFT, "block_sizes": [1, 1], "num_decoder_layers": 1},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.0, 0.0]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "dots1": {"n_shared_experts": 1},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
+    "nemotron_h": {"mamba_num_heads": 4, "mamba_head_dim": 16, "expand": 2, "n_groups": 2},
+    "prophetnet": {"num_hidden_layers": LEFT},
+    "xlnet": {"max_position_embeddings": LEFT},
+    "esmc": {"num_key_value_heads": 4},
+    "falcon_h1": {"mamba_d_ssm": 64},
+    "gemma4_assistant": {"hidden_size_per_layer_input": 0},
+    "zamba": {"layer_types": ["mamba", "hybrid"] * 2, "num_hidden_layers": 4},
+    "zamba2": {"layer_types": ["mamba", "hybrid"] * 2, "num_hidden_layers": 4, "hybrid_layer_ids": [1, 3]},
+    "zaya": {"num_experts_per_tok": 1},
+    "reformer": {"is_decoder": True, "axial_pos_embds": False, "attn_layers": ["local", "local"]},
+    "gemma4_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
+    "gemma4_unified_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+}
+
+
+class CannotBuildError(Exception):
+    """The reason why no tiny model of an architecture can be made here."""
+
+
+def architectures() -> list[tuple[str, str]]:
+    """(kind, model type) of every entry of the three mappings."""
+    return [(kind, name) for kind, mapping in MAPPINGS.items() for name in mapping]
+
+
+def tiny(kind: str, model_type: str) -> Any:
+    """A random tiny model in eval mode; raises CannotBuildError with the reason."""
+    try:
+        config = tiny_config(model_type)
+        loader = getattr(transformers, LOADERS[kind])
+        with torch.device("meta"):
+            size = sum(p.numel() for p in loader.from_config(config).parameters())
+        if size > LARGEST:
+            raise CannotBuildError(f"{size / 1e6:,.0f} M parameters even in its smallest configuration")
+        torch.manual_seed(0)
+        return loader.from_config(tiny_config(model_type)).eval()
+    except CannotBuildError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        raise CannotBuildError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
+
+
+def tiny_config(model_type: str) -> Any:
+    """The architecture's default configuration, shrunk."""
+    return AutoConfig.for_model(model_type, **shrunk(CONFIG_MAPPING[model_type]()))
+
+
+def _settable(config: PretrainedConfig, key: str) -> bool:
+    """Whether a configuration has the key, in use and not computed from others or set layer by layer."""
+    computed = getattr(type(config), getattr(config, "attribute_map", {}).get(key, key), None)
+    try:
+        value = getattr(config, key, None)
+    except Exception:  # some keys refuse to be read: they are set layer by layer, or never
+        return False
+    known = hasattr(config, key) and not (isinstance(computed, property) and computed.fset is None)
+    return known and (value is not None or key in USEFUL_IF_UNSET)
+
+
+def shrunk(config: PretrainedConfig) -> dict[str, Any]:
+    """What makes a configuration small, by the names of its keys."""
+    changed = {k: v for k, v in SMALL.items() if _settable(config, k)}
+    if "kv_lora_rank" in changed:  # multi-head latent attention: every head has keys of its own, the rotary part shared
+        changed |= {"num_key_value_heads": 4} | ({"head_dim": 4} if "head_dim" in changed else {})
+    kinds = getattr(config, "layer_types", None) if _settable(config, "layer_types") else None
+    if kinds:
+        one_of_each = list(dict.fromkeys(kinds))
+        changed["layer_types"] = (one_of_each * 2)[: max(2, len(one_of_each))]
+        changed |= {
+            k: len(changed["layer_types"]) for k in ("num_hidden_layers", "n_layer", "n_layers") if k in changed
+        }
+    for name, part in vars(config).items():
+        if isinstance(part, PretrainedConfig):
+            changed[name] = {**part.to_dict(), **shrunk(part)}
+    changed |= CHANGED.get(config.model_type, {})
+    return {key: value for key, value in changed.items() if value is not LEFT}
+
+
+def classified(model: Any) -> tuple[str, Heads | None]:
+    """The class of a model: what is found in it, and the reason where it is refused."""
+    try:
+        heads = find(model)
+    except InputError as error:
+        return f"refused: {error.problem}", None
+    order = {site.order for site in heads.sites}
+    return ("verified" if order == {"verified"} else "untestable"), heads

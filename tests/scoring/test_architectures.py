@@ -1,0 +1,136 @@
+"""Every architecture that transformers can build, against its expected class and an independent check of its heads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from architectures import CannotBuildError, architectures, classified, tiny
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from reportgen.scoring.heads import Heads, find
+from reportgen.scoring.trace import short_inputs
+
+EXPECTED: dict[str, str] = json.loads((Path(__file__).parent / "architectures.json").read_text())
+
+
+class HeadLost(TorchFunctionMode):
+    """In the ``nth`` attention of a forward, head 1 puts out nothing. Counts the attentions."""
+
+    def __init__(self, nth: int, heads: set[int]) -> None:
+        super().__init__()
+        self.nth, self.heads, self.count = nth, heads, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        softmax = func in (F.softmax, torch.softmax, Tensor.softmax) and result.ndim >= 3
+        if func is F.scaled_dot_product_attention or softmax:
+            axis = next((a for a in range(1, result.ndim - 1) if result.shape[a] in self.heads), None)
+            if result.ndim == 3 and result.shape[0] // 2 in self.heads:
+                result, axis = result.reshape(2, -1, *result.shape[1:]), 1
+            if axis is not None:
+                if self.count == self.nth:
+                    result = result.index_fill(axis, torch.tensor([1]), 0.0)
+                self.count += 1
+            if softmax and args[0].ndim == 3:
+                result = result.reshape(args[0].shape)
+        return result
+
+
+def projected(model: Any, heads: Heads, mode: HeadLost) -> list[Tensor]:
+    """The input of every site's projection in one forward."""
+    seen: dict[tuple[str, int], Tensor] = {}
+    calls: dict[str, int] = {}
+
+    def hook(name: str) -> Any:
+        def keep(_: Any, inputs: Any) -> None:
+            seen[name, calls.get(name, 0)] = inputs[0].detach().clone()
+            calls[name] = calls.get(name, 0) + 1
+
+        return keep
+
+    modules = {site.name: site.projection for site in heads.sites}
+    handles = [module.register_forward_pre_hook(hook(name)) for name, module in modules.items()]
+    with torch.no_grad(), mode:
+        model(**short_inputs(model))
+    for handle in handles:
+        handle.remove()
+    return [seen[site.name, site.call] for site in heads.sites]
+
+
+def check_order(model: Any, heads: Heads) -> None:
+    """Without head 1 of an attention, slice 1 of the next projection's input changes, and no other slice of it."""
+    sizes, counter = {site.heads for site in heads.sites}, HeadLost(-1, {site.heads for site in heads.sites})
+    whole, reached = projected(model, heads, counter), set[int]()
+    for nth in range(counter.count):
+        without = projected(model, heads, HeadLost(nth, sizes))
+        changed = [i for i, (a, b) in enumerate(zip(whole, without, strict=True)) if not torch.equal(a, b)]
+        if not changed:
+            continue  # what this attention makes is not read
+        site = heads.sites[changed[0]]
+        difference = (whole[changed[0]] - without[changed[0]]).unflatten(-1, (site.heads, site.size))
+        slices = difference.abs().amax(dim=(*range(difference.ndim - 2), difference.ndim - 1))
+        assert slices.nonzero()[:, 0].tolist() == [1], f"{site.name}: {slices}"
+        reached.add(changed[0])
+    assert reached == set(range(len(heads.sites))), "every site's attention is seen"
+
+
+def check_sizes(model: Any, heads: Heads) -> None:
+    """Heads of the configuration, and the projection's own width."""
+    config = model.config.get_text_config(decoder=True)
+    for site in heads.sites:
+        weight: Any = site.projection.weight
+        width = weight.shape[0] if type(site.projection).__name__ == "Conv1D" else weight.shape[1]
+        assert site.heads * site.size == width, site.name
+        if isinstance(said := getattr(site.projection, "in_features", None), int):
+            assert said == width
+        assert site.layer < heads.depth[site.block]
+        assert site.kv_heads is None or site.heads % site.kv_heads == 0
+    if model.config.model_type not in OTHER_COUNTS:
+        said = getattr(config, "num_attention_heads", None)
+        assert said is None or {site.heads for site in heads.sites} == {said}
+
+
+# the configuration's own number is another block's, or holds for some layers only
+OTHER_COUNTS = {"inkling_text", "dots3_note_text", "whisper"}
+
+
+def test_the_list_of_architectures_is_complete() -> None:
+    assert list(EXPECTED) == [f"{kind}/{name}" for kind, name in architectures()]
+    classes = [said.partition(":")[0] for said in EXPECTED.values()]
+    assert set(classes) == {"verified", "untestable", "refused", "cannot be built"}
+    assert classes.count("verified") >= 206
+    assert classes.count("verified") + classes.count("untestable") >= 225
+
+
+@pytest.mark.parametrize("name", [n for n, said in EXPECTED.items() if not said.startswith("cannot be built")])
+@pytest.mark.filterwarnings("ignore")  # each family warns of its own odd defaults
+def test_architecture(name: str) -> None:
+    model = tiny(*name.split("/"))
+    hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+    said, heads = classified(model)
+    assert said == EXPECTED[name]
+    assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == hooks
+    if heads is not None:
+        check_sizes(model, heads)
+        check_order(model, heads)
+
+
+@pytest.mark.parametrize("name", [n for n, said in EXPECTED.items() if said.startswith("cannot be built")])
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_built_is_still_not_buildable(name: str) -> None:
+    with pytest.raises(CannotBuildError):
+        tiny(*name.split("/"))
+
+
+def test_finding_leaves_the_model_as_it_was() -> None:
+    model = tiny("causal", "llama").train()
+    wanted = [p.requires_grad for p in model.parameters()]
+    assert all(wanted)
+    assert find(model) == find(model)
+    assert model.training
+    assert [p.requires_grad for p in model.parameters()] == wanted
+    assert all(p.grad is None for p in model.parameters())
