@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.scoring.heads import Heads
-from reportgen.scoring.interventions import Record, only, replaced
+from reportgen.scoring.interventions import Edit, Record, only, replaced
 from reportgen.scoring.method import BatchScores, Parameter, Setting, absent
 from reportgen.scoring.tokens import Batch
 
 HEADS_AT_ONCE = Parameter(4, "heads of a layer ablated side by side in one larger batch")
-# what stands in place of a site's heads: a number, or outputs that broadcast to (example, token, head, size)
-Substitute = Callable[[int], Float[Tensor, "example token head size"] | float]
+# of a site, what stands in place of its heads: a number, or a function of their outputs, several copies of the batch's
+Substitute = Callable[[int], Edit | float]
 
 
 @torch.no_grad()
@@ -42,14 +42,12 @@ def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Re
 
 
 def _ablated(
-    setting: Setting, batch: Batch, record: Record | None, index: int, chosen: Tensor, by: Tensor | float
+    setting: Setting, batch: Batch, record: Record | None, index: int, chosen: Tensor, by: Edit | float
 ) -> Float[Tensor, "lost example"]:
     """The metric of the batch with each of the chosen heads of a site replaced in turn."""
     copies, model, site = len(chosen), setting.model, setting.heads.sites[index]
     many = batch.repeated(copies)
     lost = only(chosen.repeat_interleave(batch.size), site.heads)
-    if isinstance(by, Tensor) and by.shape[0] == batch.size > 1:
-        by = by.repeat(copies, 1, 1, 1)
     edit = replaced(lost, by, setting.where(many, index))
     with model.resumed(record, index, copies, {index: edit}):
         after, _ = setting.value(many)

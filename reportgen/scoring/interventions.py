@@ -115,14 +115,15 @@ def scaled(gate: Float[Tensor, "example head"], where: Bool[Tensor, "example tok
 
 def replaced(
     lost: Bool[Tensor, "example head"],
-    by: Float[Tensor, "example token head size"] | float,
+    by: Edit | float,
     where: Bool[Tensor, "example token"] | None,
 ) -> Edit:
-    """Put ``by`` in place of the outputs of each example's ``lost`` heads, at the tokens of ``where``."""
+    """Put ``by``, or what it makes of the outputs, in place of each example's ``lost`` heads, at ``where``'s tokens."""
 
     def edit(z: Tensor) -> Tensor:
         chosen = lost[:, None, :, None] if where is None else lost[:, None, :, None] & where[:, :, None, None]
-        return torch.where(chosen, torch.as_tensor(by, dtype=z.dtype, device=z.device), z)
+        other = by(z) if callable(by) else by
+        return torch.where(chosen, torch.as_tensor(other, dtype=z.dtype, device=z.device), z)
 
     return edit
 

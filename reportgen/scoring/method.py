@@ -176,10 +176,20 @@ class ScoringMethod:
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
 
+def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
+    """Scores that are means of two or more independent draws, with their standard errors; the check "sampling error"
+    is the root mean square of an example's standard errors over heads.
+    """
+    errors = draws.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(draws))
+    typical = np.sqrt(np.nanmean(errors**2, axis=(1, 2)))
+    return BatchScores(draws.mean(axis=0, dtype=np.float64).astype(np.float32), logits, errors.astype(np.float32),
+                       {"sampling error": typical})  # fmt: skip
+
+
 def absent(heads: Heads, examples: int) -> Float[np.ndarray, "example site head"]:
     """Scores to be filled in: NaN for every head."""
     return np.full((examples, len(heads.sites), heads.widest), np.nan, dtype=np.float32)
 
 
 __all__ = ["ANSWERING", "ANY", "LANGUAGE", "MICHEL", "VOITA", "BatchScores", "Need", "Parameter", "ScoringMethod",
-           "Setting", "StudyScores", "TaskExamples", "Value", "absent"]  # fmt: skip
+           "Setting", "StudyScores", "TaskExamples", "Value", "absent", "sampled"]  # fmt: skip

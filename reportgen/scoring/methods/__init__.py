@@ -3,15 +3,19 @@
 from reportgen.scoring.method import ScoringMethod
 from reportgen.scoring.methods import (
     activation_norm,
+    activation_patching,
     attribution_patching,
     direct_logit_attribution,
     eap_ig,
     gate_gradient,
     induction,
     integrated_gradients,
+    mean_ablation,
     previous_token,
     probe,
+    resample_ablation,
     retrieval,
+    shapley,
     zero_ablation,
 )
 
@@ -19,7 +23,11 @@ METHODS: tuple[ScoringMethod, ...] = (
     gate_gradient.METHOD,
     activation_norm.METHOD,
     zero_ablation.METHOD,
+    mean_ablation.METHOD,
+    resample_ablation.METHOD,
+    shapley.METHOD,
     integrated_gradients.METHOD,
+    activation_patching.METHOD,
     attribution_patching.METHOD,
     eap_ig.METHOD,
     direct_logit_attribution.METHOD,

@@ -1,0 +1,67 @@
+"""Resample ablation: the mean change of the answer's metric when one head puts out what it does on another example.
+
+Formula: s(e, l, h) = mean over ``draws`` examples r of m(e) − m(e | output of head h of layer l set to that on r), with
+the standard error over draws; importance is the mean over examples of |s|, which sampling makes too large, by no more
+than the mean standard error (the check "sampling error" is their root mean square). r is drawn from ``references``
+examples of the discovery half of all tasks, as many of each as may be, never of e's own group; the draws are the same
+for all heads. r's first token stands for the first, its others for the others: up to ``kept`` of them, in their order
+and over again from a drawn one.
+Unit: that of the metric (natural log). Sign: baseline minus ablated, positive where the head's own output helps.
+Cost: ``draws`` times that of zero ablation, and one forward of the reference examples.
+Source: Chan et al. 2022, "Causal Scrubbing" (resampling ablation), who resample within one task's distribution.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from reportgen.scoring.ablation import HEADS_AT_ONCE, forwards, without_each
+from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, sampled
+from reportgen.scoring.methods.mean_ablation import WANG
+from reportgen.scoring.references import Donor, donors, resampled
+from reportgen.scoring.tokens import Batch
+
+CHAN = (
+    "Chan, L., Garriga-Alonso, A., Goldowsky-Dill, N. et al. (2022). Causal scrubbing: a method for rigorously testing "
+    "interpretability hypotheses. AI Alignment Forum."
+)
+
+
+def _references(setting: Setting, batches: Sequence[Batch]) -> tuple[Donor, ...]:
+    return donors(setting, batches, setting.parameters["references"], setting.parameters["kept"])
+
+
+@torch.no_grad()
+def _score(setting: Setting, batch: Batch) -> BatchScores:
+    found, logits = list[np.ndarray](), None
+    for draw in range(setting.parameters["draws"]):
+        one = without_each(setting, batch, resampled(setting, batch, setting.reference, draw))
+        found.append(one.values)
+        logits = one.logits
+    return sampled(np.stack(found), logits)
+
+
+METHOD = ScoringMethod(
+    name="resample_ablation",
+    summary="mean change of the answer's metric when the head puts out what it does on another example",
+    unit="Δ {label}",
+    sign="baseline minus ablated; positive: the head's own output helps more than another example's",
+    cost="as many times half a forward per head as there are draws, and one forward of the references",
+    formula="s(e, l, h) = mean over r of m(e) − m(e | output of head h of layer l set to that on example r)",
+    meaning="m is the metric of example e’s answer; r are examples drawn from the discovery half of all tasks, never "
+    "of e’s own group, whose outputs stand in at every scored position: the first token’s for the first, others’ for "
+    "the others. Scores are means over draws; their noise makes the mean of their sizes too large, by no more than "
+    "their standard errors, of which “sampling error” is the root mean square.",
+    references=(CHAN, WANG),
+    score=_score,
+    forwards=lambda heads, given: given["draws"] * forwards(heads, given),
+    prepare=_references,
+    parameters={
+        "draws": Parameter(8, "examples whose outputs are put in, one after the other", minimum=2),
+        "references": Parameter(32, "examples of the discovery half to draw from", minimum=2),
+        "kept": Parameter(8, "positions of each that are kept, beside the first"),
+        "heads_at_once": HEADS_AT_ONCE,
+    },
+    needs=frozenset({"references"}),
+)  # fmt: skip
