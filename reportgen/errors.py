@@ -1,5 +1,8 @@
 """The one exception base: every error says what is wrong, where, and how to mend it."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class ReportgenError(Exception):
     """An error that a user can mend.
@@ -27,3 +30,9 @@ class MissingResourceError(ReportgenError):
     """The machine lacks a library, a worker or space; what was finished is complete."""
 
     exit_code = 3
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """How to mend an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}"

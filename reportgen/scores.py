@@ -102,7 +102,8 @@ class Method:
     ``formula`` and ``meaning`` say what one example's score is, ``references`` where the method comes from; they travel
     with the scores so that a report can always say how its numbers were made. Empty where the scores were read from a
     file that does not tell. ``diagnostics`` are numbers per task that a reader needs to judge the scores by, as
-    ``{"completeness gap": {"Math": 0.07}}`` (None: cannot be computed).
+    ``{"completeness gap": {"Math": 0.07}}`` (None: cannot be computed), and ``overall`` such numbers of all tasks
+    together, as ``{"accuracy": {"probe": 0.61, "bag of words": 0.59}}``.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Method:
     meaning: str = ""
     references: list[str] = field(default_factory=list)
     diagnostics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    overall: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

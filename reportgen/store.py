@@ -150,8 +150,9 @@ def _without_nan(method: dict[str, Any]) -> dict[str, Any]:
     def known(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else value
 
-    checks = {name: {t: known(v) for t, v in by_task.items()} for name, by_task in method["diagnostics"].items()}
-    return {**method, "diagnostics": checks}
+    said = {name: {check: {of: known(value) for of, value in found.items()} for check, found in method[name].items()}
+            for name in ("diagnostics", "overall")}  # fmt: skip
+    return {**method, **said}
 
 
 def read_scores(path: Path) -> tuple[Blocks, str]:

@@ -1,6 +1,5 @@
 """study.toml: what to score, how to analyse it and what to print."""
 
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 
 HUB = "hf://"  # begins the path of a data set of the hub
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -228,9 +227,7 @@ def _readable(error: ValidationError, place: str) -> InputError:
     where = f"{place}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else place
     if first["type"] == "extra_forbidden":
         known = _known_keys(parts[:-1])
-        near = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5)
-        mend = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}"
-        return InputError(f"unknown key {parts[-1]!r}", where, mend.rstrip("."))
+        return InputError(f"unknown key {parts[-1]!r}", where, nearest(parts[-1], known))
     problem = first["msg"].removeprefix("Value error, ").rstrip(".")
     return InputError(
         f"{problem} (got {first['input']!r})" if parts else problem,

@@ -1,7 +1,7 @@
 """Put finished units together into HeadScores, one for each block of heads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -15,11 +15,14 @@ from reportgen.scoring.units import UnitScores
 
 @dataclass(frozen=True)
 class Scored:
-    """All tasks' results of one method, in the order of the tasks, and its diagnostics (check → task → number)."""
+    """All tasks' results of one method, in the order of the tasks, and what it says of each task and of all together,
+    as in ``StudyScores``.
+    """
 
     chosen: Chosen
     units: tuple[UnitScores, ...]
-    diagnostics: Mapping[str, Mapping[str, float | None]]
+    diagnostics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    overall: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 def assemble(prepared: Prepared, scored: Scored, tasks: tuple[Task, ...]) -> tuple[HeadScores, ...]:
@@ -91,6 +94,7 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
         method.name, f"|{unit}|" if reduction == "mean_abs" else unit, metric.name if measured else None,
         signed=scored.chosen.signed, parameters=settings, formula=method.formula, meaning=method.meaning,
         references=list(method.references), diagnostics=_diagnostics(prepared, scored),
+        overall={check: dict(numbers) for check, numbers in scored.overall.items()},
     )  # fmt: skip
 
 

@@ -26,7 +26,8 @@ from torch.overrides import TorchFunctionMode
 from reportgen.errors import InputError
 from reportgen.scoring.heads import Site
 from reportgen.scoring.interventions import Edit, edited, stacked
-from reportgen.scoring.model import LoadedModel, short_batch
+from reportgen.scoring.model import LoadedModel
+from reportgen.scoring.runs import short_batch
 from reportgen.scoring.tokens import Batch
 
 PRODUCTS = {"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "einsum", "conv1d",

@@ -225,3 +225,10 @@ def _repeat(value: Any, copies: int, examples: int) -> Any:
     if isinstance(value, tuple):
         return tuple(_repeat(part, copies, examples) for part in value)
     return value
+
+
+def start_of(heads: Heads, record: Record, site: int) -> int:
+    """The number of layer calls before the one that a site's attention runs in."""
+    found = heads.sites[site]
+    calls = [i for i, path in enumerate(record.layers) if path == found.within]
+    return calls[min(found.call, len(calls) - 1)] if calls else 0

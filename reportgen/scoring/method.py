@@ -122,12 +122,12 @@ class BatchScores:
 @dataclass(frozen=True)
 class StudyScores:
     """Scores of all tasks made in one go: signed ``values`` of each task's examples, by task, ``diagnostics``
-    (check → task → number), and what is said of all tasks together (``overall``, check → number).
+    (check → task → number), and what is said of all tasks together (``overall``, check → what it is of → number).
     """
 
     values: Mapping[str, Float[np.ndarray, "example site head"]]
     diagnostics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    overall: Mapping[str, float] = field(default_factory=dict)
+    overall: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

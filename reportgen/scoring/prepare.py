@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 from reportgen.scores import HeadScores, split_halves
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.method import ANY, ScoringMethod, Setting, Value
 from reportgen.scoring.methods import METHODS, activation_norm
 from reportgen.scoring.metrics import METRICS, Metric
-from reportgen.scoring.model import LoadedModel, load, nearest
+from reportgen.scoring.model import LoadedModel, load
 from reportgen.scoring.prompts import prompted
 from reportgen.scoring.tasks import Row, read_tasks
 from reportgen.scoring.tokens import Encoded, plan_batches

@@ -135,29 +135,27 @@ def recalls(guesses: Guesses, names: Sequence[str]) -> dict[str, dict[str, float
     return table
 
 
-def accuracies(guesses: Guesses) -> dict[str, float]:
-    """Over all rows: the commonest task's share, and each guess's accuracy and balanced accuracy (mean recall)."""
-    labels = next(iter(guesses.values()))[1]
-    table = {"commonest task's share": float(np.bincount(labels).max() / len(labels))}
-    for guess, (predicted, wanted) in guesses.items():
-        right = predicted == wanted
-        table[f"accuracy: {guess}"] = float(right.mean())
-        table[f"balanced accuracy: {guess}"] = float(np.mean([right[wanted == task].mean() for task in set(wanted)]))
-    table["selectivity"] = table["accuracy: probe"] - table["accuracy: shuffled labels"]
-    return table
-
-
-def margins(guesses: Guesses, groups: Sequence[str]) -> dict[str, float]:
-    """How much more accurate the probe is than each simpler guess of the same labels, and the standard error of that.
-
-    Rows of one group are not independent: the error is that of a sum over groups.
+def compared(guesses: Guesses, groups: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Over all rows: accuracy and balanced accuracy (mean recall) of each guess, of always guessing the commonest task
+    and of guessing one at random; and how much more accurate the probe is than each other guess, with the standard
+    error of that. Rows of one group are not independent: the error is that of a sum over groups. Beside shuffled labels
+    the difference is Hewitt & Liang's selectivity; it is of other labels, and has no error here.
     """
-    (predicted, labels), table = guesses["probe"], dict[str, float]()
+    predicted, labels = guesses["probe"]
+    tasks = len(set(labels))
+    accuracy = {"always the commonest task": float(np.bincount(labels).max() / len(labels)), "at random": 1 / tasks}
+    balanced = dict.fromkeys(accuracy, 1 / tasks)
+    more, error = dict[str, float](), dict[str, float]()
     member = np.unique(np.asarray(groups), return_inverse=True)[1]
     for guess, (other, wanted) in guesses.items():
-        if guess != "probe" and wanted is labels:
-            gain = (predicted == labels).astype(np.float64) - (other == labels)
+        right = other == wanted
+        accuracy[guess] = float(right.mean())
+        balanced[guess] = float(np.mean([right[wanted == task].mean() for task in set(wanted)]))
+        if guess == "probe":
+            continue
+        gain = (predicted == labels).astype(np.float64) - right
+        more[guess] = float(gain.mean())
+        if wanted is labels:
             by_group = np.bincount(member, gain - gain.mean())
-            table[f"probe minus {guess}"] = float(gain.mean())
-            table[f"probe minus {guess}: standard error"] = float(np.sqrt((by_group**2).sum()) / len(labels))
-    return table
+            error[guess] = float(np.sqrt((by_group**2).sum()) / len(labels))
+    return {"accuracy": accuracy, "balanced accuracy": balanced, "probe minus it": more, "standard error": error}

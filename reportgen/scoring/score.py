@@ -1,6 +1,6 @@
 """Score every head on every task: each method, task by task, so that finished parts are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from reportgen.errors import InputError
 from reportgen.scores import HeadScores
 from reportgen.scoring.assemble import Scored, assemble, described_tasks
-from reportgen.scoring.method import BatchScores, ScoringMethod, Setting, TaskExamples
+from reportgen.scoring.method import BatchScores, ScoringMethod, Setting, StudyScores, TaskExamples
 from reportgen.scoring.metrics import Baseline, baseline
 from reportgen.scoring.prepare import Chosen, Prepared, PreparedTask, prepare
 from reportgen.scoring.tokens import Batch, collate
@@ -19,6 +19,7 @@ from reportgen.study import Study
 
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
+SAID = ("diagnostics", "overall")  # what a method of all tasks says beside its scores
 
 
 def _silent(*_: object) -> None:
@@ -69,14 +70,19 @@ class _Run:
             done += len(task.batches)
             self.progress(name, done, total)
             results.append(unit)
-        return Scored(chosen, tuple(results), {})
+        return Scored(chosen, tuple(results))
 
     def _setting(self, chosen: Chosen) -> Setting:
+        """What the method works with, and its references from the discovery half of all tasks."""
         setting = self.prepared.setting(chosen)
-        if chosen.method.prepare is None:
-            return setting
-        batches = [self._batch(task, members) for task in self.prepared.tasks for members in task.discovery_batches()]
-        return self.prepared.setting(chosen, chosen.method.prepare(setting, batches))
+        while chosen.method.prepare is not None:
+            planned = [task.in_batches(self.size) for task in self.prepared.tasks]
+            batches = [self._batch(task, members) for task in planned for members in task.discovery_batches()]
+            try:
+                return self.prepared.setting(chosen, chosen.method.prepare(setting, batches))
+            except RuntimeError as error:
+                self._shrink(error, max(planned, key=lambda task: max(len(e.inputs) for e in task.encoded)))
+        return setting
 
     def _stored(self, chosen: Chosen, task: PreparedTask) -> UnitScores | None:
         """A finished unit, also one of the smaller batches that a run went on with when memory had run out."""
@@ -98,7 +104,7 @@ class _Run:
                 unit = self._unit(setting, chosen.method, planned, lambda n, d=done, s=share: self.progress(
                     chosen.method.name, d + int(n * s), total))  # type: ignore[misc]  # fmt: skip
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:
                 self._shrink(error, task)
         if self.units is not None:
             key = self.prepared.unit_key(chosen, planned)
@@ -148,29 +154,32 @@ class _Run:
             report = partial(self._step, chosen.method.name, total)
             made = chosen.method.together(self.prepared.setting(chosen), tasks, report)
             values = np.concatenate([made.values[t.name] for t in self.prepared.tasks])
-            stored = UnitScores(values, None, None, _flattened(made.diagnostics))
+            stored = UnitScores(values, None, None, _flattened(made))
             if path is not None:
                 write_unit(path, key, stored)
         self.progress(chosen.method.name, total, total)
         parts = np.split(stored.values, np.cumsum(sizes)[:-1])
-        return Scored(chosen, tuple(UnitScores(part, None) for part in parts), _unflattened(stored.checks))
+        units = tuple(UnitScores(part, None) for part in parts)
+        return Scored(chosen, units, *(_unflattened(stored.checks, said) for said in SAID))
 
     def _step(self, name: str, total: int, done: int) -> None:
         self.progress(name, min(done, total), total)
 
 
-def _flattened(diagnostics: object) -> dict[str, np.ndarray]:
-    assert isinstance(diagnostics, dict)
-    return {f"{check}\n{task}": np.array([np.nan if value is None else value])
-            for check, by_task in diagnostics.items() for task, value in by_task.items()}  # fmt: skip
+def _flattened(made: StudyScores) -> dict[str, np.ndarray]:
+    """What is said of each task and of all, as a unit can hold it."""
+    return {f"{said}\n{check}\n{name}": np.array([np.nan if value is None else value])
+            for said in SAID for check, of in getattr(made, said).items() for name, value in of.items()}  # fmt: skip
 
 
-def _unflattened(stored: object) -> dict[str, dict[str, float | None]]:
-    assert isinstance(stored, dict)
+def _unflattened(stored: Mapping[str, np.ndarray], wanted: str) -> dict[str, dict[str, float | None]]:
+    """One part of it again, in an order of its own, which a file does not keep."""
     result: dict[str, dict[str, float | None]] = {}
-    for name, value in stored.items():
-        check, task = name.split("\n")
-        result.setdefault(check, {})[task] = None if np.isnan(value[0]) else float(value[0])
+    for key in sorted(stored):
+        said, check, name = key.split("\n", 2)
+        if said == wanted:
+            value = float(stored[key][0])
+            result.setdefault(check, {})[name] = None if np.isnan(value) else value
     return result
 
 

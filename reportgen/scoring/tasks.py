@@ -1,6 +1,5 @@
 """The rows of a study's tasks: from tables of any source, and from CogQA's nested JSON."""
 
-import difflib
 import json
 import unicodedata
 from collections import Counter
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 from reportgen.scoring.sources import Record, Values, records, text_of
 from reportgen.study import TasksSection
 
@@ -177,12 +176,6 @@ def _row(values: dict[str, Any], where: dict[str, str], record: Record) -> Row:
 def _known(name: str, place: str) -> None:
     if name not in COLUMNS:
         raise InputError(f"unknown column {name!r}", place, nearest(name, list(COLUMNS)))
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """How to mend an unknown name: the nearest known one, or all of them."""
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"The nearest known one is {near[0]!r}" if near else f"Known here: {', '.join(known)}"
 
 
 def _string(value: Any, name: str, where: str) -> str:

@@ -8,7 +8,7 @@ from tiny_models import ARCHITECTURES, KINDS, build, examples, loaded
 from torch import nn
 
 from reportgen.errors import InputError
-from reportgen.scoring import model as model_module
+from reportgen.scoring.checks import notes, still, unmoved
 from reportgen.scoring.heads import find
 from reportgen.scoring.interventions import captured, edited, resumed
 from reportgen.scoring.tokens import collate
@@ -40,11 +40,28 @@ def test_layers_without_heads_keep_their_rows_and_say_why() -> None:
     assert model.heads.depth == {None: 3}
     assert [(s.layer, s.reason) for s in model.heads.skipped] == [
         (i, "conv (Lfm2ShortConv) has no softmax over tokens") for i in (0, 2)]  # fmt: skip
-    assert model_module.notes(model.heads) == [
+    assert notes(model.heads) == [
         "1 of 3 layers have heads; every slice of the output projection's input was seen to depend on the attention of "
         "one head alone",
         "layers 0, 2 are left out: conv (Lfm2ShortConv) has no softmax over tokens",
     ]
+
+
+@pytest.mark.parametrize("architecture", ["llama-gqa", "gpt2", "albert", "t5", "bart"])
+def test_heads_that_move_nothing_are_told(architecture: str) -> None:
+    model = loaded(architecture)
+    assert unmoved(model.model, model.kind, model.heads) == []
+    last = model.heads.sites[-1]
+    last.projection.weight.zero_()
+    dead = [site for site in model.heads.sites if site.projection is last.projection]
+    if len(dead) < len(model.heads.sites):
+        assert unmoved(model.model, model.kind, model.heads) == dead
+        assert still(dead) == [
+            f"setting the largest head of {last.name} to zero does not change what the model puts out for a short text"]
+    for site in model.heads.sites:
+        site.projection.weight.zero_()
+    with pytest.raises(InputError, match="setting heads to zero does not change what the model puts out"):
+        unmoved(model.model, model.kind, model.heads)
 
 
 def test_layers_that_share_weights_are_told_apart_by_their_calls() -> None:

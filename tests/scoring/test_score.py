@@ -186,14 +186,14 @@ def test_half_precision_scores_are_close(study_of: Make) -> None:
 
 def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> None:
     assert refusal(study_of(method="gate_gradints")) == (
-        "[scoring] method: no scoring method is called 'gate_gradints'. The nearest known one is 'gate_gradient'."
+        "[scoring] method: no scoring method is called 'gate_gradints'. Did you mean 'gate_gradient'?"
     )
     assert refusal(study_of(also=["xyz"])) == (
         f"[scoring] also: no scoring method is called 'xyz'. Known here: {', '.join(m.name for m in METHODS)}."
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_one": 2}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. "
-        "The nearest known one is 'heads_at_once'."
+        "Did you mean 'heads_at_once'?"
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_once": 0}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: heads_at_once is 0. Give a whole number from 1."

@@ -79,7 +79,7 @@ def test_cogqa_rows_follow_their_question_and_stray_labels_are_told(tmp_path: Pa
          ", line 1: this is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)). "
          "Write one JSON object on each line."),
         (["[]"], ', line 1: the line holds no JSON object. Write {"task": …, "prompt": …, "answer": …}.'),
-        ([GOOD, {**GOOD, "promt": "p"}], ", line 2: unknown column 'promt'. The nearest known one is 'prompt'."),
+        ([GOOD, {**GOOD, "promt": "p"}], ", line 2: unknown column 'promt'. Did you mean 'prompt'?"),
         ([{"task": "t", "prompt": "p"}], ", line 1: 'answer' is missing. Give every row task, prompt, answer."),
         ([{**GOOD, "answer": 4}], ", line 1, column answer: 4 is not text. Write it in quotes."),
         ([{**GOOD, "answer": " "}], ", line 1, column answer: the answer is empty. Give it a text, or remove the row."),
@@ -179,11 +179,11 @@ def test_columns_say_what_the_data_call_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"promt": "question"}, "[tasks] columns: unknown column 'promt'. The nearest known one is 'prompt'."),
+        ({"promt": "question"}, "[tasks] columns: unknown column 'promt'. Did you mean 'prompt'?"),
         ({"prompt": "questions"},
          "PATH, line 1: 'questions' is missing. Give every row task, questions, answer."),
         ({"prompt": "question", "foil": "rong"},
-         "[tasks] columns, PATH: no row has a column 'rong'. The nearest known one is 'wrong'."),
+         "[tasks] columns, PATH: no row has a column 'rong'. Did you mean 'wrong'?"),
         ({"prompt": "question", "foil": "number"}, "PATH, line 1, column number: 4 is not text. Write it in quotes."),
         ({"prompt": "question", "foil": "wrong"},
          "PATH, line 1, column wrong: the foil is the answer itself. Give a wrong answer, or none."),

@@ -8,12 +8,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from reportgen.scores import Model
+from reportgen.scoring.checks import logits_way, resumes
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.heads import find
 from reportgen.scoring.load import LOADERS
 from reportgen.scoring.method import Setting
 from reportgen.scoring.metrics import METRICS
-from reportgen.scoring.model import LoadedModel, _logits_way, _resumes
+from reportgen.scoring.model import LoadedModel
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Encoded
 from reportgen.study import TasksSection
@@ -82,7 +83,7 @@ def loaded(architecture: str, dtype: torch.dtype = torch.float32, kind: str | No
 def wrapped(model: Any, kind: Any = "causal") -> LoadedModel:
     """Any model in memory as reportgen loads one."""
     heads = find(model)
-    return LoadedModel(model, word_tokenizer(), kind, heads, _logits_way(model, kind), _resumes(model, kind, heads), 32,
+    return LoadedModel(model, word_tokenizer(), kind, heads, logits_way(model, kind), resumes(model, kind, heads), 32,
                        Model())  # fmt: skip
 
 

@@ -3,10 +3,9 @@
 ``[report] sections`` selects and orders them by name.
 """
 
-import difflib
 from collections.abc import Sequence
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 from reportgen.rendering.sections import (
     across_tasks,
     how_to_read,
@@ -44,7 +43,5 @@ def chosen(names: Sequence[str] | None) -> tuple[Section, ...]:
     known = {section.name: section for section in SECTIONS}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            mend = f"Did you mean {near[0]!r}?" if near else f"Known sections: {', '.join(known)}"
-            raise InputError(f"no section is called {name!r}", "[report] sections", mend.rstrip("."))
+            raise InputError(f"no section is called {name!r}", "[report] sections", nearest(name, list(known)))
     return tuple(known[name] for name in dict.fromkeys(names))

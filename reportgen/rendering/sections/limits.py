@@ -17,7 +17,10 @@ def view(report: Report) -> dict[str, Any]:
         "ordered": any(e.ordered for e in examples),
         "kv_groups": shared if shared is not None and any(b.n_heads != shared for b in report.blocks) else None,
         "kv_unknown": scores.model.kv_groups is None and not scores.synthetic,
-        "no_baseline": all(t.accuracy is None for t in scores.tasks) and not scores.synthetic,
+        "no_baseline": all(t.accuracy is None for t in scores.tasks)
+        and not scores.synthetic
+        and scores.method.name != "probe",
+        "probe": scores.method.name == "probe",
         "at_chance": [t.name for t in report.tasks if t.at_chance],
         "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
         "ablation": "ablation" in scores.method.name,

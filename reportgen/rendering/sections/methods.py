@@ -53,15 +53,28 @@ def _kind(kind: str) -> str:
 
 
 def _diagnostics(report: Report) -> list[Table]:
-    """What each method says of itself: a row a task, a column a check."""
+    """What each method says of itself: a row a task, a column a check; and of all tasks together, the least first."""
     methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
     tables = []
-    for method in (m for m in methods if m.diagnostics):
+    for method in methods:
+        named = printable(method.name).replace("_", " ")
+        if method.overall:
+            tables.append(_overall(method.overall, f"{named[:1].upper() + named[1:]}, over all tasks"))
+        if not method.diagnostics:
+            continue
         rows = tuple((t.name, *(_check(by_task.get(t.task.name)) for by_task in method.diagnostics.values()))
                      for t in report.tasks)  # fmt: skip
         columns = (("Task", False), *((name[:1].upper() + name[1:], True) for name in method.diagnostics))
-        tables.append(Table("", f"Diagnostics of {printable(method.name).replace('_', ' ')}", columns, rows))
+        tables.append(Table("", f"Diagnostics of {named}", columns, rows))
     return tables
+
+
+def _overall(overall: dict[str, dict[str, float | None]], caption: str) -> Table:
+    """A column a check, a row for each thing that it is of, in the order of the first check."""
+    first = next(iter(overall.values()))
+    names = sorted(first, key=lambda name: (-np.inf if (value := first[name]) is None else value, name))
+    rows = tuple((name, *(_check(of[name]) if name in of else "" for of in overall.values())) for name in names)
+    return Table("", caption, (("", False), *((check[:1].upper() + check[1:], True) for check in overall)), rows)
 
 
 def _check(value: float | None) -> str:

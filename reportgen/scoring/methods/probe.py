@@ -24,10 +24,9 @@ from jaxtyping import Float, Int
 from reportgen.errors import InputError
 from reportgen.scoring.method import ANY, Parameter, ScoringMethod, Setting, StudyScores, TaskExamples, absent
 from reportgen.scoring.probe_baselines import (
-    accuracies,
     bag_of_words,
+    compared,
     length_and_place,
-    margins,
     recalls,
     separated,
     shuffled_between_groups,
@@ -65,8 +64,8 @@ def _together(setting: Setting, tasks: Sequence[TaskExamples], progress: Callabl
         values[:, site, head] = importance[:, column]
     parts = np.split(values, np.flatnonzero(np.diff(labels)) + 1)
     names = [task.name for task in tasks]
-    overall = {**accuracies(guesses), **margins(guesses, groups)}
-    return StudyScores(dict(zip(names, parts, strict=True)), recalls(guesses, names), overall)
+    values_by_task = dict(zip(names, parts, strict=True))
+    return StudyScores(values_by_task, recalls(guesses, names), compared(guesses, groups))
 
 
 def checked_folds(setting: Setting, tasks: Sequence[TaskExamples]) -> Int[np.ndarray, "example"]:
