@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from reportgen import __version__
-from reportgen.errors import InputError, ReportgenError
+from reportgen.errors import InputError, ReportgenError, nearest
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -179,12 +179,30 @@ def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
 
 
 @app.command()
-def methods(as_json: Json = False) -> None:
-    """List the scoring methods."""
+def methods(
+    name: Annotated[str | None, typer.Argument(help="of this method all that is known")] = None, as_json: Json = False
+) -> None:
+    """List the scoring methods, or explain one: formula, unit, sign, cost, parameters and source."""
     from reportgen.scoring.methods import METHODS
 
-    rows = {m.name: m.summary for m in METHODS}
-    show(as_json, rows, [f"{name}: {summary}" for name, summary in rows.items()])
+    known = {m.name: m.described for m in METHODS}
+    if name is None:
+        show(as_json, known, [f"{name}: {described['summary']}" for name, described in known.items()])
+    elif name in known:
+        show(as_json, known[name], list(described_lines(known[name])))
+    else:
+        raise InputError(f"no scoring method is called {name!r}", "reportgen methods", nearest(name, list(known)))
+
+
+def described_lines(described: dict[str, Any]) -> Iterator[str]:
+    """A method's description, a line a thing."""
+    for key, value in described.items():
+        if key == "parameters":
+            yield from (f"parameter {name} = {p['default']}: {p['doc']}" for name, p in value.items())
+        elif key == "references":
+            yield from (f"reference: {each}" for each in value)
+        elif value:
+            yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
 @app.command()

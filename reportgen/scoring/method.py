@@ -175,6 +175,21 @@ class ScoringMethod:
         """The parameters' defaults."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """All that a reader needs to know of the method, in plain data; unit and sign are those of one example's score
+        with the metric log_odds.
+        """
+        parameters = {name: {"default": p.default, "doc": p.doc, **({"choices": p.choices} if p.choices else {})}
+                      for name, p in self.parameters.items()}  # fmt: skip
+        return {
+            "name": self.name, "summary": self.summary, "formula": self.formula, "meaning": self.meaning,
+            "unit": self.unit.format(label="log-odds"), "sign": self.sign, "cost": self.cost,
+            "importance": "mean over examples of |s|, or of s with signed = true" if self.reduction == "mean_abs"
+            else "mean over examples of s", "models": sorted(self.kinds), "needs": sorted(self.needs),
+            "parameters": parameters, "references": list(self.references),
+        }  # fmt: skip
+
 
 def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
     """Scores that are means of two or more independent draws, with their standard errors; the check "sampling error"

@@ -26,4 +26,4 @@ def short_batch(model: Any, kind: Kind, rows: int, tokens: int = 5, step: int = 
     decoder = ids[1:4] if kind == "seq2seq" else None
     answer, places = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
     example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, places, decoder=decoder)
-    return collate([example] * rows, model.config.get_text_config().pad_token_id or 0, device)
+    return collate([example] * rows, getattr(model.config.get_text_config(), "pad_token_id", None) or 0, device)

@@ -141,6 +141,14 @@ def test_explain(figure: Path) -> None:
 
 def test_lists_and_schemas() -> None:
     assert "gate_gradient:" in run("methods").stdout
+    told = run("methods", "zero_ablation").stdout
+    for part in ("formula: s(e, l, h) = m(e) − m(e | ", "unit: Δ log-odds", "sign: baseline minus ablated", "cost: ",
+                 "parameter heads_at_once = 4: ", "reference: Michel, P."):  # fmt: skip
+        assert part in told
+    described = json.loads(run("methods", "--json").stdout)
+    assert {"formula", "unit", "sign", "cost", "references", "parameters", "models"} <= set(described["shapley"])
+    wrong = run("methods", "zero_ablatoin")
+    assert (wrong.returncode, "Did you mean 'zero_ablation'?" in wrong.stderr) == (2, True)
     assert len(json.loads(run("detectors", "--json").stdout)) == 12
     for what in ("study", "findings"):
         assert json.loads(run("schema", what).stdout)["type"] == "object"

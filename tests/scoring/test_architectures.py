@@ -11,9 +11,11 @@ from architectures import CannotBuildError, architectures, classified, tiny
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from reportgen.scoring.checks import resumes, unmoved
 from reportgen.scoring.heads import Heads, find
 from reportgen.scoring.trace import short_inputs
 
+README = Path(__file__).parents[2] / "README.md"
 EXPECTED: dict[str, str] = json.loads((Path(__file__).parent / "architectures.json").read_text())
 
 
@@ -106,6 +108,14 @@ def test_the_list_of_architectures_is_complete() -> None:
     assert classes.count("verified") + classes.count("untestable") >= 225
 
 
+def test_the_readme_counts_them() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.read_text().splitlines()]
+    for kind, written in [("causal", "causal"), ("masked", "masked"), ("seq2seq", "sequence-to-sequence")]:
+        said = [value.partition(":")[0] for name, value in EXPECTED.items() if name.startswith(f"{kind}/")]
+        counts = [str(said.count(c)) for c in ("verified", "untestable", "refused", "cannot be built")]
+        assert [written, *counts] in rows
+
+
 @pytest.mark.parametrize("name", [n for n, said in EXPECTED.items() if not said.startswith("cannot be built")])
 @pytest.mark.filterwarnings("ignore")  # each family warns of its own odd defaults
 def test_architecture(name: str) -> None:
@@ -117,6 +127,9 @@ def test_architecture(name: str) -> None:
     if heads is not None:
         check_sizes(model, heads)
         check_order(model, heads)
+        kind: Any = name.split("/")[0]
+        assert unmoved(model, kind, heads) == []
+        assert isinstance(resumes(model, kind, heads), bool), "whatever the layers hand on, nothing is raised"
 
 
 @pytest.mark.parametrize("name", [n for n, said in EXPECTED.items() if said.startswith("cannot be built")])
