@@ -40,7 +40,8 @@ def main() -> None:
     summary = ", ".join(f"{what} {n}" for what, n in counts.most_common())
     (ROOT / "tests" / "scoring" / "architectures.json").write_text(json.dumps(expected, indent=1) + "\n")
     (ROOT / "docs" / "architectures.md").write_text(
-        f"# Architectures\n\nMade by `python benchmarks/census.py` with transformers {version('transformers')}, on tiny "
+        "# Architectures\n\nMade by `python benchmarks/census.py` with "
+        f"transformers {version('transformers')}, on tiny "
         f"random configurations: {summary}; {len(types)} model types verified. *Verified*: every slice of the "
         "output projection's input was seen to depend on that head's attention alone. *Untestable*: the number of "
         "heads is sure, their order is not.\n\n| architecture | kind | class | layers with heads | remarks |\n"

@@ -254,8 +254,8 @@ def print_plan(study: Any, as_json: bool) -> None:
         f"{cost.layers} layers × {cost.heads} heads"
     ]
     lines += [found_line(layer) for layer in cost.found]
-    lines += [f"{m.method}: {m.forwards:.0f} forwards of a batch, about {m.seconds:.0f} s" for m in cost.methods]
-    lines += [f"about {cost.seconds:.0f} s and {cost.memory_bytes / 2**20:.0f} MiB in all", *cost.notes]
+    lines += [f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods]
+    lines += [f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all", *cost.notes]
     show(as_json, asdict(cost), lines)
 
 
@@ -282,6 +282,11 @@ def announce(built: Any, as_json: bool) -> None:
     }
     lines = [*(str(p) for p in paths), "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
+
+
+def rough(seconds: float) -> str:
+    """A time that is only an estimate."""
+    return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"
 
 
 def show(as_json: bool, content: Any, lines: list[str]) -> None:

@@ -21,6 +21,8 @@ CAVEATS: dict[str, str] = {
     "kv-unknown": "Which heads share keys and values is not known; if neighbours do, the test is too liberal.",
     "autocorrelation": "Neighbouring layers resemble each other; the null keeps this only to first order.",
     "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
+    "simpler-separation": "Simpler features of the same rows separate the tasks about as well, so the map may show no "
+    "more than where these can be read.",
     "at-chance": "The model does not do this task better than chance, so importance on it means little.",
 }
 NOUNS = {

@@ -271,8 +271,13 @@ def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
         return study
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"source"})
     for name, value in values.items():
-        section, _, key = name.partition(".")
-        if not key:
+        *tables, key = name.split(".")
+        if not tables or not all((*tables, key)):
             raise InputError(f"{name!r} names no value", "--set", "Write section.key=value, as scoring.batch_size=8")
-        raw.setdefault(section, {})[key] = value
+        within = raw
+        for table in tables:
+            within = within.setdefault(table, {})
+            if not isinstance(within, dict):
+                raise InputError(f"{table!r} is no table", f"--set {name}", "Set it whole")
+        within[key] = value
     return parse_study(raw, f"{path} with --set", Path.cwd(), study.source)

@@ -37,16 +37,16 @@ class AttentionCall:
 
 
 @contextmanager
-def observed_attention(model: Any, heads: Heads) -> Iterator[dict[int, AttentionCall]]:
+def observed_attention(model: Any, heads: Heads, mend: str = MEND) -> Iterator[dict[int, AttentionCall]]:
     """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its AttentionCall.
 
-    Raises InputError, while the model runs, for a site whose pattern cannot be told.
+    Raises InputError with ``mend``, while the model runs, for a site whose pattern cannot be told.
     """
     seen, since = dict[int, AttentionCall](), list[AttentionCall | Tensor]()
 
     def at_projection(index: int) -> Any:
         def edit(z: Tensor) -> Tensor:
-            seen[index] = _of_site(heads.sites[index], since, len(z))
+            seen[index] = _of_site(heads.sites[index], since, len(z), mend)
             since.clear()
             return z
 
@@ -101,12 +101,12 @@ def _additive(
     return shaped.float()
 
 
-def _of_site(site: Site, since: list[AttentionCall | Tensor], examples: int) -> AttentionCall:
+def _of_site(site: Site, since: list[AttentionCall | Tensor], examples: int, mend: str) -> AttentionCall:
     """Of what ran since the last site, the one attention with this site's heads."""
     found = [call for call in (_as_call(entry, site, examples) for entry in since) if call is not None]
     if len(found) != 1:
         problem = "the attention pattern of its heads is not seen" if not found else "its heads attend more than once"
-        raise InputError(problem, f"{site.name} (layer {site.layer})", MEND)
+        raise InputError(problem, f"{site.name} (layer {site.layer})", mend)
     return found[0]
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from reportgen.errors import InputError
@@ -93,7 +94,7 @@ def find(model: Any) -> Heads:
     kind = model.config.model_type
     if kind in NOT_HEADS:
         raise InputError(f"{kind} models have no heads to score: {NOT_HEADS[kind]}", type(model).__name__, MEND)
-    with _as_it_was(model):
+    with _as_it_was(model), torch.enable_grad():  # the data are followed by their gradients
         trace = _watched(model)
         found = calls(model, trace)
     blocks: dict[str | None, list[Call]] = {}

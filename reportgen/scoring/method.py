@@ -147,9 +147,11 @@ class ScoringMethod:
     in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define
     one example's score and ``references`` are the papers, all printed in the report. ``kinds`` are the kinds of model,
     ``needs`` what rows, model and metric must offer. ``reduction`` makes importance of examples' scores; ``cheap``
-    scores are printed beside the activation norm. ``prepare`` makes ``Setting.reference`` once, from batches of the
-    discovery half of all tasks. A method scores a batch at a time (``score``) or all tasks in one go (``together``,
-    with a progress callback over batches); both raise InputError where the numbers are not finite.
+    scores are printed beside the activation norm. ``check`` raises InputError, before anything is scored, where the
+    model or a parameter does not fit, which may take runs on a short text. ``prepare`` makes ``Setting.reference``
+    once, from batches of the discovery half of all tasks. A method scores a batch at a time (``score``) or all tasks in
+    one go (``together``, with a progress callback over batches); both raise InputError where the numbers are not
+    finite.
     """
 
     name: str
@@ -163,6 +165,7 @@ class ScoringMethod:
     forwards: Callable[[Heads, Mapping[str, Any]], float]
     score: Callable[[Setting, Batch], BatchScores] | None = None
     together: Callable[[Setting, Sequence[TaskExamples], Callable[[int], None]], StudyScores] | None = None
+    check: Callable[[Setting], None] | None = None
     prepare: Callable[[Setting, Sequence[Batch]], Any] | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     kinds: frozenset[str] = ANSWERING

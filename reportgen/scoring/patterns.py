@@ -9,6 +9,7 @@ from torch import Tensor
 from reportgen.errors import InputError
 from reportgen.scoring.attention import MEND, observed_attention
 from reportgen.scoring.method import BatchScores, Setting, absent
+from reportgen.scoring.runs import short_batch
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Batch
 
@@ -41,6 +42,11 @@ def observed(setting: Setting, batch: Batch, answer: bool
             problem = f"its pattern is {shape} for a text of {wanted[0]} tokens"
             raise InputError(problem, setting.heads.sites[index].name, MEND)
     return ((index, seen[index].pattern) for index in sorted(seen)), logits
+
+
+def seen(setting: Setting) -> None:
+    """See the patterns of a short text; raises InputError as ``observed`` does."""
+    observed(setting, short_batch(setting.model.model, setting.model.kind, 1), answer=False)
 
 
 def refuse_other_texts(setting: Setting) -> None:

@@ -11,14 +11,19 @@ from reportgen.scoring.prepare import Prepared, PreparedTask, prepare
 from reportgen.scoring.tokens import Batch, collate
 from reportgen.study import Study
 
+MORE = ", and what is trained on all tasks, which is not timed here"
+
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What one method will cost: work in plain forwards of one batch each, and a rough time in seconds."""
+    """What one method will cost: work in plain forwards of one batch each, a rough time of these in seconds, and what
+    comes on top (``more``, in words).
+    """
 
     method: str
     forwards: float
     seconds: float
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,10 @@ def plan(study: Study) -> Plan:
     heads, batches = prepared.model.heads, [(task, members) for task in prepared.tasks for members in task.batches]
     tokens = sorted(batches, key=lambda b: max(len(b[0].encoded[i].inputs) for i in b[1]) * len(b[1]))
     each = _seconds_per_forward(prepared.model, _batch(prepared, *tokens[len(tokens) // 2]))
-    works = [(c.method.name, c.method.forwards(heads, c.parameters) * len(batches)) for c in prepared.methods]
-    costs = tuple(MethodCost(name, work, work * each) for name, work in works)
-    at_once = [n for c in prepared.methods if isinstance(n := c.parameters.get("heads_at_once", 1), int)]
-    memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max(len(heads.sites), *at_once, 1))
+    works = [(c.method, c.method.forwards(heads, c.parameters) * len(batches)) for c in prepared.methods]
+    costs = tuple(MethodCost(m.name, work, work * each, "" if m.together is None else MORE) for m, work in works)
+    at_once = [int(n) for c in prepared.methods for name, n in c.parameters.items() if name.endswith("_at_once")]
+    memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}
     return Plan(examples, len(batches), sum(heads.depth.values()), heads.widest, costs, memory, prepared.notes,
                 found(heads))  # fmt: skip

@@ -122,7 +122,11 @@ def prepare(study: Study) -> Prepared:
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    return Prepared(study, methods, model, tasks, tuple(notes))
+    prepared = Prepared(study, methods, model, tasks, tuple(notes))
+    for chosen in methods:
+        if chosen.method.check is not None:
+            chosen.method.check(prepared.setting(chosen))
+    return prepared
 
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:

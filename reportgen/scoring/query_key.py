@@ -21,6 +21,8 @@ from reportgen.scoring.attention import AttentionCall
 from reportgen.scoring.heads import Site
 from reportgen.scoring.paths import Outputs
 
+MEND = "Set [scoring] parameters.attribution_patching qk_correction = false"
+
 Vectors = Float[Tensor, "head token size"]
 Pattern = Float[Tensor, "head query key"]
 
@@ -109,4 +111,4 @@ def _check(site: Site, made: Vectors, outputs: Vectors) -> None:
 
 
 def _refused(site: Site, problem: str) -> InputError:
-    return InputError(problem, site.attention, "Set [scoring] parameters.attribution_patching qk_correction = false")
+    return InputError(problem, site.attention, MEND)

@@ -1,5 +1,7 @@
 """Detectors on planted and on clean tensors."""
 
+from dataclasses import replace
+
 import make_scores
 import numpy as np
 import pytest
@@ -186,6 +188,27 @@ def test_competence() -> None:
     assert [(f.register, f.caveats) for f in findings] == [("observed", ["at-chance"])] * 2
     assert "not" in findings[0].sentence
     assert "is not known" in kinds(analyze(unknown), "competence")[0].sentence
+
+
+def test_a_probe_is_told_beside_the_best_simpler_separation() -> None:
+    overall = {
+        "accuracy": {"at random": 0.5, "always the commonest task": 0.5, "probe": 0.91, "bag of words": 0.9,
+                     "length and place": 0.6, "shuffled labels": 0.95},
+        "probe minus it": {"bag of words": 0.01, "length and place": 0.31, "shuffled labels": -0.04},
+        "standard error": {"bag of words": 0.011, "length and place": 0.03},
+    }  # fmt: skip
+    scores = with_examples(np.ones((2, 4, 4)), n=100)
+    told = replace(scores, method=replace(scores.method, overall=overall))
+    (finding,) = kinds(analyze(told), "competence")
+    assert finding.sentence == (
+        "The probe tells the 2 tasks apart on 91.0 % of 200 rows, each read by a probe that had seen none of its "
+        "group; the best simpler separation of the same rows, by bag of words, on 90.0 % (difference 1.00 percentage "
+        "points, standard error 1.10), and always naming the commonest task on 50.0 %."
+    )
+    assert (finding.register, finding.caveats) == ("observed", ["simpler-separation"])
+    overall["standard error"]["bag of words"] = 0.004
+    better = replace(scores, method=replace(scores.method, overall=overall))
+    assert kinds(analyze(better), "competence")[0].caveats == []
 
 
 def test_values_come_from_the_half_that_was_not_searched() -> None:

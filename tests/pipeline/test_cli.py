@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reportgen.errors import InputError
+from reportgen.study import load_study, with_overrides
+
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
 SAMPLE = ROOT / "sample_data" / "study.toml"
@@ -137,6 +140,16 @@ def test_explain(figure: Path) -> None:
     unknown = run("explain", figure, "cluster/nothing/1")
     assert unknown.returncode == 2
     assert "no finding is called 'cluster/nothing/1'" in unknown.stderr
+
+
+def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
+    study = load_study(SAMPLE)
+    deep = with_overrides(study, {"scoring.parameters.shapley.pairs": 3, "scoring.seed": 5}, tmp_path)
+    assert (deep.scoring.parameters, deep.scoring.seed) == ({"shapley": {"pairs": 3}}, 5)
+    for name, said in [("scoring.seed.x", "'seed' is no table"), ("scoring..x", "names no value"),
+                       ("seed", "names no value")]:  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            with_overrides(study, {"scoring.seed": 5, name: 1}, tmp_path)
 
 
 def test_lists_and_schemas() -> None:

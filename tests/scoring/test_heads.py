@@ -57,7 +57,8 @@ def test_heads_that_move_nothing_are_told(architecture: str) -> None:
     if len(dead) < len(model.heads.sites):
         assert unmoved(model.model, model.kind, model.heads) == dead
         assert still(dead) == [
-            f"setting the largest head of {last.name} to zero does not change what the model puts out for a short text"]
+            f"setting the largest head of {last.name} to zero does not change what the model puts out for a short text"
+        ]
     for site in model.heads.sites:
         site.projection.weight.zero_()
     with pytest.raises(InputError, match="setting heads to zero does not change what the model puts out"):

@@ -192,8 +192,7 @@ def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> No
         f"[scoring] also: no scoring method is called 'xyz'. Known here: {', '.join(m.name for m in METHODS)}."
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_one": 2}}, also=["zero_ablation"])) == (
-        "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. "
-        "Did you mean 'heads_at_once'?"
+        "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. Did you mean 'heads_at_once'?"
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_once": 0}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: heads_at_once is 0. Give a whole number from 1."

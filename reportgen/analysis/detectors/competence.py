@@ -16,14 +16,19 @@ one-sided binomial test, Benjamini–Hochberg over tasks; Wilson 95 % interval; 
 is not above chance is said to be so (observed): importance on it means little. Without a baseline the finding says
 that competence cannot be told.
 Silent about tasks without a baseline where others have one.
+Where a probe of the tasks was scored, one finding for all of them instead (observed): on how many rows that it had not
+seen the probe is right, and the best of the simpler separations of the same rows.
 """
 AT_CHANCE = "accuracy not above chance by an exact binomial test after correction over tasks"
+PROBED = "accuracy of a probe on rows of groups that it had not seen, beside simpler separations of the same rows"
 UNKNOWN = "no accuracy of the unchanged model in the scores"
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task; one for all tasks without a baseline."""
     tasks = view.scores.tasks
+    if view.scores.method.overall.get("probe minus it"):
+        return Outcome("competence", [_of_probe(view)])
     known = [t for t, task in enumerate(tasks) if task.accuracy is not None and task.chance is not None and task.n]
     family = Family("competence", len(known), view.settings.alpha, "Benjamini–Hochberg over tasks")
     if not known:
@@ -38,6 +43,27 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     q = benjamini_hochberg(ps)
     findings = [_finding(view, t, p, each, family) for t, p, each in zip(known, ps, q, strict=True)]
     return Outcome("competence", findings, family)
+
+
+def _of_probe(view: View) -> Finding:
+    """How well the probe separates the tasks, and how much better than the best simpler separation."""
+    overall = view.scores.method.overall
+    accuracy, more, errors = (overall[name] for name in ("accuracy", "probe minus it", "standard error"))
+    # shuffled labels are other labels: they are the control, and no separation of these
+    best = max(errors, key=lambda name: (accuracy[name] or 0.0, name))
+    margin, error = more[best] or 0.0, errors[best] or 0.0
+    data = {
+        "known": True, "probe": 100 * (accuracy["probe"] or 0.0), "simpler": best,
+        "simpler_accuracy": 100 * (accuracy[best] or 0.0), "margin": 100 * margin, "error": 100 * error,
+        "commonest": 100 * (accuracy["always the commonest task"] or 0.0),
+    }  # fmt: skip
+    value = Value(accuracy["probe"] or 0.0, None, None, "accuracy of the probe", "held-out")
+    effect = Effect(f"accuracy minus that of {best}", margin, None, None)
+    n = sum(task.n or 0 for task in view.scores.tasks) or None
+    return view.finding(
+        "competence", None, "observed", 0.95, rule=PROBED, tasks=list(view.scores.task_names), value=value,
+        effect=effect, data=data, n_examples=n, caveats=["simpler-separation"] if margin < 2 * error else [],
+    )  # fmt: skip
 
 
 def _units(view: View, t: int) -> int:

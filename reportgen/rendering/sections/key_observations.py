@@ -24,8 +24,8 @@ def view(report: Report) -> dict[str, Any]:
 def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
     """The best of each kind, then by priority; at most so many a task that every task has room."""
     cap = max(PER_TASK, MOST // max(1, tasks))
-    # That a model can do a task is no discovery; that it is not above chance is worth a place.
-    stated = [f for f in ranked if f.kind not in REMARKS and (f.kind != "competence" or "at-chance" in f.caveats)]
+    # That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
+    stated = [f for f in ranked if f.kind not in REMARKS and (f.kind != "competence" or _telling(f))]
     first = {f.kind: f for f in reversed(stated)}
     # The best of each kind comes in first, or a dozen clusters would hide the one outstanding head.
     queue = [f for f in stated if first[f.kind] is f] + [f for f in stated if first[f.kind] is not f]
@@ -36,6 +36,10 @@ def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
             taken[finding.task] = taken.get(finding.task, 0) + 1
             picked.append(finding)
     return [f for f in stated if f in picked]
+
+
+def _telling(finding: Finding) -> bool:
+    return "at-chance" in finding.caveats or "probe" in (finding.data or {})
 
 
 SECTION = Section("key_observations", "Key observations", view)

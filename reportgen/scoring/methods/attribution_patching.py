@@ -22,7 +22,8 @@ from reportgen.scoring.attention import AttentionCall, observed_attention
 from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent
 from reportgen.scoring.model import LoadedModel
 from reportgen.scoring.paths import attributed, difference, differentiated, observed
-from reportgen.scoring.query_key import corrected
+from reportgen.scoring.query_key import MEND, corrected
+from reportgen.scoring.runs import short_batch
 from reportgen.scoring.tokens import Batch
 
 NANDA = (
@@ -53,7 +54,13 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 
 def _watched(model: LoadedModel, wanted: bool) -> AbstractContextManager[dict[int, AttentionCall]]:
-    return observed_attention(model.model, model.heads) if wanted else nullcontext({})
+    return observed_attention(model.model, model.heads, MEND) if wanted else nullcontext({})
+
+
+def _check(setting: Setting) -> None:
+    """See the attention of a short text, where queries and keys are to be scored."""
+    with _watched(setting.model, setting.parameters["qk_correction"]):
+        setting.model.run(short_batch(setting.model.model, setting.model.kind, 1))
 
 
 METHOD = ScoringMethod(
@@ -70,6 +77,7 @@ METHOD = ScoringMethod(
     "one position of queries and keys at a time and with softmaxes computed anew, and the estimates are summed.",
     references=(NANDA, KRAMAR),
     score=_score,
+    check=_check,
     forwards=lambda *_: 3.12,
     parameters={
         "qk_correction": Parameter(

@@ -38,7 +38,6 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     model, values = setting.model, absent(setting.heads, batch.size)
     difference = METRICS["logit_difference"]
     chosen = difference if setting.metric == difference else ABOVE_MEAN
-    checked(model)
     found = direct(model, batch, lambda logits: measure(chosen, logits, batch, setting.answer_reduction))
     for index in range(len(setting.heads.sites)):
         parts, where = contributions(found, index), setting.where(batch, index)
@@ -60,6 +59,7 @@ METHOD = ScoringMethod(
     "writes is counted: a head whose output other heads read and pass on scores nothing for it.",
     references=(ELHAGE, LENS),
     score=_score,
+    check=lambda setting: checked(setting.model),
     forwards=lambda *_: 1.2,
     kinds=frozenset({"causal"}),
     needs=frozenset({"gradient"}),

@@ -18,10 +18,16 @@ import torch
 
 from reportgen.errors import InputError
 from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting
-from reportgen.scoring.patterns import OLSSON, Pairs, after_repeats, mean_weight, refuse_empty, scores
+from reportgen.scoring.patterns import OLSSON, Pairs, after_repeats, mean_weight, refuse_empty, scores, seen
 from reportgen.scoring.tokens import Batch
 
 PLACE = "[scoring] parameters.induction"
+
+
+def _check(setting: Setting) -> None:
+    seen(setting)
+    if setting.parameters["source"] == "repeated":
+        _refuse_unfit(setting)
 
 
 def _score(setting: Setting, batch: Batch) -> BatchScores:
@@ -43,6 +49,17 @@ def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
 
 def _repeated(setting: Setting, batch: Batch) -> Batch:
     """Texts of random tokens written twice, one for each example."""
+    known, start, count = _ordinary(setting), _start(setting), setting.parameters["tokens"]
+    drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
+    ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
+    return replace(
+        batch, input_ids=ids, attention_mask=torch.ones_like(ids), corrupted_ids=None,
+        position_ids=torch.arange(ids.shape[1], device=ids.device).repeat(len(drawn), 1),
+    )  # fmt: skip
+
+
+def _refuse_unfit(setting: Setting) -> None:
+    """Raises InputError where such texts cannot be written, or positions of the row's text are asked for."""
     if setting.positions != "all":
         raise InputError(f"{setting.positions!r} has no meaning for random tokens", "[scoring] positions",
                          f'Choose "all", or set {PLACE[10:]} source = "prompt"')  # fmt: skip
@@ -52,12 +69,6 @@ def _repeated(setting: Setting, batch: Batch) -> Batch:
         limit = f"the vocabulary has {len(known)} ordinary ones" if count > len(known) else f"the context is {context}"
         raise InputError(f"{count} different tokens cannot be written twice: {limit}", f"{PLACE} tokens",
                          "Give fewer tokens")  # fmt: skip
-    drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
-    ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
-    return replace(
-        batch, input_ids=ids, attention_mask=torch.ones_like(ids), corrupted_ids=None,
-        position_ids=torch.arange(length, device=ids.device).repeat(len(drawn), 1),
-    )  # fmt: skip
 
 
 def _ordinary(setting: Setting) -> list[int]:
@@ -87,6 +98,7 @@ METHOD = ScoringMethod(
     "a head looks, not what its output does to the answer.",
     references=(OLSSON,),
     score=_score,
+    check=_check,
     forwards=lambda *_: 1.0,
     parameters={
         "source": Parameter("repeated", "random tokens written twice, or the row's own text",

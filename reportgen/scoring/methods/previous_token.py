@@ -10,7 +10,7 @@ says where a head looks, not what its output does to the answer.
 import torch
 
 from reportgen.scoring.method import ANY, BatchScores, ScoringMethod, Setting
-from reportgen.scoring.patterns import OLSSON, mean_weight, refuse_empty, scores
+from reportgen.scoring.patterns import OLSSON, mean_weight, refuse_empty, scores, seen
 from reportgen.scoring.tokens import Batch
 
 CLARK = (
@@ -40,6 +40,7 @@ METHOD = ScoringMethod(
     "runs over the scored positions. A pattern says where a head looks, not what its output does to the answer.",
     references=(CLARK, OLSSON),
     score=_score,
+    check=seen,
     forwards=lambda *_: 1.0,
     kinds=ANY - {"seq2seq"},
     needs=frozenset({"attention"}),

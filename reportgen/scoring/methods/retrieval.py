@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from reportgen.scoring.method import BatchScores, ScoringMethod, Setting
-from reportgen.scoring.patterns import Pattern, scores
+from reportgen.scoring.patterns import Pattern, scores, seen
 from reportgen.scoring.tokens import Batch
 
 WU = (
@@ -61,6 +61,7 @@ METHOD = ScoringMethod(
     "prompt every head has 0. A pattern says where a head looks, not what its output does to the answer.",
     references=(WU,),
     score=_score,
+    check=seen,
     forwards=lambda *_: 1.0,
     kinds=frozenset({"causal"}),
     needs=frozenset({"attention"}),
