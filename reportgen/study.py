@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from reportgen.errors import InputError, nearest
 
@@ -157,7 +157,8 @@ class ScoresSection(_Section):
 class Study(_Section):
     """A whole study.toml; ``[scores]`` stands instead of ``[model]`` and ``[scoring]``.
 
-    Relative paths are relative to the file. ``source`` is the file's own text, which the report archives.
+    Relative paths are relative to the file. ``source`` is the file's own text, which the report archives;
+    ``model_as_given`` the model's path as it was written.
     """
 
     study: StudySection = StudySection()
@@ -168,6 +169,14 @@ class Study(_Section):
     analysis: AnalysisSection = AnalysisSection()
     report: ReportSection = ReportSection()
     source: Annotated[str, Field(exclude=True)] = ""
+    _model_as_given: str | None = PrivateAttr(default=None)
+
+    @property
+    def model_as_given(self) -> str | None:
+        """The model's path as the study writes it; of an absolute one, its last two parts."""
+        if self._model_as_given is None or not Path(self._model_as_given).is_absolute():
+            return self._model_as_given
+        return "/".join(("…", *Path(self._model_as_given).parts[-2:]))
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Study":
@@ -255,7 +264,9 @@ def _resolve_paths(study: Study, folder: Path) -> Study:
         updates["model"] = study.model.model_copy(update={"path": str(folder / study.model.path)})
     if study.report.templates is not None:
         updates["report"] = study.report.model_copy(update={"templates": folder / study.report.templates})
-    return study.model_copy(update=updates)
+    found = study.model_copy(update=updates)
+    found._model_as_given = None if study.model is None else study.model.path
+    return found
 
 
 def study_schema() -> dict[str, Any]:
@@ -280,4 +291,7 @@ def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
             if not isinstance(within, dict):
                 raise InputError(f"{table!r} is no table", f"--set {name}", "Set it whole")
         within[key] = value
-    return parse_study(raw, f"{path} with --set", Path.cwd(), study.source)
+    changed = parse_study(raw, f"{path} with --set", Path.cwd(), study.source)
+    if "model.path" not in values:
+        changed._model_as_given = study._model_as_given
+    return changed

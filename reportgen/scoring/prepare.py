@@ -1,6 +1,5 @@
 """Read and check all that a study's scoring needs, cheapest first, before any of it is scored."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -114,7 +113,7 @@ def prepare(study: Study) -> Prepared:
     file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
     # the groups' own check, on scores that hold nothing yet: it should not wait for the model
     HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
-    model = load(study.model, _path_as_given(study))
+    model = load(study.model, study.model_as_given)
     _refuse_unfit(study, methods, model)
     notes = [*file.notes]
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
@@ -181,12 +180,6 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
     if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
         why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
         raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
-
-
-def _path_as_given(study: Study) -> str | None:
-    raw = tomllib.loads(study.source).get("model", {}) if study.source else {}
-    path = raw.get("path")
-    return path if isinstance(path, str) else None
 
 
 def _prepare_task(
