@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reportgen.blocks import Blocks
+from reportgen.blocks import Blocks, as_blocks
 from reportgen.errors import InputError
 from reportgen.importers import (
     arrays,
@@ -43,9 +43,7 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
     for importer in IMPORTERS:
         if section.format == importer.name or (section.format is None and importer.claims(path)):
             _refuse_axis(importer, section)
-            if importer is native.IMPORTER:
-                return native.load_blocks(path, section)
-            return (importer.load(path, section),)
+            return as_blocks(importer.load(path, section))
     known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
     if section.format is not None:
         raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")

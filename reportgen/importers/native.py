@@ -5,29 +5,24 @@ from pathlib import Path
 
 from reportgen.blocks import Blocks
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer
+from reportgen.importers.record import Importer, is_foreign_safetensors
 from reportgen.scores import HeadScores
 from reportgen.store import read_scores
 from reportgen.study import ScoresSection
 
 
 def claims(path: Path) -> bool:
-    """By extension."""
-    return path.suffix.lower() == ".safetensors"
+    """By extension, less what others have written under it."""
+    return path.suffix.lower() == ".safetensors" and not is_foreign_safetensors(path)
 
 
-def load_blocks(path: Path, section: ScoresSection) -> Blocks:
+def load(path: Path, section: ScoresSection) -> Blocks:
     """Read scores that reportgen wrote, block by block; a ``kv_groups`` given beside them fills one they lack."""
     blocks, _ = read_scores(path)
     model = blocks[0].model
     if section.kv_groups is not None and model.kv_groups is None:
         return tuple(replace(b, model=replace(model, kv_groups=section.kv_groups)) for b in blocks)
     return blocks
-
-
-def load(path: Path, section: ScoresSection) -> HeadScores:
-    """Read the one block that the file holds; raises InputError where there are several."""
-    return one_of(load_blocks(path, section), path)
 
 
 def one_of(blocks: Blocks, path: Path, name: str | None = None) -> HeadScores:

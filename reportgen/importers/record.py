@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.scores import Examples, Head, HeadScores, Method, Model, Reduction, Task, reduce_examples, split_halves
 from reportgen.study import ScoresSection
@@ -17,12 +18,14 @@ MOST_HEADS = 512  # more in one layer is a flattened stack: no model has as many
 
 @dataclass(frozen=True)
 class Importer:
-    """A plug-in: ``claims`` says from name and content whether a file is of this format, ``load`` reads it."""
+    """A plug-in: ``claims`` says from name and content whether a file is of this format, ``load`` reads it: one
+    HeadScores, or one for each of an encoder-decoder's blocks.
+    """
 
     name: str
     summary: str
     claims: Callable[[Path], bool]
-    load: Callable[[Path, ScoresSection], HeadScores]
+    load: Callable[[Path, ScoresSection], HeadScores | Blocks]
 
 
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:

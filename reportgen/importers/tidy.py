@@ -1,16 +1,19 @@
-"""Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, optionally, example."""
+"""Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, optionally, example and block."""
 
 import csv
 import difflib
 import io
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
+from reportgen.blocks import TITLES, Blocks
 from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
-from reportgen.scores import Examples, Head, HeadScores
+from reportgen.scores import Examples, Head, HeadScores, Method
 from reportgen.study import ScoresSection
 
 NEEDED = ["task", "layer", "head", "importance"]
@@ -25,28 +28,66 @@ def claims(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".parquet")
 
 
-def load(path: Path, section: ScoresSection) -> HeadScores:
-    """Read a tidy table; raises InputError naming the row and column that does not fit."""
+def load(path: Path, section: ScoresSection) -> Blocks:
+    """Read a tidy table, one HeadScores per block; raises InputError naming the row and column that does not fit."""
     table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     _check_columns(list(table), path)
     task = _text(table, "task", path)
-    for column in set(table) & {"method", "block"}:
-        found = len(set(_text(table, column, path)))
-        if found > 1:
-            raise InputError(
-                f"{found} different values in one file", f"{path}: column {column}", f"Give one file a {column}"
-            )
-    layer, head = (_numbers(table, c, path) for c in ("layer", "head"))
-    value = _values(table, path)
-    example = _text(table, "example", path) if "example" in table else np.array([""] * len(task))
-    names = list(dict.fromkeys(task))
-    if not names:
+    if not len(task):
         raise InputError("the table has no rows", str(path), "Give at least one row")
-    shape = int(layer.max()) + 1, int(head.max()) + 1
-    for name in names:
-        _refuse_holes(path, name, layer[task == name], head[task == name], shape)
-    parts = [_task(path, name, task == name, layer, head, example, value, shape) for name in names]
+    _refuse_several_methods(table, path)
+    block = _blocks(table, path)
+    columns = _Columns(
+        path, task, _numbers(table, "layer", path), _numbers(table, "head", path), _values(table, path),
+        _text(table, "example", path) if "example" in table else np.array([""] * len(task)),
+    )  # fmt: skip
     method = method_of(section, table["method"][0] if "method" in table else "unknown")
+    names = [name for name in (None, *TITLES) if (block == name).any()]
+    return tuple(replace(_of_block(columns, block == name, name, section, method), block=name) for name in names)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The table's columns, checked one by one."""
+
+    path: Path
+    task: Any
+    layer: Int[np.ndarray, "row"]
+    head: Int[np.ndarray, "row"]
+    value: Float[np.ndarray, "row"]
+    example: Any
+
+
+def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
+    found = len(set(_text(table, "method", path))) if "method" in table else 1
+    if found > 1:
+        problem = f"{found} different values in one file"
+        raise InputError(problem, f"{path}: column method", "Give one file a method")
+
+
+def _blocks(table: dict[str, list[str]], path: Path) -> Any:
+    """The block of each row, None where the table has no such column."""
+    if "block" not in table:
+        return np.array([None] * len(table["task"]), dtype=object)
+    blocks = _text(table, "block", path)
+    for index, name in enumerate(blocks):
+        if name not in TITLES:
+            mend = f"Give {', '.join(TITLES)}, or leave the column out for heads that are in no block"
+            raise InputError(f"no block of heads is called {name!r}", _row(path, index, "block"), mend)
+    return blocks
+
+
+def _of_block(
+    columns: _Columns, mine: Bool[np.ndarray, "row"], block: str | None, section: ScoresSection, method: Method
+) -> HeadScores:
+    """The scores of one block's rows; every task of the table must have some."""
+    names, layer, head = list(dict.fromkeys(columns.task)), columns.layer, columns.head
+    shape = int(layer[mine].max()) + 1, int(head[mine].max()) + 1
+    parts = []
+    for name in names:
+        rows, place = mine & (columns.task == name), f"{columns.path}, task {name}{f', block {block}' if block else ''}"
+        _refuse_holes(place, layer[rows], head[rows], shape)
+        parts.append(_task(place, rows, layer, head, columns.example, columns.value, shape))
     return scores_from_examples(names, [p[0] for p in parts], [p[1] for p in parts], section, method)
 
 
@@ -149,16 +190,16 @@ def _values(table: dict[str, list[str]], path: Path) -> np.ndarray:
     return numbers
 
 
-def _refuse_holes(path: Path, name: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
+def _refuse_holes(place: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
     """Name the first missing head from the rows alone: one stray number must not claim memory for a huge map."""
     codes = np.unique(layer.astype(np.int64) * shape[1] + head)
     if len(codes) < shape[0] * shape[1]:
         gaps = np.flatnonzero(codes != np.arange(len(codes)))
         first = int(gaps[0]) if len(gaps) else len(codes)
-        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", f"{path}, task {name}", ONCE)
+        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", place, ONCE)
 
 
-def _task(path: Path, name: str, rows: np.ndarray, layer: np.ndarray, head: np.ndarray, example: np.ndarray,
+def _task(place: str, rows: np.ndarray, layer: np.ndarray, head: np.ndarray, example: np.ndarray,
           value: np.ndarray, shape: tuple[int, int]) -> tuple[Examples | None, np.ndarray]:  # fmt: skip
     ids = list(dict.fromkeys(example[rows]))
     number = {e: i for i, e in enumerate(ids)}
@@ -167,8 +208,8 @@ def _task(path: Path, name: str, rows: np.ndarray, layer: np.ndarray, head: np.n
     np.add.at(seen, where, 1)
     for e, i, j in np.argwhere(seen != 1)[:1]:
         what = "is missing" if seen[e, i, j] == 0 else f"stands in {seen[e, i, j]} rows"
-        place = f"{path}, task {name}" + (f", example {ids[e]}" if ids[e] else "")
-        raise InputError(f"{Head(int(i), int(j))} {what}", place, ONCE)
+        exactly = place + (f", example {ids[e]}" if ids[e] else "")
+        raise InputError(f"{Head(int(i), int(j))} {what}", exactly, ONCE)
     values = np.empty((len(ids), *shape))
     values[where] = value[rows]
     return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]

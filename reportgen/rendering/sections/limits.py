@@ -23,8 +23,10 @@ def view(report: Report) -> dict[str, Any]:
         "probe": scores.method.name == "probe",
         "at_chance": [t.name for t in report.tasks if t.at_chance],
         "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
-        "ablation": "ablation" in scores.method.name,
-        "gradient": "gradient" in scores.method.name,
+        "ablation": scores.method.name.endswith(("_ablation", "activation_patching")),
+        "gradient": scores.method.name == "gate_gradient",
+        "estimate": scores.method.name in ("attribution_patching", "eap_ig", "integrated_gradients"),
+        "pattern": scores.method.name in ("previous_token", "induction", "retrieval"),
         "one_method": not report.others,
     }
 
