@@ -16,6 +16,7 @@ from reportgen.scoring.trace import DECODED, TOKENS, Trace, watch
 NOT_HEADS = {
     "nystromformer": "its attention is approximated through landmarks, which have no pattern over tokens",
     "mra": "its attention is approximated in blocks of several resolutions",
+    "reformer": "its attention is computed and normalised chunk by chunk, so that no pattern over all tokens exists",
     "yoso": "its attention is approximated by hashing",
 }
 

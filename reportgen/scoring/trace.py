@@ -136,7 +136,9 @@ def _multiplies(module: nn.Module) -> bool:
 
 def short_inputs(model: Any) -> dict[str, Int[Tensor, "example token"]]:
     """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
-    embeddings = model.get_input_embeddings().weight
+    embeddings = getattr(model.get_input_embeddings(), "weight", None)
+    if embeddings is None:
+        raise ValueError("it has no table of token embeddings")
     ids = (torch.arange(EXAMPLES * TOKENS, device=embeddings.device) * 7 + 3) % embeddings.shape[0]
     ids = ids.reshape(EXAMPLES, TOKENS)
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

@@ -1,7 +1,7 @@
 """A tiny random model of every causal, masked and sequence-to-sequence architecture that transformers can build.
 
 Configurations are shrunk by the names of their keys, sub-configurations too; ``CHANGED`` holds what single families
-need besides.
+need besides, by model type or by kind and model type.
 """
 
 from typing import Any
@@ -54,24 +54,30 @@ CHANGED: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 2},
     "bamba": {"attn_layer_indices": [1]},
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "cohere_compass_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
+    "cohere_compass_text": {"layer_types": LEFT, "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4}, "ffn_config": LEFT},
     "fsmt": {"src_vocab_size": 64, "tgt_vocab_size": 64},
     "funnel": {"num_hidden_layers": LEFT, "block_sizes": [1, 1], "num_decoder_layers": 1},
     "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.0, 0.0]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
-    "dots1": {"n_shared_experts": 1},
+    "dots1": {"n_shared_experts": 1, "n_routed_experts": 4, "num_experts_per_tok": 2},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "nemotron_h": {"mamba_num_heads": 4, "mamba_head_dim": 16, "expand": 2, "n_groups": 2},
     "prophetnet": {"num_hidden_layers": LEFT},
     "xlnet": {"max_position_embeddings": LEFT},
     "esmc": {"num_key_value_heads": 4},
     "falcon_h1": {"mamba_d_ssm": 64},
-    "gemma4_assistant": {"hidden_size_per_layer_input": 0},
+    "neomme": {"head_dim": 16},
+    "perceiver": {"num_latents": 16, "d_latents": 32, "num_self_attends_per_block": 2, "num_self_attention_heads": 4,
+                  "num_cross_attention_heads": 4},
+    "qwen4_exp_text": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 64,
+                       "indexer_compress_ratio": 2},
     "zamba": {"layer_types": ["mamba", "hybrid"] * 2, "num_hidden_layers": 4},
     "zamba2": {"layer_types": ["mamba", "hybrid"] * 2, "num_hidden_layers": 4, "hybrid_layer_ids": [1, 3]},
     "zaya": {"num_experts_per_tok": 1},
-    "reformer": {"is_decoder": True, "axial_pos_embds": False, "attn_layers": ["local", "local"]},
+    "causal/reformer": {"is_decoder": True},
+    "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "local"]},
     "gemma4_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
     "gemma4_unified_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
@@ -90,14 +96,14 @@ def architectures() -> list[tuple[str, str]]:
 def tiny(kind: str, model_type: str) -> Any:
     """A random tiny model in eval mode; raises CannotBuildError with the reason."""
     try:
-        config = tiny_config(model_type)
+        config = tiny_config(kind, model_type)
         loader = getattr(transformers, LOADERS[kind])
         with torch.device("meta"):
             size = sum(p.numel() for p in loader.from_config(config).parameters())
         if size > LARGEST:
             raise CannotBuildError(f"{size / 1e6:,.0f} M parameters even in its smallest configuration")
         torch.manual_seed(0)
-        return loader.from_config(tiny_config(model_type)).eval()
+        return _awake(loader.from_config(tiny_config(kind, model_type)).eval())
     except CannotBuildError:
         raise
     except Exception as error:
@@ -105,9 +111,19 @@ def tiny(kind: str, model_type: str) -> Any:
         raise CannotBuildError(f"{type(error).__name__}: {lines[0] if lines else ''}") from error
 
 
-def tiny_config(model_type: str) -> Any:
+@torch.no_grad()
+def _awake(model: Any) -> Any:
+    """The model with weights in place of zeros, from which some families start and which hide what a part does."""
+    for name, parameter in model.named_parameters():
+        if not name.endswith("bias") and not parameter.any():
+            parameter.normal_(std=0.1)
+    return model
+
+
+def tiny_config(kind: str, model_type: str) -> Any:
     """The architecture's default configuration, shrunk."""
-    return AutoConfig.for_model(model_type, **shrunk(CONFIG_MAPPING[model_type]()))
+    changed = shrunk(CONFIG_MAPPING[model_type]()) | CHANGED.get(f"{kind}/{model_type}", {})
+    return AutoConfig.for_model(model_type, **changed)
 
 
 def _settable(config: PretrainedConfig, key: str) -> bool:
