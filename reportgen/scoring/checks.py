@@ -88,6 +88,14 @@ def unmoved(model: Any, kind: Kind, heads: Heads) -> list[Site]:
     return still
 
 
+def unplaced(names: Sequence[str]) -> list[str]:
+    """A sentence for the report on weights that were saved and not loaded."""
+    if not names:
+        return []
+    rest = f" and {len(names) - 1} more" if names[1:] else ""
+    return [f"the model's folder holds weights that this architecture has no place for: {names[0]}{rest}"]
+
+
 def still(sites: Sequence[Site]) -> list[str]:
     """A sentence for the report on sites that do not move the output."""
     if not sites:
@@ -146,7 +154,8 @@ def resumes(model: Any, kind: Kind, heads: Heads) -> bool:
     with recorded(model, heads, layers, outputs):
         whole = first_output(model, kind, batch)
     record, many = Record(tuple(layers), tuple(outputs), 2), batch.repeated(2)
-    if any(site.within not in layers for site in heads.sites):
+    # NaN, of which scoring tells by example and layer, agrees with nothing
+    if any(site.within not in layers for site in heads.sites) or not torch.isfinite(whole).all():
         return False
     for site in sorted({1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
         try:

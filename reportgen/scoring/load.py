@@ -1,7 +1,7 @@
 """Read a model's folder: its configuration, weights and tokenizer; safetensors only, no code of the model's own."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,13 @@ MAPPINGS = {
 
 @dataclass(frozen=True)
 class Folder:
-    """A model as its folder holds it, in eval mode with frozen parameters on its device."""
+    """A model as its folder holds it, in eval mode with frozen parameters on its device.
+
+    ``unplaced`` names the folder's weights that the model has no place for.
+    """
 
     model: Any
+    unplaced: tuple[str, ...]
     tokenizer: Any
     kind: str
     revision: str | None
@@ -46,7 +50,7 @@ def read_folder(section: ModelSection) -> Folder:
     """Load the model that [model] names.
 
     Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
-    weights that do not fill the model, and for architectures that transformers does not know without their own code.
+    weights that do not fit or fill the model, and for architectures that transformers does not know without their own code.
     """
     local = Path(section.path).expanduser()
     folder, revision = (local, None) if local.exists() else _download(section)
@@ -54,9 +58,9 @@ def read_folder(section: ModelSection) -> Folder:
     with quiet():
         config = _config(folder)
         kind = _kind(config, folder)
-        model = _model(folder, config, kind, section)
+        model, unplaced = _model(folder, config, kind, section)
         tokenizer = _tokenizer(folder)
-    return Folder(model, tokenizer, kind, revision, _hash(weights))
+    return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights))
 
 
 def _download(section: ModelSection) -> tuple[Path, str | None]:
@@ -136,7 +140,7 @@ def _kind(config: Any, folder: Path) -> str:
     raise InputError(problem, str(folder), "Choose a causal, masked or sequence-to-sequence language model")
 
 
-def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> Any:
+def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> tuple[Any, tuple[str, ...]]:
     import transformers
 
     mend = "Save the model again with model.save_pretrained"
@@ -144,10 +148,11 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> Any:
         loader: Any = getattr(transformers, LOADERS[kind])
         model, info = loader.from_pretrained(
             folder, config=config, dtype=getattr(torch, section.dtype), use_safetensors=True, local_files_only=True,
-            trust_remote_code=False, output_loading_info=True,
+            trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
         raise InputError(f"its weights cannot be loaded ({_reason(error)})", str(folder), mend) from error
+    _refuse_misfits(folder, info["mismatched_keys"])
     # nothing reads the pooled output of a plain encoder
     missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
     if missing:  # transformers would fill them with random numbers
@@ -160,7 +165,15 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> Any:
         mend = 'Choose a device this machine has, such as "cpu"'
         raise InputError(f"cannot use the device ({_reason(error)})", f"[model] device {section.device!r}", mend
                          ) from error  # fmt: skip
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+
+
+def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """Weights of another shape than the configuration asks for, which transformers would replace by random ones."""
+    for name, saved, wanted in sorted(misfits, key=lambda misfit: misfit[0]):
+        held, asked = (" × ".join(map(str, shape)) for shape in (saved, wanted))
+        problem = f"{name} is {held} in the weights and {asked} by config.json"
+        raise InputError(problem, str(folder), "Put back the config.json that the weights were saved with")
 
 
 def _tokenizer(folder: Path) -> Any:

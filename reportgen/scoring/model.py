@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.scores import Model
-from reportgen.scoring.checks import logits_way, notes, refuse_looking_ahead, resumes, still, unmoved
+from reportgen.scoring.checks import logits_way, notes, refuse_looking_ahead, resumes, still, unmoved, unplaced
 from reportgen.scoring.generate import after_prompt, in_decoder
 from reportgen.scoring.heads import Heads, find
 from reportgen.scoring.interventions import Edit, Record, edited, recorded, resumed, start_of
@@ -137,7 +137,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     heads = find(model)
     if kind == "causal":
         refuse_looking_ahead(model)
-    said = [*notes(heads), *still(unmoved(model, kind, heads))]
+    said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
     return LoadedModel(model, folder.tokenizer, kind, heads, logits_way(model, kind), resumes(model, kind, heads),
                        _context(model, folder.tokenizer), described)  # fmt: skip

@@ -238,6 +238,13 @@ def test_model_folders_that_cannot_be_used(study_of: Make, folder_of: Callable[[
         f"{folder}: its weights lack model.layers.1.mlp.up_proj.weight. "
         "Save the model again with model.save_pretrained."
     )
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_attention_heads": 2, "num_key_value_heads": 4}))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    assert refusal(study_of(model={"path": str(folder)})) == (
+        f"{folder}: model.layers.0.self_attn.o_proj.weight is 16 × 16 in the weights and 16 × 8 by config.json. "
+        "Put back the config.json that the weights were saved with."
+    )
     weights.unlink()
     assert refusal(study_of(model={"path": str(folder)})) == (
         f"{folder}: the model folder holds no weights. Put model.safetensors there."
@@ -331,6 +338,34 @@ def test_nan_names_task_example_and_layer(study_of: Make, folder_of: Callable[[s
         f"task count, example 'c3' ({tmp_path}/tasks.jsonl, line 4): "
         "the model's logits hold NaN, first in the embeddings. "
         'Check the weights, or compute in dtype = "float32".'
+    )
+
+
+def test_a_layer_that_always_puts_out_nan_is_named(
+    study_of: Make, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = broken(folder_of("llama"), tmp_path / "nan")
+    tensors = load((folder / "model.safetensors").read_bytes())
+    tensors["model.layers.1.mlp.down_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    for method in ("gate_gradient", "zero_ablation"):
+        assert refusal(study_of(model={"path": str(folder)}, method=method), tmp_path / "units") == (
+            f"task count, example 'c2' ({tmp_path}/tasks.jsonl, line 3): "
+            "the model's logits hold NaN, first in model.layers.1. "
+            'Check the weights, or compute in dtype = "float32".'
+        )
+
+
+def test_weights_that_are_left_unread_are_told(
+    study_of: Make, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = broken(folder_of("llama"), tmp_path / "short")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
+    notes = scored(study_of(model={"path": str(folder)})).model.notes
+    assert notes[0] == (
+        "the model's folder holds weights that this architecture has no place for: "
+        "model.layers.2.input_layernorm.weight and 8 more"
     )
 
 
