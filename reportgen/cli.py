@@ -110,13 +110,13 @@ def analyze(
 
     with progress(quiet, as_json) as (step, _):
         if scores.is_dir() and scores.resolve() == output.resolve():
-            loaded, _, source = pipeline.open_folder(scores, overrides(set_))
+            loaded, others, source = pipeline.open_folder(scores, overrides(set_))
         else:
             source = pipeline.open_source(scores / "scores.safetensors" if scores.is_dir() else scores, overrides(set_))
             pipeline.check(source.study)
-            loaded, _ = pipeline.obtain_scores(source, output, force=force, progress=step)
+            loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
             pipeline.save_scores(source, loaded, output)
-        findings = pipeline.obtain_findings(loaded, source, output, progress=step)
+        findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
     show(as_json, {"findings": path, "count": len(sentences), "sentences": sentences}, [*sentences, path])
@@ -216,10 +216,10 @@ def detectors(as_json: Json = False) -> None:
 @app.command()
 def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
     """Print the JSON Schema of study.toml or of findings.json."""
-    from reportgen.findings import json_schema
+    from reportgen.analysis.analyze import findings_schema
     from reportgen.study import study_schema
 
-    known = {"study": study_schema, "findings": json_schema}
+    known = {"study": study_schema, "findings": findings_schema}
     if what not in known:
         raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
     print(json.dumps(known[what](), indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen import __version__
 from reportgen.blocks import Blocks
@@ -25,6 +25,9 @@ from reportgen.store import (
     write_methods,
 )
 from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
+
+if TYPE_CHECKING:
+    from reportgen.analysis.view import Settings
 
 Progress = Callable[[str, int, int], None]
 Others = dict[str, Blocks]  # the scores of further methods, by name
@@ -85,7 +88,7 @@ def build(
     opened, folder = open_source(Path(source), overrides or {}), Path(folder)
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress)
-    findings = obtain_findings(scores, opened, folder, progress=progress)
+    findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
     render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
     return Built(folder, scores, findings)
 
@@ -178,13 +181,13 @@ def scores_key(study: Study) -> str:
     if study.scores is not None:
         if not study.scores.path.is_file():
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
-        section = study.scores.model_dump(mode="json", exclude={"path"})
+        section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
         return key_of(["scores", sha256_file(study.scores.path), section])
     from reportgen.scoring.sources import fingerprint
 
     if study.model is None:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
-    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups"})
+    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
     model = study.model.model_dump(mode="json", exclude={"path"})
     data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
     return key_of(["model", data, tasks, model, study.scoring.model_dump(mode="json")])
@@ -242,10 +245,11 @@ def clear(folder: Path, manifest: dict[str, Any]) -> None:
             path.unlink(missing_ok=True)
 
 
-def obtain_findings(scores: Blocks, source: Source, folder: Path, *, progress: Progress = _silent) -> Findings:
+def obtain_findings(
+    scores: Blocks, source: Source, folder: Path, *, others: Others | None = None, progress: Progress = _silent
+) -> Findings:
     """The findings on the scores, from the folder where neither scores, settings nor templates have changed."""
     from reportgen.analysis.analyze import analyze
-    from reportgen.analysis.view import Settings
 
     hashes, path = scores_hashes(folder), folder / "findings.json"
     key = findings_key(source.study, hashes)
@@ -257,17 +261,23 @@ def obtain_findings(scores: Blocks, source: Source, folder: Path, *, progress: P
         if stored is not None and stored.scores == hashes:
             return stored
     progress("analysis", 0, 1)
-    section = source.study.analysis
-    settings = Settings(
-        section.alpha,
-        section.seed,
-        section.permutations,
-        None if section.detectors is None else tuple(section.detectors),
-    )
-    findings = analyze(scores, settings, Prose(source.study.report.templates)).with_scores(hashes)
+    findings = analyze(scores, settings_of(source.study), Prose(source.study.report.templates), others or {})
+    findings = findings.with_scores(hashes)
     write_atomic(path, pretty_json(to_json(findings)))
     progress("analysis", 1, 1)
     return findings
+
+
+def settings_of(study: Study) -> "Settings":
+    """What the study says of its analysis."""
+    from reportgen.analysis.view import Settings
+
+    section = study.analysis
+    detectors = None if section.detectors is None else tuple(section.detectors)
+    bounds = None if study.scores is None else study.scores.bounds
+    return Settings(
+        section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control, bounds
+    )
 
 
 def scores_hashes(folder: Path) -> dict[str, str]:
@@ -278,7 +288,8 @@ def scores_hashes(folder: Path) -> dict[str, str]:
 def findings_key(study: Study, hashes: dict[str, str]) -> str:
     """What makes findings the same: the scores, the settings and the sentence templates."""
     words = _templates_hash(study, "observations/*.j2")
-    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), study.tasks.groups, words])
+    asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
+    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words])
 
 
 def _templates_hash(study: Study, pattern: str) -> dict[str, str]:

@@ -54,6 +54,11 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{rounded:.{max(0, decimals)}f}".replace("-", "−")
 
 
+def plain(value: float) -> str:
+    """A number as a person would write it down: ``0``, ``1.0028``."""
+    return f"{value:.5g}".replace("-", "−")
+
+
 def percent(value: float) -> str:
     """A percentage with one decimal that never rounds to a false 0 or 100: near 100 it is cut off at 99.9."""
     if 0 < value < 0.1:
@@ -95,7 +100,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False,
     )  # fmt: skip
-    made.filters |= {"num": significant, "percent": percent, "q": probability, "listed": listed}
+    made.filters |= {"num": significant, "plain": plain, "percent": percent, "q": probability, "listed": listed}
     made.filters |= {"subject": subject, "block_title": title}
     made.globals |= {"span": span, "NOUNS": NOUNS}
     return made

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, model_validator
 
 from reportgen.errors import InputError, nearest
 
@@ -16,12 +16,9 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
     "model": {"device_map"},
-    "tasks": {"control"},
     "scoring": {"top_k", "confidence", "executor", "address", "examples"},
-    "analysis": {"margin"},
     "validation": {"enabled", "controls", "budget"},
     "report": {"theme", "venue", "assets"},
-    "scores": {"bounds"},
 }
 
 
@@ -56,7 +53,8 @@ class TasksSection(_Section):
     and answer (a space by default, under a chat template nothing). ``chat_template`` puts each prompt into the
     tokenizer's chat template as a user's turn, ``system`` before it as the system's. ``shots`` other rows of the task
     stand, answered, before each prompt, with ``separator`` between them. ``truncate`` cuts prompts that exceed the
-    model's context: at the beginning ("left") or in the middle.
+    model's context: at the beginning ("left") or in the middle. ``control`` names the task of neutral text that others
+    are judged against.
     """
 
     path: Path | str | None = None
@@ -74,6 +72,7 @@ class TasksSection(_Section):
     shots: Annotated[int, Field(ge=0)] = 0
     separator: str = "\n\n"
     truncate: Literal["left", "middle"] | None = None
+    control: str | None = None
 
     @model_validator(mode="after")
     def _system_needs_a_template(self) -> "TasksSection":
@@ -116,11 +115,15 @@ class ScoringSection(_Section):
 
 
 class AnalysisSection(_Section):
-    """How findings are judged: ``alpha`` per family, Monte-Carlo ``permutations``, which ``detectors`` (all)."""
+    """How findings are judged: ``alpha`` per family, Monte-Carlo ``permutations``, which ``detectors`` (all).
+
+    ``margin``: the share of the effect of ablating all heads that a head's own must stay within to be called inert.
+    """
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     seed: Annotated[int, Field(ge=0)] = 0
     permutations: Annotated[int, Field(ge=999)] = 4000
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     detectors: list[str] | None = None
 
 
@@ -139,7 +142,8 @@ class ReportSection(_Section):
 class ScoresSection(_Section):
     """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads.
 
-    ``axis`` says what the first axis of a three-dimensional array is, where the file does not tell.
+    ``axis`` says what the first axis of a three-dimensional array is, where the file does not tell. ``bounds`` are the
+    smallest and the largest value that the scores' unit allows.
     """
 
     path: Path
@@ -151,7 +155,14 @@ class ScoresSection(_Section):
     method: str | None = None
     signed: bool = False
     unit: str = "importance"
+    bounds: tuple[FiniteFloat, FiniteFloat] | None = None
     synthetic: bool = False
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "ScoresSection":
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError("bounds are [smallest, largest]")
+        return self
 
 
 class Study(_Section):

@@ -3,16 +3,18 @@
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Detector, Outcome, Settings, View
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
-from reportgen.findings import Finding, Findings
+from reportgen.findings import Finding, Findings, json_schema
 from reportgen.prose import Prose
 from reportgen.scores import HeadScores
 
@@ -21,25 +23,45 @@ def analyze(
     scores: HeadScores | Sequence[HeadScores],
     settings: Settings = Settings(),  # noqa: B008
     prose: Prose | None = None,
+    others: Mapping[str, HeadScores | Sequence[HeadScores]] = {},
 ) -> Findings:
     """Run every detector on the scores; ``prose`` writes the sentences (the shipped templates by default).
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder. Each of B blocks is
-    analysed for itself at alpha/B, so that more blocks do not mean more false findings.
-    Raises InputError for a detector name that does not exist and for blocks that do not belong together.
+    analysed for itself at alpha/B, so that more blocks do not mean more false findings. ``others`` are the same heads'
+    scores by further methods, by name.
+    Raises InputError for a detector or a control task that does not exist and for blocks or methods that do not belong
+    together.
     """
     blocks = as_blocks(scores)
-    outcomes = [outcome for i in range(len(blocks)) for outcome in _outcomes(blocks, i, settings)]
+    further = {name: as_blocks(each) for name, each in others.items()}
+    _check(blocks, further, settings)
+    outcomes = [outcome for i in range(len(blocks)) for outcome in _outcomes(blocks, further, i, settings)]
     write = (prose or Prose()).sentence
     findings = [replace(f, sentence=write(f)) for f in numbered([f for o in outcomes for f in o.findings])]
     families = [o.family for o in outcomes if o.family is not None and o.family.size > 0]
     return Findings({}, settings.alpha, settings.seed, families, findings)
 
 
-def _outcomes(blocks: Blocks, i: int, settings: Settings) -> list[Outcome]:
+def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> None:
+    """Raise InputError for a control task that there is not, and for methods that scored other heads or tasks."""
+    names = blocks[0].task_names
+    if settings.control is not None and settings.control not in names:
+        mend = f"The tasks are: {', '.join(names)}"
+        raise InputError(f"no task is called {settings.control!r}", "[tasks] control", mend)
+    for name, each in others.items():
+        if [(b.block, b.importance.shape, b.task_names) for b in each] != [
+            (b.block, b.importance.shape, b.task_names) for b in blocks
+        ]:
+            problem = f"{name} scored other heads or tasks than {blocks[0].method.name}"
+            raise InputError(problem, "scores of further methods", "Score all methods in one run")
+
+
+def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings) -> list[Outcome]:
     """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
-    own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)))
+    further = {name: each[i] for name, each in others.items()}
+    own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
     for detector in chosen(settings.detectors):
         if not detector.of_heads and i > 0:
             continue
@@ -65,6 +87,19 @@ def _named(finding: Finding, block: str) -> Finding:
     members = finding.members and [written(block, m) if isinstance(m, str) else m for m in finding.members]
     test = finding.test and replace(finding.test, family=f"{finding.test.family}/{block}")
     return replace(finding, members=members, test=test)
+
+
+def findings_schema() -> dict[str, Any]:
+    """The JSON Schema of findings.json, with what each kind of finding holds as ``data``."""
+    schema = json_schema()
+    rules = []
+    for detector in DETECTORS:
+        if detector.data is not None:
+            held = TypeAdapter(detector.data).json_schema()
+            kind = {"properties": {"kind": {"const": detector.kind}}}
+            rules.append({"if": kind, "then": {"properties": {"data": held}}})
+    schema["$defs"]["Finding"]["allOf"] = rules
+    return schema
 
 
 def chosen(names: Sequence[str] | None) -> list[Detector]:

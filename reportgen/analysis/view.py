@@ -1,28 +1,35 @@
 """What a detector sees: the scores, split into what findings are detected on and what their values are read from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import ConfigDict, with_config
 
 from reportgen.findings import Effect, Family, Finding, Register, Test, Value
 from reportgen.scores import Head, HeadScores, reduce_examples
 from reportgen.stats import mean_intervals, ratio_interval, units
 
 LEAST_UNITS = 4  # in each half
+closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys are errors
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The ``[analysis]`` settings: ``alpha`` per family, Monte-Carlo draws, seed."""
+    """The ``[analysis]`` settings: ``alpha`` per family, Monte-Carlo draws, seed, the ``margin`` of inert heads; and
+    what the study says of its tasks and scores: the ``control`` task, the ``bounds`` of the scores' unit.
+    """
 
     alpha: float = 0.05
     seed: int = 0
     permutations: int = 4000
     detectors: tuple[str, ...] | None = None
+    margin: float = 0.01
+    control: str | None = None
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,15 @@ class Outcome:
 class Detector:
     """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes.
 
-    ``of_heads`` says that it is about heads, and so runs once for each block of them.
+    ``of_heads`` says that it is about heads, and so runs once for each block of them; ``data`` is the TypedDict that
+    its findings' ``data`` fit (None: they have none, or none that is described).
     """
 
     kind: str
     detect: Callable[["View", Sequence[Outcome]], Outcome]
     doc: str
     of_heads: bool = True
+    data: type | None = None
 
     @property
     def summary(self) -> str:
@@ -56,10 +65,16 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The scores of one block and the settings of its analysis."""
+    """The scores of one block, the settings of its analysis, and the block's scores by the study's further methods."""
 
     scores: HeadScores
     settings: Settings
+    others: Mapping[str, HeadScores] = field(default_factory=dict)
+
+    @cached_property
+    def control(self) -> int | None:
+        """The number of the control task."""
+        return None if self.settings.control is None else self.scores.task_names.index(self.settings.control)
 
     @cached_property
     def maps(self) -> Float[np.ndarray, "task layer head"]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import make_scores
@@ -11,8 +12,10 @@ from layout import BACKGROUNDS
 from test_detectors import noise, with_examples
 
 from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
 from reportgen.findings import Finding, from_json, to_json
 from reportgen.prose import percent, probability, significant
+from reportgen.prose import plain as unpadded
 from reportgen.scores import HeadScores
 
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?(?:e−?\d+)?")
@@ -32,6 +35,8 @@ def findings_to_read() -> Iterator[Finding]:
     tensor[2, 9] *= 0.05
     yield from analyze(with_examples(tensor, accuracy=0.9, chance=0.5, miss=0.2, log_probability=-0.3)).findings
     yield from analyze(with_examples(tensor[:1] * 1e-7, n=10, accuracy=0.5, chance=0.5)).findings
+    bounded = HeadScores.from_array(np.minimum(tensor, 1.5), list("abcd"))
+    yield from analyze(bounded, Settings(bounds=(0, 1.0028), detectors=("out_of_range",))).findings
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
@@ -54,7 +59,7 @@ def numbers(value: Any) -> Iterator[float]:
 def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
     words = set()
     for n in numbers({k: v for k, v in plain.items() if k != "sentence"}):
-        words |= {significant(n, d) for d in (1, 2, 3)} | {percent(n), probability(n).split()[-1]}
+        words |= {significant(n, d) for d in (1, 2, 3)} | {percent(n), unpadded(n), probability(n).split()[-1]}
         if float(n).is_integer():
             words.add(str(int(n)))
     return words | {str(len(finding.members or [])), str(len(finding.cells or []))}
@@ -131,6 +136,21 @@ def test_findings_survive_their_file() -> None:
 def test_findings_fit_the_published_schema() -> None:
     import jsonschema
 
-    from reportgen.findings import Findings, json_schema
+    from reportgen.analysis.analyze import findings_schema
+    from reportgen.findings import Findings
 
-    jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), json_schema())
+    jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), findings_schema())
+
+
+def test_the_schema_notices_what_a_kind_does_not_hold() -> None:
+    import jsonschema
+
+    from reportgen.analysis.analyze import findings_schema
+    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.findings import Findings
+
+    for kind in [d.kind for d in DETECTORS if d.data is not None]:
+        finding = next(f for f in READ if f.kind == kind)
+        strange = replace(finding, data={**(finding.data or {}), "surplus": 1})
+        with pytest.raises(jsonschema.ValidationError, match="'surplus' was unexpected"):
+            jsonschema.validate(to_json(Findings({}, 0.05, 0, [], [strange])), findings_schema())

@@ -9,6 +9,7 @@ from reportgen.analysis.detectors import (
     cross_task_head,
     diagonal_gradient,
     layer_gradient,
+    out_of_range,
     row_segment,
     scattered_heads,
     sparse_layers,
@@ -17,6 +18,7 @@ from reportgen.analysis.detectors import (
 from reportgen.analysis.view import Detector
 
 DETECTORS: tuple[Detector, ...] = (
+    out_of_range.DETECTOR,
     competence.DETECTOR,
     cluster.DETECTOR,
     row_segment.DETECTOR,

@@ -1,0 +1,54 @@
+"""What a study declares of its tasks and scores: a control task, the bounds of the unit."""
+
+import numpy as np
+import pytest
+from test_detectors import kinds, noise
+from test_hard_inputs import named
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
+from reportgen.errors import InputError
+from reportgen.scores import Examples, HeadScores, Method, Task
+
+BOUNDED = Settings(bounds=(0.0, 1.0), detectors=("out_of_range",))
+
+
+def test_a_score_beyond_its_bounds_is_named_with_the_digits_that_show_it() -> None:
+    tensor = np.clip(noise(0, (2, 8, 8)) / 4, 0, 1)
+    tensor[1, 4, 3], tensor[1, 2, 2] = 1.0028, -0.5
+    (found,) = kinds(analyze(named(tensor), BOUNDED), "out_of_range")
+    assert found.sentence == (
+        "Task 1: 2 of 64 heads lie outside the range from 0 to 1 that the scores' unit allows: L2H2 (−0.5) and L4H3 "
+        "(1.0028)."
+    )
+    assert (found.register, found.members, found.mask((8, 8)).sum()) == ("observed", ["L2H2", "L4H3"], 2)
+
+
+def test_a_single_example_beyond_its_bounds_is_enough() -> None:
+    values = np.full((4, 2, 2), 0.5, dtype=np.float32)
+    values[2, 1, 0] = 1.25
+    ids = tuple("abcd")
+    examples = Examples(values, ids, ids, np.array([True, True, False, False]))
+    scores = HeadScores(values.mean(0)[None], (Task("a"),), Method("m"), examples=(examples,), reduction="mean")
+    (found,) = kinds(analyze(scores, BOUNDED), "out_of_range")
+    assert found.sentence == (
+        "a: 1 of 4 heads lies outside the range from 0 to 1 that the scores' unit allows: L1H0 (1.25); 1 score of "
+        "single examples does."
+    )
+
+
+def test_scores_at_their_bounds_and_scores_without_bounds_are_passed_over() -> None:
+    ends = np.array([[[0.0, 1.0], [np.float32(1) + np.finfo(np.float32).eps, np.nan]]])
+    assert not kinds(analyze(named(ends), BOUNDED), "out_of_range")
+    assert not kinds(analyze(named(ends * 7)), "out_of_range")
+
+
+def test_a_control_task_must_exist() -> None:
+    with pytest.raises(InputError) as caught:
+        analyze(named(noise(0, (2, 4, 4))), Settings(control="Neutral"))
+    assert str(caught.value) == "[tasks] control: no task is called 'Neutral'. The tasks are: Task 0, Task 1."
+
+
+def test_methods_that_scored_other_heads_are_refused() -> None:
+    with pytest.raises(InputError, match="activation_norm scored other heads or tasks than unknown"):
+        analyze(named(noise(0, (2, 4, 4))), others={"activation_norm": named(noise(0, (2, 4, 5)))})
