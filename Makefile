@@ -10,11 +10,12 @@ BIN := $(VENV)/bin
 report: $(VENV)/.installed  ## build the sample study
 	$(BIN)/reportgen build sample_data -o out/sample
 
+# two files of tests at once and no more: each process loads torch, which is large
 test: $(VENV)/.installed-test  ## install what the tests need, and run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/system.sh
 	sh tools/system.sh report
