@@ -31,6 +31,9 @@ NOUNS = {
     "anomaly": "single head beyond the background's tail",
     "cross_task_head": "head shared by more tasks than independence predicts",
     "layer_gradient": "layer gradient",
+    "head_band": "band of raised head numbers beyond the found regions",
+    "layer_band": "band of raised layers that the tasks share",
+    "layer_band_contrast": "layer band in which a task group differs from other tasks",
     "diagonal_gradient": "diagonal gradient",
 }
 

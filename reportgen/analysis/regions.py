@@ -40,7 +40,7 @@ def search(view: View) -> Search:
     Found cells are dropped, the rest ranked again, and tasks with a find scanned once more. Under grouped-query
     attention the map holds one value per key/value group.
     """
-    maps, keep = _by_group(view)
+    maps, keep = by_group(view)
     found: list[Region] = []
     smallest: dict[str, dict[int, float]] = {"cluster": {}, "row_segment": {}}
     left = {t: keep.copy() for t in range(len(maps))}
@@ -65,7 +65,8 @@ def search(view: View) -> Search:
     return Search(tuple(wide), smallest, "head" if size == 1 else "key/value group")
 
 
-def _by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
+def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The maps (task, layer, unit) and which units there are: heads, or key/value groups with their heads' mean."""
     size = view.group_size
     tasks, layers, heads = view.maps.shape
     if size == 1:

@@ -24,7 +24,9 @@ KINDS = {
     "cluster": "cluster", "row_segment": "row segment", "anomaly": "single head", "cross_task_head": "shared head",
     "layer_gradient": "layer gradient", "diagonal_gradient": "diagonal gradient", "weakest_layers": "weakest layers",
     "sparse_layers": "sparse layers", "scattered_heads": "scattered heads", "concentration": "concentration",
-    "competence": "competence", "out_of_range": "out of range", "absence": "nothing found",
+    "competence": "competence", "out_of_range": "out of range",
+    "head_band": "head band", "layer_band": "layer band", "layer_band_contrast": "task groups",
+    "absence": "nothing found",
 }  # fmt: skip
 
 

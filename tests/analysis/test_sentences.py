@@ -37,9 +37,26 @@ def findings_to_read() -> Iterator[Finding]:
     yield from analyze(with_examples(tensor[:1] * 1e-7, n=10, accuracy=0.5, chance=0.5)).findings
     bounded = HeadScores.from_array(np.minimum(tensor, 1.5), list("abcd"))
     yield from analyze(bounded, Settings(bounds=(0, 1.0028), detectors=("out_of_range",))).findings
+    yield from banded()
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
+
+
+def banded() -> Iterator[Finding]:
+    """Raised layers and heads, groups of tasks that can and cannot be compared, and a control task."""
+    bands = noise(9, (8, 24, 24))
+    bands[:, 10:15] *= 1.6
+    bands[:, :, 6:10] *= 1.3
+    bands[:2, 16:22] *= 2.5
+    scores = HeadScores.from_array(bands, list("abcdefgh")).with_groups({"complex": ["a", "b"]})
+    yield from analyze(scores, Settings(control="h")).findings
+    bands[:, 2:20, 6:10] *= 12
+    two = HeadScores.from_array(bands[:2], ["a", "b"]).with_groups({"complex": ["a"], "basic": ["b"]})
+    yield from analyze(two).findings
+    half = np.ones((1, 16, 4))
+    half[0, 5:8] = 6
+    yield from analyze(HeadScores.from_array(half, ["a"])).findings
 
 
 READ = list(findings_to_read())

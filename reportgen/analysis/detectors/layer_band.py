@@ -1,0 +1,152 @@
+"""Layer bands: contiguous layers that hold a large share of the importance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from typing_extensions import TypedDict
+
+from reportgen.analysis.arrangement import normal_scores
+from reportgen.analysis.detectors.layer_band_contrast import band_sums, bands
+from reportgen.analysis.regions import by_group
+from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.findings import Effect, Family, Finding
+from reportgen.stats import monte_carlo_p
+
+DOC = """Contiguous layers that hold a large share of the importance.
+
+Tested, over all tasks but the control together: the same layers are raised in the tasks. Statistic: the mean over
+tasks of the layers' levels (mean normal score of a layer's heads among all of the task's), its largest standardised sum
+over bands of 2 layers to half of them. Two nulls must both be rejected, the larger p counts: each task's profile
+shifted along the layers, each by its own number of layers, the last following on the first, which keeps neighbouring
+layers alike; and heads (key/value groups) shuffled over the whole map, all tasks alike, which keeps tasks alike.
+Observed, for a single task: the narrowest range of layers that holds at least half of its importance, where it is two
+or more layers and no more than a quarter of them.
+Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
+"""
+FEWEST, TASKS, SHARE, PART, CHUNK = 8, 3, 0.5, 0.25, 2_000_000
+RULE = "narrowest range of 2 layers to a quarter of them that holds at least half of the task's importance"
+NULL = "tasks' profiles shifted along the layers, and heads shuffled over the map"
+
+
+@closed
+class Data(TypedDict):
+    """``percent`` of the importance lies in the band (over tasks: the mean), and ``even`` would if all heads were
+    alike; ``control`` is the control task's percentage.
+    """
+
+    percent: float
+    even: float
+    tasks: int
+    control: float | None
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """The band that tasks share, and each task's own."""
+    layers = np.flatnonzero(view.present.any(axis=1))
+    if len(layers) < FEWEST:
+        return Outcome("layer_band")
+    tasks = [t for t in range(len(view.maps)) if np.nansum(view.whole[t]) > 0]
+    own = [f for t in tasks if (f := _own(view, t, layers))]
+    compared = [t for t in tasks if t != view.control]
+    if len(compared) < TASKS:
+        return Outcome("layer_band", own)
+    family = Family("layer_band", 1, view.settings.alpha, "one test, over all tasks together")
+    band, statistic, p = _shared(view, compared, layers)
+    if p > view.settings.alpha:
+        return Outcome("layer_band", own, family, {None: p})
+    span = int(layers[band[0]]), int(layers[band[1]])
+    return Outcome("layer_band", [_tested(view, compared, span, statistic, p, family), *own], family)
+
+
+def _shared(view: View, tasks: list[int], layers: np.ndarray) -> tuple[tuple[int, int], float, float]:
+    """The band that stands out most over tasks, its statistic, and the larger p of the two nulls."""
+    maps, keep = by_group(view)
+    flat = keep.reshape(1, -1)
+    scores = np.stack([normal_scores(maps[t].reshape(1, -1), flat).reshape(keep.shape) for t in tasks])
+    held = keep.sum(axis=1)[layers]
+    profiles = scores.sum(axis=2)[:, layers] / held
+    sums = _standardised(profiles.mean(axis=0))
+    rng = np.random.default_rng([view.settings.seed, len(tasks), *keep.shape])
+    nulls = (_shifted(profiles, view.settings.permutations, rng),
+             _shuffled(scores.mean(axis=0)[layers], keep[layers], view.settings.permutations, rng))  # fmt: skip
+    p = max(monte_carlo_p(int((null >= sums.max() - 1e-9).sum()), len(null)) for null in nulls)
+    return bands(len(layers))[int(sums.argmax())], float(sums.max()), p
+
+
+def _standardised(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray, "*any band"]:
+    """Band sums of a profile less its mean, by the standard deviation they would have in random order."""
+    n = profiles.shape[-1]
+    length = np.array([last - first + 1 for first, last in bands(n)])
+    centred = profiles - profiles.mean(axis=-1, keepdims=True)
+    result: np.ndarray = band_sums(centred) / np.sqrt(length * (n - length) / (n - 1))
+    return result
+
+
+def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.random.Generator) -> np.ndarray:
+    """The largest sums when each task's profile starts at a layer of its own."""
+    n = profiles.shape[1]
+    parts, step = [], max(1, CHUNK // len(bands(n)))
+    for start in range(0, draws, step):
+        starts = rng.integers(0, n, size=(min(step, draws - start), len(profiles), 1))
+        moved = np.take_along_axis(profiles[None], (np.arange(n) + starts) % n, axis=2)
+        parts.append(_standardised(moved.mean(axis=1)).max(axis=1))
+    return np.concatenate(parts)
+
+
+def _shuffled(scores: np.ndarray, keep: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """The largest sums when heads may stand in any layer."""
+    layer = np.nonzero(keep)[0]
+    values, counts = scores[keep], keep.sum(axis=1)
+    parts, step = [], max(1, CHUNK // len(values))
+    for start in range(0, draws, step):
+        moved = rng.permuted(np.broadcast_to(values, (min(step, draws - start), len(values))), axis=1)
+        edges = np.flatnonzero(np.diff(layer, prepend=-1))
+        parts.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
+    return np.concatenate(parts)
+
+
+def _percent(view: View, t: int, span: tuple[int, int], whole: bool) -> float:
+    values = view.read(t, whole)
+    return float(100 * np.nansum(values[span[0] : span[1] + 1]) / np.nansum(values))
+
+
+def _even(view: View, span: tuple[int, int]) -> float:
+    return float(100 * view.present[span[0] : span[1] + 1].sum() / view.present.sum())
+
+
+def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: float, p: float, family: Family) -> Finding:
+    percent = float(np.mean([_percent(view, t, span, False) for t in tasks]))
+    even, control = _even(view, span), None if view.control is None else _percent(view, view.control, span, False)
+    test = view.test("band scan of layer levels", NULL, statistic, p, p, family, view.settings.permutations)
+    in_sample = [] if all(view.held_out(t) for t in tasks) else ["in-sample"]
+    return view.finding(
+        "layer_band", None, "tested", 0.72, tasks=[view.scores.task_names[t] for t in tasks], layers=span, test=test,
+        effect=Effect("ratio to an even spread", percent / even),
+        data=dict(Data(percent=percent, even=even, tasks=len(tasks), control=control)),
+        caveats=["maybe-generic", *in_sample],
+    )  # fmt: skip
+
+
+def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
+    """The task's narrowest range with half of its importance."""
+    sums = np.nansum(view.whole[t], axis=1)[layers]
+    along, most = np.concatenate([[0.0], np.cumsum(sums)]), int(PART * len(layers))
+    for width in range(1, most + 1):
+        held = along[width:] - along[:-width]
+        first = int(held.argmax())
+        if held[first] < SHARE * along[-1]:
+            continue
+        if width == 1:
+            return None  # one layer, or one head: other kinds name it
+        span = int(layers[first]), int(layers[first + width - 1])
+        percent, even = _percent(view, t, span, True), _even(view, span)
+        return view.finding(
+            "layer_band", t, "observed", 0.57, rule=RULE, layers=span,
+            effect=Effect("ratio to an even spread", percent / even),
+            data=dict(Data(percent=percent, even=even, tasks=1, control=None)), caveats=view.caveats(t, whole=True),
+        )  # fmt: skip
+    return None
+
+
+DETECTOR = Detector("layer_band", detect, DOC, data=Data)

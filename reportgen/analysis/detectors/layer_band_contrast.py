@@ -1,0 +1,166 @@
+"""Layer-band contrasts: layers in which the tasks of one of the study's groups hold more of their importance."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from jaxtyping import Float
+from typing_extensions import TypedDict
+
+from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.findings import Effect, Family, Finding
+from reportgen.stats import benjamini_hochberg
+
+DOC = """Layers in which the tasks of one of the study's groups hold more, or less, of their importance than others.
+
+Only for the groups that the study names ([tasks] groups), each against all other tasks (but the control task).
+Statistic: the largest difference between the groups' mean shares over all bands of 2 layers to half of them; so a band
+chosen by looking pays for its choice. Null: which tasks form the group is arbitrary; all relabellings of the tasks, or
+as many random ones as there are permutations. Tasks, not heads or examples, are what is counted.
+Benjamini–Hochberg over groups. The band is chosen on the discovery half, shares are read from the held-out one.
+Observed, where so few tasks could never pass: the band of largest difference, and the smallest p that could be reached.
+Silent without task groups, with fewer than 4 layers that have heads, and where a passing test was possible and failed.
+"""
+FEWEST = 4
+RULE = "band of 2 layers to half of them with the largest difference of mean shares; too few tasks to test it"
+
+
+@closed
+class Data(TypedDict):
+    """``inside`` and ``outside`` are the mean percentages of their importance that the group's tasks and the other
+    tasks hold in the band; ``other`` names those where they are a group of their own; ``smallest_p`` is the least p
+    that ``relabellings`` of the tasks could give.
+    """
+
+    group: str
+    other: str | None
+    members: int
+    others: int
+    inside: float
+    outside: float
+    points: float
+    relabellings: int
+    smallest_p: float
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """One finding a contrast."""
+    names, layers = view.scores.task_names, np.flatnonzero(view.present.any(axis=1))
+    tasks = [t for t in range(len(names)) if t != view.control and np.nansum(view.maps[t]) > 0]
+    contrasts = _contrasts(view, tasks)
+    if len(layers) < FEWEST or not contrasts:
+        return Outcome("layer_band_contrast")
+    shares = _shares(view.maps[tasks])[:, layers]
+    tested = [_test(view, shares, np.isin(tasks, inside)) for _, inside, _ in contrasts]
+    able = [i for i, (*_, smallest) in enumerate(tested) if smallest <= view.settings.alpha]
+    family = Family("layer_band_contrast", len(able), view.settings.alpha, "Benjamini–Hochberg over task groups")
+    q = dict(zip(able, benjamini_hochberg([tested[i][1] for i in able]), strict=True))
+    findings, silent = [], dict[str | None, float]()
+    for i, (contrast, test) in enumerate(zip(contrasts, tested, strict=True)):
+        if i in q and q[i] > view.settings.alpha:
+            silent[None] = min(q[i], silent.get(None, 1.0))
+        else:
+            findings.append(_finding(view, contrast, test, tasks, layers, q.get(i), family))
+    return Outcome("layer_band_contrast", findings, family if able else None, {} if findings else silent)
+
+
+def _contrasts(view: View, tasks: list[int]) -> list[tuple[str, list[int], str | None]]:
+    """(group, its tasks, the group that the other tasks are); of two groups that are each other's rest, the first."""
+    members: dict[str, list[int]] = {}
+    for t in tasks:
+        if (group := view.scores.tasks[t].group) is not None:
+            members.setdefault(group, []).append(t)
+    found: list[tuple[str, list[int], str | None]] = []
+    for group, inside in members.items():
+        rest = [t for t in tasks if t not in inside]
+        other = next((name for name, those in members.items() if those == rest), None)
+        if rest and not any(other == name for name, _, _ in found):
+            found.append((group, inside, other))
+    return found
+
+
+def _shares(maps: Float[np.ndarray, "task layer head"]) -> Float[np.ndarray, "task layer"]:
+    sums = np.nansum(maps, axis=2)
+    result: np.ndarray = sums / sums.sum(axis=1, keepdims=True)
+    return result
+
+
+def bands(layers: int) -> list[tuple[int, int]]:
+    """All bands of 2 layers to half of them, as first and last."""
+    return [(a, a + n - 1) for n in range(2, layers // 2 + 1) for a in range(layers - n + 1)]
+
+
+def band_sums(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray, "*any band"]:
+    """The sums of the profiles over every band of ``bands``."""
+    along = np.cumsum(np.pad(profiles, [(0, 0)] * (profiles.ndim - 1) + [(1, 0)]), axis=-1)
+    first, last = np.array(bands(profiles.shape[-1])).T
+    result: np.ndarray = along[..., last + 1] - along[..., first]
+    return result
+
+
+def relabellings(
+    tasks: int, inside: int, draws: int, seed: int
+) -> tuple[Float[np.ndarray, "relabelling task"], float, bool]:
+    """Weights that give the group's mean less the others'; the smallest p they can give; whether they are all."""
+    total = comb(tasks, inside)
+    every = total <= draws
+    rng = np.random.default_rng([seed, tasks, inside])
+    chosen = (
+        [list(c) for c in combinations(range(tasks), inside)]
+        if every
+        else [rng.permutation(tasks)[:inside].tolist() for _ in range(draws)]
+    )
+    weights = np.full((len(chosen), tasks), -1.0 / (tasks - inside))
+    for row, group in zip(weights, chosen, strict=True):
+        row[group] = 1.0 / inside
+    # Two groups of one size can change places without a change of the largest difference.
+    twins = 2 if 2 * inside == tasks else 1
+    return weights, twins / total if every else 1 / (1 + draws), every
+
+
+def _test(view: View, shares: np.ndarray, inside: np.ndarray) -> tuple[tuple[int, int], float, int, float]:
+    """The band, its p, the number of relabellings, and the smallest p that they can give."""
+    sums = band_sums(shares)
+    weights, smallest, every = relabellings(
+        len(shares), int(inside.sum()), view.settings.permutations, view.settings.seed
+    )
+    difference = np.abs(sums[inside].mean(axis=0) - sums[~inside].mean(axis=0))
+    largest = np.array([np.abs(row @ sums).max() for row in weights])
+    reached = int((largest >= difference.max() - 1e-9).sum())
+    p = reached / len(weights) if every else (1 + reached) / (1 + len(weights))
+    return bands(shares.shape[1])[int(difference.argmax())], p, len(weights), smallest
+
+
+def _finding(
+    view: View,
+    contrast: tuple[str, list[int], str | None],
+    test: tuple[tuple[int, int], float, int, float],
+    tasks: list[int],
+    layers: np.ndarray,
+    q: float | None,
+    family: Family,
+) -> Finding:
+    (group, inside, other), (band, p, count, smallest) = contrast, test
+    rest = [t for t in tasks if t not in inside]
+    values = np.stack([view.read(t, whole=q is None) for t in tasks])
+    held = 100 * _shares(values)[:, layers[band[0] : band[1] + 1]].sum(axis=1)
+    means = [float(held[np.isin(tasks, some)].mean()) for some in (inside, rest)]
+    data = Data(
+        group=group, other=other, members=len(inside), others=len(rest), inside=means[0], outside=means[1],
+        points=abs(means[0] - means[1]), relabellings=count, smallest_p=smallest,
+    )  # fmt: skip
+    in_sample = [] if q is not None and all(view.held_out(t) for t in tasks) else ["in-sample"]
+    name = "largest difference of mean shares over layer bands"
+    tested = q is not None and view.test(name, "which tasks form the group is arbitrary", means[0] - means[1], p, q,
+                                         family, None if count == comb(len(tasks), len(inside)) else count)  # fmt: skip
+    return view.finding(
+        "layer_band_contrast", None, "tested" if tested else "observed", 0.86 if tested else 0.4,
+        tasks=[view.scores.task_names[t] for t in (*inside, *rest)], test=tested or None,
+        rule=None if tested else RULE, layers=(int(layers[band[0]]), int(layers[band[1]])),
+        effect=Effect("difference of mean shares, percentage points", means[0] - means[1]), data=dict(data),
+        caveats=in_sample,
+    )  # fmt: skip
+
+
+DETECTOR = Detector("layer_band_contrast", detect, DOC, data=Data)
