@@ -23,6 +23,7 @@ CAVEATS: dict[str, str] = {
     "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
     "simpler-separation": "Simpler features of the same rows separate the tasks about as well, so the map may show no "
     "more than where these can be read.",
+    "noise-lowers": "Noise in the scores makes tasks look less alike than they are; the reliability says by how much.",
     "at-chance": "The model does not do this task better than chance, so importance on it means little.",
 }
 NOUNS = {
@@ -60,6 +61,12 @@ def significant(value: float, digits: int = 3) -> str:
 def plain(value: float) -> str:
     """A number as a person would write it down: ``0``, ``1.0028``."""
     return f"{value:.5g}".replace("-", "−")
+
+
+def rho(value: float) -> str:
+    """A correlation with two decimals, cut off below 1."""
+    text = f"{min(value, 0.99) if value < 1 else value:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "−")
 
 
 def percent(value: float) -> str:
@@ -103,7 +110,14 @@ def environment(*folders: Path) -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False,
     )  # fmt: skip
-    made.filters |= {"num": significant, "plain": plain, "percent": percent, "q": probability, "listed": listed}
+    made.filters |= {
+        "num": significant,
+        "plain": plain,
+        "rho": rho,
+        "percent": percent,
+        "q": probability,
+        "listed": listed,
+    }
     made.filters |= {"subject": subject, "block_title": title}
     made.globals |= {"span": span, "NOUNS": NOUNS}
     return made

@@ -95,7 +95,8 @@ def findings_schema() -> dict[str, Any]:
     rules = []
     for detector in DETECTORS:
         if detector.data is not None:
-            held = TypeAdapter(detector.data).json_schema()
+            held = TypeAdapter(detector.data).json_schema(ref_template=f"#/$defs/{detector.kind}.{{model}}")
+            schema["$defs"] |= {f"{detector.kind}.{name}": of for name, of in held.pop("$defs", {}).items()}
             kind = {"properties": {"kind": {"const": detector.kind}}}
             rules.append({"if": kind, "then": {"properties": {"data": held}}})
     schema["$defs"]["Finding"]["allOf"] = rules

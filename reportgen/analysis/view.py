@@ -55,7 +55,7 @@ class Detector:
     detect: Callable[["View", Sequence[Outcome]], Outcome]
     doc: str
     of_heads: bool = True
-    data: type | None = None
+    data: Any = None
 
     @property
     def summary(self) -> str:

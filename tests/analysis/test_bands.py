@@ -117,9 +117,7 @@ def test_a_contrast_of_too_few_tasks_is_only_observed() -> None:
     (contrast,) = found(scores, "layer_band_contrast")
     assert contrast.register == "observed"
     assert contrast.sentence.startswith("The 2 tasks of “complex” differ most from the 2 tasks of “basic” in layer")
-    assert contrast.sentence.endswith(
-        "6 relabellings of the tasks can give no p below 0.33, so this cannot be tested."
-    )
+    assert contrast.sentence.endswith("6 relabellings of the tasks can give no p below 0.33, so this cannot be tested.")
 
 
 def test_contrasts_need_groups_and_leave_the_control_task_out() -> None:

@@ -9,13 +9,16 @@ from by_hand import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
 from tiny_models import ROWS, examples, loaded, setting
 
 from reportgen.errors import InputError
+from reportgen.scoring.ablation import EVERY
 from reportgen.scoring.interventions import edited
-from reportgen.scoring.methods import activation_patching, mean_ablation, resample_ablation
+from reportgen.scoring.method import ScoringMethod
+from reportgen.scoring.methods import activation_patching, mean_ablation, resample_ablation, zero_ablation
 from reportgen.scoring.model import LoadedModel
 from reportgen.scoring.references import donors, means, resampled
 from reportgen.scoring.tokens import Encoded, collate
 
-MEAN, RESAMPLE, PATCHING = mean_ablation.METHOD, resample_ablation.METHOD, activation_patching.METHOD
+ZERO, MEAN = zero_ablation.METHOD, mean_ablation.METHOD
+RESAMPLE, PATCHING = resample_ablation.METHOD, activation_patching.METHOD
 HEADS = [(0, 1), (-1, 0), (-1, 3)]  # some of the first site and of the last
 # Mean and other examples' outputs replace a head over tokens alike, so these rows come in two tasks of unlike lengths
 TWO = [{**row, "task": task, "id": f"{task}{row['id']}"} for task, rows in [("a", ROWS[:2]), ("b", ROWS[2:])]
@@ -190,3 +193,22 @@ def test_means_serve_texts_of_any_length() -> None:
     torch.testing.assert_close(put[0, 8], reference.others[1].float())
     with edited(model.model, model.heads, {1: reference.substitute(1)}):
         assert model.answer_logits(collate(examples(model))).isfinite().all()
+
+
+@pytest.mark.parametrize("method", [ZERO, MEAN, RESAMPLE], ids=lambda m: m.name)
+def test_the_effect_of_ablating_all_heads_is_told(method: ScoringMethod) -> None:
+    model = loaded("llama", torch.float64)
+    some = examples(model, TWO)
+    assert method.score is not None
+    given = setting(model, **method.defaults)
+    batches = [collate(some[:3]), collate(some[3:])]
+    reference = None if method.prepare is None else method.prepare(given, batches)
+    told = method.score(setting(model, reference=reference, **method.defaults), collate(some)).checks[EVERY]
+    for e, example in enumerate(some):
+        alone = method.score(setting(model, reference=reference, **method.defaults), collate([example])).checks[EVERY]
+        assert told[e] == pytest.approx(alone[0], abs=1e-6)
+        if method is ZERO:
+            with torch.no_grad(), hooked(model, dict.fromkeys(range(len(model.heads.sites)), torch.zeros_like)):
+                nothing = float(log_odds(model, example))
+            assert told[e] == pytest.approx(metric(model, example) - nothing, abs=1e-6)
+    assert np.abs(told).max() > 0.01

@@ -252,7 +252,7 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
     scores_of(GRADIENT, model, collate(examples(model)))
     assert all(p.grad is None and not p.requires_grad for p in model.model.parameters())
     assert GRADIENT.unit.format(label="log-odds") == "∂ log-odds / ∂ gate"
-    assert ABLATION.forwards(model.heads, {}) == 1 + 4 * (3 + 2 + 1) / 3
+    assert ABLATION.forwards(model.heads, {}) == 2 + 4 * (3 + 2 + 1) / 3
     for method in METHODS:
         texts = [method.summary, method.sign, method.cost, method.formula, method.meaning]
         assert all(texts), method.name

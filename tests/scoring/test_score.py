@@ -145,7 +145,7 @@ def test_plan_counts_examples_and_forwards(study_of: Make) -> None:
     made = plan(study_of(also=["zero_ablation"], batch_size=2))
     assert (made.examples, made.batches, made.layers, made.heads) == ({"count": 4, "colour": 2}, 3, 3, 4)
     assert [(m.method, m.forwards) for m in made.methods] == [
-        ("gate_gradient", 3 * 2.12), ("zero_ablation", 27.0), ("activation_norm", 3.0)]  # fmt: skip
+        ("gate_gradient", 3 * 2.12), ("zero_ablation", 30.0), ("activation_norm", 3.0)]  # fmt: skip
     assert [(f.layer, f.heads, f.size, f.order) for f in made.found] == [(i, 4, 4, "verified") for i in range(3)]
     assert made.seconds > 0
     assert made.memory_bytes > 0

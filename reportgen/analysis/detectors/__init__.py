@@ -13,9 +13,11 @@ from reportgen.analysis.detectors import (
     layer_band_contrast,
     layer_gradient,
     out_of_range,
+    reliability,
     row_segment,
     scattered_heads,
     sparse_layers,
+    task_similarity,
     weakest_layers,
 )
 from reportgen.analysis.view import Detector
@@ -23,6 +25,7 @@ from reportgen.analysis.view import Detector
 DETECTORS: tuple[Detector, ...] = (
     out_of_range.DETECTOR,
     competence.DETECTOR,
+    reliability.DETECTOR,
     cluster.DETECTOR,
     row_segment.DETECTOR,
     head_band.DETECTOR,
@@ -36,5 +39,6 @@ DETECTORS: tuple[Detector, ...] = (
     weakest_layers.DETECTOR,
     sparse_layers.DETECTOR,
     concentration.DETECTOR,
+    task_similarity.DETECTOR,
     absence.DETECTOR,
 )

@@ -32,9 +32,9 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     value, logits = setting.value(batch)
     changed, _ = setting.value(other)
     if setting.parameters["direction"] == "noising":
-        values = without_each(setting, batch, _patched(setting, other)).values
+        values = without_each(setting, batch, _patched(setting, other), together=False).values
     else:
-        values = -without_each(setting, other, _patched(setting, batch)).values
+        values = -without_each(setting, other, _patched(setting, batch), together=False).values
     between = (value.double() - changed.double()).cpu().numpy()
     return BatchScores(values, logits, checks={"change between the prompts": between})
 
@@ -58,7 +58,7 @@ METHOD = ScoringMethod(
     "brings it back. Later layers can make up for what one head loses.",
     references=(MENG, WANG, HEIMERSHEIM),
     score=_score,
-    forwards=lambda heads, given: 3 + forwards(heads, given),
+    forwards=lambda heads, given: 2 + forwards(heads, given),
     parameters={
         "direction": Parameter("noising", "which prompt's run is changed", choices=("noising", "denoising")),
         "heads_at_once": HEADS_AT_ONCE,

@@ -12,11 +12,12 @@ Source: Chan et al. 2022, "Causal Scrubbing" (resampling ablation), who resample
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from reportgen.scoring.ablation import HEADS_AT_ONCE, forwards, without_each
+from reportgen.scoring.ablation import EVERY, HEADS_AT_ONCE, forwards, without_each
 from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, sampled
 from reportgen.scoring.methods.mean_ablation import WANG
 from reportgen.scoring.references import Donor, donors, resampled
@@ -34,12 +35,14 @@ def _references(setting: Setting, batches: Sequence[Batch]) -> tuple[Donor, ...]
 
 @torch.no_grad()
 def _score(setting: Setting, batch: Batch) -> BatchScores:
-    found, logits = list[np.ndarray](), None
+    found, every, logits = list[np.ndarray](), list[np.ndarray](), None
     for draw in range(setting.parameters["draws"]):
         one = without_each(setting, batch, resampled(setting, batch, setting.reference, draw))
         found.append(one.values)
+        every.append(one.checks[EVERY])
         logits = one.logits
-    return sampled(np.stack(found), logits)
+    drawn = sampled(np.stack(found), logits)
+    return replace(drawn, checks={**drawn.checks, EVERY: np.mean(every, axis=0)})
 
 
 METHOD = ScoringMethod(

@@ -1,0 +1,119 @@
+"""Whole maps compared: tasks with each other, and a task with itself on other examples."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from test_detectors import kinds, noise, with_examples
+from test_hard_inputs import named
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.detectors.reliability import more_examples
+from reportgen.analysis.view import Settings
+from reportgen.findings import Finding
+from reportgen.scores import HeadScores
+
+
+def only(scores: HeadScores, kind: str) -> list[Finding]:
+    return kinds(analyze(scores, Settings(detectors=(kind,))), kind)
+
+
+def alike(seed: int, shared: float) -> np.ndarray:
+    """Four maps of which a share of the log variance is common to all, and tasks 2 and 3 have more in common."""
+    rng = np.random.default_rng(seed)
+    logs = np.sqrt(shared) * rng.normal(size=(1, 12, 12)) + np.sqrt(1 - shared) * rng.normal(size=(4, 12, 12))
+    logs[2:] += rng.normal(size=(1, 12, 12))
+    return np.exp(0.6 * logs)
+
+
+def test_similarity_is_spearmans_and_the_order_puts_like_tasks_together() -> None:
+    tensor = alike(0, 0.6)
+    (found,) = only(named(tensor), "task_similarity")
+    assert found.data is not None
+    assert found.data["overall"][0][1] == pytest.approx(stats.spearmanr(tensor[0].ravel(), tensor[1].ravel()).statistic)
+    assert found.data["most"] == ["Task 2", "Task 3"]
+    assert abs(found.data["order"].index("Task 2") - found.data["order"].index("Task 3")) == 1
+    assert len(found.data["merges"]) == 3
+
+
+def test_the_task_specific_part_does_not_see_what_all_tasks_share() -> None:
+    generic = np.exp(np.random.default_rng(1).normal(size=(1, 12, 12)) + 0.3 * alike(1, 0))
+    (found,) = only(named(generic[:3]), "task_similarity")
+    assert found.data is not None
+    assert found.data["median"] > 0.8
+    assert found.data["unrelated"] == -0.5
+    assert np.median(np.array(found.data["specific"])[np.triu_indices(3, 1)]) == pytest.approx(-0.5, abs=0.1)
+    assert "where unrelated tasks would have −0.50." in found.sentence
+
+
+def test_layers_that_all_tasks_use_make_them_alike_over_all_heads_only() -> None:
+    tensor = noise(2, (3, 12, 12)) * np.exp(np.arange(12))[None, :, None]
+    (found,) = only(named(tensor), "task_similarity")
+    assert found.data is not None
+    assert found.data["median"] > 0.9
+    assert abs(found.data["median_within"]) < 0.2
+
+
+def test_two_tasks_have_no_task_specific_part() -> None:
+    (found,) = only(named(alike(3, 0.9)[:2]), "task_similarity")
+    assert found.data is not None
+    assert found.data["specific"] is None
+    assert found.sentence.startswith(
+        "Over 144 heads the importances on Task 0 and Task 1 have a rank correlation of 0."
+    )
+
+
+@pytest.mark.parametrize("tensor", [noise(0, (1, 9, 9)), np.ones((3, 9, 9)), noise(0, (3, 1, 4))])
+def test_similarity_is_silent(tensor: np.ndarray) -> None:
+    assert not only(named(tensor), "task_similarity")
+
+
+def test_intervals_of_similarity_and_reliability_cover() -> None:
+    """About what other examples of as many would give; four intervals a draw, so about 1 in 20 of 160 may miss."""
+    rng = np.random.default_rng(4)
+    truth = np.exp(0.6 * (rng.normal(size=(1, 8, 8)) + rng.normal(size=(3, 8, 8))))
+    rows = []
+    for seed in range(40):
+        scores = with_examples(truth, 50, 1.5, seed=seed + 1)
+        like, kept = only(scores, "task_similarity")[0].data, only(scores, "reliability")[0].data
+        assert like is not None
+        assert kept is not None
+        rows.append([
+            *((like[k][0][1], like[f"{k}_low"][0][1], like[f"{k}_high"][0][1]) for k in ("overall", "specific")),
+            *((kept[k], kept[f"{k}_low"], kept[f"{k}_high"]) for k in ("overall", "specific")),
+        ])  # fmt: skip
+    estimate, low, high = np.moveaxis(np.array(rows), 2, 0)
+    covered = (low < estimate.mean(axis=0)) & (high > estimate.mean(axis=0))
+    assert covered.mean() >= 0.92
+    assert (high - low).mean() < 0.35
+
+
+def test_reliability_says_what_another_set_of_examples_gives() -> None:
+    tensor = noise(5, (3, 12, 12))
+    told = only(with_examples(tensor, 40, 1.5, seed=1), "reliability")
+    again = with_examples(tensor, 40, 1.5, seed=2).importance
+    first = with_examples(tensor, 40, 1.5, seed=1).importance
+    repeated = [stats.spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, again, strict=True)]
+    assert np.mean([f.data["overall"] for f in told if f.data]) == pytest.approx(np.mean(repeated), abs=0.08)
+    assert told[0].sentence.startswith("Task 0: on 40 examples the ranking of heads has a split-half reliability of 0.")
+
+
+def test_a_generic_map_is_reliable_but_what_sets_tasks_apart_is_not() -> None:
+    generic = np.repeat(noise(6, (1, 12, 12)), 4, axis=0)
+    for finding in only(with_examples(generic, 40, 1.5), "reliability"):
+        assert finding.data is not None
+        assert finding.data["overall"] > 0.7
+        assert finding.data["specific_low"] < 0 < finding.data["specific_high"]
+
+
+def test_spearman_brown_turned_round_gives_the_examples_needed() -> None:
+    assert more_examples(100, 0.9) == 0
+    assert more_examples(100, 0.5) == 800  # 900 examples: 9 · .5 / (1 + 8 · .5) = .9
+    assert more_examples(100, -0.1) is None
+
+
+def test_without_examples_reliability_is_said_to_be_unknown() -> None:
+    (found,) = only(named(noise(7, (2, 8, 8))), "reliability")
+    assert found.sentence == (
+        "How far other examples would rank the heads the same cannot be computed: the scores hold no single examples."
+    )
+    assert not only(with_examples(noise(7, (1, 8, 8)), n=6), "reliability")
