@@ -20,6 +20,7 @@ CAVEATS: dict[str, str] = {
     "tail-model": "The p-value depends on a model of the background's tail.",
     "kv-unknown": "Which heads share keys and values is not known; if neighbours do, the test is too liberal.",
     "autocorrelation": "Neighbouring layers resemble each other; the null keeps this only to first order.",
+    "norm-trend": "The size of the heads' outputs changes the same way over these layers, so importance may follow it.",
     "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
     "simpler-separation": "Simpler features of the same rows separate the tasks about as well, so the map may show no "
     "more than where these can be read.",

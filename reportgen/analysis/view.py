@@ -171,7 +171,7 @@ class View:
         high: float | None = None
         if known is not None:
             values, groups, ordered = known
-            bounds = mean_intervals(values[:, head.layer, head.head], groups, ordered, self.settings.seed)
+            bounds = mean_intervals(values[:, head.layer, head.head], groups, ordered)
             if not np.isnan(bounds[0]):
                 low, high = float(bounds[0]), float(bounds[1])
         return Value(estimate, low, high, "head; 95 % interval", self._split(t, whole))
@@ -198,7 +198,7 @@ class View:
         if known is not None:
             sample, groups, ordered = known
             parts = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
-            low, high = ratio_interval(*parts, groups, ordered, self.settings.seed)
+            low, high = ratio_interval(*parts, groups, ordered)
         return Effect(name, above / below, low, high)
 
     def caveats(self, t: int | None, *more: str, whole: bool = False) -> list[str]:

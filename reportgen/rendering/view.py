@@ -187,7 +187,7 @@ def _intervals(examples: Examples, scores: HeadScores) -> tuple[np.ndarray, np.n
     present = np.flatnonzero(scores.present.ravel())
     for start in range(0, len(present), CHUNK):
         cells = present[start : start + CHUNK]
-        low[cells], high[cells] = mean_intervals(flat[:, cells], examples.groups, examples.ordered, scores.seed)
+        low[cells], high[cells] = mean_intervals(flat[:, cells], examples.groups, examples.ordered)
     shape = values.shape[1:]
     return low.reshape(shape), high.reshape(shape)
 

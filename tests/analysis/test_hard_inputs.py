@@ -150,3 +150,24 @@ def test_example_free_and_example_rich_tasks_go_together() -> None:
         examples=(rich.examples[0], None),
     )
     assert {f.task for f in analyze(mixed).findings if f.kind == "concentration"} == {"Task 0", "plain"}
+
+
+def test_skewed_scores_get_intervals_that_cover() -> None:
+    rng = np.random.default_rng(8)
+    values = rng.lognormal(0, 0.6, size=(50, 3000))
+    low, high = mean_intervals(values, [str(i) for i in range(50)])
+    truth = np.exp(0.18)
+    assert 0.93 <= ((low < truth) & (high > truth)).mean() <= 0.97
+
+
+def test_values_that_do_not_vary_have_intervals_of_no_width() -> None:
+    low, high = mean_intervals(np.ones((30, 2)), [str(i) for i in range(30)])
+    assert (low == high).all()
+
+
+def test_zeros_do_not_silence_the_anomaly_test() -> None:
+    rng = np.random.default_rng(9)
+    tensor = noise(9) * (rng.random((8, 32, 32)) < 0.4)
+    tensor[3, 20, 4] = np.exp(0.6 * 9)
+    found = kinds(analyze(named(tensor), Settings(detectors=("anomaly",))), "anomaly", "tested")
+    assert [(f.task, f.members) for f in found] == [("Task 3", ["L20H4"])]

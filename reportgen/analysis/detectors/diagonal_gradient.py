@@ -6,16 +6,10 @@ import numpy as np
 from scipy import stats
 
 from reportgen.analysis.arrangement import centred_heads, normal_scores
-from reportgen.analysis.detectors.layer_gradient import (
-    SHORTEST,
-    attending,
-    layer_levels,
-    null_autocorrelation,
-    null_series,
-)
+from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelation, layer_levels, range_taus, trend_p
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
 from reportgen.findings import Effect, Family, Finding
-from reportgen.stats import benjamini_hochberg, monte_carlo_p
+from reportgen.stats import benjamini_hochberg
 
 DOC = """Importance that changes along layers and along heads at once.
 
@@ -87,25 +81,17 @@ def _axes(view: View, t: int, earlier: Sequence[Outcome]) -> dict[str, float]:
     power = float((heads**2).sum())
     slope = float((scores * heads).sum() / power) * (view.scores.n_heads - 1) if power else 0.0
     levels = layer_levels(view, t, earlier)
-    tau = _tau(levels[None])[0]
-    phi = null_autocorrelation(levels)
-    null = _tau(null_series(len(levels), phi, view.settings.permutations, view.settings.seed))
-    p_layers = monte_carlo_p(int((np.abs(null) >= abs(tau) - 1e-9).sum()), len(null))
+    tau = float(range_taus(levels[None])[0, 0, -1])
+    draws, seed = view.settings.permutations, view.settings.seed
+    phi = kept_autocorrelation(levels, draws, seed)
+    p_layers = trend_p(abs(tau), 1, phi, len(levels), draws, seed)
     return {
         "z": z,
         "slope": slope,
         "p_heads": float(2 * stats.norm.sf(abs(z))),
-        "tau": float(tau),
+        "tau": tau,
         "p_layers": p_layers,
     }
-
-
-def _tau(series: np.ndarray) -> np.ndarray:
-    """Kendall's τ-a of each row with its index."""
-    n = series.shape[1]
-    signs = sum(np.sign(series[:, lag:] - series[:, :-lag]).sum(axis=1) for lag in range(1, n))
-    result: np.ndarray = np.asarray(signs) / (n * (n - 1) / 2)
-    return result
 
 
 def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcome]) -> dict[str, float]:

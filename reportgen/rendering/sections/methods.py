@@ -13,9 +13,9 @@ from reportgen.rendering.view import KINDS, Report, Section, Table
 
 NORM = "activation_norm"  # the control beside every cheap score
 
-_EFRON = (
-    "Efron, B. (1987). Better bootstrap confidence intervals. Journal of the American Statistical Association 82, "
-    "171–185."
+_HALL = (
+    "Hall, P. (1992). On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, "
+    "221–228."
 )
 _BH = (
     "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate. Journal of the Royal Statistical "
@@ -132,7 +132,7 @@ def _references(report: Report) -> list[str]:
     tests = [f.test for f in report.findings.findings if f.test is not None]
     wanted = {
         _BH: any("Benjamini" in f.correction for f in report.findings.families),
-        _EFRON: any(e is not None and not e.ordered for e in report.scores.examples),
+        _HALL: any(e is not None for e in report.scores.examples),
         _PHIPSON: any(t.draws for t in tests),
         _WILSON: any(t.accuracy is not None for t in report.scores.tasks),
     }
