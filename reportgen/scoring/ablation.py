@@ -1,6 +1,7 @@
 """Exact ablation: run the model on without one head at a time, many heads of a layer side by side in one batch."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -8,12 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.scoring.heads import Heads
-from reportgen.scoring.interventions import Edit, Record, edited, only, replaced
+from reportgen.scoring.interventions import Edit, edited, only, replaced
 from reportgen.scoring.method import BatchScores, Parameter, Setting, absent
+from reportgen.scoring.resume import Record
 from reportgen.scoring.tokens import Batch
 
 EVERY = "all heads ablated"  # the check that says how much there is to lose
-HEADS_AT_ONCE = Parameter(4, "heads of a layer ablated side by side in one larger batch")
+HEADS_AT_ONCE = Parameter(0, "heads of a layer ablated side by side in one larger batch (0: by its length)", minimum=0)
+# Tokens of one larger batch: enough to fill the matrix products, few enough for a core's cache, as measured
+TOKENS, TOKENS_ON_ACCELERATOR = 1024, 16384
 # of a site, what stands in place of its heads: a number, or a function of their outputs, several copies of the batch's
 Substitute = Callable[[int], Edit | float]
 
@@ -22,17 +26,20 @@ Substitute = Callable[[int], Edit | float]
 def without_each(setting: Setting, batch: Batch, substitute: Substitute, together: bool = True) -> BatchScores:
     """The metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
 
-    Layers below the ablated one put out what the baseline run recorded, where the model can be resumed and the metric
-    reads the answer as it stands. ``together``: the change with all heads replaced at once is the check ``EVERY``.
+    Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
+    resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer positions
+    are run. ``together``: the change with all heads replaced at once is the check ``EVERY``.
     """
-    values = absent(setting.heads, batch.size)
+    values, step = absent(setting.heads, batch.size), setting.parameters["heads_at_once"] or at_once(batch)
     (before, logits), record = _baseline(setting, batch)
+    many = {copies: batch.repeated(copies) for site in setting.heads.sites for copies in _sizes(site.heads, step)}
     for index, site in enumerate(setting.heads.sites):
-        by, step = substitute(index), setting.parameters["heads_at_once"]
-        for first in range(0, site.heads, step):
-            chosen = torch.arange(first, min(first + step, site.heads), device=setting.model.device)
-            after = _ablated(setting, batch, record, index, chosen, by)
-            values[:, index, first : first + len(chosen)] = (before.double() - after).T.cpu().numpy()
+        by, first = substitute(index), 0
+        for copies in _sizes(site.heads, step):
+            chosen = torch.arange(first, first + copies, device=setting.model.device)
+            after = _ablated(setting, many[copies], record, index, chosen, by)
+            values[:, index, first : first + copies] = (before.double() - after).T.cpu().numpy()
+            first += copies
     checks = {EVERY: (before.double() - _without_all(setting, batch, substitute)).cpu().numpy()} if together else {}
     return BatchScores(values, logits, checks=checks)
 
@@ -43,8 +50,20 @@ def _without_all(setting: Setting, batch: Batch, substitute: Substitute) -> Floa
     for index, site in enumerate(setting.heads.sites):
         lost = torch.ones((batch.size, site.heads), dtype=torch.bool, device=setting.model.device)
         edits[index] = replaced(lost, substitute(index), setting.where(batch, index))
-    with edited(setting.model.model, setting.heads, edits):
+    with _narrowed(setting, batch), edited(setting.model.model, setting.heads, edits):
         return setting.value(batch)[0].double()
+
+
+def at_once(batch: Batch) -> int:
+    """How many heads of a batch are ablated side by side."""
+    tokens = TOKENS if batch.input_ids.device.type == "cpu" else TOKENS_ON_ACCELERATOR
+    return max(1, tokens // batch.input_ids.numel())
+
+
+def _sizes(heads: int, step: int) -> list[int]:
+    """A site's heads in parts of like size, none greater than ``step``."""
+    parts = -(-heads // step)
+    return [heads // parts + (part < heads % parts) for part in range(parts)]
 
 
 def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Record | None]:
@@ -54,19 +73,23 @@ def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Re
 
 
 def _ablated(
-    setting: Setting, batch: Batch, record: Record | None, index: int, chosen: Tensor, by: Edit | float
+    setting: Setting, many: Batch, record: Record | None, index: int, chosen: Tensor, by: Edit | float
 ) -> Float[Tensor, "lost example"]:
-    """The metric of the batch with each of the chosen heads of a site replaced in turn."""
+    """The metric with each of the chosen heads of a site replaced in one of the batch's copies."""
     copies, model, site = len(chosen), setting.model, setting.heads.sites[index]
-    many = batch.repeated(copies)
-    lost = only(chosen.repeat_interleave(batch.size), site.heads)
+    lost = only(chosen.repeat_interleave(many.size // copies), site.heads)
     edit = replaced(lost, by, setting.where(many, index))
-    with model.resumed(record, index, copies, {index: edit}):
+    with _narrowed(setting, many), model.resumed(record, index, copies, {index: edit}):
         after, _ = setting.value(many)
-    return after.double().view(copies, batch.size)
+    return after.double().view(copies, -1)
+
+
+def _narrowed(setting: Setting, batch: Batch) -> AbstractContextManager[None]:
+    """A generated answer is read at positions that the batch does not name."""
+    return nullcontext() if setting.metric.generated else setting.model.narrowed(batch)
 
 
 def forwards(heads: Heads, _: Mapping[str, Any]) -> float:
-    """Plain forwards for all heads of a batch: the layers from a head's own upward, and one each for the baseline and all heads."""
+    """Plain forwards of a batch: of each head the layers from its own upward, and two for the baseline and all heads."""
     calls = len(heads.sites)
     return 2 + sum(site.heads * (calls - index) / calls for index, site in enumerate(heads.sites))

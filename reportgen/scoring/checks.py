@@ -1,8 +1,7 @@
 """What is checked of a model as it is loaded, and said of it: cheap runs on a short text, none of the study's."""
 
-import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,20 +9,10 @@ from torch import Tensor
 from reportgen.blocks import title
 from reportgen.errors import InputError
 from reportgen.scoring.heads import Heads, Site
-from reportgen.scoring.interventions import (
-    Record,
-    captured,
-    edited,
-    only,
-    recorded,
-    replaced,
-    resumed,
-    start_of,
-)
+from reportgen.scoring.interventions import captured, edited, only, replaced
 from reportgen.scoring.runs import forward, short_batch
-from reportgen.scoring.tokens import Batch, Kind
-
-LARGE = 1e4  # a factor on the logits that no soft cap or scale survives unseen
+from reportgen.scoring.shortcuts import first_output
+from reportgen.scoring.tokens import Kind
 
 
 def notes(heads: Heads) -> list[str]:
@@ -113,64 +102,3 @@ def refuse_looking_ahead(model: Any) -> None:
     if not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):  # NaN is told of by example, later
         problem = "a later token changes an earlier one's logits, so this is no causal language model"
         raise InputError(problem, type(model).__name__, "Choose a causal language model such as Llama or GPT-2")
-
-
-def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
-    """Whether the output embeddings on the base model's hidden states make the model's logits, and nothing else does.
-
-    The output embeddings are made to shout: a soft cap or scale after them, however gentle, then shows.
-    """
-    if kind in ("classifier", "encoder"):
-        return "whole"
-    batch, seen, shouted = short_batch(model, kind, 1), list[Tensor](), list[Tensor]()
-    fallback: Literal["keep", "whole"] = (
-        "keep" if "logits_to_keep" in inspect.signature(model.forward).parameters and kind == "causal" else "whole"
-    )
-    head = model.get_output_embeddings()
-    if head is None or model.base_model is model:
-        return fallback
-
-    def hook(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        seen.append(inputs[0])
-        shouted.append(output * LARGE)
-        return shouted[-1]
-
-    handle = head.register_forward_hook(hook)
-    try:
-        with torch.no_grad():
-            logits = forward(model, kind, batch).logits
-            hidden = getattr(forward(model.base_model, kind, batch), "last_hidden_state", None)
-    finally:
-        handle.remove()
-    same = len(seen) == 1 and hidden is not None and hidden.shape == seen[0].shape and torch.equal(hidden, seen[0])
-    return "head" if same and torch.equal(logits, shouted[0].to(logits.dtype)) else fallback
-
-
-@torch.no_grad()
-def resumes(model: Any, kind: Kind, heads: Heads) -> bool:
-    """Whether runs resumed from recorded outputs agree with a whole run; false for models that re-enter layers."""
-    layers, outputs, batch = list[str](), list[Any](), short_batch(model, kind, 2)
-    batch.input_ids[1] = batch.input_ids[1].flip(0)
-    with recorded(model, heads, layers, outputs):
-        whole = first_output(model, kind, batch)
-    record, many = Record(tuple(layers), tuple(outputs), 2), batch.repeated(2)
-    # NaN, of which scoring tells by example and layer, agrees with nothing
-    if any(site.within not in layers for site in heads.sites) or not torch.isfinite(whole).all():
-        return False
-    for site in sorted({1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
-        try:
-            with resumed(model, heads, record, start_of(heads, record, site), 2):
-                again = first_output(model, kind, many)
-        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
-            return False  # what a layer needs beside the stream was made in a layer below: whole runs then
-        # the same arithmetic in a batch of another size: equal but for rounding
-        expected = whole.repeat(2, *(1,) * (whole.ndim - 1))
-        if not torch.allclose(again, expected, rtol=1e-4, atol=float(whole.abs().max()) * 1e-5):
-            return False
-    return True
-
-
-def first_output(model: Any, kind: Kind, batch: Batch) -> Tensor:
-    """Logits, or an encoder's hidden states."""
-    output: Tensor = forward(model, kind, batch)[0]
-    return output

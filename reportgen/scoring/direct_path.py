@@ -25,8 +25,9 @@ from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.heads import Site
-from reportgen.scoring.interventions import Edit, edited, stacked
+from reportgen.scoring.interventions import Edit, edited
 from reportgen.scoring.model import LoadedModel
+from reportgen.scoring.resume import stacked
 from reportgen.scoring.runs import short_batch
 from reportgen.scoring.tokens import Batch
 

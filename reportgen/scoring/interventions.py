@@ -1,4 +1,4 @@
-"""Read and change heads' outputs while a model runs, and run it on from a layer's recorded output.
+"""Read and change heads' outputs while a model runs.
 
 The input of an attention's output projection is the heads' outputs side by side: hooks before it see and change them,
 and the model's own code stays as it is.
@@ -6,7 +6,6 @@ and the model's own code stays as it is.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -59,10 +58,10 @@ def _at_start(model: Any, calls: dict[nn.Module, int], size: list[int]) -> list[
         first = next((v for v in (*inputs, *named.values()) if isinstance(v, Tensor)), None)
         size[:] = [0, 0] if first is None else first.shape[:2]
 
-    return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in _roots(model)]
+    return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in roots(model)]
 
 
-def _roots(model: Any) -> tuple[nn.Module, ...]:
+def roots(model: Any) -> tuple[nn.Module, ...]:
     """The modules that a forward may be started from: the model, and its body without the vocabulary head."""
     return (model,) if model.base_model is model else (model, model.base_model)
 
@@ -131,104 +130,3 @@ def replaced(
 def only(lost: Int[Tensor, "example"], heads: int) -> Bool[Tensor, "example head"]:
     """One lost head in each example."""
     return torch.nn.functional.one_hot(lost, heads).bool()
-
-
-@dataclass(frozen=True)
-class Record:
-    """The outputs of all layers in one forward of ``examples`` examples, in the order in which they ran: ``layers``
-    are their paths.
-    """
-
-    layers: tuple[str, ...]
-    outputs: tuple[Any, ...]
-    examples: int
-
-
-@contextmanager
-def recorded(model: nn.Module, heads: Heads, layers: list[str], outputs: list[Any]) -> Iterator[None]:
-    """Within the context, append the path and output of every call of a layer, in the order of the calls."""
-
-    def hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def after_layer(_: nn.Module, __: Any, output: Any) -> None:
-            layers.append(path)
-            outputs.append(output)
-
-        return after_layer
-
-    handles = []
-    try:
-        handles = [layer.register_forward_hook(hook(path)) for path, layer in stacked(model, heads)]
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def stacked(model: nn.Module, heads: Heads) -> list[tuple[str, nn.Module]]:
-    """Every layer of the model's stacks, by its path."""
-    return [(f"{stack}.{i}", layer) for stack in heads.stacks
-            for i, layer in enumerate(model.get_submodule(stack).children())]  # fmt: skip
-
-
-@contextmanager
-def resumed(model: nn.Module, heads: Heads, record: Record, start: int, copies: int) -> Iterator[None]:
-    """Within the context, the first ``start`` layer calls do no work and put out what was recorded.
-
-    The batch must be the recorded one ``copies`` times over. Outputs that others than the next layer read, the last of
-    each stack, are repeated too; the rest is handed on as it is, for nothing reads it.
-    """
-    calls = [0]
-    wrapped: list[tuple[nn.Module, Any]] = []
-    read = _read_later(record.layers, start)
-
-    def standing_in(original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(*inputs: Any, **named: Any) -> Any:
-            call = calls[0]
-            calls[0] += 1
-            if call >= start:
-                return original(*inputs, **named)
-            output = record.outputs[call]
-            return _repeat(output, copies, record.examples) if call in read else output
-
-        return forward
-
-    def before_model(*_: Any) -> None:
-        calls[0] = 0
-
-    handles = [root.register_forward_pre_hook(before_model) for root in _roots(model)]
-    try:
-        for _, layer in stacked(model, heads) if start else ():
-            wrapped.append((layer, layer.__dict__.get("forward")))
-            layer.forward = standing_in(layer.forward)  # in the instance, where it shadows the class's method
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for layer, before in wrapped:
-            if before is None:
-                del layer.forward
-            else:
-                layer.forward = before
-
-
-def _read_later(layers: Sequence[str], start: int) -> set[int]:
-    """Of the first ``start`` calls, the last, and the last of each stack (a decoder reads its encoder's)."""
-    last: dict[str, int] = {path.rpartition(".")[0]: call for call, path in enumerate(layers[:start])}
-    return {*last.values(), start - 1}
-
-
-def _repeat(value: Any, copies: int, examples: int) -> Any:
-    """Every tensor ``copies`` times over, but for those that all examples share (T5's position bias)."""
-    if isinstance(value, Tensor):
-        shared = value.ndim == 0 or len(value) == 1 < examples
-        return value if shared else value.repeat(copies, *(1,) * (value.ndim - 1))
-    if isinstance(value, tuple):
-        return tuple(_repeat(part, copies, examples) for part in value)
-    return value
-
-
-def start_of(heads: Heads, record: Record, site: int) -> int:
-    """The number of layer calls before the one that a site's attention runs in."""
-    found = heads.sites[site]
-    calls = [i for i, path in enumerate(record.layers) if path == found.within]
-    return calls[min(found.call, len(calls) - 1)] if calls else 0

@@ -50,7 +50,8 @@ def read_folder(section: ModelSection) -> Folder:
     """Load the model that [model] names.
 
     Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
-    weights that do not fit or fill the model, and for architectures that transformers does not know without their own code.
+    weights that do not fit or fill the model, and for architectures that transformers does not know without their own
+    code.
     """
     local = Path(section.path).expanduser()
     folder, revision = (local, None) if local.exists() else _download(section)

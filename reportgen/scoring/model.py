@@ -2,22 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.scores import Model
-from reportgen.scoring.checks import logits_way, notes, refuse_looking_ahead, resumes, still, unmoved, unplaced
+from reportgen.scoring.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.generate import after_prompt, in_decoder
 from reportgen.scoring.heads import Heads, find
-from reportgen.scoring.interventions import Edit, Record, edited, recorded, resumed, start_of
+from reportgen.scoring.interventions import Edit, edited
 from reportgen.scoring.load import read_folder
 from reportgen.scoring.metrics import longest_answer, matches
+from reportgen.scoring.resume import Record, attended, narrowed, recorded, resumed, start_of
 from reportgen.scoring.runs import forward
+from reportgen.scoring.shortcuts import Shortcuts, shortcuts
 from reportgen.scoring.tokens import Batch, Kind
 from reportgen.study import ModelSection
 
@@ -26,18 +28,15 @@ from reportgen.study import ModelSection
 class LoadedModel:
     """A transformer in eval mode with frozen parameters, its tokenizer and its heads.
 
-    ``kind`` says what it puts out: an encoder nothing but hidden states, a classifier logits of classes. ``logits``
-    says how logits at answer positions are had: ``head`` (hidden states, then the output embeddings on those positions
-    alone), ``keep`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected). ``resumes`` says
-    that a run may start from a layer's recorded output; ``context`` is the greatest length in tokens (None: unlimited).
+    ``kind`` says what it puts out: an encoder nothing but hidden states, a classifier logits of classes. ``shortcuts``
+    says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited).
     """
 
     model: Any
     tokenizer: Any
     kind: Kind
     heads: Heads
-    logits: Literal["head", "keep", "whole"]
-    resumes: bool
+    shortcuts: Shortcuts
     context: int | None
     described: Model
 
@@ -59,10 +58,10 @@ class LoadedModel:
         assert self.kind != "encoder", "an encoder predicts nothing"
         if self.kind == "classifier":
             chosen = forward(self.model, self.kind, batch).logits[batch.owner]
-        elif self.logits == "head":
+        elif self.shortcuts.logits == "head":
             hidden = forward(self.model.base_model, self.kind, batch).last_hidden_state
             chosen = self.model.get_output_embeddings()(hidden[batch.owner, batch.position])
-        elif self.logits == "keep":
+        elif self.shortcuts.logits == "keep":
             kept, place = torch.unique(batch.position, return_inverse=True)
             chosen = forward(self.model, self.kind, batch, logits_to_keep=kept).logits[batch.owner, place]
         else:
@@ -101,29 +100,38 @@ class LoadedModel:
 
     @contextmanager
     def resumed(self, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]) -> Iterator[None]:
-        """Within the context, runs start at the layer of a site, from ``record`` (None: at the bottom), with ``edits``
-        of heads there or above; the batch is the recorded one ``copies`` times over.
+        """Within the context, runs start at the layer of a site, behind its attention where that can be, from
+        ``record`` (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one
+        ``copies`` times over.
         """
         start = 0 if record is None else start_of(self.heads, record, site)
-        if record is None or not start:
+        enter = site if record is not None and site in record.attended and site == min(edits, default=site) else None
+        if record is None or (not start and enter is None):
             with edited(self.model, self.heads, edits):
                 yield
             return
         below = [s.projection for i, s in enumerate(self.heads.sites) if start_of(self.heads, record, i) < start]
         with (
             edited(self.model, self.heads, edits, Counter(below)),
-            resumed(self.model, self.heads, record, start, copies),
+            resumed(self.model, self.heads, record, start, copies, enter),
         ):
             yield
 
     def recording(self, run: Callable[[], Any], examples: int) -> tuple[Any, Record | None]:
         """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""
-        if not self.resumes:
+        if not self.shortcuts.resumes:
             return run(), None
-        layers, outputs = list[str](), list[Any]()
-        with recorded(self.model, self.heads, layers, outputs):
+        layers, outputs, seen = list[str](), list[Any](), dict[int, Any]()
+        sites = sorted(self.shortcuts.enters)
+        with recorded(self.model, self.heads, layers, outputs), attended(self.model, self.heads, sites, seen):
             result = run()
-        return result, Record(tuple(layers), tuple(outputs), examples)
+        return result, Record(tuple(layers), tuple(outputs), examples, seen)
+
+    def narrowed(self, batch: Batch) -> AbstractContextManager[None]:
+        """Within the context, runs of the batch compute nothing that its answers' logits do not need, as far as is
+        known; what hooks see of the last layer holds then at answer positions alone.
+        """
+        return narrowed(self.model, self.shortcuts.narrow, batch)
 
 
 def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
@@ -139,7 +147,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         refuse_looking_ahead(model)
     said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
-    return LoadedModel(model, folder.tokenizer, kind, heads, logits_way(model, kind), resumes(model, kind, heads),
+    return LoadedModel(model, folder.tokenizer, kind, heads, shortcuts(model, kind, heads),
                        _context(model, folder.tokenizer), described)  # fmt: skip
 
 

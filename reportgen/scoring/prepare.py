@@ -21,7 +21,7 @@ from reportgen.scoring.tokens import Encoded, plan_batches
 from reportgen.store import key_of
 from reportgen.study import Study
 
-UNIT_FORMAT = 2  # raised when the same inputs come to mean other numbers
+UNIT_FORMAT = 3  # raised when the same inputs come to mean other numbers
 SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
 KINDS = {
     "causal": "a causal language model", "masked": "a masked language model", "seq2seq": "an encoder-decoder",
@@ -119,7 +119,7 @@ def prepare(study: Study) -> Prepared:
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
     if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
-    if not model.resumes:
+    if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
     prepared = Prepared(study, methods, model, tasks, tuple(notes))
     for chosen in methods:

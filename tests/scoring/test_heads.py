@@ -10,7 +10,8 @@ from torch import nn
 from reportgen.errors import InputError
 from reportgen.scoring.checks import notes, still, unmoved
 from reportgen.scoring.heads import find
-from reportgen.scoring.interventions import captured, edited, resumed
+from reportgen.scoring.interventions import captured, edited
+from reportgen.scoring.resume import resumed
 from reportgen.scoring.tokens import collate
 
 MEND = "Choose a model whose attention ends in an output projection of its own (Llama, GPT-2, BERT, T5, …)"

@@ -16,6 +16,7 @@ from reportgen.scoring.heads import Site
 from reportgen.scoring.methods import METHODS, activation_norm, gate_gradient, zero_ablation
 from reportgen.scoring.metrics import METRICS, baseline, matches, measure
 from reportgen.scoring.model import LoadedModel, forward
+from reportgen.scoring.shortcuts import Shortcuts
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Batch, Encoded, collate
 
@@ -50,7 +51,7 @@ def scores_of(method: Any, model: LoadedModel, batch: Batch, metric: str = "log_
 def test_zero_ablation_is_what_zeroed_weights_give(architecture: str) -> None:
     model = loaded(architecture)
     some = examples(model)
-    assert model.resumes
+    assert model.shortcuts.resumes
     found = scores_of(ABLATION, model, collate(some), heads_at_once=3).values
     for e, example in enumerate(some[:3]):
         clean = plain_log_odds(model, example)
@@ -64,9 +65,9 @@ def test_zero_ablation_is_what_zeroed_weights_give(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["albert", "t5", "lfm2", "gpt2"])
 def test_ablation_without_resuming_is_the_same(architecture: str) -> None:
     model = loaded(architecture)
-    batch, whole = collate(examples(model)), replace(model, resumes=False)
+    batch, whole = collate(examples(model)), replace(model, shortcuts=Shortcuts(model.shortcuts.logits))
     one, other = (scores_of(ABLATION, m, batch).values for m in (model, whole))
-    assert model.resumes
+    assert model.shortcuts.resumes
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
@@ -241,10 +242,12 @@ def test_log_odds_stay_exact_where_p_rounds_to_one() -> None:
 def test_logits_at_answer_positions_are_the_models_own(architecture: str, way: str) -> None:
     model = loaded(architecture)
     batch = collate(examples(model))
-    assert model.logits == way
+    assert model.shortcuts.logits == way
     expected = forward(model.model, model.kind, batch).logits[batch.owner, batch.position]
     for each in {way, "whole"} | ({"keep"} if model.kind == "causal" and architecture != "falcon" else set()):
-        torch.testing.assert_close(replace(model, logits=each).answer_logits(batch), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            replace(model, shortcuts=Shortcuts(each)).answer_logits(batch), expected, rtol=0, atol=1e-5
+        )
 
 
 def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:

@@ -194,8 +194,8 @@ def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> No
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_one": 2}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. Did you mean 'heads_at_once'?"
     )
-    assert refusal(study_of(parameters={"zero_ablation": {"heads_at_once": 0}}, also=["zero_ablation"])) == (
-        "[scoring] parameters.zero_ablation: heads_at_once is 0. Give a whole number from 1."
+    assert refusal(study_of(parameters={"zero_ablation": {"heads_at_once": -1}}, also=["zero_ablation"])) == (
+        "[scoring] parameters.zero_ablation: heads_at_once is -1. Give a whole number from 0."
     )
 
 

@@ -8,13 +8,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from reportgen.scores import Model
-from reportgen.scoring.checks import logits_way, resumes
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.heads import find
 from reportgen.scoring.load import LOADERS
 from reportgen.scoring.method import Setting
 from reportgen.scoring.metrics import METRICS
 from reportgen.scoring.model import LoadedModel
+from reportgen.scoring.shortcuts import shortcuts
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Encoded
 from reportgen.study import TasksSection
@@ -83,8 +83,7 @@ def loaded(architecture: str, dtype: torch.dtype = torch.float32, kind: str | No
 def wrapped(model: Any, kind: Any = "causal") -> LoadedModel:
     """Any model in memory as reportgen loads one."""
     heads = find(model)
-    return LoadedModel(model, word_tokenizer(), kind, heads, logits_way(model, kind), resumes(model, kind, heads), 32,
-                       Model())  # fmt: skip
+    return LoadedModel(model, word_tokenizer(), kind, heads, shortcuts(model, kind, heads), 32, Model())
 
 
 def examples(model: LoadedModel, rows: list[dict[str, Any]] | None = None, **wanted: bool) -> list[Encoded]:

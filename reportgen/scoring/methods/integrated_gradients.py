@@ -24,9 +24,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.scoring.heads import Heads
-from reportgen.scoring.interventions import Record, scaled
+from reportgen.scoring.interventions import scaled
 from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent
 from reportgen.scoring.paths import GAP, gap, legendre
+from reportgen.scoring.resume import Record
 from reportgen.scoring.tokens import Batch
 
 SUNDARARAJAN = (

@@ -3,8 +3,9 @@
 Formula: s(e, l, h) = m(e) − m(e | output of head h of layer l set to 0 at every position); importance is the mean over
 examples of |s|. Unit: that of the metric (natural log). Sign: baseline minus ablated, positive where the head helps.
 Cost: for each head the layers from its own upward, half a forward on average: Σ over heads of (L − l) / L forwards and
-one each for the baseline and all heads. Layers below the ablated one put out what the baseline run recorded; ``heads_at_once`` heads of a
-layer are ablated side by side in one larger batch.
+one each for the baseline and all heads. Layers below the ablated one and its own attention put out what the baseline
+run recorded, what lies behind the last attention runs at answer positions alone, and several heads of a layer are
+ablated side by side in one larger batch.
 Source: Michel, Levy & Neubig 2019 (arXiv 1905.10650), section 3; Voita et al. 2019 (arXiv 1905.09418). Zero is off the
 model's distribution, and later layers often repair one head's loss (McGrath et al. 2023, arXiv 2307.15771): a small
 value does not show that a head is idle.
