@@ -24,7 +24,11 @@ CAVEATS: dict[str, str] = {
     "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
     "simpler-separation": "Simpler features of the same rows separate the tasks about as well, so the map may show no "
     "more than where these can be read.",
-    "noise-lowers": "Noise in the scores makes tasks look less alike than they are; the reliability says by how much.",
+    "noise-lowers": "Noise in the scores makes tasks look less alike than they are; see reliability.",
+    "one-at-a-time": "Each head was ablated alone: what heads make up for each other is not seen, so "
+    "several may still be needed together.",
+    "activation-size": "A ranking that agrees with exact ablation no better than the activation norm does has shown "
+    "how large heads' outputs are, not what they are for.",
     "at-chance": "The model does not do this task better than chance, so importance on it means little.",
 }
 NOUNS = {
@@ -34,6 +38,7 @@ NOUNS = {
     "cross_task_head": "head shared by more tasks than independence predicts",
     "layer_gradient": "layer gradient",
     "head_band": "band of raised head numbers beyond the found regions",
+    "inert_heads": "head that is inert within the margin",
     "layer_band": "band of raised layers that the tasks share",
     "layer_band_contrast": "layer band in which a task group differs from other tasks",
     "diagonal_gradient": "diagonal gradient",
