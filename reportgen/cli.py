@@ -28,6 +28,10 @@ Set = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
 Method = Annotated[str | None, typer.Option(help="Scoring method.")]
 Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
+Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray cluster, HOST:PORT or auto; without it one is started here.")
+]
 
 
 def version_asked(value: bool) -> None:
@@ -66,6 +70,8 @@ def score(
     output: Output = Path("report"),
     method: Method = None,
     limit: Limit = None,
+    executor: Executor = None,
+    address: Address = None,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -75,7 +81,8 @@ def score(
     """Score the heads of the study's model on its tasks."""
     from reportgen import pipeline
 
-    source = pipeline.open_source(study, overrides(set_, method=method, limit=limit))
+    values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
+    source = pipeline.open_source(study, values)
     pipeline.check(source.study)
     if dry_run:
         return print_plan(source.study, as_json)
@@ -150,6 +157,8 @@ def build(
     output: Output = Path("report"),
     method: Method = None,
     limit: Limit = None,
+    executor: Executor = None,
+    address: Address = None,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -159,11 +168,13 @@ def build(
     """Make the whole report from a study.toml, a folder holding one, or a file of scores."""
     from reportgen import pipeline
 
-    values = overrides(set_, method=method, limit=limit)
+    values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
-    with progress(quiet, as_json) as (step, _):
-        built = pipeline.build(source, output, overrides=values, force=force, progress=step, command=command())
+    with progress(quiet, as_json) as (step, say):
+        built = pipeline.build(
+            source, output, overrides=values, force=force, progress=step, notify=say, command=command()
+        )
     announce(built, as_json)
 
 
@@ -229,7 +240,8 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
     """The values that flags and --set give, by their place in study.toml."""
     import tomllib
 
-    places = {"method": "scoring.method", "limit": "tasks.limit"}
+    places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
+              "address": "scoring.address"}  # fmt: skip
     values = {places[name]: value for name, value in flags.items() if value is not None}
     for pair in pairs or ():
         name, equals, raw = pair.partition("=")
@@ -311,9 +323,9 @@ def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], No
     """Progress bars."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True)) as display:
         rows: dict[str, Any] = {}
 
@@ -331,10 +343,11 @@ def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
     last: dict[str, int] = {}
 
     def step(stage: str, done: int, total: int) -> None:
+        name, _, said = stage.partition(": ")
         tenth = 10 * done // max(total, 1)
-        if last.get(stage) != tenth:
-            last[stage] = tenth
-            print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
+        if last.get(name) != tenth:
+            last[name] = tenth
+            print(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}", file=sys.stderr, flush=True)
 
     return step, lambda text: print(text, file=sys.stderr, flush=True)
 

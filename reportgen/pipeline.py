@@ -11,6 +11,7 @@ from reportgen import __version__
 from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings, from_json, to_json
+from reportgen.places import Place
 from reportgen.prose import Prose, template_folder
 from reportgen.provenance import created, versions
 from reportgen.store import (
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from reportgen.analysis.view import Settings
 
 Progress = Callable[[str, int, int], None]
+Notify = Callable[[str], None]
 Others = dict[str, Blocks]  # the scores of further methods, by name
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
+ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 
 
@@ -77,6 +80,7 @@ def build(
     overrides: dict[str, Any] | None = None,
     force: bool = False,
     progress: Progress = _silent,
+    notify: Notify = _silent,
     command: str = "",
 ) -> Built:
     """Score, analyze and render.
@@ -87,7 +91,7 @@ def build(
     """
     opened, folder = open_source(Path(source), overrides or {}), Path(folder)
     check(opened.study)
-    scores, others = obtain_scores(opened, folder, force=force, progress=progress)
+    scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify)
     findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
     render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
     return Built(folder, scores, findings)
@@ -134,7 +138,7 @@ def obtain_scores(
     *,
     force: bool = False,
     progress: Progress = _silent,
-    notify: Callable[[str], None] = _silent,
+    notify: Notify = _silent,
 ) -> tuple[Blocks, Others]:
     """The study's scores, from the folder where they are already there, with those of its further methods by name.
 
@@ -144,7 +148,7 @@ def obtain_scores(
     claim(folder, key, force)
     stored = _stored_scores(folder, key)
     if stored is None:
-        stored = _fresh_scores(study, folder, progress, notify)
+        stored = _fresh_scores(study, folder, progress, notify, force)
         _grouped(next(iter(stored.values())), study)  # refused before anything is written
         write_methods(folder, stored, key)
         shutil.rmtree(folder / UNITS, ignore_errors=True)
@@ -165,15 +169,17 @@ def _stored_scores(folder: Path, key: str) -> Others | None:
     return stored if made_under == key else None
 
 
-def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Callable[[str], None]) -> Others:
+def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Notify, force: bool) -> Others:
     if study.scores is not None:
+        if (folder / UNITS).exists() and not force:
+            raise InputError("this folder holds an unfinished scoring of another study", str(folder), ELSEWHERE)
         from reportgen.importers import load_blocks
 
         blocks = load_blocks(study.scores.path, study.scores)
         return {blocks[0].method.name: blocks}
     from reportgen.scoring.score import score
 
-    return score(study, progress=progress, units=folder / UNITS, notify=notify)
+    return score(study, progress=progress, units=folder / UNITS, notify=notify, restart=force)
 
 
 def scores_key(study: Study) -> str:
@@ -189,8 +195,9 @@ def scores_key(study: Study) -> str:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
     tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
     model = study.model.model_dump(mode="json", exclude={"path"})
+    scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
-    return key_of(["model", data, tasks, model, study.scoring.model_dump(mode="json")])
+    return key_of(["model", data, tasks, model, scoring])
 
 
 def _model_files(folder: Path) -> dict[str, str]:
@@ -213,12 +220,11 @@ def claim(folder: Path, key: str, force: bool) -> None:
         return
     if not force:
         what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
-        mend = "Choose another folder with -o, or overwrite it with --force"
-        raise InputError(f"this folder holds {what}", str(folder), mend)
+        raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
+    Place(folder / UNITS).refuse_busy()
     clear(folder, manifest)
-    for path in folder.glob("scores*.safetensors"):
-        path.unlink()
-    shutil.rmtree(folder / UNITS, ignore_errors=True)
+    for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
+        path.unlink(missing_ok=True)  # what is not finished is then known by its units alone
 
 
 def _stored_key(folder: Path) -> str | None:

@@ -16,7 +16,7 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
     "model": {"device_map"},
-    "scoring": {"top_k", "confidence", "executor", "address", "examples"},
+    "scoring": {"top_k", "confidence", "examples"},
     "validation": {"enabled", "controls", "budget"},
     "report": {"theme", "venue", "assets"},
 }
@@ -102,6 +102,8 @@ class ScoringSection(_Section):
 
     ``positions`` are those at which a head's output is touched: every one, those of the prompt, those whose logits
     predict an answer token, or the one that predicts the first of them. exact_match is greedy generation.
+    ``executor`` says who computes: this process, or the workers of the Ray cluster at ``address`` ("host:port", or
+    "auto" for the one this machine belongs to; without it, one is started on this machine). It changes no number.
     """
 
     method: str = "gate_gradient"
@@ -112,6 +114,14 @@ class ScoringSection(_Section):
     metric: Literal["log_odds", "log_probability", "logit_difference", "exact_match", "class_logit"] = "log_odds"
     positions: Literal["all", "prompt", "answer", "last"] = "all"
     answer_reduction: Literal["sum", "mean"] = "sum"
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+    @model_validator(mode="after")
+    def _address_needs_a_cluster(self) -> "ScoringSection":
+        if self.address is not None and self.executor != "ray":
+            raise ValueError('address is that of a Ray cluster; give executor = "ray" with it')
+        return self
 
 
 class AnalysisSection(_Section):

@@ -13,7 +13,8 @@ PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
     {"cli", "__main__"}, {"pipeline", "explain"}, {"scoring", "analysis", "rendering"}, {"importers"},
-    {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"blocks"}, {"scores"}, {"errors", "__init__"},
+    {"places"}, {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"blocks"}, {"scores"},
+    {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {

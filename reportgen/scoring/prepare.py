@@ -18,10 +18,8 @@ from reportgen.scoring.model import LoadedModel, load
 from reportgen.scoring.prompts import prompted
 from reportgen.scoring.tasks import Row, read_tasks
 from reportgen.scoring.tokens import Encoded, plan_batches
-from reportgen.store import key_of
-from reportgen.study import Study
+from reportgen.study import ModelSection, Study
 
-UNIT_FORMAT = 3  # raised when the same inputs come to mean other numbers
 SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
 KINDS = {
     "causal": "a causal language model", "masked": "a masked language model", "seq2seq": "an encoder-decoder",
@@ -60,13 +58,17 @@ class PreparedTask:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks."""
+    """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks.
+
+    ``identity`` is what makes the model and its computation the same elsewhere, by name.
+    """
 
     study: Study
     methods: tuple[Chosen, ...]
     model: LoadedModel
     tasks: tuple[PreparedTask, ...]
     notes: tuple[str, ...]
+    identity: Mapping[str, str]
 
     @property
     def metric(self) -> Metric:
@@ -79,30 +81,12 @@ class Prepared:
         return Setting(self.model, self.metric, scoring.answer_reduction, chosen.parameters, scoring.positions,
                        scoring.seed, reference)  # fmt: skip
 
-    def unit_key(self, chosen: Chosen, task: PreparedTask) -> str:
-        """A hash of all that a task's numbers depend on, the composition of its batches among it."""
-        others = None
-        if chosen.method.prepare is not None:  # its references come from the discovery half of every task
-            others = [[t.name, _hashed(t), t.discovery.tolist(), t.batches] for t in self.tasks]
-        return key_of([self._same(chosen), task.name, _hashed(task), task.batches, others])
-
-    def study_key(self, chosen: Chosen) -> str:
-        """The same for a method that scores all tasks in one go."""
-        tasks = [[t.name, _hashed(t), [r.group for r in t.rows], t.batches] for t in self.tasks]
-        return key_of([self._same(chosen), tasks])
-
-    def _same(self, chosen: Chosen) -> list[Any]:
-        study, scoring, model = self.study, self.study.scoring, self.model
-        assert study.model is not None, "checked in prepare"
-        weights = [model.described.weights_sha256, study.model.dtype, model.device.type, model.kind]
-        measured = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
-        return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, weights,
-                model.model.config.to_json_string(), versions()]  # fmt: skip
-
-
-def _hashed(task: PreparedTask) -> str:
-    content = [[e.inputs, e.prompt, e.answer, e.places, e.decoder, e.foil, e.corrupted] for e in task.encoded]
-    return key_of([content, [[r.id, r.answer, r.answers] for r in task.rows]])
+    def portable(self) -> "Prepared":
+        """The same without the model itself and the methods' code: what another process needs for planning."""
+        heads = self.model.heads
+        sites = tuple(replace(site, projection=None) for site in heads.sites)  # type: ignore[arg-type]
+        model = replace(self.model, model=None, tokenizer=None, heads=replace(heads, sites=sites))
+        return replace(self, model=model, methods=())
 
 
 def prepare(study: Study) -> Prepared:
@@ -121,11 +105,17 @@ def prepare(study: Study) -> Prepared:
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    prepared = Prepared(study, methods, model, tasks, tuple(notes))
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), _identity(study.model, model))
     for chosen in methods:
         if chosen.method.check is not None:
             chosen.method.check(prepared.setting(chosen))
     return prepared
+
+
+def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
+    weights, config = model.described.weights_sha256 or "", model.model.config.to_json_string()
+    return {"the model's weights": weights, "the model's config.json": config, "dtype": section.dtype,
+            "kind of device": model.device.type, "kind of model": model.kind, **versions()}  # fmt: skip
 
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:

@@ -53,7 +53,7 @@ def folder(scored: Path, tmp_path: Path) -> Path:
 def steps_of(source: pipeline.Source, folder: Path, **rest: bool) -> list[str]:
     """The methods that a run scores, in the folder's order."""
     steps: list[str] = []
-    pipeline.obtain_scores(source, folder, progress=lambda name, *_: steps.append(name), **rest)
+    pipeline.obtain_scores(source, folder, progress=lambda said, *_: steps.append(said.partition(":")[0]), **rest)
     return list(dict.fromkeys(steps))
 
 

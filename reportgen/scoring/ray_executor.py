@@ -1,0 +1,240 @@
+"""Units on the workers of a Ray cluster: Ray places them, starts them and tells which have died."""
+
+import logging
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from reportgen.errors import InputError, MissingResourceError, ReportgenError
+from reportgen.scoring.prepare import Prepared, chosen_methods, prepare
+from reportgen.scoring.record import differing
+from reportgen.scoring.units import Begun, Unit, UnitScores, Within, units_of
+from reportgen.scoring.worker import MEMORY, Worker
+from reportgen.study import Study
+
+Notify = Callable[[str], None]
+DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
+PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
+NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
+ANSWERS_WITHIN = 20.0  # seconds for a cluster to answer
+START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker that is ready: its node's name, what its computations depend on, and the keys of the units it knows."""
+
+    node: str
+    identity: Mapping[str, str]
+    units: frozenset[str]
+
+
+@contextmanager
+def on_ray(study: Study, threads: int, notify: Notify) -> Iterator["Cluster"]:
+    """Workers on the study's cluster, each with one copy of the model, and one GPU where the study computes on GPUs.
+
+    Without an address a cluster of this machine alone is started, and ended with the context.
+    Raises MissingResourceError without Ray or where no node has room for a worker, InputError where no cluster answers
+    at the address, and where a worker cannot use the study, naming the node.
+    """
+    ray = _imported()
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, study.scoring.address)
+    try:
+        yield Cluster(ray, study, threads, notify)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone unasked
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning about what a later Ray will do
+    try:
+        import ray
+    except ImportError as error:
+        mend = 'Install it with `pip install "reportgen[ray]"`'
+        raise MissingResourceError("Ray is not installed", '[scoring] executor "ray"', mend) from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    place = f"[scoring] address {address!r}" if address else '[scoring] executor "ray"'
+    if address and address != "auto":
+        _refuse_silent(address, place)
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    try:
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # of many kinds: no cluster, another version of Ray or Python, no memory for its store
+        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+        raise InputError(f"no Ray cluster can be joined there ({reason})", place, START) from error
+
+
+def _refuse_silent(address: str, place: str) -> None:
+    """Raise InputError where nothing answers: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError("this is no address of a Ray cluster", place, 'Write HOST:PORT, or "auto"')
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        done = subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
+        if done.returncode == 0:
+            return
+        reason = "what is there is no Ray cluster, or one of another version"
+    except subprocess.TimeoutExpired:
+        reason = "what is there is no Ray cluster"
+    except (OSError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+    raise InputError(f"no Ray cluster answers ({reason})", place, START)
+
+
+class RemoteWorker:
+    """What runs on a node: reads the study there, and computes the units that it is asked for by key."""
+
+    def __init__(self, study: Study, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.study = study
+
+    def ready(self) -> Started:
+        """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
+        try:
+            self.worker = Worker(prepare(self.study))
+        except ReportgenError as error:
+            place = f"{error.place}, on the worker {platform.node()}"
+            raise type(error)(error.problem, place, error.mend) from error
+        self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
+        return Started(platform.node(), dict(self.worker.prepared.identity), frozenset(self.units))
+
+    def prepared(self) -> Prepared:
+        """What was read and checked, without the model."""
+        return self.worker.prepared.portable()
+
+    def score(self, key: str, size: int, reference_size: int) -> UnitScores:
+        """One unit, as ``Worker.run``."""
+        return self.worker.run(self.units[key], lambda _: None, size, reference_size)
+
+
+class Cluster:
+    """Hands units to the workers of a cluster; a worker that dies is replaced, and its unit computed again."""
+
+    def __init__(self, ray: Any, study: Study, threads: int, notify: Notify) -> None:
+        self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
+        gpus = 1 if study.model is not None and study.model.device.startswith("cuda") else 0
+        self.actor = ray.remote(num_cpus=0 if gpus else threads, num_gpus=gpus)(RemoteWorker)
+        self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
+        self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
+        for _ in range(self._room("GPU" if gpus else "CPU", gpus or threads)):
+            self._start()
+        self.prepared, self.first = self._first()
+
+    def run(
+        self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
+    ) -> Iterator[tuple[Unit, UnitScores]]:
+        """The units in the order in which workers finish them, those of all tasks first, which last longest."""
+        waiting, left = deque(sorted(units, key=lambda unit: unit.task is not None)), len(units)
+        while left:
+            while waiting and self.idle:
+                unit, worker = waiting.popleft(), self.idle.pop()
+                begun(unit.method)
+                size, reference_size = self.sizes.get(unit.key, 0), references.get(unit.method, 0)
+                self.running[worker.score.remote(unit.key, size, reference_size)] = worker, unit
+            worker, finished, got = self._next()
+            if isinstance(got, UnitScores) and finished is not None:
+                left -= 1
+                self.idle.append(worker)
+                yield finished, got
+            elif isinstance(got, Started):
+                self._refuse_other(got)
+                self.idle.append(worker)
+            else:
+                self._lost(worker, finished, got)
+                if finished is not None:
+                    waiting.appendleft(finished)
+
+    def _room(self, resource: str, wanted: int) -> int:
+        """How many workers the cluster has room for."""
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        room = sum(int(node.get(resource, 0)) // wanted for node in nodes)
+        if not room:
+            mend = "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use"
+            raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", mend)
+        return room
+
+    def _start(self) -> None:
+        worker = self.actor.remote(self.study, self.threads)
+        self.running[worker.ready.remote()] = worker, None
+
+    def _first(self) -> tuple[Prepared, Started]:
+        """What planning needs, from the first worker that is ready."""
+        while True:
+            worker, _, got = self._next()
+            if isinstance(got, Started):
+                self.idle.append(worker)
+                told: Prepared = self.ray.get(worker.prepared.remote())
+                return replace(told, methods=chosen_methods(self.study), study=self.study), got
+            self._lost(worker, None, got)
+
+    def _next(self) -> tuple[Any, Unit | None, Any]:
+        """The next worker that has something to say, its unit (None: it was starting), and what it says: an exception
+        where it has died. Raises what the worker itself raised.
+        """
+        done = self.ray.wait(list(self.running), num_returns=1, timeout=PATIENCE)[0]
+        if not done and not any(unit for _, unit in self.running.values()):
+            self.notify("no worker is running: waiting until the cluster has room for one")
+        done = done or self.ray.wait(list(self.running), num_returns=1)[0]
+        worker, unit = self.running.pop(done[0])
+        try:
+            return worker, unit, self.ray.get(done[0])
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except self.ray.exceptions.RayError as error:
+            return worker, unit, error
+
+    def _lost(self, worker: Any, unit: Unit | None, error: Exception) -> None:
+        """Replace a worker that has died; raises where the same work has killed too many."""
+        self.ray.kill(worker)  # it may only have been out of reach
+        memory = any(sign in str(error) for sign in NO_MEMORY)
+        what = "starting" if unit is None else f"{unit.method}, {self._task(unit)}"
+        key = "" if unit is None else unit.key
+        self.deaths[key] += 1
+        if memory and unit is not None and unit.task is not None:
+            self._smaller(unit)
+        elif self.deaths[key] >= DEATHS:
+            mend = "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished units are kept"
+            problem = f"{DEATHS} workers died while {what}" if unit is None else f"{DEATHS} workers died over one unit"
+            raise MissingResourceError(problem, "the Ray cluster" if unit is None else what, mend) from error
+        why = "the node's memory ran out" if memory else "its process or node has gone"
+        self.notify(f"a worker died ({what}; {why}): another one takes its place")
+        self._start()
+
+    def _smaller(self, unit: Unit) -> None:
+        """Half the batches for a unit that took more memory than the node had."""
+        size = self.sizes.get(unit.key) or max(map(len, unit.batches))
+        if size == 1:
+            raise InputError("out of memory with batches of one example", self._task(unit), MEMORY)
+        self.sizes[unit.key] = size // 2
+
+    def _task(self, unit: Unit) -> str:
+        return "all tasks" if unit.task is None else f"task {self.prepared.tasks[unit.task].name}"
+
+    def _refuse_other(self, started: Started) -> None:
+        """Raise InputError where a worker would compute something else than the first one."""
+        found = [f"{name} is {now}, elsewhere {was}" if len(f"{now}{was}") < 80 else f"{name} is another"
+                 for name, was, now in differing(self.first.identity, started.identity)]  # fmt: skip
+        if not found and started.units != self.first.units:
+            found = ["it reads other tasks"]
+        if found:
+            mend = "Give every node the same versions, model and task files, best on a disk that all of them share"
+            problem = f"it would not compute the same as the worker {self.first.node}: {'; '.join(found)}"
+            raise InputError(problem, f"the worker {started.node}", mend)

@@ -1,0 +1,264 @@
+"""Runs that are cut short, gone on with, or started twice: what is kept, what is refused, and that no byte changes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load, save_file
+from test_score import broken, forwards
+from tiny_models import ROWS
+
+from reportgen import places
+from reportgen.errors import InputError, MissingResourceError
+from reportgen.places import Place
+from reportgen.scoring.pace import Pace
+from reportgen.scoring.prepare import prepare
+from reportgen.scoring.score import score
+from reportgen.scoring.units import unit_bytes, units_of
+from reportgen.scoring.worker import Worker
+from reportgen.store import scores_bytes
+from reportgen.study import Study
+
+Make = Callable[..., Study]
+MEND = (
+    "Undo it, choose another folder with -o, or accept it with --force, "
+    "which keeps the units that it leaves as they are."
+)
+
+
+def written(study: Study, **rest: Any) -> dict[str, bytes]:
+    """The bytes of all scores files of a run."""
+    return {name: scores_bytes(blocks) for name, blocks in score(study, **rest).items()}
+
+
+@pytest.fixture
+def long(study_of: Make) -> Study:
+    """A study of several units: shards of one batch each for the ablation, of a task for the others."""
+    rows = [{**row, "group": row["id"]} for row in ROWS]
+    return study_of(rows=rows, also=["mean_ablation", "probe"], batch_size=1,
+                    parameters={"probe": {"epochs": 1, "folds": 3}})  # fmt: skip
+
+
+def test_units_are_shards_of_a_task_whose_scores_depend_on_nothing_else(study_of: Make) -> None:
+    study = study_of("gpt2", rows=[{**ROWS[0], "id": f"r{i}"} for i in range(24)], batch_size=1,
+                     also=["zero_ablation", "mean_ablation"])  # fmt: skip
+    units = units_of(prepare(study))
+    ablation = [unit for unit in units if unit.method == "zero_ablation"]
+    assert len({unit.key for unit in units}) == len(units)
+    assert len(ablation) > 1
+    assert sum(unit.examples for unit in ablation) == 24
+    forward, backward = Worker(prepare(study)), Worker(prepare(study))
+    one = {u.key: unit_bytes(u.key, forward.run(u, lambda _: None)) for u in units}
+    other = {u.key: unit_bytes(u.key, backward.run(u, lambda _: None)) for u in reversed(units)}
+    assert one == other
+
+
+def test_a_run_cut_short_anywhere_ends_with_the_same_bytes(long: Study, tmp_path: Path) -> None:
+    whole, all_units = written(long, units=tmp_path / "whole"), sorted((tmp_path / "whole").glob("*.safetensors"))
+    for kept in range(len(all_units)):
+        folder = tmp_path / f"kept {kept}"
+        folder.mkdir()
+        (folder / "run.json").write_bytes((tmp_path / "whole" / "run.json").read_bytes())
+        for path in all_units[:kept]:
+            (folder / path.name).write_bytes(path.read_bytes())
+        assert written(long, units=folder) == whole
+        assert [p.name for p in sorted(folder.glob("*.safetensors"))] == [p.name for p in all_units]
+
+
+def test_a_killed_run_repeats_only_the_unit_it_was_at(
+    long: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = tmp_path / "units"
+    code = (
+        "import sys; from pathlib import Path; from reportgen.study import Study\n"
+        "from reportgen.scoring.score import score\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "study = Study.model_validate_json(sys.stdin.read())\n"
+        "score(study, units=Path(sys.argv[1]), progress=lambda *step: print(*step, flush=True))"
+    )
+    command = [sys.executable, "-c", code, str(units)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(long.model_dump_json())
+        process.stdin.close()
+        next(line for line in process.stdout if line.startswith("mean_ablation: 1 of 2 units"))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert (units / "lock").exists()  # which does not keep the next run out
+    there = set(units.glob("*.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in there}
+    steps: list[str] = []
+    assert written(long, units=units, progress=lambda said, *_: steps.append(said)) == written(long)
+    assert {path: path.stat().st_mtime_ns for path in there} == before
+    assert steps[0].startswith("gate_gradient: 2 of 2 units")  # there already
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda rows: [{**rows[0], "answer": "five"}, *rows[1:]], "task count: row 'c0' changed"),
+        (lambda rows: rows[1:], "task count: row 'c0' is gone"),
+        (lambda rows: [*rows, {**rows[0], "id": "n1"}, {**rows[0], "id": "n2"}],
+         "task count: row 'n1' is new, and 1 others"),
+        (lambda rows: rows[:4], "task colour is gone"),
+        (lambda rows: [rows[1], rows[0], *rows[2:]], "the rows stand in another order"),
+    ],
+)  # fmt: skip
+def test_a_changed_task_file_is_refused_with_what_changed(
+    study_of: Make, tmp_path: Path, change: Callable[[Any], Any], told: str
+) -> None:
+    units = tmp_path / "units"
+    score(study_of(), units=units)
+    before = {path: path.read_bytes() for path in units.iterdir()}
+    with pytest.raises(InputError) as caught:
+        score(study_of(rows=change(ROWS)), units=units)
+    assert str(caught.value) == (
+        f"{units}: the unfinished run in it was started with other inputs: {tmp_path}/tasks.jsonl: {told}. {MEND}"
+    )
+    assert {path: path.read_bytes() for path in units.iterdir()} == before  # finished units are kept
+    accepted = written(study_of(rows=change(ROWS)), units=units, restart=True)
+    assert accepted == written(study_of(rows=change(ROWS)))
+
+
+def test_other_settings_another_model_and_another_version_are_refused(
+    study_of: Make, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    units = tmp_path / "units"
+    score(study_of(), units=units)
+
+    def refused(study: Study) -> str:
+        with pytest.raises(InputError) as caught:
+            score(study, units=units)
+        return str(caught.value).removeprefix(f"{units}: the unfinished run in it was started with other inputs: ")
+
+    assert refused(study_of(batch_size=3, seed=4)) == (
+        f"[scoring] batch_size is 3, was 32; [scoring] seed is 4, was 0. {MEND}")  # fmt: skip
+    other = broken(folder_of("llama"), tmp_path / "other")
+    tensors = load((other / "model.safetensors").read_bytes())
+    tensors["model.norm.weight"] *= 2
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    assert refused(study_of(model={"path": str(other)})) == f"the model's weights changed. {MEND}"
+    record = json.loads((units / "run.json").read_text())
+    record["versions"]["torch"] = record["identity"]["torch"] = "1.0"
+    (units / "run.json").write_text(json.dumps(record))
+    import torch
+
+    assert refused(study_of()) == f"torch is {torch.__version__}, was 1.0. {MEND}"
+    (units / "run.json").unlink()
+    assert refused(study_of()) == (
+        f"{units}: the unfinished run in it was started by another version of reportgen. "
+        "Finish it with that version, choose another folder with -o, or start anew with --force."
+    )
+
+
+def test_a_run_is_gone_on_with_under_its_own_number_of_threads(study_of: Make, tmp_path: Path) -> None:
+    import torch
+
+    seen: list[int] = []
+    study, units = study_of(), tmp_path / "units"
+    score(study, units=units)
+    record = json.loads((units / "run.json").read_text())
+    (units / "run.json").write_text(json.dumps({**record, "threads": 2}))
+    score(study, units=units, progress=lambda *_: seen.append(torch.get_num_threads()))
+    assert (set(seen), torch.get_num_threads()) == ({2}, 1)
+
+
+def test_two_runs_in_one_folder_are_refused_and_a_dead_ones_lock_is_not_in_the_way(
+    study_of: Make, tmp_path: Path
+) -> None:
+    study, units = study_of(), tmp_path / "units"
+    with Place(units).locked(), pytest.raises(InputError) as caught:
+        score(study, units=units)
+    assert str(caught.value) == (
+        f"{units}: another run is at work in this folder (process {os.getpid()} on {os.uname().nodename}). "
+        "Wait until it has ended, stop it, or choose another folder with -o."
+    )
+    assert [path.name for path in units.iterdir()] == ["lock"]
+    assert written(study, units=units) == written(study)  # the lock file is still there, and nobody holds it
+
+
+@pytest.fixture
+def remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder of a file system without locks, whose signs of life come fast."""
+    import fsspec
+
+    monkeypatch.setattr(places, "BEAT", 0.05)
+    yield "memory://bucket/run"
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+def test_units_are_kept_behind_any_address(study_of: Make, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_of()
+    first, calls = written(study, units=remote), forwards(monkeypatch)
+    assert {name.rpartition(".")[2] for name in Place(remote).names()} == {"json", "safetensors"}
+    assert written(study, units=remote) == first
+    assert calls == []
+    Place(remote).remove()
+    assert Place(remote).names() == set()
+
+
+def test_addresses_that_cannot_be_used_are_refused(study_of: Make) -> None:
+    with pytest.raises(InputError) as unknown:
+        score(study_of(), units="nosuch://bucket/run")
+    assert str(unknown.value) == (
+        "nosuch://bucket/run: this address cannot be used (Protocol not known: nosuch). Give a folder or an fsspec URL."
+    )
+    with pytest.raises(MissingResourceError) as silent:
+        score(study_of(), units="ftp://localhost:1/run")
+    assert str(silent.value) == (
+        "ftp://localhost:1/run: cannot be used ([Errno 111] Connection refused). "
+        "Check the address and your right to write there; finished files are complete."
+    )
+
+
+def test_without_locks_signs_of_life_keep_others_out(remote: str) -> None:
+    with Place(remote).locked() as still_ours:
+        time.sleep(0.2)
+        still_ours()
+        with pytest.raises(InputError, match=f"another run is at work in this folder \\(process {os.getpid()} on "):
+            Place(remote).refuse_busy()
+    assert Place(remote).read("lock") is None
+
+
+def test_without_locks_a_dead_runs_lock_is_taken_over_and_a_late_riser_is_told(remote: str) -> None:
+    Place(remote).write("lock", '{"beat":7,"host":"gone","process":1,"token":"dead"}')
+    with Place(remote).locked() as still_ours:
+        still_ours()
+        Place(remote).write("lock", '{"beat":1,"host":"other","process":2,"token":"new"}')
+        time.sleep(0.2)
+        with pytest.raises(InputError, match="another run is at work in this folder \\(process 2 on other\\)"):
+            still_ours()
+    assert Place(remote).read("lock") is not None  # it is the other run's
+
+
+def test_a_clock_that_jumps_changes_nothing(long: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, jumps, said = written(long), iter([10**10, 5, 10**9, 0] * 1000), list[str]()
+    monkeypatch.setattr(time, "time", lambda: float(next(jumps)))
+    assert written(long, units=tmp_path / "units", progress=lambda step, *_: said.append(step)) == whole
+    assert all(re.search(r"(units|, 0:0\d left)$", step) for step in said)
+
+
+def test_progress_tells_units_speed_and_the_time_left_of_all_methods(study_of: Make) -> None:
+    prepared = prepare(study_of(batch_size=2, also=["zero_ablation"]))
+    units, steps, now = units_of(prepared), list[tuple[str, int, int]](), [100.0]
+    gradient = [unit for unit in units if unit.method == "gate_gradient"]
+    pace = Pace(prepared, units, {gradient[0].key}, lambda *step: steps.append(step), lambda: now[0])
+    pace.begin("gate_gradient")
+    now[0] += 2
+    pace.within(gradient[1], 1)
+    pace.finish(gradient[1])
+    each = {c.method.name: c.method.forwards(prepared.model.heads, c.parameters) for c in prepared.methods}
+    rest = 6 * (each["zero_ablation"] + each["activation_norm"])
+    left = round(rest * 2 / (2 * each["gate_gradient"]))
+    assert steps[0] == ("gate_gradient: 1 of 2 units", 4, 6)
+    assert steps[1][0].startswith("gate_gradient: 1 of 2 units, 0.5 examples/s, ")
+    assert steps[2] == (f"gate_gradient: 2 of 2 units, 1 examples/s, 0:{left:02d} left", 6, 6)
