@@ -22,6 +22,8 @@ if [ "${1:-report}" = test ]; then
     need chromium browser
     need fonts-dejavu has_fonts
     need poppler-utils command -v pdftoppm
+    need default-jdk-headless command -v javac
+    need libjaxb-java test -e /usr/share/java/jaxb-runtime.jar
 fi
 [ -n "$missing" ] || exit 0
 

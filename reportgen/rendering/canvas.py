@@ -8,7 +8,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from html import escape
 from typing import Any, Literal, cast
@@ -25,6 +26,7 @@ from matplotlib.textpath import text_to_path
 
 FONT = "DejaVu Sans"
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
+PART = "part-"
 Point = tuple[float, float]
 Align = Literal["left", "center", "right"]
 _SETTINGS: dict[str, Any] = {
@@ -94,9 +96,17 @@ class Canvas:
         self.figure = Figure(figsize=(width, height), facecolor="none")
         self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self._axes.set_axis_off()
+        self._part: str | None = None
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What is drawn meanwhile belongs to a named part of the figure: a class in the SVG, for the page's script."""
+        self._part = PART + name
+        yield
+        self._part = None
 
     def _add(self, artist: Any, order: float) -> None:
-        artist.set(clip_on=False, zorder=order)
+        artist.set(clip_on=False, zorder=order, gid=self._part)
         self._axes.add_artist(artist)
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
@@ -110,7 +120,7 @@ class Canvas:
         """A line of text whose baseline is at ``y``."""
         shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
         self._axes.text(x - shift, y, text, fontproperties=font(size, bold), color=color, ha="left", va="baseline",
-                        parse_math=False, zorder=order)  # fmt: skip
+                        parse_math=False, zorder=order, gid=self._part)  # fmt: skip
 
     def text_up(self, x: float, y: float, text: str, size: float = 7, color: str = MUTED) -> None:
         """A line of text read upwards, centred on (x, y)."""
@@ -187,19 +197,26 @@ def _tidy(svg: str, title: str) -> str:
     """matplotlib's SVG made fit to be inlined: several on one page, in PDF/A, with a text alternative."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", "", svg, count=1, flags=re.S)
+    svg = re.sub(rf'(<(?:g|image)\b[^>]*?) id="{PART}([a-z-]+)"', r'\1 class="\2"', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same on every figure: duplicates in a page
     svg = re.sub(r'(<image [^>]*?) id="image[^"]*"', r"\1", svg, flags=re.S)
     svg = svg.replace("text-anchor: start; ", "")
     svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
-    # The attribute, not the style, is what keeps /Interpolate out of the PDF.
-    svg = re.sub(r'style="image-rendering:[^"]*"', 'image-rendering="pixelated"', svg)
+    # Attributes instead of styles: a page with them needs no leave for inline styles, and it is the attribute
+    # image-rendering that keeps /Interpolate out of the PDF.
+    svg = svg.replace("image-rendering:crisp-edges;image-rendering:pixelated", "image-rendering: pixelated")
+    svg = re.sub(r'style="([^"]*)"', _attributes, svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg, count=2)
-    svg = svg.replace("base64,\n", "base64,").replace(
-        f"font-family: '{FONT}'", f"font-family: '{FONT}', Verdana, sans-serif"
-    )
-    head = '<svg role="img" stroke-linejoin="round"'
+    svg = svg.replace("base64,\n", "base64,").replace(f" font-family=\"'{FONT}'\"", "")
+    head = f'<svg role="img" stroke-linejoin="round" font-family="\'{FONT}\', Verdana, sans-serif"'
     svg = svg.replace("<svg", head, 1).replace(">", f">\n <title>{escape(printable(title))}</title>", 1)
     return svg.strip() + "\n"
+
+
+def _attributes(style: re.Match[str]) -> str:
+    """``style="fill: none; stroke-width: 1"`` as ``fill="none" stroke-width="1"``."""
+    pairs = (declaration.split(":", 1) for declaration in style[1].strip("; ").split(";"))
+    return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs)
 
 
 @cache

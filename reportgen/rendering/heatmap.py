@@ -151,7 +151,8 @@ class Marks:
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
     """The cells, one pixel each, and a hairline frame; absent heads are struck through."""
     pixels = scale.colours(values)
-    canvas.image(pixels if grid.order == "down" else pixels[::-1], grid.x, grid.y, grid.width, grid.height)
+    with canvas.part("cells"):
+        canvas.image(pixels if grid.order == "down" else pixels[::-1], grid.x, grid.y, grid.width, grid.height)
     absent = [
         ((grid.x + h * grid.cell[0], max(grid.edge(la), grid.edge(la + 1))),
          (grid.x + (h + 1) * grid.cell[0], min(grid.edge(la), grid.edge(la + 1))))
@@ -165,12 +166,13 @@ def draw_marks(canvas: Canvas, grid: Grid, marks: Marks, size: float = 5.5, most
     """Outlines in white with a dark halo, legible on any colour and in grey; the names of the first ``most`` heads."""
     masks = [*marks.regions, *(_single(grid, head) for head in marks.heads)]
     strokes = [s for mask in masks for s in grid.outline(mask)]
-    canvas.strokes(strokes, "#101418", 2.2 * line, 4)
-    canvas.strokes(strokes, "#ffffff", line, 4.1)
     taken: list[Box] = []
     regions = [_bounds(grid, mask) for mask in masks if mask.any()]
-    for head in marks.heads[:most]:
-        _name_head(canvas, grid, head, written(marks.block, head), size, taken, regions)
+    with canvas.part("marks"):
+        canvas.strokes(strokes, "#101418", 2.2 * line, 4)
+        canvas.strokes(strokes, "#ffffff", line, 4.1)
+        for head in marks.heads[:most]:
+            _name_head(canvas, grid, head, written(marks.block, head), size, taken, regions)
 
 
 def _single(grid: Grid, head: Head) -> np.ndarray:
@@ -227,8 +229,9 @@ def draw_axes(canvas: Canvas, grid: Grid, *, left: bool = True, bottom: bool = T
             canvas.text(grid.x - 0.055, grid.centre(r, 0)[1] + size / 72 * 0.36, str(r), size, "right")
         canvas.text_up(grid.x - 0.13 - text_width(str(rows[-1]), size), grid.y + grid.height / 2, "Layer", size + 0.5)
     if bottom:
-        for c in columns:
-            canvas.text(grid.centre(0, c)[0], base + 0.055 + size / 72 * 0.8, str(c), size, "center")
+        with canvas.part("head-numbers"):
+            for c in columns:
+                canvas.text(grid.centre(0, c)[0], base + 0.055 + size / 72 * 0.8, str(c), size, "center")
         canvas.text(grid.x + grid.width / 2, base + 0.09 + size / 72 * 1.9, "Head", size + 0.5, "center", color=MUTED)
 
 
@@ -241,8 +244,11 @@ def tick_label(value: float, step: float) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: float, unit: str) -> None:
-    """A vertical colour bar; its upper end (a signed scale: both ends) is open where cells are clipped."""
+def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: float, unit: str) -> Box:
+    """A vertical colour bar; its upper end (a signed scale: both ends) is open where cells are clipped.
+
+    Returns left, top, width and height of the part between its ends.
+    """
     width, tip = 0.1, 0.11 if scale.clipped else 0.0
     foot = tip if scale.signed else 0.0
     body = height - tip - foot
@@ -255,8 +261,10 @@ def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: fl
     if foot:
         canvas.polygon(frame[3:], _hex(scale, scale.low), order=1.2)
     canvas.polygon(frame, "none", INK, 0.4)
-    _bar_ticks(canvas, scale, x + width, y + tip, body, bool(tip))
+    with canvas.part("bar-ticks"):
+        _bar_ticks(canvas, scale, x + width, y + tip, body, bool(tip))
     canvas.text_up(x - 0.1, y + height / 2, fitted(unit, height, 6.5), 6.5)
+    return x, y + tip, width, body
 
 
 def _bar_ticks(canvas: Canvas, scale: Scale, x: float, y: float, body: float, is_open: bool) -> None:

@@ -12,12 +12,13 @@ from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.rendering import figures as draw
 from reportgen.rendering.canvas import printable
+from reportgen.rendering.drawing import look_for
 from reportgen.rendering.html import html
 from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.sections.tables import finding_table, layer_tables
-from reportgen.rendering.view import TOP, MapView, Report, TaskView, head_table, shared_views, task_views
+from reportgen.rendering.view import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
 from reportgen.scores import Head, HeadScores
 from reportgen.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
 from reportgen.study import Study
@@ -79,13 +80,14 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
                  provenance: Mapping[str, Any]) -> Report:  # fmt: skip
     """Everything that sections draw on, computed once."""
     names = tuple(section.name for section in chosen(study.report.sections))
-    tasks = task_views(blocks, findings)
-    looks = [draw.look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
+    views = finding_views(findings)
+    tasks = task_views(blocks, findings, views)
+    looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
     drawings = tuple(draw.all_figures(blocks, findings, looks, [[m.figure for m in t.maps] for t in tasks]))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
-        shared=shared_views(findings), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
+        views=views, drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
         sections=names, date=moment().strftime("%Y-%m-%d"),
     )  # fmt: skip
 

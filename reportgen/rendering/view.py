@@ -1,7 +1,7 @@
 """What every section sees: the scores, findings and figures as plain values ready to print, computed once."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from reportgen.findings import Finding, Findings, Value
 from reportgen.prose import CAVEATS
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
-from reportgen.rendering.figures import Drawing
+from reportgen.rendering.drawing import Drawing
 from reportgen.scores import Examples, Head, HeadScores, Task
 from reportgen.stats import mean_intervals, wilson
 from reportgen.study import Study
@@ -28,19 +28,27 @@ KINDS = {
     "head_band": "head band", "layer_band": "layer band", "layer_band_contrast": "task groups",
     "reliability": "reliability", "inert_heads": "inert heads", "method_agreement": "methods",
     "task_similarity": "similarity",
-    "absence": "nothing found",
+    "causal_validation": "causal validation", "absence": "nothing found",
 }  # fmt: skip
+# Kinds that have a section of their own; all others stand with their task, or across tasks where they name several.
+HOMES = {"method_agreement": "agreement", "causal_validation": "validation", "reliability": "reliability",
+         "competence": "reliability"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of strings: ``columns`` are (title, is a number); the first column heads its row."""
+    """A table of strings: ``columns`` are (title, is a number); the first column heads its row.
+
+    ``links`` are the addresses behind the rows' first cells (None: no link), ``ids`` anchors of the rows.
+    """
 
     name: str
     caption: str
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    links: tuple[str | None, ...] = ()
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class TaskView:
 
     @property
     def findings(self) -> tuple[FindingView, ...]:
-        """All findings on the task."""
+        """The findings that stand with the task."""
         return self.general + tuple(f for m in self.maps for f in m.findings)
 
 
@@ -114,7 +122,7 @@ class Report:
     others: dict[str, Blocks]
     provenance: dict[str, Any]
     tasks: tuple[TaskView, ...]
-    shared: tuple[FindingView, ...]
+    views: dict[str, FindingView]
     drawings: tuple[Drawing, ...]
     numbers: dict[str, int]
     sections: tuple[str, ...]
@@ -130,10 +138,9 @@ class Report:
         """Whether heads are in named blocks."""
         return self.scores.block is not None
 
-    @property
-    def views(self) -> dict[str, FindingView]:
-        """Every finding's view by its id."""
-        return {v.id: v for v in (*self.shared, *(v for t in self.tasks for v in t.findings))}
+    def at(self, section: str) -> list[FindingView]:
+        """The findings that a section is the home of, most important first."""
+        return [v for v in self.views.values() if home(v.finding) == section]
 
     def drawn(self, section: str) -> dict[str | None, list[Drawing]]:
         """A section's figures in order, block by block; a block without any is left out."""
@@ -142,21 +149,24 @@ class Report:
 
     def link(self, view: FindingView) -> str | None:
         """The address of a finding's evidence, None where its section is left out."""
-        home = "tasks" if view.finding.task is not None else "across_tasks"
-        return f"#{view.anchor}" if home in self.sections else None
+        return f"#{view.anchor}" if home(view.finding) in self.sections else None
 
 
-def task_views(blocks: Blocks, findings: Findings) -> tuple[TaskView, ...]:
+def home(finding: Finding) -> str:
+    """The section that prints a finding with its evidence."""
+    return HOMES.get(finding.kind, "across_tasks" if finding.task is None else "tasks")
+
+
+def task_views(blocks: Blocks, findings: Findings, views: Mapping[str, FindingView]) -> tuple[TaskView, ...]:
     """The view of every task."""
     anchors = _unique([slug(t.name) for t in blocks[0].tasks])
-    finding_anchors = anchors_of(findings)
-    return tuple(_task_view(blocks, findings, t, anchor, finding_anchors) for t, anchor in enumerate(anchors))
+    return tuple(_task_view(blocks, findings, t, anchor, views) for t, anchor in enumerate(anchors))
 
 
-def _task_view(blocks: Blocks, findings: Findings, t: int, anchor: str, anchors: dict[str, str]) -> TaskView:
+def _task_view(blocks: Blocks, findings: Findings, t: int, anchor: str, known: Mapping[str, FindingView]) -> TaskView:
     task = blocks[0].tasks[t]
     found = findings.by_task(task.name)
-    views = [finding_view(f, findings, anchors[f.id]) for f in found]
+    views = [known[f.id] for f in found if home(f) == "tasks"]
     maps = tuple(_map_view(b, t, f"task-{anchor}", [v for v in views if v.finding.block == b.block]) for b in blocks)
     general = tuple(v for v in views if v.finding.block is None) if blocks[0].block else ()
     return TaskView(task, printable(task.name), f"task-{anchor}", maps, general, _at_chance(task, found))
@@ -254,10 +264,10 @@ def _value(value: Value) -> str:
     return f"{name}: {text}".replace(", ", " to ").replace("]", ")")
 
 
-def shared_views(findings: Findings) -> tuple[FindingView, ...]:
-    """The findings on several tasks."""
+def finding_views(findings: Findings) -> dict[str, FindingView]:
+    """Every finding's view by its id, most important first."""
     anchors = anchors_of(findings)
-    return tuple(finding_view(f, findings, anchors[f.id]) for f in findings.by_task(None))
+    return {f.id: finding_view(f, findings, anchors[f.id]) for f in findings.ranked()}
 
 
 def anchors_of(findings: Findings) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from made_reports import build, find_in_blocks, make_blocks, make_findings, make_scores, make_study
 
 from reportgen import store
-from reportgen.rendering.sections.methods import rank_correlation
+from reportgen.rendering.sections.agreement import rank_correlation
 from reportgen.scores import Method, Model
 
 DIAGNOSTICS = {"completeness gap": {"Recall": 0.07, "Logic": None}, "draws": {"Recall": 64.0, "Logic": 64.0}}
@@ -52,7 +52,7 @@ def test_each_block_is_named_in_full_and_numbered_in_reading_order(folder):
     assert re.findall(r"<h3>(.*?)</h3>", overview) == ["Encoder", "Decoder", "Cross-attention"]
     assert page.count('<h4 class="block">') == 6
     numbers = [int(n) for n in re.findall(r"<b>Figure (\d+)\.</b>", page)]
-    assert numbers == list(range(1, 3 + 6 + 6 + 1))
+    assert numbers == list(range(1, 2 * 3 + 6 + 6 + 1))
     assert "encoder 4 layers × 4 heads; decoder 6 layers × 4 heads (4 of these positions hold no head);" in (
         plain(folder)
     )
@@ -76,7 +76,7 @@ def test_heads_carry_their_block_everywhere(folder):
     svg = (folder / "figures" / "task-recall-cross.svg").read_text()
     assert ">cross.L5H3<" in svg
     assert ">L5H3<" not in svg
-    assert "Cross-attention. Heatmap of 6 layers by 4 heads" in svg
+    assert "Cross-attention. Heatmap of 6 layers (rows, layer 0 at the top) by 4 heads (columns)" in svg
 
 
 def test_files_hold_each_block(folder):

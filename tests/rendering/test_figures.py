@@ -8,6 +8,8 @@ from made_reports import HOSTILE, make_findings, make_scores
 from reportgen.findings import Findings
 from reportgen.rendering import figures
 from reportgen.rendering.canvas import fitted, text_width, wrapped
+from reportgen.rendering.curves import shares
+from reportgen.rendering.drawing import look_for
 from reportgen.rendering.heatmap import Grid, scale_of, tick_label, tick_step
 from reportgen.scores import HeadScores
 
@@ -15,7 +17,7 @@ NOTHING = Findings({}, 0.05, 0, [], [])
 
 
 def draw(scores, findings=NOTHING, colormap="viridis", order="down"):
-    look = figures.look_for(scores, colormap, order)
+    look = look_for(scores, colormap, order)
     return figures.all_figures((scores,), findings, [look], [[f"task-{i}"] for i in range(len(scores.tasks))])
 
 
@@ -65,8 +67,10 @@ def test_absent_heads_are_struck_through_and_never_counted():
 
 def test_many_tasks_make_several_overviews_on_one_scale():
     drawings = [d for d in draw(make_scores(tuple(f"t{i}" for i in range(37)), (4, 4))) if d.section == "overview"]
-    assert [d.name for d in drawings] == ["overview-1", "overview-2", "overview-3"]
+    names = [f"{name}-{i}" for name in ("overview", "percentiles") for i in (1, 2, 3)]
+    assert [d.name for d in drawings] == names
     assert "tasks 33–37 of 37" in drawings[2].caption
+    assert [p.task for p in drawings[2].panels] == [32, 33, 34, 35, 36]
 
 
 def test_a_clipped_scale_counts_what_lies_beyond_it():
@@ -138,8 +142,8 @@ def test_cross_task_counts():
 
 
 def test_shares_are_exact():
-    assert figures.shares(np.array([[3.0, 1.0], [np.nan, -4.0]])).tolist() == [0, 0.5, 0.875, 1.0]
-    assert figures.shares(np.zeros((1, 2))).tolist() == [0, 0.5, 1]
+    assert shares(np.array([[3.0, 1.0], [np.nan, -4.0]])).tolist() == [0, 0.5, 0.875, 1.0]
+    assert shares(np.zeros((1, 2))).tolist() == [0, 0.5, 1]
 
 
 def test_paper_figures_have_no_type_3_fonts():

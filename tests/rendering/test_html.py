@@ -45,7 +45,7 @@ def test_dark_scheme_is_dark_and_drawn(browser, report):
     page = browser.new_page(color_scheme="dark")
     page.goto((report / "report.html").as_uri())
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
-    assert page.evaluate("getComputedStyle(document.querySelector('svg text[style*=\"24292f\"]')).fill") == (
+    assert page.evaluate("getComputedStyle(document.querySelector('svg text[fill=\"#24292f\"]')).fill") == (
         "rgb(227, 230, 234)"
     )
     assert len(page.screenshot()) > 20_000

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from reportgen.errors import InputError, nearest
 from reportgen.rendering.sections import (
     across_tasks,
+    agreement,
+    anomalies,
     how_to_read,
     interpretation,
     key_observations,
@@ -15,9 +17,11 @@ from reportgen.rendering.sections import (
     methods,
     overview,
     provenance,
+    reliability,
     summary,
     tables,
     tasks,
+    validation,
 )
 from reportgen.rendering.view import Section
 
@@ -28,11 +32,15 @@ SECTIONS: tuple[Section, ...] = (
     how_to_read.SECTION,
     tasks.SECTION,
     across_tasks.SECTION,
+    anomalies.SECTION,
+    agreement.SECTION,
+    validation.SECTION,
+    reliability.SECTION,
     interpretation.SECTION,
     methods.SECTION,
     limits.SECTION,
-    tables.SECTION,
     provenance.SECTION,
+    tables.SECTION,
 )
 
 

@@ -8,10 +8,11 @@ from reportgen.rendering.view import Report, Section
 def view(report: Report) -> dict[str, Any] | None:
     """The findings on several tasks and the figures that compare tasks; None where there are neither."""
     groups = list(report.drawn("across_tasks").values())
-    if not groups and not report.shared:
+    found = report.at("across_tasks")
+    if not groups and not found:
         return None
-    several = [v for v in report.shared if v.finding.kind != "absence"]
-    empty = [v for v in report.shared if v.finding.kind == "absence"]
+    several = [v for v in found if v.finding.kind != "absence"]
+    empty = [v for v in found if v.finding.kind == "absence"]
     return {"groups": groups, "numbers": report.numbers, "findings": several, "empty": empty}
 
 

@@ -3,15 +3,11 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from scipy import stats
 
 from reportgen.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.view import KINDS, Report, Section, Table
-
-NORM = "activation_norm"  # the control beside every cheap score
 
 _HALL = (
     "Hall, P. (1992). On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, "
@@ -38,7 +34,7 @@ def view(report: Report) -> dict[str, Any]:
         "parameters": [f"{k} = {v}" for k, v in sorted(scores.method.parameters.items())],
         "others": sorted(report.others), "notes": [f"{n.rstrip('.')}." for n in scores.model.notes],
         "diagnostics": _diagnostics(report),
-        "ranks": _ranks(report), "norm": NORM in report.others, "tests": _tests(report), "rules": _rules(report),
+        "tests": _tests(report), "rules": _rules(report),
         "families": _families(report), "alpha": f"{report.findings.alpha:g}",
         "analysis_seed": report.findings.seed, "examples": bool(examples),
         "ordered": any(e.ordered for e in examples), "halves": any(e.discovery.any() for e in examples),
@@ -79,31 +75,6 @@ def _overall(overall: dict[str, dict[str, float | None]], caption: str) -> Table
 
 def _check(value: float | None) -> str:
     return f"{value:,.0f}" if value is not None and abs(value) < 1e7 and value == round(value) else fmt.number(value)
-
-
-def _ranks(report: Report) -> list[Table]:
-    """How alike the first method and each other rank the heads, a table a block."""
-    names = sorted(report.others, key=lambda name: (name != NORM, name))
-    return [_rank_table(report, i, names) for i in range(len(report.blocks))] if names else []
-
-
-def _rank_table(report: Report, block: int, names: list[str]) -> Table:
-    first, others = report.blocks[block], [report.others[name][block] for name in names]
-    rows = tuple((t.name, *(fmt.fixed(rank_correlation(first.importance[i], o.importance[i]), 2) for o in others))
-                 for i, t in enumerate(report.tasks))  # fmt: skip
-    columns = (("Task", False), *((name.replace("_", " "), True) for name in names))
-    over = f"{title(first.block)} heads" if first.block else "heads"
-    caption = f"Spearman’s rank correlation over {over} between {first.method.name.replace('_', ' ')} and"
-    return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
-
-
-def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float:
-    """Spearman's rank correlation of two absolute importances over the heads of both; NaN where one is constant."""
-    both = ~np.isnan(a) & ~np.isnan(b)
-    x, y = (stats.rankdata(np.abs(values[both].astype(float))) for values in (a, b))
-    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
 def _tests(report: Report) -> Table | None:

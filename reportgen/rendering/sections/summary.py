@@ -7,6 +7,8 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.view import Report, Section
 from reportgen.scores import HeadScores
 
+NAMED = 8  # tasks on the card
+
 
 def view(report: Report) -> dict[str, Any]:
     """Facts in pairs, and the three numbers at a glance."""
@@ -16,7 +18,7 @@ def view(report: Report) -> dict[str, Any]:
 def _facts(report: Report) -> list[tuple[str, str]]:
     scores = report.scores
     heads = "; ".join(map(_heads, report.blocks))
-    facts = [("Model", _model(report)), ("Heads", heads), ("Method", method_name(report))]
+    facts = [("Model", _model(report)), ("Heads", heads), ("Tasks", _tasks(report)), ("Method", method_name(report))]
     facts += [("Metric", scores.method.metric.replace("_", " "))] if scores.method.metric else []
     examples = [e for e in scores.examples if e is not None]
     per_task = sorted({len(e.values) for e in examples})
@@ -25,7 +27,13 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         facts.append(("Examples", f"{n} per task, scored one by one"))
     else:
         facts.append(("Examples", "no per-example scores, so no intervals"))
-    return facts
+    return [*facts, ("Date", report.date)]
+
+
+def _tasks(report: Report) -> str:
+    """The tasks by name, the first eight of many."""
+    names = [t.name for t in report.tasks]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def _heads(scores: HeadScores) -> str:

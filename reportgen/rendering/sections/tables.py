@@ -5,18 +5,42 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.blocks import title
+from reportgen.blocks import parsed, title, written
 from reportgen.rendering import format as fmt
-from reportgen.rendering.figures import layer_means
-from reportgen.rendering.view import KINDS, Report, Section, Table
+from reportgen.rendering.canvas import printable
+from reportgen.rendering.drawing import layer_means
+from reportgen.rendering.view import KINDS, FindingView, Report, Section, Table
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
-MOST_FINDINGS = 100
+MOST_FINDINGS, MOST_HEADS = 100, 60
 
 
 def view(report: Report) -> dict[str, Any]:
     """The tables; long ones shortened, saying so."""
-    return {"layers": layer_tables(report), "findings": finding_table(report)}
+    return {"layers": layer_tables(report), "findings": finding_table(report), "heads": named_heads(report)}
+
+
+def named_heads(report: Report) -> Table | None:
+    """Every head that a finding names, where it ranks highest, and what names it; a row is the head's own anchor."""
+    named: dict[str, list[FindingView]] = {}
+    for view in report.views.values():
+        for member in view.finding.members or ():
+            if isinstance(member, str):
+                named.setdefault(member, []).append(view)
+    shown = sorted(named, key=lambda head: (head.rpartition(".")[0], parsed(head)))[:MOST_HEADS]
+    rows = tuple(_head_row(report, head, named[head]) for head in shown)
+    columns = (("Head", False), ("Ranks highest on", False), ("Rank", True), ("Value", True), ("Named by", False))
+    note = f"{len(named) - MOST_HEADS:,} more are in findings.json." if len(named) > MOST_HEADS else ""
+    return Table("named", "Heads that findings name, in order of layers", columns, rows, note, ids=tuple(shown)) if (
+        rows) else None  # fmt: skip
+
+
+def _head_row(report: Report, head: str, views: list[FindingView]) -> tuple[str, ...]:
+    block = next(i for i, b in enumerate(report.blocks) if written(b.block, parsed(head)) == head)
+    best = min(report.tasks, key=lambda t: int(t.maps[block].ranks[parsed(head)]))
+    value, rank = float(best.maps[block].values[parsed(head)]), int(best.maps[block].ranks[parsed(head)])
+    names = dict.fromkeys(f"{v.kind}, {printable(v.finding.task)}" if v.finding.task else v.kind for v in views)
+    return head, best.name, f"{rank:,}", fmt.number(value), "; ".join(names)
 
 
 def layer_tables(report: Report) -> list[Table]:
@@ -69,8 +93,9 @@ def finding_table(report: Report) -> Table:
         rows.append((f.id, KINDS.get(f.kind, f.kind.replace("_", " ")), f.register, p, q, effect))
     columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
     left = len(found) - len(rows)
+    links = tuple(report.link(report.views[f.id]) for f in found[:MOST_FINDINGS])
     return Table("findings", "All findings, most important first", columns, tuple(rows),
-                 f"{left:,} more are in findings.json." if left > 0 else "")  # fmt: skip
+                 f"{left:,} more are in findings.json." if left > 0 else "", links)  # fmt: skip
 
 
 SECTION = Section("tables", "Data tables", view)

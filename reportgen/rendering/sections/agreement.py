@@ -1,0 +1,49 @@
+"""Do the methods agree? What was found of it, and how alike the study's methods rank the heads."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from reportgen.blocks import title
+from reportgen.rendering import format as fmt
+from reportgen.rendering.view import Report, Section, Table
+
+NORM = "activation_norm"  # the control beside every cheap score
+
+
+def view(report: Report) -> dict[str, Any] | None:
+    """The findings on agreement and the rank correlations; None for a single method without either."""
+    found, tables = report.at("agreement"), _ranks(report)
+    if not found and not tables:
+        return None
+    return {"findings": found, "ranks": tables, "norm": NORM in report.others}
+
+
+def _ranks(report: Report) -> list[Table]:
+    """How alike the first method and each other rank the heads, a table a block."""
+    names = sorted(report.others, key=lambda name: (name != NORM, name))
+    return [_rank_table(report, i, names) for i in range(len(report.blocks))] if names else []
+
+
+def _rank_table(report: Report, block: int, names: list[str]) -> Table:
+    first, others = report.blocks[block], [report.others[name][block] for name in names]
+    rows = tuple((t.name, *(fmt.fixed(rank_correlation(first.importance[i], o.importance[i]), 2) for o in others))
+                 for i, t in enumerate(report.tasks))  # fmt: skip
+    columns = (("Task", False), *((name.replace("_", " "), True) for name in names))
+    over = f"{title(first.block)} heads" if first.block else "heads"
+    caption = f"Spearman’s rank correlation over {over} between {first.method.name.replace('_', ' ')} and"
+    return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
+
+
+def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float:
+    """Spearman's rank correlation of two absolute importances over the heads of both; NaN where one is constant."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    x, y = (stats.rankdata(np.abs(values[both].astype(float))) for values in (a, b))
+    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+
+
+SECTION = Section("agreement", "Do the methods agree?", view)

