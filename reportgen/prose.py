@@ -38,6 +38,7 @@ NOUNS = {
     "cross_task_head": "head shared by more tasks than independence predicts",
     "layer_gradient": "layer gradient",
     "head_band": "band of raised head numbers beyond the found regions",
+    "specialist_head": "head specialised in one task",
     "inert_heads": "head that is inert within the margin",
     "layer_band": "band of raised layers that the tasks share",
     "layer_band_contrast": "layer band in which a task group differs from other tasks",

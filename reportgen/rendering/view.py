@@ -26,7 +26,8 @@ KINDS = {
     "sparse_layers": "sparse layers", "scattered_heads": "scattered heads", "concentration": "concentration",
     "competence": "competence", "out_of_range": "out of range",
     "head_band": "head band", "layer_band": "layer band", "layer_band_contrast": "task groups",
-    "reliability": "reliability", "inert_heads": "inert heads", "method_agreement": "methods",
+    "reliability": "reliability", "inert_heads": "inert heads", "specialist_head": "specialist head",
+    "method_agreement": "methods",
     "task_similarity": "similarity",
     "causal_validation": "causal validation", "absence": "nothing found",
 }  # fmt: skip

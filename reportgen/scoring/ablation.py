@@ -90,6 +90,6 @@ def _narrowed(setting: Setting, batch: Batch) -> AbstractContextManager[None]:
 
 
 def forwards(heads: Heads, _: Mapping[str, Any]) -> float:
-    """Plain forwards of a batch: of each head the layers from its own upward, and two for the baseline and all heads."""
+    """Plain forwards of a batch: of each head the layers from its own upward, and two: baseline, and all heads."""
     calls = len(heads.sites)
     return 2 + sum(site.heads * (calls - index) / calls for index, site in enumerate(heads.sites))

@@ -40,6 +40,7 @@ def findings_to_read() -> Iterator[Finding]:
     yield from analyze(bounded, Settings(bounds=(0, 1.0028), detectors=("out_of_range",))).findings
     yield from banded()
     yield from several_methods()
+    yield from special()
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
@@ -71,6 +72,15 @@ def several_methods() -> Iterator[Finding]:
             score, Settings(detectors=("method_agreement",)), others={m.method.name: m for m in (exact, norm)}
         ).findings
     yield from analyze(ablated(small_and_large()), Settings(detectors=("inert_heads",))).findings
+
+
+def special() -> Iterator[Finding]:
+    """A head of one task, with and without examples, and shared heads beside a control task."""
+    maps = noise(8, (6, 16, 16))
+    maps[3, 7, 9] = maps[:, 2, 2] = maps[:5, 12, 1] = 60.0
+    for scores in (with_examples(maps, 60), HeadScores.from_array(maps, [f"Task {t}" for t in range(6)])):
+        wanted = Settings(detectors=("cross_task_head", "specialist_head"), control="Task 5")
+        yield from analyze(scores, wanted).findings
 
 
 READ = list(findings_to_read())
@@ -108,7 +118,9 @@ def test_every_number_is_a_field(kind: str) -> None:
     for finding in (f for f in READ if f.kind == kind):
         plain = to_json_one(finding)
         text = finding.sentence
-        for name in sorted([*(finding.tasks or []), *([finding.task] if finding.task else [])], key=len, reverse=True):
+        named = [v for v in (finding.data or {}).values() if isinstance(v, str)]
+        named += [*(finding.tasks or []), *([finding.task] if finding.task else [])]
+        for name in sorted(named, key=len, reverse=True):
             text = text.replace(name, "")
         for fixed in FIXED:
             text = text.replace(fixed, "")

@@ -19,6 +19,7 @@ from reportgen.analysis.detectors import (
     row_segment,
     scattered_heads,
     sparse_layers,
+    specialist_head,
     task_similarity,
     weakest_layers,
 )
@@ -33,6 +34,7 @@ DETECTORS: tuple[Detector, ...] = (
     head_band.DETECTOR,
     anomaly.DETECTOR,
     cross_task_head.DETECTOR,
+    specialist_head.DETECTOR,
     diagonal_gradient.DETECTOR,
     layer_gradient.DETECTOR,
     layer_band.DETECTOR,

@@ -1,11 +1,13 @@
 """Cross-task heads: heads near the top of their layer in more tasks than independence predicts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from reportgen.analysis.relative import difference, level
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.findings import Effect, Family
 from reportgen.scores import Head
@@ -16,6 +18,9 @@ DOC = """Heads near the top of their layer in more tasks than independence predi
 Statistic: the number of tasks in which the head is in the top 10 % of its layer. Null: each task places its top heads
 in the layer independently (exact Poisson-binomial; with one share for all tasks, binomial). Benjamini–Hochberg over
 all heads. One finding names the whole set.
+Where the study names a control task, that is none of the tasks; the finding counts the heads that are in the top 10 %
+of their layer there too and, with held-out examples, those shown to be larger on the tasks that share them than on the
+control task, relative to their layers: jackknife t tests over resampling units, Bonferroni over the heads found.
 Silent with fewer than three tasks.
 """
 TOP, SHOWN = 0.10, 5  # share of a layer that is its top; heads that the sentence names
@@ -39,11 +44,14 @@ def _places(view: View, heads: Sequence[Head]) -> int | None:
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The set of heads shared by more tasks than chance would give."""
-    tasks = len(view.whole)
+    names = view.scores.task_names
+    compared = [t for t in range(len(names)) if t != view.control]
+    tasks = len(compared)
     family = Family("cross_task_head", int(view.present.sum()), view.settings.alpha, "Benjamini–Hochberg over heads")
     if tasks < 3:
         return Outcome("cross_task_head")
-    top, share = in_top(view)
+    every, share = in_top(view)
+    top = every[compared]
     counts = top.sum(axis=0)
     p_map = stats.binom.sf(counts - 1, tasks, share[:, None])
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
@@ -55,7 +63,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     if not found:
         return Outcome("cross_task_head", family=family, silent={None: min(q)})
     heads, worst = [cells[k] for k in found], max(found, key=lambda k: q[k])
-    names = view.scores.task_names
+    sharing = [[compared[k] for k in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads]
     data = {
         "shown": min(SHOWN, len(heads)),
         "more": max(0, len(heads) - SHOWN),
@@ -65,7 +73,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         "tasks": tasks,
         "places": _places(view, heads),
         "expected": float(tasks * max(share[h.layer] for h in heads)),
-        "sharing": [[names[t] for t in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads],
+        "sharing": [[names[t] for t in those] for those in sharing],
+        **_beside_control(view, heads, sharing, every),
     }
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
     finding = view.finding(
@@ -73,7 +82,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         None,
         "tested",
         0.82,
-        tasks=list(names),
+        tasks=[names[t] for t in compared],
         members=[str(h) for h in heads],
         layers=(min(layers), max(layers)),
         heads=(min(columns), max(columns)),
@@ -88,9 +97,31 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         ),
         effect=Effect("most tasks that share one head", float(counts[heads[0]])),
         data=data,
-        caveats=["maybe-generic"],
+        caveats=["maybe-generic"] if view.control is None else [],
     )
     return Outcome("cross_task_head", [finding], family)
+
+
+def _beside_control(
+    view: View, heads: Sequence[Head], sharing: Sequence[Sequence[int]], top: np.ndarray
+) -> dict[str, Any]:
+    """How many of the heads are top heads of the control task too, and how many are shown to be larger elsewhere."""
+    if view.control is None:
+        return {"control": None, "in_control": None, "beyond": None, "beyond_q": None}
+    q = []
+    for head, tasks in zip(heads, sharing, strict=True):
+        first, second = [level(view, t, head) for t in tasks], level(view, view.control, head)
+        known = [each for each in first if each is not None]
+        apart = difference(known, second) if second is not None and len(known) == len(first) else None
+        q.append(None if apart is None else min(1.0, apart.p * len(heads)))
+    tested = [each for each in q if each is not None]
+    passed = [each for each in tested if each <= view.settings.alpha]
+    return {
+        "control": view.scores.task_names[view.control],
+        "in_control": int(sum(bool(top[view.control][h]) for h in heads)),
+        "beyond": len(passed) if tested else None,
+        "beyond_q": max(passed) if passed else None,
+    }
 
 
 DETECTOR = Detector("cross_task_head", detect, DOC)

@@ -1,0 +1,137 @@
+"""Specialist heads: heads that matter more on one task than on each other task."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from reportgen.analysis.detectors.anomaly import Comparison, comparisons
+from reportgen.analysis.relative import Difference, difference, level
+from reportgen.analysis.tails import Tail
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.findings import Effect, Family, Finding
+from reportgen.scores import Head
+
+DOC = """Heads that matter more on one task than on each other task.
+
+Tested, where all tasks have held-out examples. Two nulls must both be rejected, the larger q counts. On the discovery
+half, the head is no further out of pattern for the task than the tail of all heads' residuals reaches (log importance
+less its layer's median and less the head's median over the other tasks, as in anomaly; Bonferroni over heads and
+tasks). On the held-out half, the head's importance relative to the other heads of its layer is no larger than on
+another task: jackknife t tests over resampling units against each other task, the control task among them, of which the
+largest p counts; Bonferroni over the heads that passed the first.
+Observed, without held-out examples: the head of largest such ratio to the task where it is next largest, if it is 4 or
+more and the head is among the top 10 % of its layer; at most one a task.
+Silent with fewer than three tasks, and where heads that matter do so on several tasks.
+"""
+TASKS, TIMES, TOP = 3, 4.0, 0.10
+RULE = (
+    f"head among the top 10 % of its layer, relative to whose median it is at least {TIMES:g} times as large as on any "
+    "other task"
+)
+TEST = "tail of residuals, and t tests against each other task"
+RATIO = "ratio to the next task, relative to the layer"
+NULL = "within the tail of heads' residuals, or as large on another task"
+
+
+@closed
+class Data(TypedDict):
+    """``next`` is the other task on which the head is largest relative to its layer, ``others`` how many there are;
+    ``controlled`` says that the control task is one of them.
+    """
+
+    next: str
+    others: int
+    controlled: bool
+
+
+def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
+    """Tested specialists, or each task's most special head."""
+    tasks = [t for t in range(len(view.scores.tasks)) if t != view.control]
+    if len(view.scores.tasks) < TASKS:
+        return Outcome("specialist_head")
+    if not all(view.held_out(t) for t in range(len(view.scores.tasks))):
+        found = [_observed(view, t) for t in tasks]
+        return Outcome("specialist_head", [f for f in found if f])
+    free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
+    out = next((c for c in comparisons(view, free) if c.centre == "pattern" and c.side > 0), None)
+    tail = None if out is None else Tail.of(out.pooled)
+    if out is None or tail is None:
+        return Outcome("specialist_head")
+    family = Family("specialist_head", len(out.pooled), view.settings.alpha, "Bonferroni over heads and tasks")
+    candidates = _candidates(view, out, tail, family)
+    passed = [c for c in candidates if c[0] <= view.settings.alpha and c[1] != view.control]
+    findings = [f for q, t, head, score in passed if (f := _tested(view, t, head, q, score, len(passed), family))]
+    smallest = min((c[0] for c in candidates), default=1.0)
+    return Outcome("specialist_head", findings, family, {} if findings else {None: smallest})
+
+
+def _candidates(view: View, out: Comparison, tail: Tail, family: Family) -> list[tuple[float, int, Head, float]]:
+    """(q, task, head, score) of all heads in the common tail, each judged by its task's own where that is heavier."""
+    law, found = tail.bounded(round(np.median(view.present.sum(axis=1)))), []
+    for t, scores in out.scores.items():
+        own = Tail.of(scores[np.isfinite(scores)])
+        other = own.likeliest() if own is not None and own.heavier_than(law) else None
+        for i, j in np.argwhere(np.nan_to_num(scores, nan=-np.inf) > tail.threshold):
+            score = float(scores[i, j])
+            p = max(law.p(score), other.p(score) if other is not None else 0.0)
+            found.append((min(1.0, p * family.size), t, Head(int(i), int(j)), score))
+    return found
+
+
+def _differences(view: View, t: int, head: Head) -> list[tuple[Difference, int]] | None:
+    """How much larger the head is than on each other task; None where that cannot be told of one."""
+    levels = [level(view, u, head) for u in range(len(view.scores.tasks))]
+    own, found = levels[t], list[tuple[Difference, int]]()
+    for u, other in enumerate(levels):
+        if u != t:
+            apart = None if own is None or other is None else difference([own], other)
+            if apart is None:
+                return None
+            found.append((apart, u))
+    return found
+
+
+def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: int, family: Family) -> Finding | None:
+    differences = _differences(view, t, head)
+    if differences is None:
+        return None
+    both = max(q, min(1.0, candidates * max(d.p for d, _ in differences)))
+    if both > view.settings.alpha:
+        return None
+    least, other = min(differences, key=lambda each: each[0].log)
+    test = view.test(TEST, NULL, score, both / family.size, both, family)
+    return _finding(view, t, head, other, Effect(RATIO, *least.ratio), test=test, priority=0.85)
+
+
+def _observed(view: View, t: int) -> Finding | None:
+    """The head that is largest relative to its layer in comparison to every other task."""
+    values = view.whole
+    present = view.present
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = values / np.nanmedian(values, axis=2, keepdims=True)
+        others = np.nanmax(np.delete(relative, t, axis=0), axis=0)
+        ratio = np.where(present & (others > 0) & np.isfinite(relative[t]), relative[t] / others, -np.inf)
+    rank = (values[t][:, :, None] < values[t][:, None, :]).sum(axis=2)
+    ratio[rank >= np.maximum(1, np.round(TOP * present.sum(axis=1)))[:, None]] = -np.inf
+    head = Head(*(int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape)))
+    if not np.isfinite(ratio[head]) or ratio[head] < TIMES:
+        return None
+    other = int(np.argmax([relative[u][head] if u != t else -np.inf for u in range(len(values))]))
+    return _finding(view, t, head, other, Effect(RATIO, float(ratio[head])), rule=RULE, priority=0.5)
+
+
+def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priority: float, **rest: object) -> Finding:
+    observed = "rule" in rest
+    controlled = view.control is not None
+    data = Data(next=view.scores.task_names[other], others=len(view.scores.tasks) - 1, controlled=controlled)
+    return view.finding(
+        "specialist_head", t, "observed" if observed else "tested", priority, layers=(head.layer, head.layer),
+        heads=(head.head, head.head), members=[str(head)], value=view.head_value(t, head, whole=observed),
+        effect=effect, data=dict(data), caveats=view.caveats(t, *([] if controlled else ["maybe-generic"]),
+                                                            *([] if observed else ["tail-model"]), whole=observed),
+        **rest,
+    )  # fmt: skip
+
+
+DETECTOR = Detector("specialist_head", detect, DOC, data=Data)

@@ -1,0 +1,120 @@
+"""Heads that matter for one task, for many, and for any text: what the control task and other tasks tell of them."""
+
+import numpy as np
+import pytest
+from test_detectors import kinds, with_examples
+from test_hard_inputs import named
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.relative import difference, level
+from reportgen.analysis.view import Settings, View
+from reportgen.findings import Finding
+from reportgen.scores import Head, HeadScores
+
+
+def only(scores: HeadScores, kind: str, **settings: str) -> list[Finding]:
+    return kinds(analyze(scores, Settings(detectors=(kind,), **settings)), kind)  # type: ignore[arg-type]
+
+
+def correlated(seed: int, shared: float = 0.5, tasks: int = 6) -> np.ndarray:
+    """Maps whose heads matter for any text to some degree: a share of the log variance is common to all tasks."""
+    rng = np.random.default_rng(seed)
+    common, own = rng.normal(size=(1, 16, 16)), rng.normal(size=(tasks, 16, 16))
+    return np.exp(0.6 * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own))
+
+
+def test_a_head_of_one_task_is_specialised() -> None:
+    tensor = correlated(1)
+    tensor[3, 7, 9] = np.exp(0.6 * 8)
+    (found,) = only(with_examples(tensor, 60), "specialist_head", control="Task 5")
+    assert (found.register, found.task, found.members) == ("tested", "Task 3", ["L7H9"])
+    assert found.value is not None
+    assert found.value.split == "held-out"
+    assert found.effect is not None
+    assert found.effect.low is not None
+    assert found.effect.low > 1
+    assert (
+        "is specialised: relative to the other heads of its layer it is larger than on each of the 5 other tasks, the "
+        in (found.sentence)
+    )
+    assert "maybe-generic" not in found.caveats
+    assert "maybe-generic" in only(with_examples(tensor, 60), "specialist_head")[0].caveats
+
+
+def test_a_head_of_two_tasks_or_of_all_is_not_specialised() -> None:
+    tensor = correlated(2)
+    tensor[2:4, 7, 9] = np.exp(0.6 * 8)
+    tensor[:, 3, 3] = np.exp(0.6 * 8)
+    assert not only(with_examples(tensor, 60), "specialist_head")
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+def test_unplanted_maps_hold_no_specialist(shared: float) -> None:
+    fired = sum(
+        any(f.test for f in only(with_examples(correlated(s, shared), 40, seed=s), "specialist_head"))
+        for s in range(20)
+    )
+    assert fired <= 3
+
+
+def test_without_examples_the_head_is_described_and_not_called_specialised() -> None:
+    tensor = np.ones((3, 8, 8))
+    tensor[0, 2, 3], tensor[1, 2, 3] = 10.0, 2.0
+    (found,) = only(named(tensor), "specialist_head")
+    assert (found.register, found.members) == ("observed", ["L2H3"])
+    assert found.sentence == (
+        "Task 0: relative to its layer’s median L2H3 (10.0) is 5.0 × as large as on Task 1, the next of the 2 other "
+        "tasks."
+    )
+    assert not only(named(tensor[:2]), "specialist_head")
+    assert not only(named(np.ones((3, 8, 8))), "specialist_head")
+
+
+def test_levels_compare_a_head_with_its_layer() -> None:
+    tensor = np.ones((2, 4, 4))
+    tensor[0, 1, 2] = 8.0
+    view = View(with_examples(tensor, 80, 0.5), Settings())
+    first, second = level(view, 0, Head(1, 2)), level(view, 1, Head(1, 2))
+    assert first is not None
+    assert second is not None
+    apart = difference([first], second)
+    assert apart is not None
+    ratio, low, high = apart.ratio
+    assert low < 8 < high
+    assert ratio == pytest.approx(8, rel=0.4)
+    assert apart.p < 1e-6
+    assert level(View(named(np.zeros((2, 4, 4))), Settings()), 0, Head(1, 2)) is None
+
+
+def test_the_interval_of_a_ratio_of_levels_covers() -> None:
+    tensor = np.ones((2, 2, 8))
+    tensor[0, 1, 2] = 3.0
+    inside = 0
+    for seed in range(100):
+        view = View(with_examples(tensor, 60, 1.0, seed=seed), Settings())
+        first, second = level(view, 0, Head(1, 2)), level(view, 1, Head(1, 2))
+        assert first is not None
+        assert second is not None
+        apart = difference([first], second)
+        assert apart is not None
+        inside += apart.ratio[1] < 3 < apart.ratio[2]
+    assert inside >= 88
+
+
+def test_shared_heads_are_held_against_the_control_task() -> None:
+    tensor = correlated(5, 0.0, 7)
+    tensor[:, 4, 4] = np.exp(0.6 * 6)  # matters for any text, neutral text too
+    tensor[:6, 9, 9] = np.exp(0.6 * 6)  # matters for the six tasks
+    found = only(with_examples(tensor, 60), "cross_task_head", control="Task 6")[0]
+    assert found.tasks == [f"Task {t}" for t in range(6)]
+    assert {"L4H4", "L9H9"} <= set(found.members or ())
+    assert found.data is not None
+    assert (found.data["in_control"], found.data["beyond"]) == (1, 1)
+    assert found.caveats == []
+    assert (
+        "; 1 of them is among the top of the control task, Task 6, too, and 1 is shown to be larger on the tasks that "
+        "share it than there, relative to its layer (q "
+    ) in found.sentence
+    plain = only(named(tensor), "cross_task_head", control="Task 6")[0]
+    assert plain.sentence.endswith("; 1 of them is among the top of the control task, Task 6, too.")
+    assert only(named(tensor), "cross_task_head")[0].caveats == ["maybe-generic"]
