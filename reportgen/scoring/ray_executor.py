@@ -25,7 +25,7 @@ Notify = Callable[[str], None]
 DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
 PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
 NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
-ANSWERS_WITHIN = 20.0  # seconds for a cluster to answer
+ANSWERS_WITHIN = 30.0  # seconds for a cluster to answer
 START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine"
 
 
@@ -134,9 +134,17 @@ class Cluster:
         self.actor = ray.remote(num_cpus=0 if gpus else threads, num_gpus=gpus)(RemoteWorker)
         self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
         self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
-        for _ in range(self._room("GPU" if gpus else "CPU", gpus or threads)):
+        room = self._room("GPU" if gpus else "CPU", gpus or threads)
+        for _ in range(room):
             self._start()
-        self.prepared, self.first = self._first()
+        self.prepared: Prepared
+        self.first: Started | None = None
+        for _ in range(room):  # all of them, so that nothing is written before they are known to agree
+            self._started()
+        while not self.first:
+            self._started()
+        told: Prepared = ray.get(self.idle[0].prepared.remote())
+        self.prepared = replace(told, methods=chosen_methods(study), study=study)
 
     def run(
         self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
@@ -155,8 +163,7 @@ class Cluster:
                 self.idle.append(worker)
                 yield finished, got
             elif isinstance(got, Started):
-                self._refuse_other(got)
-                self.idle.append(worker)
+                self._ready(worker, got)
             else:
                 self._lost(worker, finished, got)
                 if finished is not None:
@@ -175,15 +182,26 @@ class Cluster:
         worker = self.actor.remote(self.study, self.threads)
         self.running[worker.ready.remote()] = worker, None
 
-    def _first(self) -> tuple[Prepared, Started]:
-        """What planning needs, from the first worker that is ready."""
-        while True:
-            worker, _, got = self._next()
-            if isinstance(got, Started):
-                self.idle.append(worker)
-                told: Prepared = self.ray.get(worker.prepared.remote())
-                return replace(told, methods=chosen_methods(self.study), study=self.study), got
+    def _started(self) -> None:
+        """Wait for a worker to be ready, or to die over it."""
+        worker, _, got = self._next()
+        if isinstance(got, Started):
+            self._ready(worker, got)
+        else:
             self._lost(worker, None, got)
+
+    def _ready(self, worker: Any, started: Started) -> None:
+        """Take a worker into service that computes the same as the first; raises InputError where it would not."""
+        self.first = first = self.first or started
+        found = [name if name.startswith("the model's") else f"{name} ({now} and {was})"
+                 for name, was, now in differing(first.identity, started.identity)]  # fmt: skip
+        if not found and started.units != first.units:
+            found = ["the task file"]
+        if found:
+            mend = "Give every node the same versions, model and task files, best on a disk that all of them share"
+            problem = f"it and the worker {first.node} differ in {' and '.join(found)}"
+            raise InputError(problem, f"the worker {started.node}", mend)
+        self.idle.append(worker)
 
     def _next(self) -> tuple[Any, Unit | None, Any]:
         """The next worker that has something to say, its unit (None: it was starting), and what it says: an exception
@@ -191,7 +209,9 @@ class Cluster:
         """
         done = self.ray.wait(list(self.running), num_returns=1, timeout=PATIENCE)[0]
         if not done and not any(unit for _, unit in self.running.values()):
-            self.notify("no worker is running: waiting until the cluster has room for one")
+            self.notify(
+                "no worker is ready: waiting for one to read the model, or for the cluster to have room for one"
+            )
         done = done or self.ray.wait(list(self.running), num_returns=1)[0]
         worker, unit = self.running.pop(done[0])
         try:
@@ -227,14 +247,3 @@ class Cluster:
 
     def _task(self, unit: Unit) -> str:
         return "all tasks" if unit.task is None else f"task {self.prepared.tasks[unit.task].name}"
-
-    def _refuse_other(self, started: Started) -> None:
-        """Raise InputError where a worker would compute something else than the first one."""
-        found = [f"{name} is {now}, elsewhere {was}" if len(f"{now}{was}") < 80 else f"{name} is another"
-                 for name, was, now in differing(self.first.identity, started.identity)]  # fmt: skip
-        if not found and started.units != self.first.units:
-            found = ["it reads other tasks"]
-        if found:
-            mend = "Give every node the same versions, model and task files, best on a disk that all of them share"
-            problem = f"it would not compute the same as the worker {self.first.node}: {'; '.join(found)}"
-            raise InputError(problem, f"the worker {started.node}", mend)

@@ -1,0 +1,212 @@
+"""A real Ray cluster of two nodes on this machine: the same bytes as one process, whoever dies; and nodes that lack
+something.
+"""
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+from safetensors.torch import load, save_file
+
+from reportgen.errors import InputError, MissingResourceError
+from reportgen.scoring import ray_executor
+from reportgen.scoring.score import score
+from reportgen.study import Study, parse_study
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+HOST = os.uname().nodename
+START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine."
+STUDY = """[model]
+path = "~/model"
+[tasks]
+path = "tasks.jsonl"
+[scoring]
+also = ["zero_ablation", "mean_ablation"]
+batch_size = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Home folders of nodes: with the model, without it, and with a model of other weights at the same path."""
+    homes = {name: tmp_path_factory.mktemp(name) for name in ("whole", "bare", "stale")}
+    for name in ("whole", "stale"):
+        tiny_models.build("llama").save_pretrained(homes[name] / "model")
+        tiny_models.word_tokenizer().save_pretrained(homes[name] / "model")
+    weights = homes["stale"] / "model" / "model.safetensors"
+    tensors = load(weights.read_bytes())
+    tensors["model.norm.weight"] *= 2
+    save_file(tensors, weights, metadata={"format": "pt"})
+    return homes
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    rows = [{**row, "id": f"{row['id']}-{n}"} for n in range(20) for row in tiny_models.ROWS]
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "study.toml").write_text(STUDY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(homes: dict[str, Path]) -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster()
+    made.add_node(**node(homes["whole"]), include_dashboard=False)
+    yield made
+    made.shutdown()
+
+
+def node(home: Path) -> dict[str, Any]:
+    """One of the cluster's nodes, with room for one worker and a home folder of its own."""
+    return {"num_cpus": 1, "object_store_memory": 80 * 2**20,
+            "env_vars": {"HOME": str(home), "OMP_NUM_THREADS": "1"}}  # fmt: skip
+
+
+def command(study: Path, folder: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "reportgen", "score", str(study), "-o", str(folder), *more]
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def scores(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("scores*")}
+
+
+@pytest.fixture(scope="module")
+def alone(study: Path, homes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process makes of the study."""
+    folder = tmp_path_factory.mktemp("alone") / "out"
+    subprocess.run(command(study, folder, "--quiet"), check=True, capture_output=True, env=environment(homes["whole"]))
+    assert len(scores(folder)) == 5
+    return scores(folder)
+
+
+def workers_of(node: Any) -> list[int]:
+    """The processes of a node that compute."""
+    raylet, found = node.all_processes["raylet"][0].process.pid, []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == raylet and (entry / "cmdline").read_bytes().startswith(b"ray::RemoteWorker"):
+                found.append(int(entry.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def test_a_worker_and_then_a_node_die_and_no_byte_changes(
+    cluster: Any, study: Path, homes: dict[str, Path], alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    second, told = cluster.add_node(**node(homes["whole"])), list[str]()
+    more = ("--executor", "ray", "--address", cluster.address)
+    with subprocess.Popen(command(study, tmp_path, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          text=True, env=environment(homes["whole"])) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            told.append(line.strip())
+            if second is not None and line.startswith("zero_ablation") and workers_of(second):
+                (worker,) = workers_of(second)
+                os.kill(worker, signal.SIGKILL)
+            if second is not None and line.startswith("a worker died"):
+                cluster.remove_node(second, allow_graceful=False)
+                second = None
+    assert process.returncode == 0, told
+    assert any(line.startswith("a worker died (") and line.endswith("its process or node has gone): "
+               "another one takes its place") for line in told)  # fmt: skip
+    assert scores(tmp_path) == alone
+    assert not (tmp_path / ".units").exists()
+
+
+@pytest.mark.parametrize(
+    ("home", "told"),
+    [
+        ("bare", f"~/model, on the worker {HOST}: no such model folder. Check [model] path in the study file."),
+        ("stale", f"the worker {HOST}: it and the worker {HOST} differ in the model's weights. Give every node "
+                  "the same versions, model and task files, best on a disk that all of them share."),
+    ],
+)  # fmt: skip
+def test_a_worker_without_the_model_or_with_another_is_refused(
+    cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path, home: str, told: str
+) -> None:
+    odd, folder = cluster.add_node(**node(homes[home])), tmp_path / "out"
+    more = ("--executor", "ray", "--address", cluster.address)
+    try:
+        done = subprocess.run(command(study, folder, *more), capture_output=True, text=True, check=False,
+                              env=environment(homes["whole"]))  # fmt: skip
+    finally:
+        cluster.remove_node(odd)
+    assert (done.returncode, done.stderr.strip()) == (2, f"reportgen: {told}")
+    assert not folder.exists()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that is no cluster."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_address_that_does_not_answer(study: Path, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_executor, "ANSWERS_WITHIN", 5.0)
+
+    def at(address: str) -> str:
+        scoring = {"executor": "ray", "address": address}
+        given = {"model": {"path": "m"}, "tasks": {"path": str(study / "tasks.jsonl")}, "scoring": scoring}
+        with pytest.raises(InputError) as caught:
+            score(Study.model_validate(given))
+        return str(caught.value).removeprefix(f"[scoring] address {address!r}: ")
+
+    assert at("127.0.0.1:1") == f"no Ray cluster answers (Connection refused). {START}"
+    assert at(silent) == f"no Ray cluster answers (what is there is no Ray cluster). {START}"
+    assert at("cluster") == 'this is no address of a Ray cluster. Write HOST:PORT, or "auto".'
+
+
+def test_an_address_needs_a_cluster() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_study(
+            {"model": {"path": "m"}, "tasks": {"path": "t"}, "scoring": {"address": "auto"}}, "study.toml", Path()
+        )
+    assert str(caught.value) == (
+        'study.toml: [scoring]: address is that of a Ray cluster; give executor = "ray" with it '
+        "(got {'address': 'auto'}). Change the value; `reportgen schema study` shows what is allowed."
+    )
+
+
+def test_a_cluster_without_room_for_a_worker(cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(study, tmp_path / "out", "--executor", "ray", "--address", cluster.address), check=False, text=True,
+        capture_output=True, env={**environment(homes["whole"]), "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.strip()) == (3, (
+        "reportgen: the Ray cluster: no node has 2 CPU for a worker. "
+        "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use."
+    ))  # fmt: skip
+
+
+def test_without_ray_the_command_that_installs_it_is_told(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    given = {"model": {"path": "m"}, "tasks": {"path": str(study / "tasks.jsonl")}, "scoring": {"executor": "ray"}}
+    with pytest.raises(MissingResourceError) as caught:
+        score(Study.model_validate(given))
+    assert str(caught.value) == (
+        '[scoring] executor "ray": Ray is not installed. Install it with `pip install "reportgen[ray]"`.'
+    )
