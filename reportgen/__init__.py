@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "HeadScores", "analyze", "build", "load_scores", "render", "score"]
+__all__ = ["Finding", "HeadScores", "analyze", "build", "load_scores", "render", "score", "verify"]
 
 _HOMES = {
     "Finding": "reportgen.findings",
@@ -17,10 +17,12 @@ _HOMES = {
     "load_scores": "reportgen.importers",
     "render": "reportgen.rendering.render",
     "score": "reportgen.scoring.score",
+    "verify": "reportgen.archive.verify",
 }
 
 if TYPE_CHECKING:
     from reportgen.analysis.analyze import analyze
+    from reportgen.archive.verify import verify
     from reportgen.findings import Finding
     from reportgen.importers import load_scores
     from reportgen.pipeline import build

@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,6 +13,7 @@ import typer
 
 from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
+from reportgen.progress import progress
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -80,6 +81,7 @@ def score(
 ) -> None:
     """Score the heads of the study's model on its tasks."""
     from reportgen import pipeline
+    from reportgen.folders import scores_hashes
 
     values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
     source = pipeline.open_source(study, values)
@@ -89,7 +91,7 @@ def score(
     with progress(quiet, as_json) as (step, say):
         scores, others = pipeline.obtain_scores(source, output, force=force, progress=step, notify=say)
     pipeline.save_scores(source, scores, output)
-    files = [str(output / name) for name in (*pipeline.scores_hashes(output), "scores.csv")]
+    files = [str(output / name) for name in (*scores_hashes(output), "scores.csv")]
     show(
         as_json,
         {
@@ -165,7 +167,7 @@ def build(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make the whole report from a study.toml, a folder holding one, or a file of scores."""
+    """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
     from reportgen import pipeline
 
     values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
@@ -176,6 +178,29 @@ def build(
             source, output, overrides=values, force=force, progress=step, notify=say, command=command()
         )
     announce(built, as_json)
+
+
+@app.command()
+def verify(
+    report: Annotated[Path, typer.Argument(help="A report's folder, or its PDF alone.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Check hashes and seals only; compute nothing again.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a report with what it is made from: hashes, findings, sentences, pages. Exit code 1: it differs."""
+    from reportgen.archive import verify as archive
+
+    with progress(quiet, as_json) as (step, _):
+        found = archive.verify(report, quick=quick, progress=step)
+    content = {
+        "holds": not found.differences,
+        "differences": [{"what": c.what, "wrong": c.wrong} for c in found.differences],
+        "not_recomputable": list(found.not_recomputable),
+        "held": [c.what for c in found.checks if not c.wrong],
+    }
+    show(as_json, content, archive.lines(found))
+    if found.differences:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -301,62 +326,25 @@ def rough(seconds: float) -> str:
     return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"
 
 
-def show(as_json: bool, content: Any, lines: list[str]) -> None:
+def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     """One JSON object, or lines."""
     print(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
-@contextmanager
-def progress(quiet: bool, as_json: bool) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
-    """A progress callback and one for remarks: bars on a terminal, plain lines elsewhere, always on stderr."""
-    if quiet:
-        yield (lambda *_: None), (lambda _: None)
-    elif sys.stderr.isatty():
-        with bars() as both:
-            yield both
-    else:
-        yield lines()
-
-
-@contextmanager
-def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
-    """Progress bars."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True)) as display:
-        rows: dict[str, Any] = {}
-
-        def step(stage: str, done: int, total: int) -> None:
-            name = stage.partition(":")[0]
-            if name not in rows:
-                rows[name] = display.add_task(escape(stage), total=total)
-            display.update(rows[name], completed=done, total=total, description=escape(stage))
-
-        yield step, lambda text: display.console.print(escape(text))
-
-
-def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
-    """Plain lines, at most one for every tenth of a stage."""
-    last: dict[str, int] = {}
-
-    def step(stage: str, done: int, total: int) -> None:
-        name, _, said = stage.partition(": ")
-        tenth = 10 * done // max(total, 1)
-        if last.get(name) != tenth:
-            last[name] = tenth
-            print(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}", file=sys.stderr, flush=True)
-
-    return step, lambda text: print(text, file=sys.stderr, flush=True)
-
-
 def command() -> str:
-    """The command as it was given, without the path of the program."""
+    """The command as it was given, less what changes no byte of a report: where it goes, and what is printed of it.
+
+    Of absolute paths the last part alone is kept, so that a report is the same whoever makes it where.
+    """
     import shlex
 
-    return shlex.join(["reportgen", *sys.argv[1:]])
+    words, given = ["reportgen"], iter(sys.argv[1:])
+    for word in given:
+        if word in ("-o", "--output"):
+            next(given, None)
+        elif word not in ("--quiet", "--json", "--force") and not re.match("-o.|--output=", word):
+            words.append(Path(word).name if Path(word).is_absolute() else word)
+    return shlex.join(words)
 
 
 def main() -> NoReturn:

@@ -1,6 +1,8 @@
 """build(): from a study, a scores file or a folder to a report, redoing only what changed."""
 
+import json
 import shutil
+import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,15 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reportgen import __version__
+from reportgen.archive.crate import CRATE, crate_json
 from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings, from_json, to_json
-from reportgen.places import Place
-from reportgen.prose import Prose, template_folder
-from reportgen.provenance import created, versions
+from reportgen.folders import (
+    ELSEWHERE,
+    TEMPLATES,
+    UNITS,
+    claim,
+    clear,
+    forms_of,
+    intact,
+    manifest_in,
+    scores_hashes,
+    scores_key_of,
+)
+from reportgen.importers import report_pdf
+from reportgen.keys import findings_key, report_key, scores_key
+from reportgen.prose import Prose
+from reportgen.provenance import at, created, versions
 from reportgen.store import (
     SCORES,
-    key_of,
     pretty_json,
     read_json,
     read_methods,
@@ -33,9 +48,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
 Others = dict[str, Blocks]  # the scores of further methods, by name
-UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
-ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
-MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 
 
 def _silent(*_: Any) -> None:
@@ -85,15 +97,48 @@ def build(
 ) -> Built:
     """Score, analyze and render.
 
-    ``source`` is a study.toml, a folder holding one, or a scores file; ``overrides`` sets single values over the study,
-    ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not run again.
-    Raises InputError for input that cannot be used, before anything is written.
+    ``source`` is a study.toml, a folder holding one, a scores file, or a report's PDF; ``overrides`` sets single values
+    over the study, ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not
+    run again. Raises InputError for input that cannot be used, before anything is written.
     """
-    opened, folder = open_source(Path(source), overrides or {}), Path(folder)
+    source, folder = Path(source), Path(folder)
+    if source.suffix.lower() == ".pdf":
+        with tempfile.TemporaryDirectory() as held:
+            report_pdf.unpack(source, Path(held))
+            return remake(Path(held), folder, overrides=overrides, force=force, progress=progress)
+    opened = open_source(source, overrides or {})
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify)
     findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
     render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
+    return Built(folder, scores, findings)
+
+
+def remake(
+    archive: Path,
+    folder: Path,
+    *,
+    overrides: dict[str, Any] | None = None,
+    force: bool = False,
+    progress: Progress = _silent,
+) -> Built:
+    """Make a report again in ``folder`` from the study and scores that ``archive`` holds.
+
+    It is dated as its manifest says, so that the same versions make the same bytes. Raises InputError for an archive
+    that lacks a part, before anything is written.
+    """
+    manifest = manifest_in(archive)
+    scores, others, source = open_folder(archive, overrides)
+    check(source.study)
+    claim(folder, scores_key_of(archive), force)
+    for name in scores_hashes(archive):
+        write_atomic(folder / name, (archive / name).read_bytes())
+    with at(manifest.get("created")):
+        findings = obtain_findings(scores, source, folder, others=others, progress=progress)
+        render_folder(
+            scores, others, findings, source, folder, progress=progress, command=manifest.get("command", ""),
+            figures=forms_of(manifest),
+        )  # fmt: skip
     return Built(folder, scores, findings)
 
 
@@ -128,7 +173,9 @@ def open_source(path: Path, overrides: dict[str, Any]) -> Source:
         study = load_study(beside)
         if study.scores is not None and study.scores.path.resolve() == path.resolve():
             return Source(with_overrides(study, overrides, beside), overrides)
-    plain = Study(study=StudySection(title=f"Attention-head importance: {path.stem}"), scores=ScoresSection(path=path))
+    title = f"Attention-head importance: {path.stem}"
+    text = f"[study]\ntitle = {json.dumps(title)}\n\n[scores]\npath = {json.dumps(path.name)}\n"
+    plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
     return Source(with_overrides(plain, overrides, path), overrides)
 
 
@@ -182,75 +229,6 @@ def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Notify
     return score(study, progress=progress, units=folder / UNITS, notify=notify, restart=force)
 
 
-def scores_key(study: Study) -> str:
-    """What makes scores the same: the model's files, the task file, and all that says how heads are scored."""
-    if study.scores is not None:
-        if not study.scores.path.is_file():
-            raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
-        section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
-        return key_of(["scores", sha256_file(study.scores.path), section])
-    from reportgen.scoring.sources import fingerprint
-
-    if study.model is None:
-        raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
-    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
-    model = study.model.model_dump(mode="json", exclude={"path"})
-    scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
-    data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
-    return key_of(["model", data, tasks, model, scoring])
-
-
-def _model_files(folder: Path) -> dict[str, str]:
-    return {p.name: sha256_file(p) for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
-
-
-def claim(folder: Path, key: str, force: bool) -> None:
-    """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
-    try:
-        parent = next(p for p in (folder, *folder.parents) if p.exists())
-    except OSError as error:
-        raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
-    if not parent.is_dir():
-        raise InputError("this is a file, not a folder", str(parent), "Choose another folder with -o")
-    if parent != folder or not any(folder.iterdir()):
-        return
-    manifest = _manifest(folder)
-    held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
-    if held == key or (held is None and (folder / UNITS).is_dir()):
-        return
-    if not force:
-        what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
-        raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
-    Place(folder / UNITS).refuse_busy()
-    clear(folder, manifest)
-    for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
-        path.unlink(missing_ok=True)  # what is not finished is then known by its units alone
-
-
-def _stored_key(folder: Path) -> str | None:
-    try:
-        return read_scores(folder / SCORES)[1]
-    except InputError:
-        return None
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        content = read_json(folder / "manifest.json")
-    except InputError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def clear(folder: Path, manifest: dict[str, Any]) -> None:
-    """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
-    keep = {"findings.json"}
-    for name in manifest.get("files", {}):
-        path = folder / name
-        if path.resolve().is_relative_to(folder.resolve()) and name not in keep and not name.startswith("scores"):
-            path.unlink(missing_ok=True)
-
-
 def obtain_findings(
     scores: Blocks, source: Source, folder: Path, *, others: Others | None = None, progress: Progress = _silent
 ) -> Findings:
@@ -259,7 +237,7 @@ def obtain_findings(
 
     hashes, path = scores_hashes(folder), folder / "findings.json"
     key = findings_key(source.study, hashes)
-    if path.exists() and _manifest(folder).get("keys", {}).get("findings") == key:
+    if path.exists() and manifest_in(folder).get("keys", {}).get("findings") == key:
         try:
             stored = from_json(read_json(path), str(path))
         except InputError:
@@ -286,25 +264,6 @@ def settings_of(study: Study) -> "Settings":
     )
 
 
-def scores_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of every scores file in the folder."""
-    return {p.name: sha256_file(p) for p in sorted(folder.glob("scores*.safetensors"), key=lambda p: p.name != SCORES)}
-
-
-def findings_key(study: Study, hashes: dict[str, str]) -> str:
-    """What makes findings the same: the scores, the settings and the sentence templates."""
-    words = _templates_hash(study, "observations/*.j2")
-    asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
-    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words])
-
-
-def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
-    folders = [template_folder(), *([study.report.templates] if study.report.templates else [])]
-    return {
-        f"{i}/{p.name}": sha256_file(p) for i, f in enumerate(folders) for p in sorted(f.glob(pattern)) if p.is_file()
-    }
-
-
 def render_folder(
     scores: Blocks,
     others: Others,
@@ -323,10 +282,13 @@ def render_folder(
         "findings": findings_key(study, hashes),
         "report": report_key(study, sha256_file(folder / "findings.json"), figures),
     }
-    old = _manifest(folder)
+    old = manifest_in(folder)
     if old.get("keys") == keys and intact(folder, old, study):
         return
+    own = _own_templates(study)  # read before clearing: they may lie in the folder itself
     clear(folder, old)
+    for name, content in own.items():
+        write_atomic(folder / TEMPLATES / name, content)
     from reportgen.rendering.render import render
 
     provenance = {
@@ -344,36 +306,33 @@ def render_folder(
         progress(f"rendering: {step}", len(steps), 4)
         steps.append(step)
 
-    render(scores, findings, study, folder, others=others, provenance=provenance, progress=report, figures=figures)
+    try:
+        render(scores, findings, study, folder, others=others, provenance=provenance, progress=report, figures=figures)
+    finally:
+        if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
+            write_atomic(folder / CRATE, crate_json(folder))
     progress("rendering", 4, 4)
 
 
-def scores_key_of(folder: Path) -> str:
-    """The key that the folder's scores were made under."""
-    return read_scores(folder / SCORES)[1]
-
-
-def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
-    """What makes a report the same: its findings, what is printed, and the templates."""
-    sections = study.model_dump(mode="json", include={"study", "report"})
-    return key_of([__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions()])
-
-
-def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
-    """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
-    files = manifest.get("files", {})
-    if "pdf" in study.report.formats and not (folder / "report.pdf").is_file():
-        return False
-    return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
+def _own_templates(study: Study) -> dict[str, bytes]:
+    """The study's overriding templates and style sheets by their names in its folder."""
+    folder = study.report.templates
+    if folder is None:
+        return {}
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.suffix in (".j2", ".css")}  # fmt: skip
 
 
 def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:
     """The scores and the study of an output folder; raises InputError where it holds none or not all."""
     stored, _ = read_methods(folder)
-    path, recorded = folder / "study.toml", _manifest(folder).get("overrides", {})
+    path, recorded = folder / "study.toml", manifest_in(folder).get("overrides", {})
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     values = {**recorded, **(overrides or {})}
     study = with_overrides(study, values, path)
+    if (folder / TEMPLATES).is_dir() and "report.templates" not in (overrides or {}):
+        report = study.report.model_copy(update={"templates": folder / TEMPLATES})
+        study = study.model_copy(update={"report": report})
     scores, *others = (_grouped(blocks, study) for blocks in stored.values())
     return scores, {blocks[0].method.name: blocks for blocks in others}, Source(study, values)
 

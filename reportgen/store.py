@@ -22,6 +22,7 @@ from reportgen.scores import Examples, HeadScores, Method, Model, Task
 
 SCORES = "scores.safetensors"
 FORMAT = "reportgen/scores/1"
+MANIFEST = "reportgen/manifest/1"
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
 
@@ -270,7 +271,24 @@ def manifest(folder: Path, **extra: Any) -> dict[str, Any]:
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in left_out and not any(p.startswith(".") for p in name.split("/")):
             files[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
-    return {"schema": "reportgen/manifest/1", **extra, "files": files}
+    return {"schema": MANIFEST, **extra, "files": files}
+
+
+def checked_manifest(content: Any, place: str) -> dict[str, Any]:
+    """A manifest.json's content; raises InputError for one of a newer version, and for what is none."""
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != MANIFEST:
+        newer = isinstance(schema, str) and schema.startswith(MANIFEST.rpartition("/")[0])
+        problem = f"a newer reportgen made it ({schema}; this one reads {MANIFEST})" if newer else "it is no manifest"
+        raise InputError(problem, place, "Install that version" if newer else "Make the report again")
+    files, versions = content.get("files"), content.get("versions", {})
+    if (
+        not isinstance(files, dict)
+        or not all(isinstance(e, dict) for e in files.values())
+        or type(versions) is not dict
+    ):
+        raise InputError("its lists of files and versions are damaged", place, "Make the report again")
+    return dict(content)
 
 
 def cached(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ from reportgen.importers import (
     function_vectors,
     native,
     npz,
+    report_pdf,
     retrieval_head,
     tidy,
 )
@@ -22,7 +23,7 @@ from reportgen.study import ScoresSection
 
 IMPORTERS: tuple[Importer, ...] = (
     tidy.IMPORTER, npz.IMPORTER, arrays.IMPORTER, native.IMPORTER, retrieval_head.IMPORTER, cognitive_mirrors.IMPORTER,
-    duo_attention.IMPORTER, bertology.IMPORTER, function_vectors.IMPORTER,
+    duo_attention.IMPORTER, bertology.IMPORTER, function_vectors.IMPORTER, report_pdf.IMPORTER,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.canvas import font_files, unprintable
+from reportgen.store import sha256
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.
 FONTS = {
@@ -22,6 +23,8 @@ FONTS = {
     "Report Mono": {"DejaVuSansMono.ttf": ""},
 }  # fmt: skip
 ATTACHED = ("study.toml", "scores.csv", "findings.json", "manifest.json", "validation.json")
+UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
+SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 _UA = (
     b'<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about="" '
@@ -46,10 +49,24 @@ def moment() -> datetime:
     return datetime.fromtimestamp(int(stamp), UTC) if stamp else datetime.now(UTC).replace(microsecond=0)
 
 
-def attachments(folder: Path) -> list[Path]:
-    """The files of a report folder that its PDF carries, in a fixed order."""
-    named = [folder / name for name in ATTACHED if (folder / name).exists()]
-    return named + sorted(folder.glob("scores*.safetensors"))
+def attachments(folder: Path) -> dict[str, bytes]:
+    """The files of a report folder that its PDF carries, by name and in the order of names, as PDF wants them."""
+    files = [folder / name for name in ATTACHED if (folder / name).exists()]
+    files += [*folder.glob("scores*.safetensors"), *(p for p in folder.glob("templates/**/*") if p.is_file())]
+    return {name: (folder / name).read_bytes() for name in sorted(f.relative_to(folder).as_posix() for f in files)}
+
+
+def sealed(document: bytes) -> bytes:
+    """The PDF with the sha256 of its bytes as its identifier: one changed byte anywhere breaks it."""
+    return document.replace(UNSEALED, sha256(document).encode(), 1)
+
+
+def is_sealed(document: bytes) -> bool | None:
+    """Whether a PDF is, byte for byte, as it was sealed; None where it never was: reportgen did not write it."""
+    found = SEAL.search(document)
+    if found is None:
+        return None
+    return sha256(document[: found.start(1)] + UNSEALED + document[found.end(1) :]).encode() == found[1]
 
 
 @contextmanager
@@ -65,24 +82,23 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def pdf(html: str, files: Sequence[Path]) -> bytes:
-    """The page as a PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
+def pdf(html: str, files: Mapping[str, bytes]) -> bytes:
+    """The page as a sealed PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
     weasyprint = _weasyprint()
     fetcher = _closed_fetcher(weasyprint)
     config = weasyprint.text.fonts.FontConfiguration()
     faces = weasyprint.CSS(string=_faces(), font_config=config, url_fetcher=fetcher)
-    page = weasyprint.HTML(string=_spelled(html), url_fetcher=fetcher, base_url=None)
+    page = weasyprint.HTML(string=spelled(html), url_fetcher=fetcher, base_url=None)
     document = page.render(font_config=config, stylesheets=[faces], pdf_variant="pdf/a-3a")
     document.metadata.created = document.metadata.modified = moment().strftime("%Y-%m-%dT%H:%M:%SZ")
-    document.metadata.attachments = [_attachment(weasyprint, file) for file in files]
+    document.metadata.attachments = [_attachment(weasyprint, *file) for file in files.items()]
     _claim_ua(document.metadata)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint leaves its colour profile open
-        result: bytes = document.write_pdf(pdf_variant="pdf/a-3a")
-    return result
+        return sealed(document.write_pdf(pdf_variant="pdf/a-3a", pdf_identifier=UNSEALED))
 
 
-def _spelled(html: str) -> str:
+def spelled(html: str) -> str:
     """Characters that our fonts lack as their code points: a missing glyph would break the archival standard.
 
     The machine's own fonts are not asked for them, so that the same report is the same file everywhere.
@@ -132,11 +148,11 @@ def _closed_fetcher(weasyprint: Any) -> Any:
     return Closed()
 
 
-def _attachment(weasyprint: Any, file: Path) -> Any:
-    source = file.name in ("study.toml",) or file.suffix == ".safetensors"
+def _attachment(weasyprint: Any, name: str, content: bytes) -> Any:
+    source = name == "study.toml" or name.endswith((".safetensors", ".j2"))
     return weasyprint.Attachment(
-        string=file.read_bytes(), name=file.name, relationship="Source" if source else "Data", created=moment(),
-        modified=moment(), description=f"{file.name} of this report",
+        string=content, name=name, relationship="Source" if source else "Data", created=moment(),
+        modified=moment(), description=f"{name} of this report",
     )  # fmt: skip
 
 

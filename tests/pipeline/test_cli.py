@@ -51,7 +51,7 @@ def figure(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_figure_report_is_whole(figure: Path) -> None:
     manifest = json.loads((figure / "manifest.json").read_text())
     on_disk = {str(p.relative_to(figure)) for p in figure.rglob("*") if p.is_file()}
-    assert on_disk == {*manifest["files"], "manifest.json", "report.pdf"}
+    assert on_disk == {*manifest["files"], "manifest.json", "report.pdf", "ro-crate-metadata.json"}
     assert {"report.html", "scores.safetensors", "scores.csv", "findings.json", "heads.json", "cite.txt"} <= on_disk
     assert "Synthetic scores" in (figure / "report.html").read_text()
     assert json.loads((figure / "findings.json").read_text())["schema"] == "reportgen/findings/1"

@@ -1,0 +1,86 @@
+"""An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
+
+from pathlib import Path
+from typing import Any
+
+from reportgen.archive.crate import CRATE
+from reportgen.errors import InputError
+from reportgen.places import Place
+from reportgen.store import SCORES, read_json, read_scores, sha256_file
+from reportgen.study import Study
+
+UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
+TEMPLATES = "templates"  # overriding templates, kept in the report that they made
+ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
+
+
+def claim(folder: Path, key: str, force: bool) -> None:
+    """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
+    try:
+        parent = next(p for p in (folder, *folder.parents) if p.exists())
+    except OSError as error:
+        raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
+    if not parent.is_dir():
+        raise InputError("this is a file, not a folder", str(parent), "Choose another folder with -o")
+    if parent != folder or not any(folder.iterdir()):
+        return
+    manifest = manifest_in(folder)
+    held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
+    if held == key or (held is None and (folder / UNITS).is_dir()):
+        return
+    if not force:
+        what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
+        raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
+    Place(folder / UNITS).refuse_busy()
+    clear(folder, manifest)
+    for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
+        path.unlink(missing_ok=True)  # what is not finished is then known by its units alone
+
+
+def _stored_key(folder: Path) -> str | None:
+    try:
+        return read_scores(folder / SCORES)[1]
+    except InputError:
+        return None
+
+
+def manifest_in(folder: Path) -> dict[str, Any]:
+    """The folder's manifest, {} where it has none that can be read."""
+    try:
+        content = read_json(folder / "manifest.json")
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def clear(folder: Path, manifest: dict[str, Any]) -> None:
+    """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
+    keep = {"findings.json"}
+    for name in (*manifest.get("files", {}), "manifest.json", CRATE):
+        path = folder / name
+        if path.resolve().is_relative_to(folder.resolve()) and name not in keep and not name.startswith("scores"):
+            path.unlink(missing_ok=True)
+
+
+def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
+    """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
+    files = manifest.get("files", {})
+    if "pdf" in study.report.formats and not (folder / "report.pdf").is_file():
+        return False
+    return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
+
+
+def scores_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every scores file in the folder."""
+    return {p.name: sha256_file(p) for p in sorted(folder.glob("scores*.safetensors"), key=lambda p: p.name != SCORES)}
+
+
+def scores_key_of(folder: Path) -> str:
+    """The key that the folder's scores were made under."""
+    return read_scores(folder / SCORES)[1]
+
+
+def forms_of(manifest: dict[str, Any]) -> list[str]:
+    """The forms in which a report's figures were written: svg, pdf, png."""
+    drawn = {Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/")}
+    return [form for form in ("svg", "pdf", "png") if f".{form}" in drawn] or ["svg"]

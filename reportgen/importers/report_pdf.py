@@ -1,0 +1,100 @@
+"""A report's PDF: everything that made the report is attached to it."""
+
+import io
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from reportgen.blocks import Blocks
+from reportgen.errors import InputError
+from reportgen.importers import native
+from reportgen.importers.record import Importer
+from reportgen.store import SCORES, checked_manifest, sha256, write_atomic
+from reportgen.study import ScoresSection
+
+MEND = "Give the report.pdf of a report"
+WHOLE = "Ask for the file as it was first written, or build from the scores"
+OURS = re.compile(r"(study\.toml|scores\.csv|(findings|manifest|validation)\.json|scores(-\w+)?\.safetensors|"
+                  r"templates/[\w./-]+)")  # fmt: skip
+
+
+def claims(path: Path) -> bool:
+    """By extension."""
+    return path.suffix.lower() == ".pdf"
+
+
+def load(path: Path, section: ScoresSection) -> Blocks:
+    """Read the first method's scores; raises InputError as ``unpack``."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(path, Path(folder))
+        return native.load(Path(folder) / SCORES, section)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Any]:
+    """A pypdf reader; within it, whatever is wrong with the file raises InputError."""
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it would log is raised here
+    try:
+        # strict: a broken file is refused at once, not searched for minutes for what may be left of it
+        yield PdfReader(io.BytesIO(path.read_bytes()), strict=True)
+    except OSError as error:
+        raise InputError("no such file", str(path), "Check the path") from error
+    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"this PDF cannot be read ({reason})", str(path), MEND) from error
+
+
+def attached(path: Path) -> dict[str, bytes]:
+    """The files that a report's PDF carries, by name.
+
+    Raises InputError for a file that is no PDF or no report of ours, and for one whose attachments were stripped.
+    """
+    place = str(path)
+    with reading(path) as reader:
+        made_by = reader.metadata.creator if reader.metadata else None
+        files = {name: contents[0] for name, contents in reader.attachments.items()}
+    if made_by != "reportgen":
+        raise InputError("reportgen did not write this PDF", place, MEND)
+    known = {
+        name: data for name, data in files.items() if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts
+    }
+    for name in ("manifest.json", SCORES, "findings.json"):
+        if name not in known:
+            raise InputError(f"it does not carry {name}: its attachments were stripped or too large", place, WHOLE)
+    return known
+
+
+def manifest_of(files: dict[str, bytes], path: Path) -> dict[str, Any]:
+    """The attached manifest; raises InputError where it is damaged or of a newer version."""
+    try:
+        content = json.loads(files["manifest.json"])
+    except ValueError as error:
+        raise InputError(f"its attachment manifest.json is damaged ({error})", str(path), WHOLE) from error
+    return checked_manifest(content, str(path))
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Write the attachments of a report's PDF into ``folder``.
+
+    Raises InputError as ``attached``, and where the manifest does not record them or was made by a newer version.
+    """
+    files = attached(path)
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+    manifest = manifest_of(files, path)
+    for name, data in files.items():
+        recorded = manifest["files"].get(name, {}).get("sha256")
+        if name != "manifest.json" and recorded != sha256(data):
+            mend = f"{WHOLE}; `reportgen verify {path}` lists every difference"
+            raise InputError(f"its attachment {name} is not the one that its manifest records", str(path), mend)
+
+
+IMPORTER = Importer("report_pdf", "a report's PDF, whose scores are attached", claims, load)

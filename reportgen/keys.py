@@ -1,0 +1,58 @@
+"""What makes scores, findings and reports the same: the keys by which finished work is found again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reportgen import __version__
+from reportgen.errors import InputError
+from reportgen.prose import template_folder
+from reportgen.provenance import versions
+from reportgen.store import key_of, sha256_file
+from reportgen.study import Study
+
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
+
+
+def scores_key(study: Study) -> str:
+    """What makes scores the same: the model's files, the task file, and all that says how heads are scored."""
+    if study.scores is not None:
+        if not study.scores.path.is_file():
+            raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
+        section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
+        return key_of(["scores", sha256_file(study.scores.path), section])
+    from reportgen.scoring.sources import fingerprint
+
+    if study.model is None:
+        raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
+    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
+    model = study.model.model_dump(mode="json", exclude={"path"})
+    scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
+    data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
+    return key_of(["model", data, tasks, model, scoring])
+
+
+def _model_files(folder: Path) -> dict[str, str]:
+    return {p.name: sha256_file(p) for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+
+
+def findings_key(study: Study, hashes: dict[str, str]) -> str:
+    """What makes findings the same: the scores, the settings and the sentence templates."""
+    words = _templates_hash(study, "observations/*.j2")
+    asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
+    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words])
+
+
+def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
+    folders = [template_folder(), *([study.report.templates] if study.report.templates else [])]
+    return {
+        f"{i}/{p.relative_to(f).as_posix()}": sha256_file(p)
+        for i, f in enumerate(folders)
+        for p in sorted(f.glob(pattern))
+        if p.is_file() and p.suffix in (".j2", ".css", ".js")
+    }
+
+
+def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
+    """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
+    sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
+    return key_of([__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions()])

@@ -1,0 +1,86 @@
+"""A report made again from its PDF, and one made twice on machines that differ: the same bytes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_archives import EPOCH, build, make_scores, write_study
+
+from reportgen import load_scores, pipeline
+from reportgen.archive.verify import verify
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_pdf_alone_makes_the_whole_report_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")  # what the report records counts, not when it is made again
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(whole / "report.pdf", "sent.pdf")
+    pipeline.build("sent.pdf", tmp_path / "again", command="reportgen build sent.pdf")
+    assert contents(tmp_path / "again") == contents(whole)
+    assert os.environ["SOURCE_DATE_EPOCH"] == "1"
+
+
+def test_a_pdf_is_a_file_of_scores(whole: Path) -> None:
+    scores = load_scores(whole / "report.pdf")
+    assert scores.importance.tobytes() == load_scores(whole / "scores.safetensors").importance.tobytes()
+
+
+def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
+    """Hash seed, time zone, locale, place and moment of the process differ; the scores and SOURCE_DATE_EPOCH do not."""
+    settings = [
+        {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "HOME": "/nonexistent"},
+        {"PYTHONHASHSEED": "77", "TZ": "America/Los_Angeles", "LC_ALL": "C.UTF-8", "USER": "somebody"},
+    ]
+    made = []
+    for i, setting in enumerate(settings):
+        place = tmp_path / f"place {i}"
+        write_study(place / "study", make_scores())
+        command = [
+            sys.executable,
+            "-m",
+            "reportgen",
+            "build",
+            str(place / "study"),
+            "-o",
+            str(place / "out"),
+            "--quiet",
+        ]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": os.getcwd(), **setting}
+        subprocess.run(command, check=True, cwd=place, env=environment, capture_output=True)
+        made.append(contents(place / "out"))
+    assert made[0] == made[1]
+    assert json.loads(made[0]["manifest.json"])["command"] == "reportgen build study"
+
+
+def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "observations").mkdir(parents=True)
+    (own / "observations" / "cluster.j2").write_text("In {{ f.task }} heads stand together (q {{ f.test.q|q }}).")
+    (own / "notes.md").write_text("not a template")
+    study = write_study(tmp_path / "study", make_scores())
+    built = pipeline.build(study, tmp_path / "out", overrides={"report.templates": str(own)})
+    assert any("heads stand together" in f.sentence for f in built.findings.findings)
+    assert [p.name for p in (tmp_path / "out" / "templates").rglob("*.*")] == ["cluster.j2"]
+    shutil.rmtree(own)
+    again = pipeline.build(built.pdf, tmp_path / "again")
+    assert contents(again.folder) == contents(built.folder)
+    assert verify(built.pdf).differences == []
+
+
+def test_a_scores_file_alone_records_its_study(tmp_path: Path) -> None:
+    build(tmp_path / "source", make_scores(), tmp_path / "first", formats=("html",))
+    built = pipeline.build(
+        tmp_path / "first" / "scores.csv", tmp_path / "out", overrides={"report.formats": ["html"]}, command="reportgen"
+    )
+    text = (built.folder / "study.toml").read_text()
+    assert text == '[study]\ntitle = "Attention-head importance: scores"\n\n[scores]\npath = "scores.csv"\n'
+    assert verify(built.folder).differences == []

@@ -1,0 +1,250 @@
+"""What `verify` says of reports that are whole, and of reports in which something was changed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pikepdf
+import pytest
+
+from reportgen.archive.crate import CRATE, crate_json
+from reportgen.archive.verify import Verification, lines, verify
+from reportgen.errors import InputError
+from reportgen.store import pretty_json, sha256_file
+
+FROM_ELSEWHERE = (
+    "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
+)
+
+
+def wrong(found: Verification) -> dict[str, str]:
+    return {check.what: check.wrong for check in found.differences}
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """The bytes with one digit changed."""
+    return data[:at] + str((int(data[at : at + 1]) + 1) % 10).encode() + data[at + 1 :]
+
+
+@pytest.fixture
+def copy(paged: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(paged, tmp_path / "copy"))
+
+
+def consistent(folder: Path, name: str, old: str, new: str) -> None:
+    """An edit by someone who knows the manifest and the crate, and mends both."""
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+    (folder / "manifest.json").write_text(pretty_json(manifest))
+    (folder / CRATE).write_text(crate_json(folder))
+
+
+def test_a_report_holds_from_its_folder_and_from_its_pdf_alone(whole: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "renamed.pdf"
+    shutil.copy(whole / "report.pdf", alone)
+    for path in (whole, alone):
+        found = verify(path)
+        assert wrong(found) == {}
+        assert found.not_recomputable == (FROM_ELSEWHERE,)
+        what = {check.what for check in found.checks}
+        findings = json.loads((whole / "findings.json").read_text())["findings"]
+        assert {f"finding {f['id']}" for f in findings} <= what
+        assert {f"report.pdf, sentence of {f['id']}" for f in findings} <= what
+        assert {"report.pdf", "report.pdf, made again", "figures/overview.svg, made again"} <= what
+    assert any(f["kind"] == "cluster" for f in findings)
+    assert lines(found)[-1] == f"{len(found.checks)} of {len(found.checks)} checks hold"
+
+
+def test_one_changed_digit_anywhere_is_caught(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    rng, tried = np.random.default_rng(0), 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        digits = [m.start() for m in re.finditer(rb"\d", data)]
+        for at in rng.choice(digits, 6 if path.name in ("report.pdf", "manifest.json") else 1, replace=False):
+            path.write_bytes(flipped(data, at))
+            try:
+                caught = bool(verify(folder, quick=True).differences)
+            except InputError:
+                caught = path.name == "manifest.json"  # such as a number that begins with 0: the whole file is refused
+            assert caught, f"{path.relative_to(folder)}, byte {at}"
+            tried += 1
+        path.write_bytes(data)
+    assert tried > 30
+    assert not verify(folder, quick=True).differences
+
+
+def test_one_changed_byte_of_the_pdf_alone_is_caught(whole: Path, tmp_path: Path) -> None:
+    data, path = (whole / "report.pdf").read_bytes(), tmp_path / "report.pdf"
+    places = np.random.default_rng(1).choice(len(data), 25, replace=False)
+    for at in places:
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        try:
+            caught = "report.pdf" in wrong(verify(path, quick=True))
+        except InputError as error:  # such as an attachment's stream that no longer unpacks
+            caught = str(path) in str(error)
+        assert caught, at
+
+
+def test_a_consistent_edit_of_a_finding_is_caught(copy: Path) -> None:
+    findings = json.loads((copy / "findings.json").read_text())
+    cluster = next(f for f in findings["findings"] if f["kind"] == "cluster")
+    was = cluster["value"]["estimate"]
+    consistent(copy, "findings.json", f'"estimate": {was}', f'"estimate": {was + 1}')
+    assert wrong(verify(copy)) == {
+        f"finding {cluster['id']}": f"value.estimate is {was + 1}, computed again {was}",
+        "findings.json, made again": "other bytes come of the same scores and study",
+    }
+
+
+def test_a_consistent_edit_of_a_sentence_of_a_table_and_of_the_page_is_caught(copy: Path) -> None:
+    sentence = json.loads((copy / "findings.json").read_text())["findings"][0]["sentence"]
+    number = re.search(r"\d+", sentence)
+    assert number is not None
+    lie = sentence.replace(number[0], str(int(number[0]) + 1), 1)
+    page = (copy / "report.html").read_text()
+    consistent(copy, "report.html", page, page.replace(sentence, lie))
+    row = (copy / "tables" / "heads.csv").read_text().splitlines()[1]
+    consistent(copy, "tables/heads.csv", row, row.replace(row.split(",")[3], "0.5"))
+    found = wrong(verify(copy))
+    assert found[
+        "report.html, sentence of " + json.loads((copy / "findings.json").read_text())["findings"][0]["id"]
+    ] == (f"the sentence is not there: {sentence}")
+    again = "other bytes come of the same scores and study"
+    assert found["report.html, made again"] == found["tables/heads.csv, made again"] == again
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("tables/heads.csv", {"tables/heads.csv": "it is missing",
+                              CRATE: "it does not describe the files that are here"}),
+        (CRATE, {CRATE: "it is missing"}),
+    ],
+)  # fmt: skip
+def test_a_missing_file_is_named(copy: Path, name: str, differs: dict[str, str]) -> None:
+    (copy / name).unlink()
+    assert wrong(verify(copy)) == differs
+
+
+def test_what_is_no_part_of_the_report_is_named_and_changes_nothing(copy: Path) -> None:
+    (copy / "notes.txt").write_text("mine")
+    found = verify(copy, quick=True)
+    assert found.differences == []
+    assert found.not_recomputable == (
+        "notes.txt: it is no part of the report", FROM_ELSEWHERE,
+        "findings, sentences and pages: only hashes were asked for",
+    )  # fmt: skip
+
+
+def test_damaged_files_are_differences_not_faults(copy: Path) -> None:
+    (copy / "findings.json").write_text("[]")
+    found = wrong(verify(copy))
+    assert found["findings.json"] == "its bytes are not those that the manifest records"
+    assert found["findings"].startswith("a file is damaged (")
+    (copy / "scores.safetensors").write_bytes(b"none")
+    assert "this is not a readable safetensors file" in wrong(verify(copy))["findings"]
+
+
+def test_other_versions_are_compared_to_the_promised_digits(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    here = manifest["versions"]["numpy"]
+    manifest["versions"]["numpy"] = "1.0.0"
+    (copy / "manifest.json").write_text(pretty_json(manifest))
+    (copy / CRATE).write_text(crate_json(copy))
+    findings = json.loads((copy / "findings.json").read_text())
+    was = next(f for f in findings["findings"] if f["kind"] == "cluster")["value"]["estimate"]
+    consistent(copy, "findings.json", f'"estimate": {was}', f'"estimate": {was * (1 + 1e-6)}')
+    found = verify(copy)
+    assert found.differences == []
+    assert found.not_recomputable == (
+        FROM_ELSEWHERE, "the last digits of the findings: versions differ, so they were compared to 1e-5",
+        f"figures, tables, page and PDF byte for byte: made with numpy 1.0.0 (here {here})",
+    )  # fmt: skip
+    consistent(copy, "findings.json", f'"estimate": {was * (1 + 1e-6)}', f'"estimate": {was * 1.001}')
+    assert len(verify(copy).differences) == 1
+
+
+@pytest.fixture
+def edited(whole: Path, tmp_path: Path):
+    """A way to save the report's PDF after an edit."""
+
+    def save(edit) -> Path:
+        path = tmp_path / "edited.pdf"
+        with pikepdf.open(whole / "report.pdf") as document:
+            edit(document)
+            document.save(path)
+        return path
+
+    return save
+
+
+def test_an_edited_attachment_is_caught_and_not_built_from(edited, tmp_path: Path) -> None:
+    def edit(document: pikepdf.Pdf) -> None:
+        data = document.attachments["findings.json"].get_file().read_bytes()
+        at = data.index(b'"q": ') + len(b'"q": ')
+        del document.attachments["findings.json"]
+        document.attachments["findings.json"] = flipped(data, at)
+
+    path = edited(edit)
+    found = wrong(verify(path))
+    assert found["report.pdf"] == "its bytes are not those that it was sealed with"
+    assert found["findings.json"] == "its bytes are not those that the manifest records"
+    assert any(what.startswith("finding ") and text.startswith("test.q is ") for what, text in found.items())
+
+    from reportgen import build
+
+    with pytest.raises(InputError) as error:
+        build(path, tmp_path / "out")
+    assert str(error.value) == (
+        f"{path}: its attachment findings.json is not the one that its manifest records. Ask for the file as it was "
+        f"first written, or build from the scores; `reportgen verify {path}` lists every difference."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_stripped_attachments_are_named(edited) -> None:
+    path = edited(lambda document: document.attachments.__delitem__("scores.safetensors"))
+    with pytest.raises(InputError) as error:
+        verify(path)
+    assert str(error.value) == (
+        f"{path}: it does not carry scores.safetensors: its attachments were stripped or too large. Ask for the file "
+        "as it was first written, or build from the scores."
+    )
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.pdf"
+    with pikepdf.new() as document:
+        document.add_blank_page()
+        document.save(path)
+    with pytest.raises(InputError) as error:
+        verify(path)
+    assert str(error.value) == f"{path}: reportgen did not write this PDF. Give the report.pdf of a report."
+    path.write_bytes(b"%PDF-1.7\nnothing")
+    with pytest.raises(InputError, match="this PDF cannot be read"):
+        verify(path)
+    with pytest.raises(InputError) as error:
+        verify(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: this folder holds no report (no manifest.json). Give a report's folder or PDF."
+    )
+    with pytest.raises(InputError, match=r"none\.pdf: no such file"):
+        verify(tmp_path / "none.pdf")
+
+
+def test_a_folder_of_a_newer_version_is_refused(copy: Path) -> None:
+    text = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(text.replace("reportgen/manifest/1", "reportgen/manifest/2"))
+    with pytest.raises(InputError) as error:
+        verify(copy)
+    assert str(error.value) == (
+        f"{copy / 'manifest.json'}: a newer reportgen made it (reportgen/manifest/2; this one reads "
+        "reportgen/manifest/1). Install that version."
+    )
