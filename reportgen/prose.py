@@ -39,6 +39,7 @@ NOUNS = {
     "layer_gradient": "layer gradient",
     "head_band": "band of raised head numbers beyond the found regions",
     "specialist_head": "head specialised in one task",
+    "concentration": "task whose importance is more localised than another's",
     "inert_heads": "head that is inert within the margin",
     "layer_band": "band of raised layers that the tasks share",
     "layer_band_contrast": "layer band in which a task group differs from other tasks",

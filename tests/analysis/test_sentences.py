@@ -9,6 +9,7 @@ import make_scores
 import numpy as np
 import pytest
 from layout import BACKGROUNDS
+from test_concentration import noisy
 from test_detectors import noise, with_examples
 from test_other_methods import ablated, norm_and_ablation, small_and_large
 
@@ -41,6 +42,9 @@ def findings_to_read() -> Iterator[Finding]:
     yield from banded()
     yield from several_methods()
     yield from special()
+    few, many = np.full((8, 8), 0.1), np.ones((8, 8))
+    few[2, :6] = 5.0
+    yield from analyze(noisy([few, many, many], [1.0] * 3), Settings(detectors=("concentration",))).findings
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
@@ -119,6 +123,7 @@ def test_every_number_is_a_field(kind: str) -> None:
         plain = to_json_one(finding)
         text = finding.sentence
         named = [v for v in (finding.data or {}).values() if isinstance(v, str)]
+        named += [v for of in (finding.data or {}).values() if isinstance(of, list) for v in of if isinstance(v, str)]
         named += [*(finding.tasks or []), *([finding.task] if finding.task else [])]
         for name in sorted(named, key=len, reverse=True):
             text = text.replace(name, "")

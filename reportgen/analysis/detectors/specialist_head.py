@@ -22,6 +22,8 @@ another task: jackknife t tests over resampling units against each other task, t
 largest p counts; Bonferroni over the heads that passed the first.
 Observed, without held-out examples: the head of largest such ratio to the task where it is next largest, if it is 4 or
 more and the head is among the top 10 % of its layer; at most one a task.
+What is far out of pattern depends on the model of the tail: a task whose maps have a heavier tail than the others' has
+such heads without anything being planted.
 Silent with fewer than three tasks, and where heads that matter do so on several tasks.
 """
 TASKS, TIMES, TOP = 3, 4.0, 0.10
