@@ -253,13 +253,15 @@ def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: fl
     foot = tip if scale.signed else 0.0
     body = height - tip - foot
     ramp = np.linspace(scale.high, scale.low, 128)[:, None]
-    canvas.image(scale.colours(ramp), x, y + tip, width, body)
+    with canvas.part("bar"):
+        canvas.image(scale.colours(ramp), x, y + tip, width, body)
     frame = [(x, y + tip), (x + width / 2, y), (x + width, y + tip), (x + width, y + tip + body)]
     frame += [(x + width / 2, y + tip + body + foot), (x, y + tip + body)]
-    if tip:
-        canvas.polygon(frame[:3], _hex(scale, scale.high), order=1.2)
-    if foot:
-        canvas.polygon(frame[3:], _hex(scale, scale.low), order=1.2)
+    with canvas.part("bar-tips"):
+        if tip:
+            canvas.polygon(frame[:3], _hex(scale, scale.high), order=1.2)
+        if foot:
+            canvas.polygon(frame[3:], _hex(scale, scale.low), order=1.2)
     canvas.polygon(frame, "none", INK, 0.4)
     with canvas.part("bar-ticks"):
         _bar_ticks(canvas, scale, x + width, y + tip, body, bool(tip))

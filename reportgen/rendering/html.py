@@ -1,5 +1,7 @@
-"""The report as one self-contained HTML document: no script, no request to anywhere."""
+"""The report as one self-contained HTML document: no request to anywhere, readable without its script."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from reportgen.errors import InputError
 from reportgen.prose import template_folder
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
+from reportgen.rendering.embed import embedded
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.view import Report
 
-CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,19 @@ class Rendered:
     entries: tuple[tuple[str, str], ...] = ()
 
 
-def environment(extra: Path | None = None) -> Environment:
-    """Jinja with autoescape and strict names; templates in ``extra`` stand before ours."""
+def template_folders(extra: Path | None = None) -> list[Path]:
+    """Where templates are looked for: in ``extra`` before ours."""
     if extra is not None and not extra.is_dir():
         raise InputError("no such folder", f"[report] templates = {extra}", "Give a folder of templates")
-    folders = [*([extra] if extra is not None else []), template_folder()]
+    return [*([extra] if extra is not None else []), template_folder()]
+
+
+def environment(folders: list[Path]) -> Environment:
+    """Jinja with autoescape and strict names."""
     made = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     # SVG comes from our own drawing code, where every name in it was escaped.
     made.filters |= {"svg": Markup, "number": fmt.number, "printable": printable, "count": fmt.count}
-    made.globals["css"] = Markup(_read(folders, "report.css"))
     return made
 
 
@@ -44,17 +50,28 @@ def _read(folders: list[Path], name: str) -> str:
     return next(f / name for f in folders if (f / name).exists()).read_text(encoding="utf-8")
 
 
-def html(report: Report) -> str:
-    """The whole page."""
-    env = environment(report.study.report.templates)
-    sections = [s for s in _rendered(env, report) if s is not None]
-    study = report.study.study
-    page = env.get_template("report.html.j2")
-    return page.render(
-        title=printable(study.title) or "Attention-head importance", authors=[printable(a) for a in study.authors],
-        synthetic=report.scores.synthetic, sections=sections, csp=CSP, date=report.date, page=report.study.report.page,
-        description=f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
-    )  # fmt: skip
+def html(report: Report) -> tuple[str, str]:
+    """The page for the screen, with script and data, and the one that the PDF is printed from, without them."""
+    folders = template_folders(report.study.report.templates)
+    env = environment(folders)
+    css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
+    script, study = _read(folders, "heatmap.js"), report.study.study
+    values = {
+        "title": printable(study.title) or "Attention-head importance",
+        "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
+        "date": report.date, "page": report.study.report.page,
+        "sections": [s for s in _rendered(env, report) if s is not None], "css": Markup(css),
+        "csp": CSP.format(_hash(css), _hash(script)),
+        "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
+    }  # fmt: skip
+    template = env.get_template("report.html.j2")
+    screen = template.render(values, script=Markup(script), data=Markup(embedded(report)))
+    return screen, template.render(values, script=None, data=None)
+
+
+def _hash(text: str) -> str:
+    """How a Content-Security-Policy names an inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _rendered(env: Environment, report: Report) -> list[Rendered | None]:

@@ -60,13 +60,13 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     for name, text in (*_table_files(report), ("heads.json", heads_json(report)), ("cite.txt", citation(report))):
         save(name, text)
     say("page")
-    page = html(report)
+    page, printed = html(report)
     if "html" in study.report.formats:
         save("report.html", page)
     save("manifest.json", pretty_json(manifest(folder, **(provenance or {}))))
     if "pdf" in study.report.formats:
         say("PDF")
-        save("report.pdf", pdf(page, attachments(folder)))
+        save("report.pdf", pdf(printed, attachments(folder)))
     return paths
 
 
@@ -87,7 +87,7 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
-        views=views, drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
+        views=views, looks=tuple(looks), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
         sections=names, date=moment().strftime("%Y-%m-%d"),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from reportgen.findings import Finding, Findings, Value
 from reportgen.prose import CAVEATS
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
-from reportgen.rendering.drawing import Drawing
+from reportgen.rendering.drawing import Drawing, Look
 from reportgen.scores import Examples, Head, HeadScores, Task
 from reportgen.stats import mean_intervals, wilson
 from reportgen.study import Study
@@ -124,6 +124,7 @@ class Report:
     provenance: dict[str, Any]
     tasks: tuple[TaskView, ...]
     views: dict[str, FindingView]
+    looks: tuple[Look, ...]
     drawings: tuple[Drawing, ...]
     numbers: dict[str, int]
     sections: tuple[str, ...]

@@ -32,7 +32,9 @@ def text_of(folder):
 
 
 def plain(folder):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", "", text_of(folder), flags=re.S)))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<(svg|script).*?</\1>", "", text_of(folder), flags=re.S))
+    )
 
 
 @pytest.mark.parametrize("width", [390, 1280])
