@@ -107,7 +107,8 @@ def scaled(gate: Float[Tensor, "example head"], where: Bool[Tensor, "example tok
         factor = gate[:, None, :]
         if where is not None:
             factor = torch.where(where[:, :, None], factor, torch.ones((), dtype=gate.dtype, device=gate.device))
-        return z * factor.to(z.dtype)[..., None]
+        # the gate's own precision: in half a gradient would be summed over tokens and sizes in half
+        return (z.to(gate.dtype) * factor[..., None]).to(z.dtype)
 
     return edit
 

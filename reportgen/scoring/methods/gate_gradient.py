@@ -3,8 +3,9 @@
 Formula: s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1, where m is the metric of example e's answer and the gate g scales
 the output of head h of layer l at every position of that example; importance is the mean over examples of |s|.
 Unit: that of the metric (natural log), per unit of gate. Sign: positive where the head's output supports the answer.
-Cost: one forward and one backward for all heads and a whole batch (about 2.1 plain forwards), parameters frozen. Every
-example has gates of its own, so that no sum over a batch is taken before the absolute value.
+Cost: one forward and one backward for all heads and a whole batch (about 2.1 plain forwards), parameters frozen, what
+lies behind the last attention at answer positions alone. Gates and the sums in them are float32 in half-precision
+models. Every example has gates of its own, so that no sum over a batch is taken before the absolute value.
 Source: Michel, Levy & Neubig 2019, "Are Sixteen Heads Really Better than One?" (arXiv 1905.10650), section 4.1, with
 the answer's metric in place of the loss and without their normalisation within each layer. ∂ log p = (1 − p) ·
 ∂ log-odds: with ``metric = "log_probability"`` each example is weighted by its 1 − p.
@@ -24,7 +25,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
         for site in heads.sites
     ]
     edits = {index: scaled(gate, setting.where(batch, index)) for index, gate in enumerate(gates)}
-    with torch.enable_grad(), edited(model.model, heads, edits):
+    with torch.enable_grad(), model.narrowed(batch), edited(model.model, heads, edits):
         value, logits = setting.value(batch)
         # examples do not meet, so the gradient of the sum holds each example's own
         gradients = torch.autograd.grad(value.sum(), gates)
