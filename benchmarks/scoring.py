@@ -222,7 +222,7 @@ def main() -> None:
             print(resident_peak() - before)
             return
         result = measured(prepared, batch, works, given.rounds)
-        result["peak_bytes"] = {name: peak(folder, name, given.peers) for name in works}
+        result["peak_bytes"] = {name: peak(folder, name, given.peers) for name in works if "," not in name}
     told(result)
     target = ROOT / "benchmarks" / "results" / f"scoring-{Path(given.model).name}.json"
     target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

@@ -15,7 +15,6 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
-    "model": {"device_map"},
     "scoring": {"top_k", "confidence", "examples"},
     "validation": {"enabled", "controls", "budget"},
     "report": {"theme", "venue", "assets"},
@@ -35,12 +34,25 @@ class StudySection(_Section):
 
 
 class ModelSection(_Section):
-    """The transformer: a local folder or a hub id. ``revision`` is a hub revision."""
+    """The transformer: a local folder or a hub id. ``revision`` is a hub revision.
+
+    ``device_map`` spreads it over several devices in place of ``device``: "auto", "balanced" or "sequential" fill the
+    accelerators, then the memory of the machine; or it says where each module goes, ``{"model.layers.0" = "cuda:1",
+    "model.layers.1" = "cpu", "lm_head" = "disk"}``. What lies on "disk", or on "cpu" beside an accelerator, is fetched
+    whenever it runs.
+    """
 
     path: str
     revision: str | None = None
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     device: str = "cpu"
+    device_map: Literal["auto", "balanced", "sequential"] | dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ModelSection":
+        if self.device_map is not None and "device" in self.model_fields_set:
+            raise ValueError("device_map stands instead of device; give one of them")
+        return self
 
 
 class TasksSection(_Section):

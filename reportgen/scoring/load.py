@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.store import read_json
 from reportgen.study import ModelSection
 
@@ -50,14 +51,15 @@ def read_folder(section: ModelSection) -> Folder:
     """Load the model that [model] names.
 
     Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
-    weights that do not fit or fill the model, and for architectures that transformers does not know without their own
-    code.
+    weights that do not fit or fill the model, for quantised ones, and for architectures that transformers does not know
+    without their own code.
     """
     local = Path(section.path).expanduser()
     folder, revision = (local, None) if local.exists() else _download(section)
     weights = _weights(folder)
     with quiet():
         config = _config(folder)
+        _refuse_quantised(config, folder)
         kind = _kind(config, folder)
         model, unplaced = _model(folder, config, kind, section)
         tokenizer = _tokenizer(folder)
@@ -144,12 +146,12 @@ def _kind(config: Any, folder: Path) -> str:
 def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> tuple[Any, tuple[str, ...]]:
     import transformers
 
-    mend = "Save the model again with model.save_pretrained"
+    mend, placed = "Save the model again with model.save_pretrained", _placed(section)
     try:
         loader: Any = getattr(transformers, LOADERS[kind])
         model, info = loader.from_pretrained(
             folder, config=config, dtype=getattr(torch, section.dtype), use_safetensors=True, local_files_only=True,
-            trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True,
+            trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **placed,
         )  # fmt: skip
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
         raise InputError(f"its weights cannot be loaded ({_reason(error)})", str(folder), mend) from error
@@ -160,13 +162,43 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> tuple
         problem = f"its weights lack {missing[0]} and {len(missing) - 1} others" if missing[1:] else (
             f"its weights lack {missing[0]}")  # fmt: skip
         raise InputError(problem, str(folder), mend)
-    try:
-        model = model.to(section.device)
-    except (RuntimeError, AssertionError) as error:
-        mend = 'Choose a device this machine has, such as "cpu"'
-        raise InputError(f"cannot use the device ({_reason(error)})", f"[model] device {section.device!r}", mend
-                         ) from error  # fmt: skip
+    if section.device_map is None:
+        try:
+            model = model.to(section.device)
+        except (RuntimeError, AssertionError) as error:
+            mend = 'Choose a device this machine has, such as "cpu"'
+            raise InputError(f"cannot use the device ({_reason(error)})", f"[model] device {section.device!r}", mend
+                             ) from error  # fmt: skip
     return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+
+
+def _placed(section: ModelSection) -> dict[str, Any]:
+    """How ``from_pretrained`` spreads the model over devices; nothing where it goes to one of them.
+
+    Raises InputError for a device that this machine lacks, and MissingResourceError without accelerate.
+    """
+    if section.device_map is None:
+        return {}
+    if find_spec("accelerate") is None:
+        raise MissingResourceError("device_map needs accelerate", "[model] device_map", "pip install accelerate")
+    for device in {} if isinstance(section.device_map, str) else sorted(set(section.device_map.values())):
+        try:
+            _ = device == "disk" or torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            mend = 'Choose devices this machine has, such as "cpu", or "disk"'
+            place = f"[model] device_map {device!r}"
+            raise InputError(f"cannot use the device ({_reason(error)})", place, mend) from error
+    return {"device_map": section.device_map}
+
+
+def _refuse_quantised(config: Any, folder: Path) -> None:
+    """Whether a quantised product gives heads' outputs, and gradients, that can be relied on is not tried."""
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is not None:
+        read = quantised if isinstance(quantised, dict) else quantised.to_dict()
+        mend = "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit"
+        problem = f"its weights are quantised ({read.get('quant_method', 'by an unnamed method')})"
+        raise InputError(problem, str(folder), mend)
 
 
 def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:

@@ -21,6 +21,7 @@ from reportgen.scoring.resume import Record, attended, narrowed, recorded, resum
 from reportgen.scoring.runs import forward
 from reportgen.scoring.shortcuts import Shortcuts, shortcuts
 from reportgen.scoring.tokens import Batch, Kind
+from reportgen.scoring.trace import input_device
 from reportgen.study import ModelSection
 
 
@@ -43,8 +44,7 @@ class LoadedModel:
     @property
     def device(self) -> torch.device:
         """Where the model's inputs go."""
-        device: torch.device = self.model.get_input_embeddings().weight.device
-        return device
+        return input_device(self.model)
 
     @property
     def gate_dtype(self) -> torch.dtype:
@@ -60,7 +60,8 @@ class LoadedModel:
             chosen = forward(self.model, self.kind, batch).logits[batch.owner]
         elif self.shortcuts.logits == "head":
             hidden = forward(self.model.base_model, self.kind, batch).last_hidden_state
-            chosen = self.model.get_output_embeddings()(hidden[batch.owner, batch.position])
+            owner, position = (index.to(hidden.device) for index in (batch.owner, batch.position))
+            chosen = self.model.get_output_embeddings()(hidden[owner, position])
         elif self.shortcuts.logits == "keep":
             kept, place = torch.unique(batch.position, return_inverse=True)
             chosen = forward(self.model, self.kind, batch, logits_to_keep=kept).logits[batch.owner, place]

@@ -5,6 +5,7 @@ from typing import Any
 
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Batch, Encoded, Kind, collate
+from reportgen.scoring.trace import input_device
 
 
 def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
@@ -21,7 +22,7 @@ def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
 
 def short_batch(model: Any, kind: Kind, rows: int, tokens: int = 5, step: int = 7) -> Batch:
     """The same short text ``rows`` times over, for checks."""
-    size, device = model.get_input_embeddings().weight.shape[0], model.get_input_embeddings().weight.device
+    size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
     ids = tuple((step * i + 3) % size for i in range(tokens))
     decoder = ids[1:4] if kind == "seq2seq" else None
     answer, places = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))

@@ -134,12 +134,20 @@ def _multiplies(module: nn.Module) -> bool:
     return hasattr(module, "in_features") or (isinstance(weight, Tensor) and weight.ndim == 2)
 
 
+def input_device(model: Any) -> torch.device:
+    """Where the model's inputs go; weights that are fetched when they run lie nowhere until then."""
+    embeddings = model.get_input_embeddings()
+    hook = getattr(embeddings, "_hf_hook", None)
+    device = getattr(hook, "execution_device", None) if embeddings.weight.device.type == "meta" else None
+    return embeddings.weight.device if device is None else torch.device(device)
+
+
 def short_inputs(model: Any) -> dict[str, Int[Tensor, "example token"]]:
     """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
     embeddings = getattr(model.get_input_embeddings(), "weight", None)
     if embeddings is None:
         raise ValueError("it has no table of token embeddings")
-    ids = (torch.arange(EXAMPLES * TOKENS, device=embeddings.device) * 7 + 3) % embeddings.shape[0]
+    ids = (torch.arange(EXAMPLES * TOKENS, device=input_device(model)) * 7 + 3) % embeddings.shape[0]
     ids = ids.reshape(EXAMPLES, TOKENS)
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     known = inspect.signature(model.forward).parameters

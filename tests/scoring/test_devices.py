@@ -1,0 +1,66 @@
+"""Models spread over several places, models offloaded to disk, and quantised ones, which are refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_models import build, word_tokenizer
+
+from reportgen.errors import InputError, MissingResourceError
+from reportgen.scoring import load as load_module
+from reportgen.scoring.score import score
+from reportgen.study import Study
+
+Make = Callable[..., Study]
+METHODS = ["zero_ablation", "mean_ablation", "attribution_patching", "direct_logit_attribution", "retrieval"]
+SPLIT = {"model.embed_tokens": "cpu", "model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk",
+         "model.norm": "disk", "model.rotary_emb": "cpu", "lm_head": "disk"}  # fmt: skip
+ROWS: list[dict[str, Any]] = [
+    {"task": f"t{i % 2}", "id": f"{i}", "prompt": f"{one} two {one}", "answer": "three", "corrupted": "nine two nine"}
+    for i, one in enumerate(("one", "four", "five", "six"))
+]
+
+
+@pytest.mark.parametrize("spread", ["auto", SPLIT, {"": "disk"}], ids=["auto", "cpu-and-disk", "disk"])
+@pytest.mark.filterwarnings("ignore")  # accelerate tells of what lies on disk
+def test_where_a_model_lies_changes_no_score(study_of: Make, spread: Any) -> None:
+    plain, other = (
+        score(study_of("llama", rows=ROWS, model=model, also=METHODS)) for model in ({}, {"device_map": spread})
+    )
+    assert set(METHODS) < set(plain)
+    for name, (scores,) in plain.items():
+        np.testing.assert_allclose(other[name][0].importance, scores.importance, rtol=0, atol=1e-5, err_msg=name)
+
+
+def refused(study: Study) -> str:
+    with pytest.raises((InputError, MissingResourceError)) as caught:
+        score(study)
+    return str(caught.value)
+
+
+def test_places_that_do_not_exist_are_told(study_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused(study_of(model={"device_map": {"": "cuda:7"}})).startswith(
+        "[model] device_map 'cuda:7': cannot use the device ("
+    )
+    with pytest.raises(InputError) as caught:
+        study_of(model={"device_map": "auto", "device": "cpu"})
+    assert "device_map stands instead of device; give one of them" in str(caught.value)
+    monkeypatch.setattr(load_module, "find_spec", lambda _: None)
+    assert refused(study_of(model={"device_map": "auto"})) == (
+        "[model] device_map: device_map needs accelerate. pip install accelerate."
+    )
+
+
+def test_a_quantised_model_is_refused_by_name(study_of: Make, tmp_path: Path) -> None:
+    build("llama").save_pretrained(tmp_path / "m")
+    word_tokenizer().save_pretrained(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    assert refused(study_of(model={"path": str(tmp_path / "m")})) == (
+        f"{tmp_path / 'm'}: its weights are quantised (gptq). Score the model it was made from, in bfloat16 or "
+        "float16; device_map spreads what does not fit."
+    )
