@@ -154,3 +154,12 @@ def test_a_band_is_chosen_on_one_half_and_read_from_the_other() -> None:
     assert contrast.data is not None
     assert contrast.data["inside"] == pytest.approx(np.mean(shares[:3]))
     assert contrast.caveats == []
+
+
+def test_a_tasks_own_band_is_told_only_where_it_leaves_the_shared_one() -> None:
+    tensor = noise(8, (5, 16, 16)) ** 0.3
+    tensor[:4, 2:5] *= 12
+    tensor[4, 9:12] *= 12
+    shared, own = found(named(tensor), "layer_band")
+    assert (shared.test is not None, shared.layers) == (True, (2, 4))
+    assert (own.task, own.layers) == ("Task 4", (9, 11))

@@ -18,8 +18,8 @@ def test_a_score_beyond_its_bounds_is_named_with_the_digits_that_show_it() -> No
     tensor[1, 4, 3], tensor[1, 2, 2] = 1.0028, -0.5
     (found,) = kinds(analyze(named(tensor), BOUNDED), "out_of_range")
     assert found.sentence == (
-        "Task 1: 2 of 64 heads lie outside the range from 0 to 1 that the scores' unit allows: L2H2 (−0.5) and L4H3 "
-        "(1.0028)."
+        "Task 1: the scores' unit allows values from 0 to 1, but 2 of 64 heads have an importance outside: L2H2 (−0.5) "
+        "and L4H3 (1.0028)."
     )
     assert (found.register, found.members, found.mask((8, 8)).sum()) == ("observed", ["L2H2", "L4H3"], 2)
 
@@ -32,8 +32,8 @@ def test_a_single_example_beyond_its_bounds_is_enough() -> None:
     scores = HeadScores(values.mean(0)[None], (Task("a"),), Method("m"), examples=(examples,), reduction="mean")
     (found,) = kinds(analyze(scores, BOUNDED), "out_of_range")
     assert found.sentence == (
-        "a: 1 of 4 heads lies outside the range from 0 to 1 that the scores' unit allows: L1H0 (1.25); 1 score of "
-        "single examples does."
+        "a: the scores' unit allows values from 0 to 1, but 1 score of single examples, on 1 head, lies outside, the "
+        "farthest 1.25 of L1H0."
     )
 
 
@@ -52,3 +52,15 @@ def test_a_control_task_must_exist() -> None:
 def test_methods_that_scored_other_heads_are_refused() -> None:
     with pytest.raises(InputError, match="activation_norm scored other heads or tasks than unknown"):
         analyze(named(noise(0, (2, 4, 4))), others={"activation_norm": named(noise(0, (2, 4, 5)))})
+
+
+def test_an_average_beyond_the_bounds_is_told_before_its_examples() -> None:
+    values = np.array([[[1.2, 0.5], [0.5, 1.6]]] * 3 + [[[0.9, 0.5], [0.5, 0.5]]] * 3, dtype=np.float32)
+    ids = tuple("abcdef")
+    examples = Examples(values, ids, ids, np.arange(6) < 3)
+    scores = HeadScores(values.mean(0)[None], (Task("a"),), Method("m"), examples=(examples,), reduction="mean")
+    (found,) = kinds(analyze(scores, BOUNDED), "out_of_range")
+    assert found.sentence == (
+        "a: the scores' unit allows values from 0 to 1, but 2 of 4 heads have an importance outside: L0H0 (1.05) and "
+        "L1H1 (1.05); 6 scores of single examples, on 2 heads, lie outside, the farthest 1.6 of L1H1."
+    )

@@ -45,7 +45,7 @@ def test_heads_within_the_margin_are_inert_and_the_rest_are_not() -> None:
     assert second.members == both.members == first.members[8:]
     assert first.sentence.startswith(
         "Task 0: 40 of 64 heads are inert within the margin: ablating any one of them (zero ablation) changes the "
-        "answer by less than 1.0 on average, 1.0 % of the 100 that ablating all heads changes (largest q < 0.0001)"
+        "answer by less than 1.0 on average, 1 % of the 100 that ablating all heads changes (largest q < 0.0001)"
     )
     assert both.caveats == ["one-at-a-time"]
     assert not any("prun" in f.sentence for f in (first, second, both))

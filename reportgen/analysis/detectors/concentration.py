@@ -93,7 +93,7 @@ def _half(view: View, t: int) -> Finding | None:
 
 
 def _pairs(view: View) -> list[tuple[int, int, float]]:
-    """(task, other, p) of every two tasks, the first being more localised on the discovery half; the larger p of two."""
+    """(task, other, p) of every two tasks, the first more localised on the discovery half; the larger p of two."""
     tasks = [t for t in range(len(view.maps)) if view.held_out(t) and np.nansum(view.maps[t]) > 0]
     held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None}
     if view.present.sum() < HEADS:

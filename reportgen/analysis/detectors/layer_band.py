@@ -21,7 +21,7 @@ over bands of 2 layers to half of them. Two nulls must both be rejected, the lar
 shifted along the layers, each by its own number of layers, the last following on the first, which keeps neighbouring
 layers alike; and heads (key/value groups) shuffled over the whole map, all tasks alike, which keeps tasks alike.
 Observed, for a single task: the narrowest range of layers that holds at least half of its importance, where it is two
-or more layers and no more than a quarter of them.
+or more layers and no more than a quarter of them, and does not lie in the band that is shared.
 Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
 """
 FEWEST, TASKS, SHARE, PART, CHUNK = 8, 3, 0.5, 0.25, 2_000_000
@@ -56,7 +56,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     if p > view.settings.alpha:
         return Outcome("layer_band", own, family, {None: p})
     span = int(layers[band[0]]), int(layers[band[1]])
-    return Outcome("layer_band", [_tested(view, compared, span, statistic, p, family), *own], family)
+    # What is said of all tasks is not said of each again.
+    apart = [f for f in own if f.layers is None or not span[0] <= f.layers[0] <= f.layers[1] <= span[1]]
+    return Outcome("layer_band", [_tested(view, compared, span, statistic, p, family), *apart], family)
 
 
 def _shared(view: View, tasks: list[int], layers: np.ndarray) -> tuple[tuple[int, int], float, float]:

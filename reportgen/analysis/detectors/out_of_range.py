@@ -21,15 +21,20 @@ RULE = "importance or an example's score outside the declared bounds by more tha
 
 @closed
 class Data(TypedDict):
-    """``values``: the members' importances, or farthest examples; ``examples``: how many example scores lie outside."""
+    """``values`` are the members' importances. Of single examples, ``examples`` scores of ``example_heads`` heads lie
+    outside, ``farthest`` and ``farthest_head`` the worst of them.
+    """
 
     low: float
     high: float
     heads: int
     values: list[float]
-    examples: int
     shown: int
     more: int
+    examples: int
+    example_heads: int
+    farthest: float | None
+    farthest_head: str | None
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -41,36 +46,42 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _finding(view: View, t: int, low: float, high: float) -> Finding | None:
-    farthest, examples = _farthest(view, t, low, high)
-    excess = _excess(farthest, low, high)
-    slack = ROUNDING * max(abs(low), abs(high))
+    importance = view.scores.importance[t].astype(float)
+    excess, slack = _excess(importance, low, high), ROUNDING * max(abs(low), abs(high))
     heads = sorted((Head(int(i), int(j)) for i, j in np.argwhere(excess > slack)), key=lambda h: -excess[h])
-    if not heads:
+    single = _single(view, t, low, high)
+    outside = single > slack
+    marked = (excess > slack) | outside.any(axis=0)
+    if not marked.any():
         return None
-    layers, columns = [h.layer for h in heads], [h.head for h in heads]
+    worst = np.unravel_index(int(np.nan_to_num(single).argmax()), single.shape) if outside.any() else None
+    known = view.scores.examples[t]
+    cells = [Head(int(i), int(j)) for i, j in np.argwhere(marked)]
+    layers, columns = [h.layer for h in cells], [h.head for h in cells]
     data = Data(
-        low=low, high=high, heads=int(view.present.sum()), values=[float(farthest[h]) for h in heads],
-        examples=examples, shown=min(SHOWN, len(heads)), more=max(0, len(heads) - SHOWN),
+        low=low, high=high, heads=int(view.present.sum()), values=[float(importance[h]) for h in heads],
+        shown=min(SHOWN, len(heads)), more=max(0, len(heads) - SHOWN), examples=int(outside.sum()),
+        example_heads=int(outside.any(axis=0).sum()),
+        farthest=None if worst is None or known is None else float(known.values[worst]),
+        farthest_head=None if worst is None else str(Head(int(worst[1]), int(worst[2]))),
     )  # fmt: skip
+    beyond = max(float(np.nanmax(excess)), float(single[worst]) if worst is not None else 0.0)
+    # Those whose importance is out of range first, then those of which only examples are.
+    members = [*heads, *(h for h in cells if h not in heads)]
     return view.finding(
-        "out_of_range", t, "observed", 0.97, rule=RULE, members=[str(h) for h in heads],
-        layers=(min(layers), max(layers)), heads=(min(columns), max(columns)), cells=[(h.layer, h.head) for h in heads],
-        effect=Effect("farthest beyond a bound", float(excess[heads[0]])), data=dict(data),
+        "out_of_range", t, "observed", 0.97, rule=RULE, members=[str(h) for h in members],
+        layers=(min(layers), max(layers)), heads=(min(columns), max(columns)), cells=[(h.layer, h.head) for h in cells],
+        effect=Effect("farthest beyond a bound", beyond), data=dict(data),
     )  # fmt: skip
 
 
-def _farthest(view: View, t: int, low: float, high: float) -> tuple[np.ndarray, int]:
-    """Each head's importance, or the example's score that lies farther out; and how many examples' scores lie out."""
-    farthest = np.where(view.present, view.scores.importance[t].astype(float), np.nan)
+def _single(view: View, t: int, low: float, high: float) -> np.ndarray:
+    """How far each example's score lies beyond the nearer bound (example, layer, head); no rows without examples."""
     known = view.scores.examples[t]
     if known is None:
-        return farthest, 0
+        return np.empty((0, *view.present.shape))
     values = np.abs(known.values) if view.scores.reduction == "mean_abs" else known.values
-    slack = ROUNDING * max(abs(low), abs(high))
-    outside = int((_excess(values, low, high) > slack).sum())
-    for each in (np.min(values, axis=0), np.max(values, axis=0)):
-        farthest = np.where(_excess(each, low, high) > np.maximum(slack, _excess(farthest, low, high)), each, farthest)
-    return farthest, outside
+    return _excess(values, low, high)
 
 
 def _excess(values: np.ndarray, low: float, high: float) -> np.ndarray:

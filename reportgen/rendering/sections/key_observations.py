@@ -22,7 +22,7 @@ def view(report: Report) -> dict[str, Any]:
 
 
 def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
-    """The best of each kind, then by priority; at most so many a task that every task has room."""
+    """The best of each kind, then by priority; so many a task that every task has room, half across tasks."""
     cap = max(PER_TASK, MOST // max(1, tasks))
     # That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
     stated = [f for f in ranked if f.kind not in REMARKS and (f.kind != "competence" or _telling(f))]
@@ -32,7 +32,8 @@ def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
     taken: dict[str | None, int] = {}
     picked: list[Finding] = []
     for finding in queue:
-        if len(picked) < MOST and taken.get(finding.task, 0) < cap:
+        room = max(cap, MOST // 2) if finding.task is None else cap
+        if len(picked) < MOST and taken.get(finding.task, 0) < room:
             taken[finding.task] = taken.get(finding.task, 0) + 1
             picked.append(finding)
     return [f for f in stated if f in picked]
