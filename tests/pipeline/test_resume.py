@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import tiny_models
 
 from reportgen import pipeline
 from reportgen.errors import InputError
+from reportgen.places import Place
 from reportgen.store import read_scores, scores_bytes
 from reportgen.study import Study
 
@@ -110,6 +114,78 @@ def test_the_report_of_an_encoder_decoder(source: pipeline.Source, folder: Path)
     blocks, others, _ = pipeline.open_folder(folder)
     assert [b.block for b in blocks] == [b.block for b in others["activation_norm"]] == ["enc", "dec", "cross"]
     assert pipeline.read_findings(folder) == built.findings
+
+
+def test_an_interrupted_scoring_says_so_and_goes_on(source: pipeline.Source, scored: Path, tmp_path: Path) -> None:
+    study, folder = source.study.tasks.path.parent, tmp_path / "out"  # type: ignore[union-attr]
+    command = [sys.executable, "-m", "reportgen", "score", str(study), "-o", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("gate_gradient: 1 of "))
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == (
+        "reportgen: interrupted; finished parts are kept, and the same command goes on from there"
+    )
+    units = {path.name: path.read_bytes() for path in (folder / ".units").glob("*.safetensors")}
+    assert len(units) >= 1
+    pipeline.obtain_scores(source, folder)
+    assert contents(folder) == contents(scored)
+    assert not (folder / ".units").exists()
+
+
+@pytest.fixture
+def unfinished(source: pipeline.Source, tmp_path: Path) -> Path:
+    """A folder that holds a run which has been cut short, and nothing else."""
+    folder = tmp_path / "unfinished"
+
+    def stop(said: str, *_: int) -> None:
+        if said.startswith("gate_gradient: 1 of "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.obtain_scores(source, folder, progress=stop)
+    return folder
+
+
+def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_differs(
+    source: pipeline.Source, unfinished: Path, tmp_path: Path
+) -> None:
+    study, before = source.study.tasks.path.parent, contents(unfinished / ".units")  # type: ignore[union-attr]
+    with pytest.raises(InputError) as caught:
+        pipeline.obtain_scores(pipeline.open_source(study, {"scoring.method": "zero_ablation"}), unfinished)
+    assert str(caught.value) == (
+        f"{unfinished}/.units: the unfinished run in it was started with other inputs: "
+        "[scoring] method is zero_ablation, was gate_gradient. Undo it, choose another folder with -o, "
+        "or accept it with --force, which keeps the units that it leaves as they are."
+    )
+    (tmp_path / "scores.csv").write_text("task,layer,head,importance\nT,0,0,1\nT,0,1,2\n")
+    with pytest.raises(InputError) as made_elsewhere:
+        pipeline.obtain_scores(pipeline.open_source(tmp_path / "scores.csv", {}), unfinished)
+    assert str(made_elsewhere.value) == (
+        f"{unfinished}: this folder holds an unfinished scoring of another study. "
+        "Choose another folder with -o, or overwrite it with --force."
+    )
+    assert contents(unfinished / ".units") == before
+
+
+def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_under_a_run(
+    source: pipeline.Source, folder: Path
+) -> None:
+    other = pipeline.open_source(source.study.tasks.path.parent, {"scoring.seed": 7})  # type: ignore[union-attr]
+
+    def stop(said: str, *_: int) -> None:
+        if said.startswith("gate_gradient: 1 of "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.obtain_scores(other, folder, force=True, progress=stop)
+    steps: list[str] = []
+    with Place(folder / ".units").locked(), pytest.raises(InputError, match="another run is at work in this folder"):
+        pipeline.obtain_scores(other, folder, force=True)
+    pipeline.obtain_scores(other, folder, force=True, progress=lambda said, *_: steps.append(said))
+    assert steps[0].startswith("gate_gradient: 1 of ")  # kept from the run that was cut short
 
 
 @pytest.mark.parametrize(
