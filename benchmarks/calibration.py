@@ -1,86 +1,167 @@
-"""How often each family of tests fires where nothing is planted: ``python benchmarks/calibration.py [TENSORS]``.
+"""How often each family of tests fires on nothing, and how well the detectors find what was planted.
 
-Clean tensors of several backgrounds and sizes, the real maps of Retrieval Head with the heads of each layer shuffled
-(where that folder is given by REPORTGEN_PUBLISHED), and tensors with one planted cluster, which must not make other
-families fire. Prints shares with Wilson 95 % intervals; writes benchmarks/results/calibration.json.
+    python benchmarks/calibration.py [TENSORS] [--processes N] [--published FOLDER] [--only WORDS]
+
+Runs TENSORS (1000) tensors of every cell of calibration_cells.py, the coverage of intervals, and, where ``--published``
+names the folder of Retrieval Head's files, these with their heads shuffled and split in halves. Finished pieces are
+kept in benchmarks/results/calibration.jsonl, so that an interrupted run goes on; pieces of other code are left out.
+Writes the tables of docs/calibration.md, between its marks.
 """
 
+import argparse
 import json
-import os
-import sys
+import multiprocessing
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from calibration_cells import CELLS, Cell
+from calibration_table import written
+from naive import NAIVE
+from planted import judged
+from published import pieces_of_published, published
 
 from reportgen.analysis.analyze import analyze
-from reportgen.importers import load_scores
+from reportgen.analysis.view import Settings
+from reportgen.prose import Prose
 from reportgen.scores import HeadScores
-from reportgen.stats import wilson
+from reportgen.stats import mean_intervals
 
 ROOT = Path(__file__).resolve().parents[1]
-BACKGROUNDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
-    "lognormal": lambda rng, shape: np.exp(0.6 * rng.normal(size=shape)),
-    "gamma": lambda rng, shape: rng.gamma(1.2, 1.0, shape),
-    "Pareto 2": lambda rng, shape: 1 + rng.pareto(2, shape),
+KEPT, PAGE = ROOT / "benchmarks" / "results" / "calibration.jsonl", ROOT / "docs" / "calibration.md"
+PIECE = 20  # tensors that are run and kept together
+TOGETHER = 0.10  # of empty tensors may carry a finding of any family, where alpha is split between them
+MEANS = {
+    "normal": lambda rng, shape: (rng.normal(1, 0.3, shape), 1.0),
+    "|normal|": lambda rng, shape: (np.abs(rng.normal(size=shape)), np.sqrt(2 / np.pi)),
+    "exponential": lambda rng, shape: (rng.exponential(size=shape), 1.0),
+    "lognormal .6": lambda rng, shape: (rng.lognormal(0, 0.6, shape), np.exp(0.18)),
+    "lognormal 1": lambda rng, shape: (rng.lognormal(0, 1, shape), np.exp(0.5)),
+    "60 % zeros": lambda rng, shape: (rng.gamma(2, size=shape) * (rng.random(shape) < 0.4), 0.8),
 }
 
 
-def clean(background: str, shape: tuple[int, ...], n: int) -> Iterator[np.ndarray]:
-    for seed in range(n):
-        yield BACKGROUNDS[background](np.random.default_rng([seed, *shape]), shape)
+class Silent(Prose):
+    """Writes no sentences, which are not what is counted here."""
+
+    def sentence(self, finding: object) -> str:
+        """Nothing."""
+        return ""
 
 
-def autocorrelated(n: int) -> Iterator[np.ndarray]:
-    for seed in range(n):
-        rng = np.random.default_rng([seed, 7])
-        drift = np.zeros((8, 32))
-        for i in range(1, 32):
-            drift[:, i] = 0.7 * drift[:, i - 1] + 0.35 * rng.normal(size=8)
-        yield np.exp(0.6 * rng.normal(size=(8, 32, 32)) + drift[:, :, None])
+def counted(scores: HeadScores, settings: Settings = Settings()) -> tuple[Counter[str], Sequence]:  # noqa: B008
+    """Which families of tests found anything (``split``: with .10 shared out to all families), and the findings."""
+    result = analyze(scores, settings, Silent())
+    alphas = {family.id: family.alpha for family in result.families}
+    share = TOGETHER / (len(alphas) * settings.alpha) if alphas else 1.0
+    tested = [f for f in result.findings if f.test is not None]
+    counts = Counter({f"fired {f.kind}": 1 for f in tested})
+    counts.update({f"split {f.kind}": 1 for f in tested if f.test.q <= share * alphas[f.test.family]})
+    return Counter(dict.fromkeys(counts, 1)), result.findings
 
 
-def with_cluster(n: int) -> Iterator[np.ndarray]:
-    for tensor in clean("lognormal", (8, 32, 32), n):
-        tensor[2, 10:18, 5:12] *= 4
-        yield tensor
+def tensor(cell: Cell, seed: int) -> Counter[str]:
+    """The counts of one tensor of a cell."""
+    rng = np.random.default_rng([seed, *sha256(cell.name.encode()).digest()[:4]])
+    log = cell.world.log(rng)
+    mask = cell.plant.put(rng, cell.world, log) if cell.plant else None
+    scores = cell.world.scores(rng, log)
+    # what else fires is counted beside planted clusters, which other kinds must not take for theirs
+    only = None if cell.plant is None or cell.plant.kind == "cluster" else ("cluster", "row_segment", cell.plant.kind)
+    counts, findings = counted(scores, Settings(detectors=only and tuple(dict.fromkeys(only))))
+    for how in ("fired", "split"):
+        if any(k.startswith(f"{how} ") and k[6:] not in cell.there for k in counts):
+            counts[f"{how} any"] = 1
+    for name, (kind, detector) in NAIVE.items():
+        if cell.plant is None or cell.plant.kind == kind:
+            cells = detector(np.abs(scores.importance))
+            counts[f"naive {name}"] = int(cells.any())
+            if mask is not None:
+                counts[f"naive hit {name}"] = int((cells & mask).sum() >= 0.5 * mask.sum())
+                counts[f"naive right {name}"] = float((cells & mask).sum() / max(1, cells.sum()))
+    if cell.plant is not None and mask is not None:
+        counts.update(judged(cell.plant, mask, findings, scores.task_names))
+    return counts
 
 
-def shuffled(path: Path, n: int) -> Iterator[np.ndarray]:
-    values = load_scores(path).importance
-    for seed in range(n):
-        yield np.random.default_rng(seed).permuted(values, axis=2)
+def coverage(groups: int, size: str, seed: int) -> Counter[str]:
+    """Of 500 means each, how many 95 % intervals hold the truth: groups of one example, or of one to five."""
+    rng, counts = np.random.default_rng([seed, groups]), Counter[str]()
+    sizes = np.ones(groups, int) if size == "1" else rng.integers(1, 6, groups)
+    of = np.repeat(np.arange(groups), sizes)
+    for name, draw in MEANS.items():
+        values, truth = draw(rng, (groups, 500))
+        values = values[of]  # rows of a group all go one way
+        low, high = mean_intervals(values, [str(i) for i in of])
+        counts[name] = int(((low <= truth) & (truth <= high)).sum())
+    return counts
 
 
-def cells(n: int) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
-    for background in BACKGROUNDS:
-        yield f"{background} 8×32×32", clean(background, (8, 32, 32), n)
-    yield "lognormal 8×12×12", clean("lognormal", (8, 12, 12), n)
-    yield "lognormal 1×32×32", clean("lognormal", (1, 32, 32), n)
-    yield "autocorrelated layers", autocorrelated(n)
-    yield "one cluster planted", with_cluster(n)
-    folder = os.environ.get("REPORTGEN_PUBLISHED")
-    if folder is None:
-        print("REPORTGEN_PUBLISHED is not set: Retrieval Head's maps are left out")
-        return
-    for path in sorted(Path(folder).glob("*.json")):
-        yield f"{path.stem}, heads shuffled", shuffled(path, n)
+def pieces(tensors: int, folder: Path | None) -> Iterator[tuple[str, int, int]]:
+    """(what, first, last + 1) of everything that is to be run."""
+    for cell in CELLS:
+        n = round(tensors * cell.weight)
+        yield from ((cell.name, start, min(n, start + PIECE)) for start in range(0, n, PIECE))
+    for groups in (25, 50, 200):
+        for size in ("1", "1–5"):
+            yield from ((f"coverage {groups} {size}", i, i + 4) for i in range(0, max(8, tensors // 25), 4))
+    if folder is not None:
+        yield from pieces_of_published(folder, tensors, PIECE)
+
+
+def run(piece: tuple[str, int, int, str]) -> dict[str, object]:
+    """Run one piece and count."""
+    what, start, stop, folder = piece
+    began, counts = time.process_time(), Counter[str]()
+    cell = next((c for c in CELLS if c.name == what), None)
+    for seed in range(start, stop):
+        if cell is not None:
+            counts.update(tensor(cell, seed))
+        elif what.startswith("coverage"):
+            counts.update(coverage(int(what.split()[1]), what.split()[2], seed))
+        else:
+            counts.update(published(what, Path(folder), seed, counted))
+    return {"what": what, "first": start, "last": stop, "seconds": round(time.process_time() - began, 2),
+            "counts": {k: round(v, 4) for k, v in sorted(counts.items()) if v}}  # fmt: skip
+
+
+def code() -> str:
+    """A hash of what decides the counts: the analysis and the makers of tensors."""
+    files = [*(ROOT / "reportgen" / "analysis").rglob("*.py"), ROOT / "reportgen" / "stats.py"]
+    files += [ROOT / "benchmarks" / n for n in ("worlds.py", "planted.py", "naive.py", "published.py")]
+    return sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:12]
+
+
+def kept() -> list[dict]:
+    """The pieces that are done."""
+    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
 
 
 def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    results = {}
-    for name, tensors in cells(n):
-        fired: Counter[str] = Counter()
-        for tensor in tensors:
-            findings = analyze(HeadScores.from_array(tensor, [f"T{t}" for t in range(len(tensor))])).findings
-            fired.update({f.kind for f in findings if f.register == "tested"})
-        results[name] = {kind: [count / n, *wilson(count, n)] for kind, count in sorted(fired.items())}
-        shown = "; ".join(f"{k} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" for k, v in results[name].items()) or "nothing"
-        print(f"{name}: {shown}", flush=True)
-    target = ROOT / "benchmarks" / "results" / "calibration.json"
-    target.write_text(json.dumps({"tensors": n, "tested findings": results}, indent=1) + "\n")
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("tensors", nargs="?", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--published", type=Path)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    version = code()
+    done = {(r["what"], r["first"], r["last"]) for r in kept() if r["code"] == version}
+    todo = [(*p, str(options.published)) for p in pieces(options.tensors, options.published)
+            if p not in done and options.only in p[0]]  # fmt: skip
+    todo.sort(key=lambda piece: piece[1])  # some of every cell first
+    with KEPT.open("a") as file, multiprocessing.Pool(options.processes) as pool:
+        for i, result in enumerate(pool.imap_unordered(run, todo), 1):
+            file.write(json.dumps({"code": version, **result}, ensure_ascii=False) + "\n")
+            file.flush()
+            print(
+                f"{i}/{len(todo)} {result['what']} {result['first']}–{result['last']}: {result['seconds']} s",
+                flush=True,
+            )
+    written(PAGE, [r for r in kept() if r["code"] == version])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ CAVEATS: dict[str, str] = {
     "edges": "The test is about the existence of the region, not about its exact edges.",
     "tail-model": "The p-value depends on a model of the background's tail.",
     "kv-unknown": "Which heads share keys and values is not known; if neighbours do, the test is too liberal.",
+    "kv-untied": "Which heads share keys and values is not known. Adjacent heads show no sign of it; ties too weak to "
+    "show would make the test too liberal.",
+    "kv-estimated": "Which heads share keys and values is not known. Adjacent heads are tied in runs of one length, as "
+    "where they share them, so runs took the place of heads.",
     "autocorrelation": "Neighbouring layers resemble each other; the null keeps this only to first order.",
     "norm-trend": "The size of the heads' outputs changes the same way over these layers, so importance may follow it.",
     "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",

@@ -96,9 +96,9 @@ def benjamini_hochberg(p: Sequence[float]) -> list[float]:
     return [float(q) for q in stats.false_discovery_control(p, method="bh")] if len(p) else []
 
 
-def wilson(right: float, n: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share ``right / n``."""
-    z = stats.norm.ppf((1 + LEVEL) / 2)
+def wilson(right: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson score interval of a share ``right / n``, 95 % unless told otherwise."""
+    z = stats.norm.ppf((1 + level) / 2)
     centre, spread = right / n + z**2 / (2 * n), z * np.sqrt(right / n * (1 - right / n) / n + (z / (2 * n)) ** 2)
     low, high = (centre - spread) / (1 + z**2 / n), (centre + spread) / (1 + z**2 / n)
     return (0.0 if right <= 0 else float(low)), (1.0 if right >= n else float(high))

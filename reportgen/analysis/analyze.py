@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.regions import with_ties
 from reportgen.analysis.view import Detector, Outcome, Settings, View
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
@@ -61,7 +62,7 @@ def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Se
     """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}
-    own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
+    own = with_ties(View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further))
     for detector in chosen(settings.detectors):
         if not detector.of_heads and i > 0:
             continue

@@ -1,12 +1,13 @@
 """Raised regions of every task's map, found by scanning, removing and scanning again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
 
 from reportgen.analysis import arrangement
+from reportgen.analysis.ties import estimated
 from reportgen.analysis.view import View
 from reportgen.stats import benjamini_hochberg
 
@@ -30,7 +31,25 @@ class Search:
 
     regions: tuple[Region, ...]
     smallest_q: dict[str, dict[int, float]]
-    unit: str
+
+
+def with_ties(view: View) -> View:
+    """The view with an estimate of how adjacent heads are tied, where the key/value groups are not known.
+
+    Raised regions must not pass for ties: where all cells together show ties, those outside the regions that a scan by
+    heads finds must show them too.
+    """
+    if view.scores.model.kv_groups is not None:
+        return view
+    everywhere = np.broadcast_to(view.present, view.maps.shape)
+    ties = estimated(view.maps, everywhere)
+    if ties is not None and ties.size > 1:
+        found = search(replace(view, ties=None)).regions
+        taken = np.stack([np.any([r.cells for r in found if r.task == t] or [view.present & False], axis=0)
+                          for t in range(len(view.maps))])  # fmt: skip
+        outside = estimated(view.maps, everywhere & ~taken, ties.size)
+        ties = outside if outside is None or outside.size == 1 else ties
+    return replace(view, ties=ties)
 
 
 @lru_cache(maxsize=4)
@@ -38,7 +57,7 @@ def search(view: View) -> Search:
     """Scan all tasks: rectangles at α/2, then rows on what is left at α/2, each family corrected over tasks.
 
     Found cells are dropped, the rest ranked again, and tasks with a find scanned once more. Under grouped-query
-    attention the map holds one value per key/value group.
+    attention the map holds one value per key/value group, or per run of heads that are tied as in such a group.
     """
     maps, keep = by_group(view)
     found: list[Region] = []
@@ -62,7 +81,7 @@ def search(view: View) -> Search:
     merged = [r for t in range(len(maps)) for r in _merge([r for r in found if r.task == t], maps[t])]
     present = view.present
     wide = [Region(r.task, np.repeat(r.cells, size, axis=1) & present, r.statistic, r.p, r.q) for r in merged]
-    return Search(tuple(wide), smallest, "head" if size == 1 else "key/value group")
+    return Search(tuple(wide), smallest)
 
 
 def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from reportgen.analysis.arrangement import normal_scores
 from reportgen.analysis.view import REGIONS, Outcome, View, found_cells
@@ -13,7 +14,7 @@ from reportgen.store import cached
 SHORTEST = 8  # layers of a range
 VERSION = 2  # of the cached nulls; raise it when the statistics change
 GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # autocorrelations whose null is simulated
-BOUND = 0.10  # a series keeps the largest autocorrelation under which its own is not among the least 10 %
+BOUND = 0.02  # a series keeps the largest autocorrelation under which its own is not among the least 2 %
 CHUNK = 2_000_000  # ranges of null series held at once
 
 
@@ -92,15 +93,19 @@ def _simulate(n: int, draws: int, seed: int) -> np.ndarray:
     return np.sort(made, axis=2)
 
 
-def kept_autocorrelation(series: Float[np.ndarray, "layer"], draws: int, seed: int) -> int:
-    """The place in GRID of the autocorrelation that the series' null keeps: a 90 % upper bound.
+def kept_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, seed: int) -> list[int]:
+    """The place in GRID of the autocorrelation that each task's null keeps: a 98 % upper bound.
 
-    Estimates on short detrended series are far too low; with the estimate in place of the bound, trendless series of
-    autocorrelation .9 pass for trends three times as often.
+    Estimates on short detrended series are far too low, and lowest where a series seems to have a trend. So a task's
+    null keeps the larger of two bounds: from its own series, and from the mean over all tasks of the same layers.
     """
-    own = autocorrelations(series[None])[0]
-    shares = [np.searchsorted(each[2], own + 1e-6) / draws for each in null(len(series), draws, seed)]
-    return max((i for i, share in enumerate(shares) if share > BOUND), default=0)
+    own = autocorrelations(series)
+    table = null(series.shape[1], draws, seed)[:, 2]
+    alone = np.stack([np.searchsorted(each, own + 1e-6) / draws for each in table])
+    error = table.std(axis=1) / np.sqrt(len(own))
+    together = stats.norm.cdf((own.mean() - table.mean(axis=1)) / error)
+    kept = (alone > BOUND) | (together > BOUND)[:, None]
+    return [int(np.flatnonzero(column).max(initial=0)) for column in kept.T]
 
 
 def trend_p(statistic: float, which: int, phi: int, n: int, draws: int, seed: int) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import ConfigDict, with_config
 
+from reportgen.analysis.ties import Ties
 from reportgen.findings import Effect, Family, Finding, Register, Test, Value
 from reportgen.scores import Head, HeadScores, reduce_examples
 from reportgen.stats import mean_intervals, ratio_interval, units
@@ -70,6 +71,7 @@ class View:
     scores: HeadScores
     settings: Settings
     others: Mapping[str, HeadScores] = field(default_factory=dict)
+    ties: Ties | None = None
 
     @cached_property
     def control(self) -> int | None:
@@ -115,9 +117,25 @@ class View:
 
     @cached_property
     def group_size(self) -> int:
-        """Heads that share one key/value head: the exchangeable unit under grouped-query attention."""
+        """Heads that share one key/value head, or seem to: the exchangeable unit under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads
+        if groups is None and self.ties is not None:
+            return self.ties.size
         return heads // groups if groups and heads % groups == 0 else 1
+
+    @property
+    def unit(self) -> str:
+        """What is exchangeable within a layer, as nulls name it."""
+        if self.group_size == 1:
+            return "heads"
+        return f"runs of {self.group_size} tied heads" if self.ties is not None else "key/value groups"
+
+    @property
+    def on_ties(self) -> list[str]:
+        """The caveat of tests that take heads to be exchangeable where key/value groups are not known."""
+        if self.scores.model.kv_groups is not None:
+            return []
+        return ["kv-unknown" if self.ties is None else "kv-untied" if self.ties.size == 1 else "kv-estimated"]
 
     def test(
         self, name: str, null: str, statistic: float, p: float, q: float, family: Family, draws: int | None = None

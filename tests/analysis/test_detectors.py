@@ -84,10 +84,29 @@ def test_a_cluster_split_over_the_edge_of_a_window_is_one_finding() -> None:
 def test_heads_tied_in_key_value_groups_are_no_cluster() -> None:
     groups = noise(3, (8, 32, 8))
     tensor = np.repeat(groups, 4, axis=2) * np.exp(0.05 * np.random.default_rng(0).normal(size=(8, 32, 32)))
-    unaware, aware = named(tensor), named(tensor, model=Model(kv_groups=8))
-    assert kinds(analyze(unaware), "cluster") + kinds(analyze(unaware), "row_segment", "tested")
-    assert not kinds(analyze(aware), "cluster") + kinds(analyze(aware), "row_segment", "tested")
-    assert any("kv-unknown" in f.caveats for f in kinds(analyze(unaware), "row_segment", "tested"))
+    scan = Settings(detectors=("cluster", "row_segment"))
+    for model in (Model(kv_groups=8), Model()):  # told, and estimated
+        found = analyze(named(tensor, model=model), scan)
+        assert not [f for f in found.findings if f.register == "tested"]
+    believed = analyze(named(tensor, model=Model(kv_groups=32)), scan)
+    assert [f for f in believed.findings if f.register == "tested"]
+
+
+def test_runs_of_tied_heads_are_estimated_and_told() -> None:
+    groups = noise(3, (8, 32, 8))
+    groups[2, 10:18, 3:5] *= 8
+    tensor = np.repeat(groups, 4, axis=2) * np.exp(0.2 * np.random.default_rng(0).normal(size=(8, 32, 32)))
+    (found,) = kinds(analyze(named(tensor)), "cluster")
+    assert (found.task, found.heads) == ("Task 2", (12, 19))
+    assert "kv-estimated" in found.caveats
+    assert found.test is not None
+    assert found.test.null == "runs of 4 tied heads shuffled within each layer"
+    assert "heads were shuffled in runs of 4, in which they are tied (correlation 0.91)" in found.sentence
+    free = noise(1)
+    free[3, 10:16, 4:11] *= 6
+    (plain,) = kinds(analyze(named(free)), "cluster")
+    assert "kv-untied" in plain.caveats
+    assert plain.data == {"cells": 42, "run": None, "correlation": None}
 
 
 def test_a_tested_anomaly() -> None:

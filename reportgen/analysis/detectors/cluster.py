@@ -10,7 +10,8 @@ from reportgen.findings import Family, Finding
 
 DOC = """Adjacent layers × heads raised above the rest of their layers.
 
-Null: the heads of each layer in random order (key/value groups under grouped-query attention). Statistic: the largest
+Null: the heads of each layer in random order (key/value groups under grouped-query attention; where these are not
+known, runs of heads of the length in which adjacent heads are tied, if a test at .01 says so). Statistic: the largest
 standardised sum of van der Waerden scores over windows of up to 16 × 16, a common slope along heads removed first.
 Rectangles take half of alpha, rows the other half; Benjamini–Hochberg over tasks. Found cells are dropped and the
 rest is scanned again; regions that touch are one region.
@@ -33,7 +34,8 @@ def describe(view: View, region: Region, kind: str, base: float) -> Finding:
     rest = ~region.cells & view.present & np.isin(np.arange(len(region.cells)), layers)[:, None]
     layers_ = "this layer" if kind == "row_segment" else "these layers"
     effect = view.ratio_effect(t, region.cells, rest, f"ratio to the other heads of {layers_}")
-    null = f"{search(view).unit}s shuffled within each layer"
+    null = f"{view.unit} shuffled within each layer"
+    ties = view.ties
     return view.finding(
         kind,
         t,
@@ -47,8 +49,12 @@ def describe(view: View, region: Region, kind: str, base: float) -> Finding:
             "rectangle scan", null, region.statistic, region.p, region.q, family, view.settings.permutations
         ),
         effect=effect,
-        data={"cells": int(region.cells.sum())},
-        caveats=view.caveats(t, "edges", *(["kv-unknown"] if view.scores.model.kv_groups is None else [])),
+        data={
+            "cells": int(region.cells.sum()),
+            "run": ties.size if ties is not None and ties.size > 1 else None,
+            "correlation": ties.correlation if ties is not None and ties.size > 1 else None,
+        },
+        caveats=view.caveats(t, "edges", *view.on_ties),
     )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy import stats
 
 from reportgen.analysis.arrangement import centred_heads, normal_scores
-from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelation, layer_levels, range_taus, trend_p
+from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelations, layer_levels, range_taus, trend_p
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
 from reportgen.findings import Effect, Family, Finding
 from reportgen.stats import benjamini_hochberg
@@ -29,7 +30,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = Family("diagonal_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
     if min(len(attending(view)), view.scores.n_heads) < SHORTEST or view.group_size > 1:
         return Outcome("diagonal_gradient")
-    rows = [_axes(view, t, earlier) for t in range(len(names))]
+    levels = np.stack([layer_levels(view, t, earlier) for t in range(len(names))])
+    phis = kept_autocorrelations(levels, view.settings.permutations, view.settings.seed)
+    rows = [_axes(view, t, earlier, levels[t], phis[t]) for t in range(len(names))]
     q = benjamini_hochberg([max(r["p_heads"], r["p_layers"]) for r in rows])
     findings: list[Finding] = []
     silent: dict[str | None, float] = {}
@@ -72,7 +75,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("diagonal_gradient", findings, family, silent)
 
 
-def _axes(view: View, t: int, earlier: Sequence[Outcome]) -> dict[str, float]:
+def _axes(
+    view: View, t: int, earlier: Sequence[Outcome], levels: Float[np.ndarray, "layer"], phi: int
+) -> dict[str, float]:
     keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
     scores, heads = normal_scores(view.maps[t], keep), centred_heads(keep)
     count = np.maximum(keep.sum(axis=1), 2)
@@ -80,11 +85,8 @@ def _axes(view: View, t: int, earlier: Sequence[Outcome]) -> dict[str, float]:
     z = float((scores * heads).sum() / np.sqrt(variance)) if variance > 0 else 0.0
     power = float((heads**2).sum())
     slope = float((scores * heads).sum() / power) * (view.scores.n_heads - 1) if power else 0.0
-    levels = layer_levels(view, t, earlier)
     tau = float(range_taus(levels[None])[0, 0, -1])
-    draws, seed = view.settings.permutations, view.settings.seed
-    phi = kept_autocorrelation(levels, draws, seed)
-    p_layers = trend_p(abs(tau), 1, phi, len(levels), draws, seed)
+    p_layers = trend_p(abs(tau), 1, phi, len(levels), view.settings.permutations, view.settings.seed)
     return {
         "z": z,
         "slope": slope,

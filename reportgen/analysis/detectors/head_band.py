@@ -23,7 +23,7 @@ Observed: a band that would pass with these regions and does not pass without th
 Silent with fewer than 4 layers or heads (groups), and where all that stands out is inside found regions of one task.
 """
 FEWEST, VERSION, CHUNK = 4, 1, 4_000_000
-NULL = "{unit}s shuffled within each layer, all tasks alike"
+NULL = "{unit} shuffled within each layer, all tasks alike"
 CARRIED = "adjacent heads whose sum over layers and tasks passes the test with found regions and fails without them"
 
 
@@ -136,15 +136,14 @@ def _tested(
 ) -> Finding:
     heads = _heads(view, band)
     inside, rest = _levels(view, heads, view.present & ~np.repeat(taken, view.group_size, axis=2), False)
-    null = NULL.format(unit="head" if view.group_size == 1 else "key/value group")
+    null = NULL.format(unit=view.unit)
     test = view.test("band scan over layers and tasks", null, statistic, p, p, family, view.settings.permutations)
     in_sample = [] if all(view.held_out(t) for t in range(len(view.scores.tasks))) else ["in-sample"]
-    unknown = ["kv-unknown"] if view.scores.model.kv_groups is None else []
     return view.finding(
         "head_band", None, "tested", 0.7, tasks=list(view.scores.task_names), layers=(0, view.scores.n_layers - 1),
         heads=heads, test=test, effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
         data=dict(Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks))),
-        caveats=["head-order", *unknown, *in_sample],
+        caveats=["head-order", *view.on_ties, *in_sample],
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from reportgen.analysis.trends import (
     GRID,
     SHORTEST,
     attending,
-    kept_autocorrelation,
+    kept_autocorrelations,
     layer_levels,
     range_taus,
     standardised,
@@ -23,10 +23,10 @@ DOC = """Importance that rises or falls steadily over a range of layers.
 Statistic: Kendall's τ of the layers' levels (mean normal score of a layer's heads among all heads of the task, found
 regions left out) with the layer number, standardised, its maximum over all ranges of at least 8 layers. Null: a
 stationary autoregressive series of first order, so that layers resembling their neighbours are not taken for a trend;
-its autocorrelation is the largest (of 0, .1, … .9, .95) under which what the levels keep after their trend is taken off
-is not among the least 10 %. Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the range. The sentence prints the median
-free head of the range's first and last quarter. Where the size of the heads' outputs was scored too and shows the same
-trend over the range, the finding says so.
+its autocorrelation is the largest (of 0, .1, … .9, .95) under which what the task's levels, or the mean of all tasks,
+keep after their trend is taken off is not among the least 2 %. Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the
+range. The sentence prints the median free head of the range's first and last quarter. Where the size of the heads'
+outputs was scored too and shows the same trend over the range, the finding says so.
 Silent with fewer than 8 layers that have heads, on trends that a series of that autocorrelation could show, and where
 the printed medians do not move the way τ says.
 """
@@ -42,7 +42,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = Family("layer_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
     series = [layer_levels(view, t, earlier) for t in range(len(names))]
     draws, seed = view.settings.permutations, view.settings.seed
-    phis = [kept_autocorrelation(s, draws, seed) for s in series]
+    phis = kept_autocorrelations(np.stack(series), draws, seed)
     best = []
     for s, phi in zip(series, phis, strict=True):
         taus = range_taus(s[None])[0]
