@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "HeadScores", "analyze", "build", "load_scores", "render", "score", "verify"]
+__all__ = ["Finding", "HeadScores", "analyze", "build", "compare", "load_scores", "render", "score", "verify"]
 
 _HOMES = {
     "Finding": "reportgen.findings",
     "HeadScores": "reportgen.scores",
     "analyze": "reportgen.analysis.analyze",
     "build": "reportgen.pipeline",
+    "compare": "reportgen.archive.compare",
     "load_scores": "reportgen.importers",
     "render": "reportgen.rendering.render",
     "score": "reportgen.scoring.score",
@@ -22,6 +23,7 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from reportgen.analysis.analyze import analyze
+    from reportgen.archive.compare import compare
     from reportgen.archive.verify import verify
     from reportgen.findings import Finding
     from reportgen.importers import load_scores

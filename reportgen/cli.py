@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,6 +14,7 @@ import typer
 from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.progress import progress
+from reportgen.told import described_lines, found_line, rough
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -204,6 +205,27 @@ def verify(
 
 
 @app.command()
+def compare(
+    reports: Annotated[list[Path], typer.Argument(help="Two reports or more; the others are held against the first.")],
+    output: Output = Path("comparison"),
+    check: Annotated[bool, typer.Option("--check", help="Exit code 1 where a run differs from the first.")] = False,
+    alpha: Annotated[float, typer.Option(help="Chance of any head that is falsely found to differ.")] = 0.05,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
+    from reportgen.archive import comparison as archive
+    from reportgen.archive.compare import compare as run
+
+    with progress(quiet, as_json) as (step, _):
+        made = run(reports, output, alpha=alpha, progress=step)
+    page = str(output / "compare.html")
+    show(as_json, archive.as_json(made), [page, *archive.lines(made)])
+    if check and made.differs:
+        raise typer.Exit(1)
+
+
+@app.command()
 def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
     from reportgen import explain as explained
@@ -228,17 +250,6 @@ def methods(
         show(as_json, known[name], list(described_lines(known[name])))
     else:
         raise InputError(f"no scoring method is called {name!r}", "reportgen methods", nearest(name, list(known)))
-
-
-def described_lines(described: dict[str, Any]) -> Iterator[str]:
-    """A method's description, a line a thing."""
-    for key, value in described.items():
-        if key == "parameters":
-            yield from (f"parameter {name} = {p['default']}: {p['doc']}" for name, p in value.items())
-        elif key == "references":
-            yield from (f"reference: {each}" for each in value)
-        elif value:
-            yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
 @app.command()
@@ -296,17 +307,6 @@ def print_plan(study: Any, as_json: bool) -> None:
     show(as_json, asdict(cost), lines)
 
 
-def found_line(found: Any) -> str:
-    """One layer's heads, or why it has none."""
-    block = f"{found.block} " if found.block else ""
-    layer = f"{block}layer {found.layer}" if found.layer is not None else f"{block}beside the layers"
-    if not found.heads:
-        return f"{layer}: no heads, {found.reason} ({found.module})"
-    groups = f" in {found.kv_heads} key/value groups" if found.kv_heads not in (None, found.heads) else ""
-    order = "" if found.order == "verified" else "; their order could not be tested"
-    return f"{layer}: {found.heads} heads of {found.size}{groups} ({found.module}){order}"
-
-
 def announce(built: Any, as_json: bool) -> None:
     """The report's paths and its three most important observations."""
     paths = [p for p in (built.html, built.pdf) if p.is_file()]
@@ -319,11 +319,6 @@ def announce(built: Any, as_json: bool) -> None:
     }
     lines = [*(str(p) for p in paths), "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
-
-
-def rough(seconds: float) -> str:
-    """A time that is only an estimate."""
-    return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"
 
 
 def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
-    {"cli", "__main__"}, {"progress"}, {"pipeline", "explain", "archive", "keys", "folders"},
+    {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"},
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"places"}, {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"blocks"}, {"scores"},
     {"errors", "__init__"},

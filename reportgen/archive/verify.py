@@ -255,7 +255,8 @@ def _printed(report: Opened) -> Iterator[tuple[str, list[str]]]:
     """The letters of the page, and of each sheet of the PDF."""
     page = report.folder / "report.html"
     if page.is_file():
-        text = html.unescape(re.sub(r"<[^>]*>", "", page.read_text(encoding="utf-8", errors="replace")))
+        source = page.read_text(encoding="utf-8", errors="replace")
+        text = html.unescape(re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", "", source))  # what a reader sees
         yield page.name, [_letters(text)]
     if report.pdf is not None:
         with reading(report.pdf) as reader:

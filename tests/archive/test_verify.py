@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +239,22 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"none\.pdf: no such file"):
         verify(tmp_path / "none.pdf")
+
+
+def test_the_command_tells_by_its_exit_code(copy: Path) -> None:
+    def run(path: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "reportgen", "verify", path, "--quick", "--quiet", "--json"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    held = run(copy)
+    assert (held.returncode, json.loads(held.stdout)["holds"], held.stderr) == (0, True, "")
+    (copy / "cite.txt").write_text("someone else")
+    differs = run(copy)
+    assert differs.returncode == 1
+    assert json.loads(differs.stdout)["differences"][0] == {
+        "what": "cite.txt", "wrong": "its bytes are not those that the manifest records",
+    }  # fmt: skip
+    assert run(copy / "tables").returncode == 2
 
 
 def test_a_folder_of_a_newer_version_is_refused(copy: Path) -> None:

@@ -1,0 +1,164 @@
+"""Runs against each other: what is found where runs differ, and how rarely where they do not."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_archives import build, make_scores
+
+from reportgen import compare
+from reportgen.archive import differences
+from reportgen.archive.comparison import as_json, lines
+from reportgen.archive.moves import moves
+from reportgen.errors import InputError
+from reportgen.findings import Finding, Findings
+from reportgen.scores import Head, HeadScores
+
+METHODS = "their methods differ (gate_gradient and zero_ablation)"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run, one on other noise, one with a head that matters more, a smaller model, other rows, another method."""
+    place = tmp_path_factory.mktemp("runs")
+    plain = make_scores(examples=40)
+    made: dict[str, HeadScores] = {
+        "base": plain,
+        "again": make_scores(seed=1, examples=40),
+        "changed": make_scores(seed=2, examples=40, shift=0.003),
+        "small": make_scores(seed=3, examples=40, shape=(4, 6)),
+        "rows": make_scores(seed=4, examples=40, ids="other-"),
+        "method": replace(plain, method=replace(plain.method, name="zero_ablation", unit="log-odds lost")),
+        "tasks": make_scores(tasks=("Chess",)),
+    }
+    return {name: build(place / f"{name} study", s, place / name, formats=("html",)).folder for name, s in made.items()}
+
+
+def test_the_head_that_changed_is_found_and_nothing_where_only_noise_did(runs: dict[str, Path], tmp_path: Path) -> None:
+    made = compare([runs["base"], runs["again"], runs["changed"]], tmp_path / "out")
+    again, changed = made.others
+    assert [d.changes for d in again.differences] == [(), ()]
+    found = {d.task: d.changes for d in changed.differences}
+    assert {task: [c.head for c in heads] for task, heads in found.items()} == {
+        "Recall": [Head(7, 9)], "Logic": [Head(7, 9)],
+    }  # fmt: skip
+    for (change,) in found.values():
+        assert change.low is not None
+        assert change.high is not None
+        assert change.low < change.estimate < change.high
+        assert change.estimate == pytest.approx(0.003, abs=0.001)
+        assert change.q <= 0.05
+    assert made.searches == 4
+    assert made.differs
+    assert all(d.rank is not None and d.rank_low < d.rank < d.rank_high and d.rows == 40 for d in again.differences)
+
+
+def test_the_page_and_the_files_say_the_same(runs: dict[str, Path], tmp_path: Path) -> None:
+    made = compare([runs["base"], runs["again"], runs["changed"]], tmp_path / "out")
+    page = (tmp_path / "out" / "compare.html").read_text()
+    content = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert {k: v for k, v in content.items() if k != "files"} == json.loads(json.dumps(as_json(made)))
+    assert [h["head"] for t in content["comparisons"][1]["tasks"] for h in t["heads"]] == ["L7H9", "L7H9"]
+    assert "changed against base" in page
+    assert page.count(">L7H9<") >= 2
+    assert "Heads that move most over the runs: Recall" in page
+    assert not re.search(r"(?:src|href)=\"(?!#|data:)", page)
+    with (tmp_path / "out" / "differences.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 80
+    for row in rows[:50]:
+        assert np.isclose(float(row["run_value"]) - float(row["reference"]), float(row["difference"]), atol=1e-6)
+    assert lines(made)[0].startswith("again: 0 heads found to differ")
+
+
+@pytest.mark.parametrize(
+    ("other", "refused", "silent"),
+    [
+        ("small",
+         ["heads one by one, and places of findings: 8 layers × 10 heads in base, 4 layers × 6 heads in small"], None),
+        ("method", [f"importance as numbers: {METHODS}; ranks are compared"], METHODS),
+        ("rows", [], "the runs share no rows by id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused_by_name(
+    runs: dict[str, Path], other: str, refused: list[str], silent: str | None
+) -> None:
+    made = compare([runs["base"], runs[other]])
+    (versus,) = made.others
+    assert list(versus.refused) == refused
+    assert {d.silent for d in versus.differences} == ({silent} if silent else set())
+    assert all(d.changes == () for d in versus.differences)
+    if other == "method":
+        assert [(d.values, d.rank) for d in versus.differences] == [(None, pytest.approx(1)), (None, pytest.approx(1))]
+
+
+def test_bad_input(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        compare([runs["base"], runs["tasks"]])
+    assert str(error.value) == (
+        "tasks: it has no task of base: Chess against Recall, Logic. Compare runs on the same tasks."
+    )
+    with pytest.raises(InputError) as error:
+        compare([runs["base"]])
+    assert str(error.value) == "reportgen compare: there is nothing to compare it with. Give two reports or more."
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError) as error:
+        compare([runs["base"], runs["again"]], tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: this holds something else than a comparison. Choose another folder with -o."
+    )
+
+
+def test_check_tells_by_its_exit_code(runs: dict[str, Path], tmp_path: Path) -> None:
+    def run(*reports: str) -> int:
+        command = [sys.executable, "-m", "reportgen", "compare", *(str(runs[r]) for r in reports), "--check", "--quiet"]
+        return subprocess.run(
+            [*command, "-o", tmp_path / "-".join(reports)], capture_output=True, check=False
+        ).returncode
+
+    assert run("base", "base") == 0
+    assert run("base", "changed") == 1
+    assert run("base", "tasks") == 2
+
+
+def test_two_runs_of_the_same_are_rarely_told_apart_and_planted_heads_mostly() -> None:
+    """80 pairs of skewed scores without a difference, each 200 heads; the bound is 5 % and its chance excess."""
+    false = found = 0
+    for trial in range(80):
+        rng = np.random.default_rng(trial)
+        base = rng.lognormal(0, 1, (10, 20))
+        before, after = base * rng.lognormal(0, 1, (2, 60, 10, 20))
+        half, names = np.arange(60) % 2 == 0, tuple(map(str, range(60)))
+        pair = differences.Pair(before, after, names, False, half)
+        false += bool(differences.changes(pair, base, base, 1, 0.05, trial))
+        planted = after.copy()
+        planted[:, 3, 4] += 3 * before[:, 3, 4].std()
+        heads = differences.changes(replace(pair, after=planted), base, base, 1, 0.05, trial)
+        found += Head(3, 4) in [c.head for c in heads]
+    assert false <= 8
+    assert found >= 60
+
+
+def finding(kind: str, heads: tuple[int, int] | None = None, **rest: object) -> Finding:
+    layers = None if heads is None else (1, 3)
+    return Finding(f"{kind}/x/1", kind, "m", "observed", 0.5, rule="rule", task="x", layers=layers, heads=heads, **rest)  # type: ignore[arg-type]
+
+
+def test_findings_are_kept_moved_lost_and_gained() -> None:
+    def findings(*found: Finding) -> Findings:
+        return Findings({}, 0.05, 0, [], list(found))
+
+    before = findings(finding("cluster", (1, 4)), finding("row_segment", (0, 2)), finding("anomaly", members=["L1H1"]))
+    after = findings(finding("cluster", (3, 6)), finding("row_segment", (5, 7)), finding("anomaly", members=["L1H1"]))
+    told = [(m.status, m.finding.kind) for m in moves(before, after, same_heads=True)]
+    assert told == [("moved", "cluster"), ("lost", "row_segment"), ("gained", "row_segment"), ("kept", "anomaly")]
+    told = [(m.status, m.finding.kind) for m in moves(before, after, same_heads=False)]
+    assert told == [("kept", "cluster"), ("kept", "row_segment"), ("kept", "anomaly")]
+    confirmed = findings(finding("anomaly", members=["L1H1"], verdict="confirmed"))
+    assert [m.status for m in moves(findings(before.findings[2]), confirmed, same_heads=True)] == ["changed"]
