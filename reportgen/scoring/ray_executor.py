@@ -130,11 +130,12 @@ class Cluster:
 
     def __init__(self, ray: Any, study: Study, threads: int, notify: Notify) -> None:
         self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
-        gpus = 1 if study.model is not None and study.model.device.startswith("cuda") else 0
-        self.actor = ray.remote(num_cpus=0 if gpus else threads, num_gpus=gpus)(RemoteWorker)
+        resource, wanted = self._needs()
+        on_gpus = resource == "GPU"
+        self.actor = ray.remote(num_cpus=0 if on_gpus else wanted, num_gpus=wanted if on_gpus else 0)(RemoteWorker)
         self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
         self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
-        room = self._room("GPU" if gpus else "CPU", gpus or threads)
+        room = self._room(resource, wanted)
         for _ in range(room):
             self._start()
         self.prepared: Prepared
@@ -169,10 +170,20 @@ class Cluster:
                 if finished is not None:
                     waiting.appendleft(finished)
 
+    def _nodes(self, resource: str) -> list[int]:
+        """How much of it each node has."""
+        return [int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"]]
+
+    def _needs(self) -> tuple[str, int]:
+        """What a worker takes: a GPU, all those of a node where the model is spread, or the cores of its threads."""
+        model, gpus = self.study.model, [number for number in self._nodes("GPU") if number]
+        if model is not None and model.device_map is not None and gpus:
+            return "GPU", min(gpus)
+        return ("GPU", 1) if model is not None and model.device.startswith("cuda") else ("CPU", self.threads)
+
     def _room(self, resource: str, wanted: int) -> int:
         """How many workers the cluster has room for."""
-        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        room = sum(int(node.get(resource, 0)) // wanted for node in nodes)
+        room = sum(number // wanted for number in self._nodes(resource))
         if not room:
             mend = "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use"
             raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", mend)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load, save_file
 from test_score import broken, forwards
-from tiny_models import ROWS
+from tiny_models import ROWS, build, word_tokenizer
 
 from reportgen import places
 from reportgen.errors import InputError, MissingResourceError
@@ -238,6 +240,45 @@ def test_without_locks_a_dead_runs_lock_is_taken_over_and_a_late_riser_is_told(r
         with pytest.raises(InputError, match="another run is at work in this folder \\(process 2 on other\\)"):
             still_ours()
     assert Place(remote).read("lock") is not None  # it is the other run's
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Callable[[int], None]]:
+    """Bound this process to so many bytes more than it has now."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def bound(more: int) -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+
+    yield bound
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds a process's memory so")
+def test_where_memory_runs_out_that_unit_alone_goes_on_with_smaller_batches_and_the_scores_say_so(
+    study_of: Make, tmp_path: Path, little_memory: Callable[[int], None]
+) -> None:
+    build("llama", vocab_size=20_000).save_pretrained(tmp_path / "model")
+    word_tokenizer().save_pretrained(tmp_path / "model")
+    rows = [{**ROWS[0], "id": f"r{i}"} for i in range(256)] + ROWS[4:]
+
+    def study(size: int) -> Study:
+        return study_of(rows=rows, model={"path": str(tmp_path / "model")}, batch_size=size)
+
+    told: list[str] = []
+    score(study(16))  # what a first run allocates once is there
+    little_memory(50 * 2**20)
+    (made,) = score(study(256), units=tmp_path / "units", notify=told.append)["gate_gradient"]
+    little_memory(2**40)
+    (said,) = made.method.diagnostics.values()
+    assert list(said) == ["count"]  # the other task's few rows fit
+    size = said["count"]
+    assert f"memory ran out in task count: going on with batches of {size}" in told
+    planned = score(study(int(size or 0)))["gate_gradient"][0]
+    np.testing.assert_array_equal(made.importance[0], planned.importance[0])
+    again = score(study(256), units=tmp_path / "units")["gate_gradient"]
+    assert scores_bytes(again) == scores_bytes(made)
 
 
 def test_a_clock_that_jumps_changes_nothing(long: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
