@@ -1,6 +1,8 @@
 """Findings: what the analysis says about the scores, each with its evidence, and the findings.json format."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -165,6 +167,23 @@ class Findings:
     def with_scores(self, hashes: dict[str, str]) -> "Findings":
         """The same findings bound to the scores files they were computed from (name: sha256)."""
         return replace(self, scores=hashes)
+
+
+def slug(name: str) -> str:
+    """A task name as part of an id: lower case, words joined by hyphens."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-") or "task"
+
+
+def numbered(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with ids ``kind/task/1``, or ``kind/block/task/1``; names of one slug get separate numbers."""
+    seen: Counter[str] = Counter()
+    result = []
+    for finding in findings:
+        place = f"{finding.block}/" if finding.block else ""
+        stem = f"{finding.kind}/{place}{slug(finding.task) if finding.task else 'all'}"
+        seen[stem] += 1
+        result.append(replace(finding, id=f"{stem}/{seen[stem]}"))
+    return result
 
 
 _ADAPTER = TypeAdapter(Findings)

@@ -55,7 +55,7 @@ def manifest_in(folder: Path) -> dict[str, Any]:
 
 def clear(folder: Path, manifest: dict[str, Any]) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
-    keep = {"findings.json"}
+    keep = {"findings.json", "validation.json"}
     for name in (*manifest.get("files", {}), "manifest.json", CRATE):
         path = folder / name
         if path.resolve().is_relative_to(folder.resolve()) and name not in keep and not name.startswith("scores"):

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reportgen import __version__
 from reportgen.archive.crate import CRATE, crate_json
@@ -41,9 +41,7 @@ from reportgen.store import (
     write_methods,
 )
 from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
-
-if TYPE_CHECKING:
-    from reportgen.analysis.view import Settings
+from reportgen.validation.stage import carry_verdicts, obtain_verdicts, read_validation
 
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
@@ -95,7 +93,7 @@ def build(
     notify: Notify = _silent,
     command: str = "",
 ) -> Built:
-    """Score, analyze and render.
+    """Score, analyze, validate and render.
 
     ``source`` is a study.toml, a folder holding one, a scores file, or a report's PDF; ``overrides`` sets single values
     over the study, ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not
@@ -110,6 +108,8 @@ def build(
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify)
     findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
+    methods = {scores[0].method.name: scores, **others}
+    findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
     render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
     return Built(folder, scores, findings)
 
@@ -135,6 +135,7 @@ def remake(
         write_atomic(folder / name, (archive / name).read_bytes())
     with at(manifest.get("created")):
         findings = obtain_findings(scores, source, folder, others=others, progress=progress)
+        findings = carry_verdicts(findings, archive, folder, Prose(source.study.report.templates))
         render_folder(
             scores, others, findings, source, folder, progress=progress, command=manifest.get("command", ""),
             figures=forms_of(manifest),
@@ -234,6 +235,7 @@ def obtain_findings(
 ) -> Findings:
     """The findings on the scores, from the folder where neither scores, settings nor templates have changed."""
     from reportgen.analysis.analyze import analyze
+    from reportgen.analysis.view import Settings
 
     hashes, path = scores_hashes(folder), folder / "findings.json"
     key = findings_key(source.study, hashes)
@@ -245,23 +247,11 @@ def obtain_findings(
         if stored is not None and stored.scores == hashes:
             return stored
     progress("analysis", 0, 1)
-    findings = analyze(scores, settings_of(source.study), Prose(source.study.report.templates), others or {})
+    findings = analyze(scores, Settings.of(source.study), Prose(source.study.report.templates), others or {})
     findings = findings.with_scores(hashes)
     write_atomic(path, pretty_json(to_json(findings)))
     progress("analysis", 1, 1)
     return findings
-
-
-def settings_of(study: Study) -> "Settings":
-    """What the study says of its analysis."""
-    from reportgen.analysis.view import Settings
-
-    section = study.analysis
-    detectors = None if section.detectors is None else tuple(section.detectors)
-    bounds = None if study.scores is None else study.scores.bounds
-    return Settings(
-        section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control, bounds
-    )
 
 
 def render_folder(
@@ -298,7 +288,7 @@ def render_folder(
         "overrides": source.overrides,
         "keys": keys,
         "seeds": {"scoring": scores[0].seed, "analysis": findings.seed},
-        "versions": {**versions(), **scores[0].versions},
+        "versions": dict(sorted({**versions(), **scores[0].versions}.items())),
     }
     steps: list[str] = []
 
@@ -307,7 +297,8 @@ def render_folder(
         steps.append(step)
 
     try:
-        render(scores, findings, study, folder, others=others, provenance=provenance, progress=report, figures=figures)
+        render(scores, findings, study, folder, others=others, validation=read_validation(folder, findings),
+               provenance=provenance, progress=report, figures=figures)  # fmt: skip
     finally:
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
             write_atomic(folder / CRATE, crate_json(folder))

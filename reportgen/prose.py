@@ -144,8 +144,14 @@ class Prose:
         self._environment = environment(*own, template_folder() / "observations").overlay(autoescape=False)
 
     def sentence(self, finding: Finding) -> str:
-        """The finding's sentence; raises InputError for a template that names an unknown field."""
-        name = f"{finding.kind}.j2"
+        """The finding's sentence, and what an intervention on its heads showed where there was one.
+
+        Raises InputError for a template that names an unknown field.
+        """
+        words = self._rendered(f"{finding.kind}.j2", finding)
+        return f"{words} {self._rendered('_verdict.j2', finding)}" if finding.verdict else words
+
+    def _rendered(self, name: str, finding: Finding) -> str:
         try:
             text = self._environment.get_template(name).render(f=finding, data=finding.data or {})
         except jinja2.TemplateError as error:

@@ -16,7 +16,6 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
     "scoring": {"top_k", "confidence", "examples"},
-    "validation": {"enabled", "controls", "budget"},
     "report": {"theme", "venue", "assets"},
 }
 
@@ -149,6 +148,18 @@ class AnalysisSection(_Section):
     detectors: list[str] | None = None
 
 
+class ValidationSection(_Section):
+    """Whether found heads are knocked out and compared with matched controls, wherever there is a model.
+
+    ``controls`` is the least number of control sets of each found set; every test of the study asks for 20 more.
+    ``budget`` bounds the work, as a multiple of exact zero ablation of the same study.
+    """
+
+    enabled: bool = True
+    controls: Annotated[int, Field(ge=20)] = 199
+    budget: Annotated[float, Field(gt=0)] = 3.0
+
+
 class ReportSection(_Section):
     """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones."""
 
@@ -200,6 +211,7 @@ class Study(_Section):
     scoring: ScoringSection = ScoringSection()
     scores: ScoresSection | None = None
     analysis: AnalysisSection = AnalysisSection()
+    validation: ValidationSection = ValidationSection()
     report: ReportSection = ReportSection()
     source: Annotated[str, Field(exclude=True)] = ""
     _model_as_given: str | None = PrivateAttr(default=None)
@@ -254,13 +266,8 @@ def _refuse_reserved(raw: dict[str, Any], place: str) -> None:
         if not isinstance(content, dict):
             continue
         for key in sorted(keys & set(content)):
-            if section == "validation" and key == "enabled" and content[key] is False:
-                del raw["validation"]
-                continue
             mend = "Remove the key; CHANGELOG.md says what each version can do"
             raise InputError("this version cannot do that yet", f"{place}: [{section}] {key}", mend)
-    if raw.get("validation") == {}:
-        del raw["validation"]
 
 
 def _readable(error: ValidationError, place: str) -> InputError:

@@ -12,15 +12,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
-    {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"},
+    {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"}, {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
-    {"places"}, {"store", "prose", "provenance"}, {"stats", "findings", "study"}, {"blocks"}, {"scores"},
+    {"places"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"}, {"blocks"}, {"scores"},
     {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {
-    "torch": {"scoring", "importers"},
-    "transformers": {"scoring"},
+    "torch": {"scoring", "validation", "importers"},
+    "transformers": {"scoring", "validation"},
     "matplotlib": {"rendering"},
     "weasyprint": {"rendering"},
 }
@@ -59,6 +59,7 @@ def test_imports_run_downward(path: Path) -> None:
         if parts[0] == "reportgen" and known:
             assert rank(parts[1]) >= rank(here), f"{here} imports {name}"
             assert not (here in STAGES and parts[1] in STAGES - {here}), f"stage {here} imports {name}"
+            assert not (here == "validation" and parts[1] in STAGES - {"scoring"}), f"validation imports {name}"
         assert here in HEAVY.get(parts[0], {here}), f"{here} imports {name}"
 
 
@@ -122,4 +123,4 @@ def test_the_observation_templates_match_the_detectors() -> None:
     from reportgen.analysis.detectors import DETECTORS
 
     templates = {p.stem for p in (ROOT / "templates" / "observations").glob("[!_]*.j2")}
-    assert templates == {d.kind for d in DETECTORS}
+    assert templates == {d.kind for d in DETECTORS} | {"causal_validation"}

@@ -1,8 +1,6 @@
 """HeadScores in, Findings out."""
 
-import re
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +13,7 @@ from reportgen.analysis.regions import with_ties
 from reportgen.analysis.view import Detector, Outcome, Settings, View
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
-from reportgen.findings import Finding, Findings, json_schema
+from reportgen.findings import Finding, Findings, json_schema, numbered
 from reportgen.prose import Prose
 from reportgen.scores import HeadScores
 
@@ -111,20 +109,3 @@ def chosen(names: Sequence[str] | None) -> list[Detector]:
         if name not in known:
             raise InputError(f"no detector is called {name!r}", "[analysis] detectors", f"Known: {', '.join(known)}")
     return [d for d in DETECTORS if names is None or d.kind in names]
-
-
-def slug(name: str) -> str:
-    """A task name as part of an id: lower case, words joined by hyphens."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-") or "task"
-
-
-def numbered(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with ids ``kind/task/1``, or ``kind/block/task/1``; names of one slug get separate numbers."""
-    seen: Counter[str] = Counter()
-    result = []
-    for finding in findings:
-        place = f"{finding.block}/" if finding.block else ""
-        stem = f"{finding.kind}/{place}{slug(finding.task) if finding.task else 'all'}"
-        seen[stem] += 1
-        result.append(replace(finding, id=f"{stem}/{seen[stem]}"))
-    return result

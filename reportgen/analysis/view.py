@@ -13,6 +13,7 @@ from reportgen.analysis.ties import Ties
 from reportgen.findings import Effect, Family, Finding, Register, Test, Value
 from reportgen.scores import Head, HeadScores, reduce_examples
 from reportgen.stats import mean_intervals, ratio_interval, units
+from reportgen.study import Study
 
 LEAST_UNITS = 4  # in each half
 closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys are errors
@@ -31,6 +32,14 @@ class Settings:
     margin: float = 0.01
     control: str | None = None
     bounds: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, study: Study) -> "Settings":
+        """What the study says."""
+        section, bounds = study.analysis, None if study.scores is None else study.scores.bounds
+        detectors = None if section.detectors is None else tuple(section.detectors)
+        return cls(section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control,
+                   bounds)  # fmt: skip
 
 
 @dataclass(frozen=True)

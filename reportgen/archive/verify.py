@@ -18,9 +18,11 @@ from reportgen.errors import InputError, ReportgenError
 from reportgen.findings import to_json
 from reportgen.folders import scores_hashes
 from reportgen.importers.report_pdf import attached, manifest_of, reading
+from reportgen.prose import Prose
 from reportgen.provenance import versions
 from reportgen.rendering.pdf import ATTACHED, is_sealed, spelled
 from reportgen.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
+from reportgen.validation.stage import carry_verdicts
 
 AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative
 Progress = Callable[[str, int, int], None]
@@ -181,6 +183,8 @@ def _absent(report: Opened) -> Iterator[str]:
     for name in sorted(_present(report.folder) - {*report.manifest["files"], "manifest.json", "report.pdf", CRATE}):
         if not report.alone:
             yield f"{name}: it is no part of the report"
+    if (report.folder / "validation.json").is_file():
+        yield "validation.json: interventions need the model; verdicts are recomputed from what it records of them"
     yield "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
 
 
@@ -200,7 +204,8 @@ def _findings(report: Opened, missing: list[str]) -> Iterator[Check]:
     with tempfile.TemporaryDirectory() as held:
         for name in scores_hashes(report.folder):
             write_atomic(Path(held) / name, (report.folder / name).read_bytes())
-        again = to_json(pipeline.obtain_findings(blocks, source, Path(held), others=others))
+        made = pipeline.obtain_findings(blocks, source, Path(held), others=others)
+        again = to_json(carry_verdicts(made, report.folder, Path(held), Prose(source.study.report.templates)))
     exact = not _changed_versions(report)
     for field in ("schema", "scores", "alpha", "seed", "families"):
         yield Check(f"findings.json, {field}", _unlike(recorded.get(field), again[field], exact))

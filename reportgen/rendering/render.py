@@ -18,25 +18,28 @@ from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.sections.tables import finding_table, layer_tables
+from reportgen.rendering.trial_tables import tables as trial_tables
 from reportgen.rendering.view import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
 from reportgen.scores import Head, HeadScores
 from reportgen.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
 from reportgen.study import Study
+from reportgen.trials import Validation
 
 FORMS = ("svg", "pdf", "png")
 Progress = Callable[[str], None]
 
 
 def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study: Study, folder: Path, *,
-           others: Mapping[str, Blocks] | None = None, provenance: Mapping[str, Any] | None = None,
-           progress: Progress | None = None, figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
+           others: Mapping[str, Blocks] | None = None, validation: Validation | None = None,
+           provenance: Mapping[str, Any] | None = None, progress: Progress | None = None,
+           figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
     """Write the report's files into ``folder`` and list them in order.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
-    methods by name, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step,
-    ``figures`` are the files drawn of each figure: svg, pdf, png. Raises MissingResourceError where the PDF cannot be
-    made; everything else is complete then.
+    methods by name, ``validation`` what interventions on found heads showed, ``provenance`` goes into the manifest and
+    the provenance section, ``progress`` is told each step, ``figures`` are the files drawn of each figure: svg, pdf,
+    png. Raises MissingResourceError where the PDF cannot be made; everything else is complete then.
     """
     _check_forms(figures)
     blocks, paths = as_blocks(scores), list[Path]()
@@ -53,7 +56,7 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
         save("study.toml", study.source)
     save("scores.csv", scores_csv(blocks))
     say("figures")
-    report = build_report(blocks, findings, study, others or {}, provenance or {})
+    report = build_report(blocks, findings, study, others or {}, provenance or {}, validation)
     for name, content in _figure_files(report, figures):
         save(name, content)
     say("tables")
@@ -77,7 +80,7 @@ def _check_forms(figures: Sequence[str]) -> None:
 
 
 def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mapping[str, Blocks],
-                 provenance: Mapping[str, Any]) -> Report:  # fmt: skip
+                 provenance: Mapping[str, Any], validation: Validation | None = None) -> Report:  # fmt: skip
     """Everything that sections draw on, computed once."""
     names = tuple(section.name for section in chosen(study.report.sections))
     views = finding_views(findings)
@@ -88,7 +91,7 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
         views=views, looks=tuple(looks), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
-        sections=names, date=moment().strftime("%Y-%m-%d"),
+        sections=names, validation=validation, date=moment().strftime("%Y-%m-%d"),
     )  # fmt: skip
 
 
@@ -107,6 +110,8 @@ def _table_files(report: Report) -> Iterator[tuple[str, str]]:
               for t in report.tasks for m in t.maps}  # fmt: skip
     tables |= {table.name: table for table in layer_tables(report)}
     tables["findings"] = finding_table(report)
+    if report.validation is not None:
+        tables |= {table.name: table for table in trial_tables(report.validation)}
     for name, table in tables.items():
         yield f"tables/{name}.tex", latex(table, name)
     block = ["block"] if report.named else []

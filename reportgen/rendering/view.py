@@ -17,6 +17,7 @@ from reportgen.rendering.drawing import Drawing, Look
 from reportgen.scores import Examples, Head, HeadScores, Task
 from reportgen.stats import mean_intervals, wilson
 from reportgen.study import Study
+from reportgen.trials import Validation
 
 TOP = 10  # heads in a task's table
 CHUNK = 1024  # cells resampled at once, to bound memory
@@ -129,6 +130,7 @@ class Report:
     numbers: dict[str, int]
     sections: tuple[str, ...]
     date: str
+    validation: Validation | None = None
 
     @property
     def scores(self) -> HeadScores:

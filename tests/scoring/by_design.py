@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM, GPT2Config
 from reportgen.scoring.model import LoadedModel
 from reportgen.scoring.tokens import Encoded
 
-VOCABULARY, PLACES, SIZE, HEADS = 28, 24, 28, 4
-TOKEN, PLACE, BEFORE, OUTPUT, UNREAD = (
-    slice(0, 28), slice(28, 52), slice(52, 80), slice(80, 108), slice(108, 110))  # fmt: skip
+VOCABULARY, PLACES, SIZE = 28, 24, 28
+TOKEN, PLACE, BEFORE, OUTPUT, UNREAD, LEVEL = (
+    slice(0, 28), slice(28, 52), slice(52, 80), slice(80, 108), slice(108, 110), slice(110, 112))  # fmt: skip
 WIDTH, CONSTANT, SHARP, LOUD = 112, 10.0, 7.5, 12.0
 
 
@@ -58,7 +58,7 @@ def induction() -> Does:
 def copying(place: int) -> Does:
     """Looks at one place of the text from everywhere, and puts out its token."""
     asks, offers = _nothing(), _nothing()
-    asks[-2, 0], offers[PLACE.start + place, 0] = SHARP**2 / CONSTANT, 1.0
+    asks[LEVEL.start, 0], offers[PLACE.start + place, 0] = SHARP**2 / CONSTANT, 1.0
     return Does(asks, offers, _part(TOKEN, 2.0), _part(OUTPUT).T)
 
 
@@ -76,9 +76,13 @@ def unheard() -> Does:
 
 @torch.no_grad()
 def designed(layers: list[list[Does]]) -> LoadedModel:
-    """A GPT-2 whose heads do what they are told, as reportgen loads a model, in float64."""
+    """A GPT-2 whose heads do what they are told, as reportgen loads a model, in float64.
+
+    Layers have as many heads as they are given, four or more; with more the stream is wider, and the rest of it empty.
+    """
+    heads = len(layers[0])
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_positions=PLACES, n_embd=WIDTH, n_layer=len(layers), n_head=HEADS, n_inner=4,
+        vocab_size=VOCABULARY, n_positions=PLACES, n_embd=heads * SIZE, n_layer=len(layers), n_head=heads, n_inner=4,
         tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     model: Any = AutoModelForCausalLM.from_config(config).eval().double().requires_grad_(False)
@@ -86,16 +90,16 @@ def designed(layers: list[list[Does]]) -> LoadedModel:
         parameter.zero_()
     body = model.transformer
     body.wte.weight[:, TOKEN] = torch.eye(VOCABULARY, dtype=torch.float64)
-    body.wte.weight[:, -2:] = torch.tensor([CONSTANT, -CONSTANT], dtype=torch.float64)
+    body.wte.weight[:, LEVEL] = torch.tensor([CONSTANT, -CONSTANT], dtype=torch.float64)
     body.wpe.weight[:, PLACE] = torch.eye(PLACES, dtype=torch.float64)
     model.lm_head.weight[:, OUTPUT] = LOUD * torch.eye(VOCABULARY, dtype=torch.float64)
     for norm in (body.ln_f, *(n for block in body.h for n in (block.ln_1, block.ln_2))):
         norm.weight.fill_(1)
-    for block, heads in zip(body.h, layers, strict=True):
-        parts = [np.concatenate([getattr(head, part) for head in heads], axis=1)
+    for block, told in zip(body.h, layers, strict=True):
+        parts = [np.concatenate([getattr(head, part) for head in told], axis=1)
                  for part in ("asks", "offers", "reads")]  # fmt: skip
-        block.attn.c_attn.weight.copy_(torch.from_numpy(np.concatenate(parts, axis=1)))
-        block.attn.c_proj.weight.copy_(torch.from_numpy(np.concatenate([head.writes for head in heads])))
+        block.attn.c_attn.weight[:WIDTH] = torch.from_numpy(np.concatenate(parts, axis=1))
+        block.attn.c_proj.weight[:, :WIDTH] = torch.from_numpy(np.concatenate([head.writes for head in told]))
     return wrapped(model)
 
 

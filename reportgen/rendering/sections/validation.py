@@ -3,8 +3,11 @@
 from collections import Counter
 from typing import Any
 
+from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
+from reportgen.rendering.trial_tables import tables
 from reportgen.rendering.view import FindingView, Report, Section, Table
+from reportgen.trials import Validation
 
 # verdict: what it says of a finding
 VERDICTS = {
@@ -17,14 +20,40 @@ VERDICTS = {
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The findings of the validation and a table of verdicts; None where nothing was put to the test."""
-    found = report.at("validation")
+    """The findings of the validation, the verdicts and the tables behind them; None where nothing was to be tested."""
+    found, validation = report.at("validation"), report.validation
     judged = [v for v in report.views.values() if v.verdict is not None]
-    if not found and all(v.verdict == "unvalidated" for v in judged):
+    problem = _problem(report)
+    if not problem and not found and all(v.verdict == "unvalidated" for v in judged):
         return None
     counts = Counter(v.verdict for v in judged)
     tally = [(verdict, counts[verdict], meaning) for verdict, meaning in VERDICTS.items() if counts[verdict]]
-    return {"findings": found, "tally": tally, "verdicts": _table(report, judged)}
+    run = validation is not None and not problem
+    return {
+        "problem": problem, "findings": found, "tally": tally, "verdicts": _table(report, judged),
+        "drawings": [d for drawn in report.drawn("validation").values() for d in drawn], "numbers": report.numbers,
+        "tables": tables(validation) if validation is not None and run else [],
+        "rules": _rules(validation, report.study.analysis.margin) if validation is not None and run else None,
+    }  # fmt: skip
+
+
+def _problem(report: Report) -> str | None:
+    """Why nothing was run although the study asks for it."""
+    if report.validation is not None:
+        return report.validation.problem
+    asked = report.study.model is not None and report.study.validation.enabled
+    untold = not any(f.verdict for f in report.findings.findings)
+    return "no intervention was made after this analysis; `reportgen build` makes them." if asked and untold else None
+
+
+def _rules(validation: Validation, margin: float) -> dict[str, Any]:
+    """How verdicts are reached, in numbers ready to print."""
+    cost = validation.cost
+    return {
+        "tests": validation.tests, "alpha": f"{validation.alpha:g}", "wanted": f"{validation.wanted:,}",
+        "margin": fmt.share(margin), "runs": None if cost is None else f"{cost.runs:,.0f}",
+        "times": None if cost is None else fmt.number(cost.runs / cost.ablation),
+    }  # fmt: skip
 
 
 def _table(report: Report, judged: list[FindingView]) -> Table | None:

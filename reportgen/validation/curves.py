@@ -1,0 +1,68 @@
+"""Knock-out curves: how soon a task is lost as heads are taken out in the order of a score."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from reportgen.blocks import Blocks
+from reportgen.trials import Best, Interval, Ranking
+from reportgen.validation.engine import Intervention
+from reportgen.validation.judge import Sample
+from reportgen.validation.sets import Index
+
+RANDOM, RANDOMS, LAYERS, NORM = "random order", 5, "layer order", "activation_norm"
+Order = tuple[tuple[int, int], ...]
+
+
+def knocked(heads: int) -> list[int]:
+    """The numbers of heads that are taken out: powers of √2, and all."""
+    steps = [round(2 ** (i / 2)) for i in range(2 * heads.bit_length() + 1)]
+    return sorted({*(step for step in steps if step < heads), heads})
+
+
+def orders(index: Index, methods: Mapping[str, Blocks], t: int, norms: Mapping[tuple[int, int], float], seed: int
+           ) -> dict[str, list[Order]]:  # fmt: skip
+    """By name, the orders of a task: each method's on the discovery half, the activation norm's, that of the layers,
+    and several random ones, which are averaged.
+    """
+    places = sorted(index.all)
+    scores = {name: index.discovery(blocks, t) for name, blocks in methods.items()}
+    scores.setdefault(NORM, dict(norms))
+    found = {name: [tuple(sorted(places, key=lambda place: (-one[place], place)))] for name, one in scores.items()}
+    rng = np.random.default_rng([seed, len(places), t])
+    found[RANDOM] = [tuple(places[int(i)] for i in rng.permutation(len(places))) for _ in range(RANDOMS)]
+    found[LAYERS] = [tuple(places)]
+    return found
+
+
+def prefixes(order: Order) -> list[Intervention]:
+    """The interventions of one order's curve."""
+    return [Intervention(frozenset(order[:k])) for k in knocked(len(order))]
+
+
+def area(lost: Float[np.ndarray, "step example"], heads: int) -> Float[np.ndarray, "example"]:
+    """The mean of what each example has lost by then over the logarithm of the number of heads taken out, from 1 to all
+    (trapezoid rule): the first heads count as much as many later ones.
+    """
+    places = np.log(knocked(heads))
+    result: np.ndarray = np.trapezoid(lost, places, axis=0) / max(places[-1], 1e-12) if len(places) > 1 else lost[0]
+    return result
+
+
+def rankings(areas: Mapping[str, Float[np.ndarray, "example"]], sample: Sample) -> list[Ranking]:
+    """Every order's mean area, largest first, and its excess over random orders."""
+    made = [Ranking(name, sample.interval(a), None if name == RANDOM else sample.interval(a - areas[RANDOM]))
+            for name, a in areas.items()]  # fmt: skip
+    return sorted(made, key=lambda ranking: -ranking.area.estimate)
+
+
+def best(areas: Mapping[str, Float[np.ndarray, "example"]], methods: Sequence[str], sample: Sample) -> Best | None:
+    """The method with the largest area, and how far it is ahead of the next; None where none was scored."""
+    ranked = sorted(methods, key=lambda name: -float(sample.mean(areas[name])))
+    if not ranked:
+        return None
+    ahead: list[Interval] = [sample.interval(areas[ranked[0]] - areas[name]) for name in ranked[1:]]
+    clear = all(each.low is not None and each.low > 0 for each in ahead)
+    return Best(ranked[0], sample.interval(areas[ranked[0]]), ranked[1] if ahead else None,
+                ahead[0] if ahead else None, clear)  # fmt: skip

@@ -1,0 +1,94 @@
+"""All that interventions stand on: the model, its tasks, the heads' means and norms, and how answers are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.blocks import Blocks
+from reportgen.errors import InputError
+from reportgen.scoring.method import Setting
+from reportgen.scoring.methods import activation_norm
+from reportgen.scoring.metrics import METRICS, baseline
+from reportgen.scoring.prepare import Prepared, PreparedTask, prepare
+from reportgen.scoring.references import Means, means
+from reportgen.scoring.tokens import Batch, collate, plan_batches
+from reportgen.study import Study
+from reportgen.validation.engine import Read
+from reportgen.validation.sets import Index
+
+MEND = "Score the study again"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The scored study's model and tasks. ``means`` and ``norms`` (by head) are those of the discovery half; ``read``
+    says of a batch which examples are right, and the log-probability of each answer.
+    """
+
+    prepared: Prepared
+    setting: Setting
+    index: Index
+    means: Means
+    norms: dict[tuple[int, int], float]
+    read: Read
+
+    @property
+    def tasks(self) -> tuple[PreparedTask, ...]:
+        """The tasks in the scores' order."""
+        return self.prepared.tasks
+
+    def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
+        """A task's examples of these numbers as batches, each with the places that its examples have among them."""
+        encoded = [self.tasks[t].encoded[i] for i in members]
+        planned = plan_batches(encoded, self.prepared.study.scoring.batch_size)
+        return [(places, _collated(self.prepared, [encoded[i] for i in places])) for places in planned]
+
+
+def _collated(prepared: Prepared, some: Sequence[object]) -> Batch:
+    model = prepared.model
+    return collate(some, model.tokenizer.pad_token_id or 0, model.device)  # type: ignore[arg-type]
+
+
+def ground(study: Study, blocks: Blocks) -> Ground:
+    """Load the model and the tasks that the scores are of.
+
+    Raises InputError where they cannot be used any more or are others than those that were scored.
+    """
+    prepared = prepare(study)
+    _refuse_others(prepared, blocks)
+    scoring = study.scoring
+    setting = Setting(prepared.model, METRICS["log_probability"], "sum", {}, scoring.positions, scoring.seed)
+    discovery = [_collated(prepared, [task.encoded[i] for i in members])
+                 for task in prepared.tasks for members in task.discovery_batches()]  # fmt: skip
+
+    def answered(batch: Batch) -> object:
+        return baseline(prepared.model.answer_logits(batch), batch)
+
+    return Ground(prepared, setting, Index(prepared.model.heads, blocks), means(setting, discovery),
+                  _norms(setting, discovery), answered)  # type: ignore[arg-type]  # fmt: skip
+
+
+def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], float]:
+    """Each head's mean activation norm over the examples."""
+    assert activation_norm.METHOD.score is not None
+    values = np.concatenate([activation_norm.METHOD.score(setting, batch).values for batch in batches])
+    mean = values.astype(np.float64).mean(axis=0)
+    return {(i, h): float(mean[i, h]) for i, site in enumerate(setting.heads.sites) for h in range(site.heads)}
+
+
+def _refuse_others(prepared: Prepared, blocks: Blocks) -> None:
+    """The model, the heads and the examples must be those of the scores."""
+    scored, found = blocks[0].model.weights_sha256, prepared.model.described.weights_sha256
+    if scored != found:
+        raise InputError("the model's weights are not those that were scored", "[model] path", MEND)
+    shapes = {(b.block, int(layer), int(head)) for b in blocks for layer, head in np.argwhere(b.present)}
+    here = {(s.block, s.layer, head) for s in prepared.model.heads.sites for head in range(s.heads)}
+    if shapes != here:
+        raise InputError("the model's heads are not those that were scored", "[model] path", MEND)
+    for task, name, examples in zip(prepared.tasks, blocks[0].task_names, blocks[0].examples, strict=False):
+        ids = tuple(row.id for row in task.rows)
+        if task.name != name or (examples is not None and examples.ids != ids):
+            raise InputError(f"the rows of task {task.name} are not those that were scored", "[tasks] path", MEND)
+    if len(prepared.tasks) != len(blocks[0].tasks):
+        raise InputError("the tasks are not those that were scored", "[tasks] path", MEND)

@@ -1,0 +1,165 @@
+"""What is run: which sets against which controls on how many examples, within the budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.blocks import Blocks
+from reportgen.errors import InputError
+from reportgen.findings import Findings
+from reportgen.scoring.methods import zero_ablation
+from reportgen.scoring.prepare import PreparedTask
+from reportgen.stats import LEAST, wilson
+from reportgen.study import ValidationSection
+from reportgen.trials import Cost, Reason
+from reportgen.validation.controls import FEWEST, Controls, matched, whole_layer
+from reportgen.validation.curves import Order, orders, prefixes
+from reportgen.validation.engine import Intervention
+from reportgen.validation.ground import Ground
+from reportgen.validation.sets import FoundSet, found_sets
+
+PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
+LEAST_EXAMPLES = 16  # a task; where the budget allows fewer, sets are left out
+FACTORS = (1.5, 2.0)  # of amplification
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Everything that will be run.
+
+    ``reasons`` says of sets that are not tested why; ``controls`` are the others' by id. ``members`` are the numbers of
+    each task's held-out examples that are run, ``wanted`` each task's interventions, the first with nothing changed and
+    the second with every head's mean. ``orders`` are the tasks' orders of heads for the curves.
+    """
+
+    sets: tuple[FoundSet, ...]
+    reasons: Mapping[str, Reason]
+    controls: Mapping[str, Controls]
+    least: int
+    members: tuple[tuple[int, ...], ...]
+    wanted: tuple[tuple[Intervention, ...], ...]
+    orders: tuple[Mapping[str, list[Order]], ...]
+    cost: Cost
+
+    @property
+    def runs(self) -> int:
+        """Examples under interventions, all in all."""
+        return sum(len(m) * len(w) for m, w in zip(self.members, self.wanted, strict=True))
+
+
+def planned(ground: Ground, findings: Findings, methods: Mapping[str, Blocks], section: ValidationSection) -> Planned:
+    """Choose controls for every set that can be tested, and as many examples a task as the budget allows.
+
+    Where it does not allow ``LEAST_EXAMPLES``, the least important sets are left out, last first.
+    Raises InputError where the budget does not even cover what has no controls.
+    """
+    sets = found_sets(findings, ground.index)
+    reasons = _reasons(ground, findings, sets)
+    tests = {(s.heads, s.tasks) for s in sets if s.id not in reasons}
+    least = max(section.controls, PER_TEST * len(tests))
+    controls = _controls(ground, sets, reasons, least)
+    reasons |= {s.id: "few-controls" for s in sets if s.id not in reasons and len(controls[s.id].sets) < FEWEST}
+    made = tuple(orders(ground.index, methods, t, ground.norms, ground.setting.seed) for t in range(len(ground.tasks)))
+    ablation = sum(len(t.rows) for t in ground.tasks) * zero_ablation.METHOD.forwards(ground.setting.heads, {})
+    held = [_held_out(ground, task) for task in ground.tasks]
+    for left_out in [None, *(s.id for s in reversed(sets) if s.id not in reasons)]:
+        reasons |= {} if left_out is None else {left_out: "budget"}
+        wanted = tuple(_wanted(ground, sets, reasons, controls, made[t], t) for t in range(len(held)))
+        n = _affordable(wanted, held, section.budget * ablation, len(ground.setting.heads.sites))
+        if n:
+            members = tuple(tuple(sorted(rows[:n])) for rows in held)
+            runs = sum(_work(w, len(ground.setting.heads.sites)) * len(m) for w, m in zip(wanted, members, strict=True))
+            return Planned(tuple(sets), reasons, controls, least, members, wanted, made,
+                           Cost(runs, ablation, section.budget))  # fmt: skip
+    raise InputError("the budget does not cover the curves and the table of all tasks and sets",
+                     f"[validation] budget = {section.budget:g}", "Raise it")  # fmt: skip
+
+
+def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> dict[str, Reason]:
+    """Of sets that are not tested, why."""
+    chance = {t for t in range(len(ground.tasks)) if at_chance(ground, findings, t)}
+    few = {t for t, task in enumerate(ground.tasks) if _groups(task) < LEAST}
+    found: dict[str, Reason] = {}
+    for each in sets:
+        if chance & set(each.tasks):
+            found[each.id] = "at-chance"
+        elif not each.held_out:
+            found[each.id] = "in-sample"
+        elif few & set(each.tasks):
+            found[each.id] = "few-groups"
+        elif whole_layer(each.heads, ground.setting.heads) is not None:
+            found[each.id] = "whole-layer"
+    return found
+
+
+def at_chance(ground: Ground, findings: Findings, t: int) -> bool:
+    """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval."""
+    task = ground.index.blocks[0].tasks[t]
+    judged = [f for f in findings.by_kind("competence") if f.task == task.name]
+    if judged:
+        return any("at-chance" in f.caveats for f in judged)
+    if task.accuracy is None or task.chance is None:
+        return False
+    groups = len({row.group for row in ground.tasks[t].rows})
+    return wilson(task.accuracy * groups, groups)[0] <= task.chance
+
+
+def _groups(task: PreparedTask) -> int:
+    return len({row.group for row, discovery in zip(task.rows, task.discovery, strict=True) if not discovery})
+
+
+def _controls(ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int
+              ) -> dict[str, Controls]:  # fmt: skip
+    """Control sets of every set that is tested, none of which touches any found set."""
+    taken = frozenset(place for each in sets for place in each.heads)
+    found = {}
+    for each in sets:
+        if each.id not in reasons:
+            rng = np.random.default_rng([ground.setting.seed, *(n for place in sorted(each.heads) for n in place)])
+            found[each.id] = matched(each.heads, taken, ground.setting.heads, ground.norms, least, rng)
+    return found
+
+
+def _held_out(ground: Ground, task: PreparedTask) -> list[int]:
+    """The numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
+    rows = [(i, row) for i, row in enumerate(task.rows) if not task.discovery[i]]
+    rows.sort(key=lambda pair: ground.setting.generator(pair[1], "validation").random())
+    turn: dict[str, int] = {}
+    placed: list[tuple[int, int, int]] = []
+    for i, row in rows:
+        turn[row.group] = turn.get(row.group, 0) + 1
+        placed.append((turn[row.group], len(placed), i))
+    return [i for _, _, i in sorted(placed)]
+
+
+def _wanted(ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason],
+            controls: Mapping[str, Controls], made: Mapping[str, list[Order]], t: int
+            ) -> tuple[Intervention, ...]:  # fmt: skip
+    """A task's interventions, each once."""
+    every = ground.index.all
+    wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(each.heads) for each in sets)]
+    for each in sets:
+        if t in each.tasks:
+            wanted += [Intervention(each.heads, factor) for factor in (0.0, *FACTORS)]
+            wanted.append(Intervention(every - each.heads))
+            if each.id not in reasons:
+                wanted += [Intervention(control) for control in controls[each.id].sets]
+    wanted += [step for same in made.values() for order in same for step in prefixes(order)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _work(wanted: Sequence[Intervention], sites: int) -> float:
+    """Runs through all layers, for one example."""
+    return 1 + sum(each.share(sites) for each in wanted)
+
+
+def _affordable(wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
+                ) -> int:  # fmt: skip
+    """The greatest number of examples a task that the budget covers; 0 where that is too few."""
+    works = [_work(each, sites) for each in wanted]
+    longest = max(map(len, held))
+    least = min(LEAST_EXAMPLES, longest)
+    fits = [n for n in range(least, longest + 1)
+            if sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True)) <= budget]  # fmt: skip
+    return max(fits, default=0)

@@ -1,0 +1,122 @@
+"""The sets of heads that are tried: those that findings name, and the first of each task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from reportgen.blocks import Blocks, parsed, written
+from reportgen.findings import Finding, Findings
+from reportgen.scores import Examples, Head, HeadScores, reduce_examples
+from reportgen.scoring.heads import Heads as Sites
+from reportgen.trials import TOP, TRIED
+from reportgen.validation.engine import Heads
+
+TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
+
+
+@dataclass(frozen=True)
+class FoundSet:
+    """Heads that were found, the numbers of the tasks that they were found on, and the finding's id and kind.
+
+    ``held_out``: which heads are found does not rest on the examples that the set is tried on.
+    """
+
+    id: str
+    kind: str
+    tasks: tuple[int, ...]
+    heads: Heads
+    names: tuple[str, ...]
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """Heads by the place where the model runs them: the sites, and the blocks of scores with their sites by layer."""
+
+    sites: Sites
+    blocks: Blocks
+
+    @property
+    def all(self) -> Heads:
+        """Every head."""
+        return frozenset((i, head) for i, site in enumerate(self.sites.sites) for head in range(site.heads))
+
+    def site(self, block: str | None, layer: int) -> int:
+        """The place of a block's layer among the sites."""
+        return next(i for i, s in enumerate(self.sites.sites) if (s.block, s.layer) == (block, layer))
+
+    def name(self, place: tuple[int, int]) -> str:
+        """The head as it is written."""
+        site = self.sites.sites[place[0]]
+        return written(site.block, Head(site.layer, place[1]))
+
+    def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
+        """A number for every head, from one map a block."""
+        by_block = {block.block: m for block, m in zip(self.blocks, maps, strict=True)}
+        return {(i, h): float(by_block[self.sites.sites[i].block][self.sites.sites[i].layer, h])
+                for i, h in sorted(self.all)}  # fmt: skip
+
+    def discovery(self, blocks: Blocks, t: int) -> dict[tuple[int, int], float]:
+        """A task's |importance| of every head on the discovery half alone."""
+        return self.flat([discovery_map(block, t) for block in blocks])
+
+
+def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]:
+    """A task's |importance| on its discovery half; of all where there are no examples."""
+    examples: Examples | None = scores.examples[t]
+    if examples is None or not examples.discovery.any():
+        whole: np.ndarray = np.abs(scores.importance[t].astype(np.float64))
+        return whole
+    result: np.ndarray = np.abs(reduce_examples(examples.values[examples.discovery], scores.reduction))
+    return result
+
+
+def found_sets(findings: Findings, index: Index) -> list[FoundSet]:
+    """The findings' sets, most important first, and each task's first heads; sets that name no head are left out."""
+    importance = [index.discovery(index.blocks, t) for t in range(len(index.blocks[0].tasks))]
+    named = [f for f in findings.ranked() if f.kind in TRIED]
+    sets = [_of_finding(f, index, importance) for f in named]
+    return [*(s for s in sets if s.heads), *(_first(t, index, importance[t]) for t in range(len(importance)))]
+
+
+def _of_finding(finding: Finding, index: Index, importance: Sequence[dict[tuple[int, int], float]]) -> FoundSet:
+    scores = next(b for b in index.blocks if b.block == finding.block)
+    cells = [parsed(m) for m in finding.members or () if isinstance(m, str)]
+    if not cells:
+        cells = [Head(*map(int, cell)) for cell in np.argwhere(finding.mask(scores.present.shape) & scores.present)]
+    heads = frozenset((index.site(finding.block, cell.layer), cell.head) for cell in cells)
+    tasks = _tasks(finding, scores)
+    clean = finding.task is not None and "in-sample" not in finding.caveats
+    clean = clean or (all(e is not None for e in scores.examples) and _lead(heads, [importance[t] for t in tasks]))
+    return FoundSet(finding.id, finding.kind, tasks, heads, tuple(index.name(h) for h in sorted(heads)), clean)
+
+
+def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
+    """The finding's own tasks: of shared heads those that share one of them."""
+    sharing = (finding.data or {}).get("sharing")
+    names = (
+        [finding.task] if finding.task else [n for some in sharing for n in some] if sharing else finding.tasks or []
+    )
+    return tuple(t for t, name in enumerate(scores.task_names) if name in names)
+
+
+def _lead(heads: Heads, importance: Sequence[dict[tuple[int, int], float]]) -> bool:
+    """Whether the discovery half alone puts the set's heads first in each of their layers, by mean rank over tasks."""
+    for site in {site for site, _ in heads}:
+        layer = [place for place in importance[0] if place[0] == site]
+        ranks = np.mean([np.argsort(np.argsort([-one[place] for place in layer])) for one in importance], axis=0)
+        inside = np.array([place in heads for place in layer])
+        if not inside.all() and ranks[inside].max() >= ranks[~inside].min():
+            return False
+    return True
+
+
+def _first(t: int, index: Index, importance: dict[tuple[int, int], float]) -> FoundSet:
+    """A task's heads of largest |importance| on the discovery half, largest first."""
+    count = max(1, round(TOP_SHARE * len(importance)))
+    heads = sorted(importance, key=lambda place: (-importance[place], place))[:count]
+    scores = index.blocks[0]
+    held_out = scores.examples[t] is not None
+    return FoundSet(f"{TOP}/{t}", TOP, (t,), frozenset(heads), tuple(map(index.name, heads)), held_out)

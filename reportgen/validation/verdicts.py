@@ -1,0 +1,121 @@
+"""Findings with their verdicts, and the findings that the validation itself makes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from reportgen.findings import Effect, Family, Finding, Findings, Register, Test, numbered
+from reportgen.prose import Prose
+from reportgen.trials import TOP, TRIED, Best, Interval, Outcome, Ranking, Trial, Validation
+
+KIND, FAMILY, SPOKEN = "causal_validation", "causal_validation", "validation"
+NULL = "the found heads are exchangeable with matched sets of other heads"
+FIRST = "the heads of largest importance on the discovery half, a twentieth of all, one at least"
+SOONEST = "the scored method whose order of heads has the largest area under its knock-out curve"
+
+
+def bare(findings: Findings, prose: Prose) -> Findings:
+    """The findings as the analysis made them, without verdicts."""
+    kept = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
+    return replace(findings, findings=kept, families=[f for f in findings.families if f.id != FAMILY])
+
+
+def _silenced(finding: Finding) -> Finding:
+    data = {key: value for key, value in (finding.data or {}).items() if key != SPOKEN}
+    return replace(finding, verdict=None, data=data or None)
+
+
+def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings:
+    """The analysis' findings with verdicts and sentences that tell them, and those of the validation itself.
+
+    Where nothing could be run, the findings whose sets would have been tried are unvalidated.
+    """
+    found = [_reworded(_with_verdict(f, validation), prose) if f.kind in TRIED else f for f in findings.findings]
+    own = [] if validation.problem else [*_tops(validation, findings), *_order(validation, findings)]
+    families = [*findings.families]
+    if validation.tests:
+        families.append(Family(FAMILY, validation.tests, validation.alpha, "Benjamini–Hochberg over found sets"))
+    told = [replace(f, sentence=prose.sentence(f)) for f in numbered(own)]
+    return replace(findings, findings=[*found, *told], families=families)
+
+
+def _reworded(finding: Finding, prose: Prose) -> Finding:
+    return replace(finding, sentence=prose.sentence(finding))
+
+
+def _with_verdict(finding: Finding, validation: Validation) -> Finding:
+    trial = validation.trial(finding.id)
+    if trial is None and not validation.problem:
+        return finding  # it names no head
+    spoken = {"problem": validation.problem} if trial is None else spoken_of(trial, validation.alpha)
+    verdict = "unvalidated" if trial is None else trial.verdict
+    return replace(finding, verdict=verdict, data={**(finding.data or {}), SPOKEN: spoken})
+
+
+def spoken_of(trial: Trial, alpha: float) -> dict[str, Any]:
+    """What a sentence says of a trial; shares in per cent."""
+    return {
+        "reason": trial.reason, "heads": trial.size, "tasks": len(trial.tasks), "examples": trial.examples,
+        "loss": None if trial.loss is None else trial.loss.estimate, "excess": _plain(trial.excess),
+        "margin": trial.margin, "controls": len(trial.controls), "as_strong": trial.as_strong,
+        "widened": trial.widened, "q": trial.q, "alpha": alpha, "more": trial.more,
+        "before": _share(trial.intact),
+        "after": _share(trial.knocked_out),
+        "after_controls": _share(trial.after_controls),
+        "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""), "distinct": trial.distinct,
+    }  # fmt: skip
+
+
+def _share(outcome: Outcome | None) -> float | None:
+    return None if outcome is None else 100 * outcome.accuracy
+
+
+def _plain(interval: Interval | None) -> dict[str, float | None] | None:
+    if interval is None:
+        return None
+    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def _tops(validation: Validation, findings: Findings) -> list[Finding]:
+    method = findings.findings[0].method if findings.findings else ""
+    return [_top(trial, validation, method) for trial in validation.trials if trial.kind == TOP]
+
+
+def _top(trial: Trial, validation: Validation, method: str) -> Finding:
+    """What knocking out a task's first heads did."""
+    test, effect = None, None
+    if trial.p is not None and trial.q is not None and trial.loss is not None and trial.excess is not None:
+        test = Test("permutation of sets of heads", NULL, trial.loss.estimate, trial.p, trial.q, FAMILY,
+                    validation.tests, len(trial.controls))  # fmt: skip
+        excess = trial.excess
+        effect = Effect("loss of log-probability over matched controls", excess.estimate, excess.low, excess.high)
+    register: Register = "observed" if test is None else "tested"
+    priority = 0.84 if trial.verdict in ("confirmed", "refuted") else 0.3
+    return Finding(
+        id="", kind=KIND, method=method, register=register, priority=priority, rule=None if test else FIRST,
+        verdict=trial.verdict, data={"of": TOP, SPOKEN: spoken_of(trial, validation.alpha)}, task=trial.tasks[0],
+        members=list(trial.heads), test=test, effect=effect, n_examples=trial.examples,
+    )  # fmt: skip
+
+
+def _order(validation: Validation, findings: Findings) -> list[Finding]:
+    """Whose order of heads costs the tasks most, soonest."""
+    best = validation.best
+    if best is None or not findings.findings:
+        return []
+    areas = {ranking.order: ranking for ranking in validation.rankings}
+    effect = None
+    if (ahead := areas[best.order].over_random) is not None:
+        effect = Effect("area over that of random orders", ahead.estimate, ahead.low, ahead.high)
+    return [Finding(
+        id="", kind=KIND, method=best.order, register="observed", priority=0.83, rule=SOONEST,
+        data={"of": "order", **_spoken_order(best, areas)}, tasks=[t.name for t in validation.tasks], effect=effect,
+        n_examples=max(t.examples for t in validation.tasks),
+    )]  # fmt: skip
+
+
+def _spoken_order(best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
+    others: Sequence[str] = ("random order", "layer order")
+    return {"best": best.order, "area": _plain(best.area), "following": best.following,
+            "difference": _plain(best.difference), "clear": best.clear,
+            **{name.split()[0]: areas[name].area.estimate for name in others}}  # fmt: skip

@@ -1,0 +1,138 @@
+"""The stage in the pipeline: what is run again and what is not, what is written, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cases import copying_case
+
+from reportgen import pipeline
+from reportgen.archive.verify import verify
+from reportgen.errors import InputError
+from reportgen.validation import engine
+
+STUDY = """[study]
+title = "Tiny"
+[model]
+path = "model"
+[tasks]
+path = "tasks.jsonl"
+[scoring]
+method = "zero_ablation"
+[validation]
+budget = 60
+[report]
+formats = ["html"]
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    copying_case(folder, 3, True)
+    (folder / "study.toml").write_text(STUDY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "report"
+    said: list[str] = []
+    pipeline.build(source, folder, notify=said.append)
+    assert any(line.startswith("validation: ") and "× exact zero ablation of the study" in line for line in said)
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "report"))
+
+
+def found(folder: Path) -> list[dict[str, Any]]:
+    findings: list[dict[str, Any]] = json.loads((folder / "findings.json").read_text())["findings"]
+    return findings
+
+
+def steps(source: Path, folder: Path, **overrides: Any) -> set[str]:
+    seen: set[str] = set()
+    pipeline.build(source, folder, overrides=overrides, progress=lambda name, *_: seen.add(name.partition(":")[0]))
+    return seen
+
+
+def test_verdicts_stand_in_the_findings_and_on_the_page(built: Path) -> None:
+    assert {f["verdict"] for f in found(built) if f["kind"] == "anomaly"} == {"confirmed"}
+    tested = [f for f in found(built) if f["kind"] == "causal_validation" and f["register"] == "tested"]
+    assert [f["test"]["null"] for f in tested] == [
+        "the found heads are exchangeable with matched sets of other heads"]  # fmt: skip
+    page = (built / "report.html").read_text()
+    assert 'id="validation"' in page
+    assert "Random heads → found heads" in page
+    assert {p.name for p in (built / "tables").glob("validation-*.tex")} >= {"validation-tasks.tex"}
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert "validation.json" in manifest["files"]
+    assert not list(built.glob(".validation")), "finished parts are of no more use"
+
+
+def test_nothing_is_run_again_until_something_changes(source: Path, folder: Path) -> None:
+    before = {p.name: p.read_bytes() for p in folder.glob("*.json")}
+    assert steps(source, folder) == set()
+    assert {p.name: p.read_bytes() for p in folder.glob("*.json")} == before
+    assert "validation" in steps(source, folder, **{"validation.controls": 30})
+
+
+def test_turned_off_it_leaves_no_verdict(source: Path, folder: Path) -> None:
+    assert "validation" not in steps(source, folder, **{"validation.enabled": False})
+    assert [f for f in found(folder) if f["verdict"] or f["kind"] == "causal_validation"] == []
+    assert not (folder / "validation.json").exists()
+    assert 'id="validation"' not in (folder / "report.html").read_text()
+
+
+def test_a_killed_run_goes_on_where_it_stopped(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, calls = (folder / "validation.json").read_bytes(), list[int]()
+    (folder / "validation.json").unlink()
+    together = engine._together
+
+    def dying(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 18:
+            raise KeyboardInterrupt
+        return together(*given)
+
+    monkeypatch.setattr(engine, "_together", dying)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.build(source, folder)
+    kept = len(list((folder / ".validation").iterdir()))
+    assert kept > 0
+    calls.extend([1] * 1000)
+    pipeline.build(source, folder)
+    rest = len(calls) - 1018
+    assert 0 < rest < 16, "what was finished is not run again"
+    assert (folder / "validation.json").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("controls", 19, "[validation] controls: Input should be greater than or equal to 20 (got 19)"),
+        ("budget", 0, "[validation] budget: Input should be greater than 0 (got 0)"),
+        ("control", 20, "[validation] control: unknown key 'control'. Did you mean 'controls'?"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(source: Path, key: str, value: int, problem: str) -> None:
+    with pytest.raises(InputError) as refused:
+        pipeline.open_source(source, {f"validation.{key}": value})
+    words = str(refused.value)
+    assert all(part in words for part in problem.split(": ", 1)), words
+
+
+def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(folder: Path, tmp_path: Path) -> None:
+    found_differences = [f"{c.what}: {c.wrong}" for c in verify(folder).differences]
+    assert found_differences == []
+    again = pipeline.remake(folder, tmp_path / "again")
+    assert (again.folder / "findings.json").read_bytes() == (folder / "findings.json").read_bytes()
+    assert (again.folder / "report.html").read_bytes() == (folder / "report.html").read_bytes()
+    changed = (folder / "validation.json").read_text().replace('"verdict": "confirmed"', '"verdict": "refuted"')
+    (folder / "validation.json").write_text(changed)
+    assert [c for c in verify(folder).differences if c.what.startswith("finding ")] != []
