@@ -29,6 +29,7 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
 Method = Annotated[str | None, typer.Option(help="Scoring method.")]
+Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out authors and paths, for blind review.")]
 Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
 Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
 Address = Annotated[
@@ -160,6 +161,7 @@ def build(
     output: Output = Path("report"),
     method: Method = None,
     limit: Limit = None,
+    anonymous: Anonymous = None,
     executor: Executor = None,
     address: Address = None,
     set_: Set = None,
@@ -171,7 +173,7 @@ def build(
     """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
     from reportgen import pipeline
 
-    values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
+    values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address)
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
     with progress(quiet, as_json) as (step, say):
@@ -277,7 +279,7 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
     import tomllib
 
     places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
-              "address": "scoring.address"}  # fmt: skip
+              "address": "scoring.address", "anonymous": "report.anonymous"}  # fmt: skip
     values = {places[name]: value for name, value in flags.items() if value is not None}
     for pair in pairs or ():
         name, equals, raw = pair.partition("=")

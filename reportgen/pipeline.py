@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reportgen import __version__
+from reportgen import __version__, anonymous
 from reportgen.archive.crate import CRATE, crate_json
 from reportgen.blocks import Blocks
 from reportgen.errors import InputError
@@ -58,6 +58,11 @@ class Source:
 
     study: Study
     overrides: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.study.report.anonymous:
+            object.__setattr__(self, "study", anonymous.anonymous(self.study))
+            object.__setattr__(self, "overrides", anonymous.overrides(self.overrides))
 
 
 @dataclass(frozen=True)
@@ -198,10 +203,21 @@ def obtain_scores(
     if stored is None:
         stored = _fresh_scores(study, folder, progress, notify, force)
         _grouped(next(iter(stored.values())), study)  # refused before anything is written
+        stored = _named(stored, study)
         write_methods(folder, stored, key)
         shutil.rmtree(folder / UNITS, ignore_errors=True)
+    elif (told := _named(stored, study)) is not stored:  # kept from a report that was not anonymous
+        write_methods(folder, told, key)
+        stored = told
     scores, *others = (_grouped(blocks, study) for blocks in stored.values())
     return scores, {blocks[0].method.name: blocks for blocks in others}
+
+
+def _named(stored: Others, study: Study) -> Others:
+    """The scores as the report may name their model."""
+    if not study.report.anonymous or all(anonymous.unplaced(b)[0].model == b[0].model for b in stored.values()):
+        return stored
+    return {name: anonymous.unplaced(blocks) for name, blocks in stored.items()}
 
 
 def _grouped(blocks: Blocks, study: Study) -> Blocks:
@@ -267,6 +283,9 @@ def render_folder(
 ) -> None:
     """Write the report's files, unless the folder holds the very same report already."""
     study, hashes = source.study, scores_hashes(folder)
+    if study.report.anonymous and anonymous.unplaced(scores)[0].model != scores[0].model:
+        mend = "Run `reportgen build` with --anonymous on its source"
+        raise InputError("its scores say where their model lay", str(folder), mend)
     keys = {
         "scores": scores_key_of(folder),
         "findings": findings_key(study, hashes),
@@ -284,7 +303,7 @@ def render_folder(
     provenance = {
         "reportgen": __version__,
         "created": created(),
-        "command": command,
+        "command": "reportgen build --anonymous" if study.report.anonymous else command,
         "overrides": source.overrides,
         "keys": keys,
         "seeds": {"scoring": scores[0].seed, "analysis": findings.seed},

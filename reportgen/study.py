@@ -161,7 +161,10 @@ class ValidationSection(_Section):
 
 
 class ReportSection(_Section):
-    """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones."""
+    """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones.
+
+    ``anonymous``, for double-blind review, leaves out authors and paths.
+    """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
     page: Literal["A4", "Letter"] = "A4"
@@ -170,6 +173,7 @@ class ReportSection(_Section):
     layer_order: Literal["up", "down"] = "down"
     colormap: Literal["viridis", "cividis", "gray"] = "viridis"
     templates: Path | None = None
+    anonymous: bool = False
 
 
 class ScoresSection(_Section):
@@ -222,6 +226,12 @@ class Study(_Section):
         if self._model_as_given is None or not Path(self._model_as_given).is_absolute():
             return self._model_as_given
         return "/".join(("…", *Path(self._model_as_given).parts[-2:]))
+
+    def named_as(self, model: str | None) -> "Study":
+        """The same study, whose model is said to be ``model``."""
+        named = self.model_copy()
+        named._model_as_given = model
+        return named
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Study":

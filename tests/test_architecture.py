@@ -14,7 +14,8 @@ PACKAGE = ROOT / "reportgen"
 RANKS = [
     {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"}, {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
-    {"places"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"}, {"blocks"}, {"scores"},
+    {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"}, {"blocks"},
+    {"scores"},
     {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
