@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.anomaly import Comparison, comparisons
@@ -53,8 +54,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     if len(view.scores.tasks) < TASKS:
         return Outcome("specialist_head")
     if not all(view.held_out(t) for t in range(len(view.scores.tasks))):
-        found = [_observed(view, t) for t in tasks]
-        return Outcome("specialist_head", [f for f in found if f])
+        return Outcome("specialist_head", _observed(view, tasks))
     free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
     out = next((c for c in comparisons(view, free) if c.centre == "pattern" and c.side > 0), None)
     tail = None if out is None else Tail.of(out.pooled)
@@ -106,21 +106,24 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
     return _finding(view, t, head, other, Effect(RATIO, *least.ratio), test=test, priority=0.85)
 
 
-def _observed(view: View, t: int) -> Finding | None:
-    """The head that is largest relative to its layer in comparison to every other task."""
-    values = view.whole
-    present = view.present
+def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
+    """The head of each task that is largest, relative to its layer, in comparison to every other task."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = values / np.nanmedian(values, axis=2, keepdims=True)
-        others = np.nanmax(np.delete(relative, t, axis=0), axis=0)
-        ratio = np.where(present & (others > 0) & np.isfinite(relative[t]), relative[t] / others, -np.inf)
-    rank = (values[t][:, :, None] < values[t][:, None, :]).sum(axis=2)
-    ratio[rank >= np.maximum(1, np.round(TOP * present.sum(axis=1)))[:, None]] = -np.inf
-    head = Head(*(int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape)))
-    if not np.isfinite(ratio[head]) or ratio[head] < TIMES:
-        return None
-    other = int(np.argmax([relative[u][head] if u != t else -np.inf for u in range(len(values))]))
-    return _finding(view, t, head, other, Effect(RATIO, float(ratio[head])), rule=RULE, priority=0.5)
+        relative = view.whole / np.nanmedian(view.whole, axis=2, keepdims=True)
+    relative[~np.isfinite(relative)] = 0.0  # a layer whose median is 0, and absent heads
+    second, first = np.sort(relative, axis=0)[-2:]
+    places = np.maximum(1, np.round(TOP * view.present.sum(axis=1)))[:, None]
+    found = []
+    for t in tasks:
+        alone = view.present & (relative[t] == first) & (second > 0)
+        ratio = np.divide(first, second, out=np.zeros_like(first), where=alone)
+        high = stats.rankdata(np.where(view.present, -view.whole[t], np.inf), method="max", axis=1) <= places
+        head = Head(*(int(i) for i in np.unravel_index(int((ratio * high).argmax()), ratio.shape)))
+        if high[head] and ratio[head] >= TIMES:
+            other = int(np.argmax(np.where(np.arange(len(relative)) == t, -np.inf, relative[:, head.layer, head.head])))
+            effect = Effect(RATIO, float(ratio[head]))
+            found.append(_finding(view, t, head, other, effect, rule=RULE, priority=0.5))
+    return found
 
 
 def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priority: float, **rest: object) -> Finding:
