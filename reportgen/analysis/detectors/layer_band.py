@@ -88,11 +88,14 @@ def _standardised(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray
 def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.random.Generator) -> np.ndarray:
     """The largest sums when each task's profile starts at a layer of its own."""
     n = profiles.shape[1]
+    turned = profiles[:, (np.arange(n) + np.arange(n)[:, None]) % n]  # (task, start, layer)
     parts, step = [], max(1, CHUNK // len(bands(n)))
     for start in range(0, draws, step):
-        starts = rng.integers(0, n, size=(min(step, draws - start), len(profiles), 1))
-        moved = np.take_along_axis(profiles[None], (np.arange(n) + starts) % n, axis=2)
-        parts.append(_standardised(moved.mean(axis=1)).max(axis=1))
+        starts = rng.integers(0, n, size=(min(step, draws - start), len(profiles)))
+        total = np.zeros((len(starts), n))
+        for profile, first in zip(turned, starts.T, strict=True):
+            total += profile[first]
+        parts.append(_standardised(total / len(profiles)).max(axis=1))
     return np.concatenate(parts)
 
 
