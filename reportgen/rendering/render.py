@@ -14,6 +14,7 @@ from reportgen.rendering import figures as draw
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.drawing import look_for
 from reportgen.rendering.html import html
+from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen
@@ -87,6 +88,8 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
     tasks = task_views(blocks, findings, views)
     looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
     drawings = tuple(draw.all_figures(blocks, findings, looks, [[m.figure for m in t.maps] for t in tasks]))
+    curves = knockout(validation)
+    drawings += (curves,) if curves is not None else ()
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,

@@ -56,6 +56,9 @@ def ground(study: Study, blocks: Blocks) -> Ground:
     Raises InputError where they cannot be used any more or are others than those that were scored.
     """
     prepared = prepare(study)
+    if prepared.model.kind == "encoder":
+        problem = "an encoder without a head that predicts anything gives no answer that could be lost"
+        raise InputError(problem, "[model] path", "Name a model that answers, or set [validation] enabled = false")
     _refuse_others(prepared, blocks)
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", {}, scoring.positions, scoring.seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_models
 from cases import copying_case
 
 from reportgen import pipeline
@@ -136,3 +137,14 @@ def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(fol
     changed = (folder / "validation.json").read_text().replace('"verdict": "confirmed"', '"verdict": "refuted"')
     (folder / "validation.json").write_text(changed)
     assert [c for c in verify(folder).differences if c.what.startswith("finding ")] != []
+
+
+def test_an_encoder_that_predicts_nothing_leaves_findings_unvalidated(tmp_path: Path) -> None:
+    tiny_models.build("bert", "encoder").save_pretrained(tmp_path / "model")
+    tiny_models.word_tokenizer().save_pretrained(tmp_path / "model")
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tiny_models.ROWS))
+    (tmp_path / "study.toml").write_text(STUDY.replace("zero_ablation", "activation_norm"))
+    pipeline.build(tmp_path, tmp_path / "report")
+    validation = json.loads((tmp_path / "report" / "validation.json").read_text())
+    assert validation["problem"].startswith("[model] path: an encoder without a head that predicts anything gives no")
+    assert "The findings are unvalidated: [model] path: an encoder" in (tmp_path / "report" / "report.html").read_text()

@@ -31,7 +31,7 @@ def view(report: Report) -> dict[str, Any] | None:
     run = validation is not None and not problem
     return {
         "problem": problem, "findings": found, "tally": tally, "verdicts": _table(report, judged),
-        "drawings": [d for drawn in report.drawn("validation").values() for d in drawn], "numbers": report.numbers,
+        "drawings": [d for d in report.drawings if d.section == "validation"], "numbers": report.numbers,
         "tables": tables(validation) if validation is not None and run else [],
         "rules": _rules(validation, report.study.analysis.margin) if validation is not None and run else None,
     }  # fmt: skip
