@@ -223,9 +223,9 @@ def main() -> None:
             return
         result = measured(prepared, batch, works, given.rounds)
         result["peak_bytes"] = {name: peak(folder, name, given.peers) for name in works if "," not in name}
-    told(result)
     target = ROOT / "benchmarks" / "results" / f"scoring-{Path(given.model).name}.json"
     target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    told(result)
 
 
 def measured(prepared: Prepared, batch: Batch, works: Works, rounds: int) -> dict[str, Any]:
@@ -244,7 +244,8 @@ def measured(prepared: Prepared, batch: Batch, works: Works, rounds: int) -> dic
 
 def told(result: dict[str, Any]) -> None:
     for name, seconds in result["cpu_seconds"].items():
-        print(f"{name:44} {1000 * seconds:9.1f} ms {result['peak_bytes'][name] / 2**20:8.1f} MiB")
+        peak_mib = f"{result['peak_bytes'][name] / 2**20:8.1f} MiB" if name in result["peak_bytes"] else ""
+        print(f"{name:44} {1000 * seconds:9.1f} ms {peak_mib}")
     for name, value in result["ratios"].items():
         print(f"{name:44} {value:9.2f}    (target {' '.join(map(str, TARGETS[name]))})")
 

@@ -15,7 +15,6 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
-    "scoring": {"top_k", "confidence", "examples"},
     "report": {"theme", "venue", "assets"},
 }
 
@@ -115,6 +114,9 @@ class ScoringSection(_Section):
     predict an answer token, or the one that predicts the first of them. exact_match is greedy generation.
     ``executor`` says who computes: this process, or the workers of the Ray cluster at ``address`` ("host:port", or
     "auto" for the one this machine belongs to; without it, one is started on this machine). It changes no number.
+    ``examples`` = "adaptive" races the heads of each task for its ``top_k`` (a tenth of all heads where it is not
+    given), which are found with probability ``confidence`` and scored on every example, the others on few; the methods
+    that can are zero_ablation and mean_ablation.
     """
 
     method: str = "gate_gradient"
@@ -127,11 +129,21 @@ class ScoringSection(_Section):
     answer_reduction: Literal["sum", "mean"] = "sum"
     executor: Literal["local", "ray"] = "local"
     address: str | None = None
+    examples: Literal["all", "adaptive"] = "all"
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
 
     @model_validator(mode="after")
     def _address_needs_a_cluster(self) -> "ScoringSection":
         if self.address is not None and self.executor != "ray":
             raise ValueError('address is that of a Ray cluster; give executor = "ray" with it')
+        return self
+
+    @model_validator(mode="after")
+    def _a_race_has_a_top(self) -> "ScoringSection":
+        for name in ("top_k", "confidence"):
+            if name in self.model_fields_set and self.examples != "adaptive":
+                raise ValueError(f'{name} is that of a race; give examples = "adaptive" with it')
         return self
 
 

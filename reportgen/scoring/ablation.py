@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,19 +28,20 @@ def without_each(setting: Setting, batch: Batch, substitute: Substitute, togethe
     """The metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
 
     Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
-    resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer positions
-    are run. ``together``: the change with all heads replaced at once is the check ``EVERY``.
+    resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer
+    positions are run. Of ``setting.wanted`` alone where it is given. ``together``: the change with all heads
+    replaced at once is the check ``EVERY``.
     """
     values, step = absent(setting.heads, batch.size), setting.parameters["heads_at_once"] or at_once(batch)
     (before, logits), record = _baseline(setting, batch)
-    many = {copies: batch.repeated(copies) for site in setting.heads.sites for copies in _sizes(site.heads, step)}
-    for index, site in enumerate(setting.heads.sites):
-        by, first = substitute(index), 0
-        for copies in _sizes(site.heads, step):
-            chosen = torch.arange(first, first + copies, device=setting.model.device)
-            after = _ablated(setting, many[copies], record, index, chosen, by)
-            values[:, index, first : first + copies] = (before.double() - after).T.cpu().numpy()
-            first += copies
+    parts = [_parts(setting, index, step) for index in range(len(setting.heads.sites))]
+    many = {copies: batch.repeated(copies) for copies in {len(heads) for part in parts for heads in part}}
+    for index, part in enumerate(parts):
+        by = substitute(index)
+        for heads in part:
+            chosen = torch.as_tensor(heads, device=setting.model.device)
+            after = _ablated(setting, many[len(heads)], record, index, chosen, by)
+            values[:, index, heads] = (before.double() - after).T.cpu().numpy()
     checks = {EVERY: (before.double() - _without_all(setting, batch, substitute)).cpu().numpy()} if together else {}
     return BatchScores(values, logits, checks=checks)
 
@@ -60,10 +62,12 @@ def at_once(batch: Batch) -> int:
     return max(1, tokens // batch.input_ids.numel())
 
 
-def _sizes(heads: int, step: int) -> list[int]:
-    """A site's heads in parts of like size, none greater than ``step``."""
-    parts = -(-heads // step)
-    return [heads // parts + (part < heads % parts) for part in range(parts)]
+def _parts(setting: Setting, index: int, step: int) -> list[np.ndarray]:
+    """A site's wanted heads in parts of like size, none greater than ``step``."""
+    heads = np.arange(setting.heads.sites[index].heads)
+    if setting.wanted is not None:
+        heads = np.flatnonzero(setting.wanted[index])
+    return np.array_split(heads, -(-len(heads) // step)) if len(heads) else []
 
 
 def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Record | None]:

@@ -55,11 +55,21 @@ def _block(prepared: Prepared, scored: Scored, tasks: tuple[Task, ...], block: s
     maps = [scattered(heads, unit.values, block) for unit in scored.units]
     errors = [None if unit.errors is None else scattered(heads, unit.errors, block) for unit in scored.units]
     return HeadScores(
-        importance=np.stack([reduce_examples(values, reduction) for values in maps]).astype(np.float32),
+        importance=np.stack([reduced(values, reduction) for values in maps]).astype(np.float32),
         tasks=tasks, method=_method(prepared, scored, reduction), model=prepared.model.described, reduction=reduction,
         seed=scoring.seed, block=block, versions=versions(),
         examples=tuple(_examples(t, v, e) for t, v, e in zip(prepared.tasks, maps, errors, strict=True)),
     )  # fmt: skip
+
+
+def reduced(values: Float[np.ndarray, "example layer head"], how: Reduction) -> Float[np.ndarray, "layer head"]:
+    """Of each head, over the examples that it was scored on: all of them, but for heads that left a race."""
+    result = reduce_examples(values, how)
+    for layer, head in np.argwhere(np.isnan(result)):
+        scored = values[~np.isnan(values[:, layer, head]), layer, head]
+        if len(scored):
+            result[layer, head] = reduce_examples(scored[:, None, None], how)[0, 0]
+    return result
 
 
 def scattered(
@@ -75,8 +85,13 @@ def scattered(
 
 
 def _examples(task: PreparedTask, values: np.ndarray, errors: np.ndarray | None) -> Examples:
-    ids, groups = tuple(row.id for row in task.rows), tuple(row.group for row in task.rows)
-    return Examples(values, ids, groups, task.discovery, errors=errors)
+    """The examples on which every head was scored: of a race those fixed beforehand."""
+    ids, groups, scored = tuple(row.id for row in task.rows), tuple(row.group for row in task.rows), ~np.isnan(values)
+    whole = np.flatnonzero(scored[:, scored.any(axis=0)].all(axis=1))
+    if len(whole) == len(ids):
+        return Examples(values, ids, groups, task.discovery, errors=errors)
+    return Examples(values[whole], tuple(ids[i] for i in whole), tuple(groups[i] for i in whole),
+                    task.discovery[whole])  # fmt: skip
 
 
 def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
@@ -86,6 +101,8 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
     settings: dict[str, object] = {**scored.chosen.parameters}
     if measured:
         settings["answer_reduction"] = scoring.answer_reduction
+    if prepared.races(scored.chosen):
+        settings |= {"examples": scoring.examples, "top_k": prepared.top, "confidence": scoring.confidence}
     if scoring.positions != "all":
         settings["positions"] = scoring.positions
     if method.reduction == "mean_abs":

@@ -67,7 +67,8 @@ class Parameter:
 class Setting:
     """All that a method may use while it scores a study.
 
-    ``positions`` and ``seed`` are those of the study; ``reference`` is what the method's ``prepare`` made.
+    ``positions`` and ``seed`` are those of the study; ``reference`` is what the method's ``prepare`` made; ``wanted``
+    are the heads that a method that races is to score (None: all).
     """
 
     model: LoadedModel
@@ -77,6 +78,7 @@ class Setting:
     positions: Literal["all", "prompt", "answer", "last"] = "all"
     seed: int = 0
     reference: Any = None
+    wanted: Bool[np.ndarray, "site head"] | None = None
 
     @property
     def heads(self) -> Heads:
@@ -143,15 +145,15 @@ class TaskExamples:
 class ScoringMethod:
     """How to score every head on every example.
 
-    ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the price
-    in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define
-    one example's score and ``references`` are the papers, all printed in the report. ``kinds`` are the kinds of model,
+    ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the
+    price in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define one
+    example's score and ``references`` are the papers, all printed in the report. ``kinds`` are the kinds of model,
     ``needs`` what rows, model and metric must offer. ``reduction`` makes importance of examples' scores; ``cheap``
     scores are printed beside the activation norm. ``check`` raises InputError, before anything is scored, where the
     model or a parameter does not fit, which may take runs on a short text. ``prepare`` makes ``Setting.reference``
-    once, from batches of the discovery half of all tasks. A method scores a batch at a time (``score``) or all tasks in
-    one go (``together``, with a progress callback over batches); both raise InputError where the numbers are not
-    finite.
+    once, from batches of the discovery half of all tasks. ``races``: it can score some heads alone
+    (``Setting.wanted``). A method scores a batch at a time (``score``) or all tasks in one go (``together``, with a
+    progress callback over batches); both raise InputError where the numbers are not finite.
     """
 
     name: str
@@ -172,6 +174,7 @@ class ScoringMethod:
     needs: frozenset[Need] = frozenset()
     reduction: Reduction = "mean_abs"
     cheap: bool = False
+    races: bool = False
 
     @property
     def defaults(self) -> dict[str, Value]:

@@ -11,6 +11,7 @@ from reportgen.scoring.prepare import Prepared, PreparedTask, prepare
 from reportgen.scoring.tokens import Batch, collate
 from reportgen.study import Study
 
+AT_MOST = " at most: heads leave a race early"
 MORE = ", and what is trained on all tasks, which is not timed here"
 
 
@@ -65,8 +66,12 @@ def plan(study: Study) -> Plan:
     heads, batches = prepared.model.heads, [(task, members) for task in prepared.tasks for members in task.batches]
     tokens = sorted(batches, key=lambda b: max(len(b[0].encoded[i].inputs) for i in b[1]) * len(b[1]))
     each = _seconds_per_forward(prepared.model, _batch(prepared, *tokens[len(tokens) // 2]))
+    raced = {c.method.name for c in prepared.methods if prepared.races(c)}
     works = [(c.method, c.method.forwards(heads, c.parameters) * len(batches)) for c in prepared.methods]
-    costs = tuple(MethodCost(m.name, work, work * each, "" if m.together is None else MORE) for m, work in works)
+    costs = tuple(
+        MethodCost(m.name, work, work * each, AT_MOST if m.name in raced else "" if m.together is None else MORE)
+        for m, work in works
+    )
     at_once = [int(n) for c in prepared.methods for name, n in c.parameters.items() if name.endswith("_at_once")]
     memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}

@@ -75,6 +75,16 @@ class Prepared:
         """The study's metric."""
         return METRICS[self.study.scoring.metric]
 
+    def races(self, chosen: Chosen) -> bool:
+        """Whether a method's heads are raced for the top ones."""
+        return self.study.scoring.examples == "adaptive" and chosen.method.races
+
+    @property
+    def top(self) -> int:
+        """How many heads a race is for: ``top_k``, or a tenth of them."""
+        heads = sum(site.heads for site in self.model.heads.sites)
+        return min(heads, self.study.scoring.top_k or max(1, round(heads / 10)))
+
     def setting(self, chosen: Chosen, reference: Any = None) -> Setting:
         """What a method works with."""
         scoring = self.study.scoring
@@ -163,6 +173,8 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
         fit = [m.name for m in METRICS.values() if model.kind in m.kinds]
         raise InputError(f"the metric {metric.name} does not fit {KINDS[model.kind]}", place,
                          f"Choose one of {', '.join(fit)}")  # fmt: skip
+    if study.scoring.examples == "adaptive":
+        _refuse_race(methods)
     for chosen in methods:
         if metric.generated and chosen.method.needs & {"gradient", "logits"}:
             problem = f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it"
@@ -170,6 +182,17 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
     if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
         why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
         raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
+
+
+def _refuse_race(methods: tuple[Chosen, ...]) -> None:
+    raced, place = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
+    if not raced:
+        able = " or ".join(method.name for method in METHODS if method.races)
+        raise InputError("no method of the study can score some heads alone", place, f"Score with {able}")
+    for chosen in raced:
+        if chosen.signed:
+            problem = f"a race is for the greatest |s|, and {chosen.method.name} is to be averaged with its sign"
+            raise InputError(problem, place, 'Leave signed out, or give examples = "all"')
 
 
 def _prepare_task(

@@ -12,6 +12,7 @@ from reportgen.scoring.kept import Kept
 from reportgen.scoring.metrics import Baseline
 from reportgen.scoring.pace import Pace, Progress
 from reportgen.scoring.prepare import Chosen, Prepared
+from reportgen.scoring.racing import finish
 from reportgen.scoring.record import record_of
 from reportgen.scoring.units import SAID, Unit, UnitScores, unflattened, units_of
 from reportgen.study import Study
@@ -53,7 +54,7 @@ def score(
         with kept.held(record):
             planned = units_of(prepared)
             results = _computed(computing, planned, kept, progress, notify)
-    scored = [_of_method(prepared, chosen, planned, results) for chosen in prepared.methods]
+    scored = [_of_method(prepared, chosen, planned, results, notify) for chosen in prepared.methods]
     tasks = described_tasks(prepared, scored)
     return {each.chosen.method.name: assemble(prepared, each, tasks) for each in scored}
 
@@ -87,7 +88,7 @@ def _smaller(prepared: Prepared, unit: Unit, scores: UnitScores) -> str | None:
 
 
 def _of_method(
-    prepared: Prepared, chosen: Chosen, planned: tuple[Unit, ...], results: Mapping[str, UnitScores]
+    prepared: Prepared, chosen: Chosen, planned: tuple[Unit, ...], results: Mapping[str, UnitScores], notify: Notify
 ) -> Scored:
     """A method's scores task by task, each in file order."""
     mine = [unit for unit in planned if unit.method == chosen.method.name]
@@ -97,8 +98,14 @@ def _of_method(
         units = tuple(UnitScores(part, None) for part in parts)
         return Scored(chosen, units, *(unflattened(stored.checks, said) for said in SAID))
     shards = [[unit for unit in mine if unit.task == t] for t in range(len(prepared.tasks))]
-    return Scored(chosen, tuple(_joined(of_task, results) for of_task in shards),
-                  _shrunk(prepared, mine, results))  # fmt: skip
+    joined = tuple(_joined(of_task, results) for of_task in shards)
+    overall: dict[str, dict[str, float | None]] = {}
+    if prepared.races(chosen):
+        for task, unit in zip(prepared.tasks, joined, strict=True):
+            said, effects = finish(prepared, chosen, task, unit)
+            notify(said)
+            overall[f"{task.name}: top {prepared.top} and ties"] = dict(effects)
+    return Scored(chosen, joined, _shrunk(prepared, mine, results), overall)
 
 
 def _shrunk(

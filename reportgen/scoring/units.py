@@ -90,9 +90,10 @@ def _of_method(prepared: Prepared, chosen: Chosen, hashed: Sequence[Sequence[str
     others = None
     if chosen.method.prepare is not None:  # its references come from the discovery half of every task
         others = [[t.name, h, t.discovery.tolist(), t.batches] for t, h in zip(tasks, hashed, strict=True)]
-    step = max(1, round(UNIT_FORWARDS / chosen.method.forwards(prepared.model.heads, chosen.parameters)))
+    least = max(1, round(UNIT_FORWARDS / chosen.method.forwards(prepared.model.heads, chosen.parameters)))
     units = []
     for t, task in enumerate(tasks):
+        step = len(task.batches) if prepared.races(chosen) else least  # a race is over a whole task
         for first in range(0, len(task.batches), step):
             shard = task.batches[first : first + step]
             content = [[hashed[t][i] for i in batch] for batch in shard]
@@ -102,7 +103,9 @@ def _of_method(prepared: Prepared, chosen: Chosen, hashed: Sequence[Sequence[str
 
 def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
     scoring = prepared.study.scoring
-    measured = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
+    measured: list[Any] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
+    if prepared.races(chosen):
+        measured += [scoring.examples, prepared.top, scoring.confidence]
     return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, dict(prepared.identity)]
 
 

@@ -10,6 +10,7 @@ from reportgen.errors import InputError
 from reportgen.scoring.method import BatchScores, Setting, TaskExamples
 from reportgen.scoring.metrics import Baseline, baseline
 from reportgen.scoring.prepare import Chosen, Prepared, PreparedTask
+from reportgen.scoring.racing import Racing
 from reportgen.scoring.tokens import Batch, collate
 from reportgen.scoring.units import Unit, UnitScores, flattened
 
@@ -41,7 +42,10 @@ class Worker:
         while True:
             batches = [batch[i : i + size] for batch in unit.batches for i in range(0, len(batch), size)]
             try:
-                scores = self._batches(setting, chosen, task, batches, done)
+                if self.prepared.races(chosen):
+                    scores = Racing(self.prepared, unit, setting, size, self.scored).run(done)
+                else:
+                    scores = self._batches(setting, chosen, task, batches, done)
                 return replace(scores, batch_size=size, reference_size=references)
             except RuntimeError as error:
                 size = halved(size, error, f"task {task.name}")
@@ -70,15 +74,21 @@ class Worker:
     ) -> UnitScores:
         parts, count = list[tuple[BatchScores, Baseline | None]](), 0
         for members in batches:
-            batch = self._batch(task, members)
-            assert chosen.method.score is not None, "methods of all tasks are scored in _together"
-            scored = chosen.method.score(setting, batch)
-            _refuse_nan(setting, task, members, scored.logits, batch)
-            _refuse_nonfinite(setting, task, members, scored.values)
-            parts.append((scored, None if scored.logits is None else baseline(scored.logits, batch)))
+            parts.append(self.scored(setting, chosen, task, members))
             count += len(members)
             done(count)
         return _joined(parts)
+
+    def scored(
+        self, setting: Setting, chosen: Chosen, task: PreparedTask, members: Members
+    ) -> tuple[BatchScores, Baseline | None]:
+        """One batch's scores and the unchanged model's baseline; raises InputError where numbers are not finite."""
+        batch = self._batch(task, members)
+        assert chosen.method.score is not None, "methods of all tasks are scored in _together"
+        scored = chosen.method.score(setting, batch)
+        _refuse_nan(setting, task, members, scored.logits, batch)
+        _refuse_nonfinite(setting, task, members, scored.values)
+        return scored, None if scored.logits is None else baseline(scored.logits, batch)
 
     def _batch(self, task: PreparedTask, members: Members) -> Batch:
         model = self.prepared.model
@@ -133,7 +143,8 @@ def _refuse_nan(
 
 def _refuse_nonfinite(setting: Setting, task: PreparedTask, members: Members, values: np.ndarray) -> None:
     for index, site in enumerate(setting.heads.sites):
-        bad = np.argwhere(~np.isfinite(values[:, index, : site.heads]))
+        wanted = np.ones(site.heads, dtype=bool) if setting.wanted is None else setting.wanted[index, : site.heads]
+        bad = np.argwhere(~np.isfinite(values[:, index, : site.heads]) & wanted)
         if len(bad):
             row = task.rows[members[int(bad[0, 0])]]
             name = f"{f'{site.block}.' if site.block else ''}L{site.layer}H{bad[0, 1]}"

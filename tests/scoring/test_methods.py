@@ -115,6 +115,29 @@ def test_gate_gradient_agrees_with_finite_differences(
         np.testing.assert_allclose(found[:, index, head], slope.numpy(), rtol=1e-6, atol=bound)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_models_have_gates_and_sums_in_float32(dtype: torch.dtype) -> None:
+    model, outputs = loaded("llama-gqa", dtype), list[torch.Tensor]()
+    batch = collate(examples(model))
+
+    def keep(_: Any, inputs: Any) -> Any:
+        outputs.append(inputs[0].detach().requires_grad_())
+        return (outputs[-1],)
+
+    found = scores_of(GRADIENT, model, batch)
+    for index, site in enumerate(model.heads.sites):
+        handle, before = site.projection.register_forward_pre_hook(keep), len(outputs)
+        with torch.enable_grad(), model.narrowed(batch):
+            (gradient,) = torch.autograd.grad(setting(model).value(batch)[0].sum(), outputs[before:])
+        handle.remove()
+        product = (gradient.float() * outputs[-1].detach().float()).unflatten(-1, (site.heads, site.size))
+        expected = product.sum(dim=(1, 3)).numpy()
+        assert found.values.dtype == np.float32
+        # to a twentieth of what one rounding to half precision would cost
+        bound = float(np.abs(expected).max()) * torch.finfo(dtype).eps / 20
+        np.testing.assert_allclose(found.values[:, index, : site.heads], expected, rtol=0, atol=bound)
+
+
 @pytest.mark.parametrize("method", [GRADIENT, NORM, ABLATION], ids=lambda m: m.name)
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "mixtral", "bert", "albert", "t5", "bart"])
 def test_padding_and_company_change_nothing(architecture: str, method: Any) -> None:

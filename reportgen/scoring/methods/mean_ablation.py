@@ -40,5 +40,6 @@ METHOD = ScoringMethod(
     forwards=forwards,
     prepare=means,
     parameters={"heads_at_once": HEADS_AT_ONCE},
+    races=True,
     needs=frozenset({"references"}),
 )

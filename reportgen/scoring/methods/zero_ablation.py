@@ -36,4 +36,5 @@ METHOD = ScoringMethod(
     score=_score,
     forwards=forwards,
     parameters={"heads_at_once": HEADS_AT_ONCE},
+    races=True,
 )
