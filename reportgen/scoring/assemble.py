@@ -111,7 +111,7 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
         method.name, f"|{unit}|" if reduction == "mean_abs" else unit, metric.name if measured else None,
         signed=scored.chosen.signed, parameters=settings, formula=method.formula, meaning=method.meaning,
         references=list(method.references), diagnostics=_diagnostics(prepared, scored),
-        overall={check: dict(numbers) for check, numbers in scored.overall.items()},
+        overall=_in_order(scored.overall),
     )  # fmt: skip
 
 
@@ -121,4 +121,9 @@ def _diagnostics(prepared: Prepared, scored: Scored) -> dict[str, dict[str, floa
     for task, unit in zip(prepared.tasks, scored.units, strict=True):
         for check, values in unit.checks.items():
             found.setdefault(check, {})[task.name] = float(np.mean(values))
-    return found
+    return {check: found[check] for check in sorted(found)}
+
+
+def _in_order(overall: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """By name, as files keep them: a page made from a file must be the page made at first."""
+    return {check: {name: numbers[name] for name in sorted(numbers)} for check, numbers in sorted(overall.items())}

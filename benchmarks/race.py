@@ -1,0 +1,92 @@
+"""What a race costs against scoring every example: ``python benchmarks/race.py [sample|square] [--tasks N]``.
+
+Task by task in turns, process CPU time on one thread: the race (``examples = "adaptive"``), then the peer's exact
+ablation of every head on every example, by which the race's top heads are verified. On the random 12 × 12 model of
+benchmarks/scoring.py, whose heads are all near-ties, the time alone says something.
+"""
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.scoring import BATCH, square  # noqa: E402
+from reportgen.scoring.prepare import Prepared, prepare  # noqa: E402
+from reportgen.scoring.race import ranked  # noqa: E402
+from reportgen.scoring.tokens import collate  # noqa: E402
+from reportgen.scoring.units import Unit, units_of  # noqa: E402
+from reportgen.scoring.worker import Worker  # noqa: E402
+from reportgen.study import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
+
+TARGET = 6.0
+
+
+def every_example(prepared: Prepared, unit: Unit, peer: str) -> np.ndarray:
+    """|baseline − ablated| of the peer, (example, head) in the order of the unit's batches."""
+    assert unit.task is not None
+    tool, found = importlib.import_module(f"benchmarks.peers.{peer}"), list[np.ndarray]()
+    for members in unit.batches:
+        batch = collate([prepared.tasks[unit.task].encoded[i] for i in members])
+        before = prepared.setting(unit.chosen).value(batch)[0].detach()
+        losses = tool.losses(prepared.model.model, batch, False)()
+        found.append((before - losses).abs().flatten(0, 1).T.numpy())
+    return np.concatenate(found)
+
+
+def compared(prepared: Prepared, worker: Worker, unit: Unit, peer: str) -> dict[str, Any]:
+    """One task: seconds of both, and whether the race's top heads are the peer's."""
+    start = time.process_time()
+    scores = worker.run(unit, lambda _: None)
+    middle = time.process_time()
+    exact = every_example(prepared, unit, peer)
+    end = time.process_time()
+    values = scores.values.reshape(len(scores.values), -1)
+    best = ranked(values, prepared.top)[0]
+    verified = set(best) == set(np.argsort(-exact.mean(axis=0))[: prepared.top].tolist())
+    difference = np.abs(np.abs(values[:, best]) - exact[:, best]).max()
+    told = {name: float(of[0]) for name, of in scores.checks.items() if len(set(of.tolist())) == 1}
+    return {"race": middle - start, peer: end - middle, "ratio": (end - middle) / (middle - start),
+            "top verified": verified, "greatest difference": float(difference), **told}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print and write benchmarks/results/race-<model>.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="sample", choices=("sample", "square"))
+    parser.add_argument("--tasks", type=int, default=8)
+    parser.add_argument("--peer", default="hooks")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as made, torch.no_grad():
+        folder = ROOT / "sample_data" / "model" if given.model == "sample" else Path(made)
+        if given.model == "square":
+            square(folder)
+        scoring = ScoringSection(method="zero_ablation", batch_size=BATCH, examples="adaptive")
+        tasks = TasksSection(path=ROOT / "sample_data" / "tasks.jsonl")
+        prepared = prepare(Study(model=ModelSection(path=str(folder)), tasks=tasks, scoring=scoring))
+        worker, result = Worker(prepared), dict[str, Any]()
+        for unit in units_of(prepared)[: given.tasks]:
+            assert unit.task is not None
+            name = prepared.tasks[unit.task].name
+            result[name] = compared(prepared, worker, unit, given.peer)
+            print(name, result[name], flush=True)
+    ratio = statistics.median(of["ratio"] for of in result.values())
+    print(f"median ratio {ratio:.2f} (target ≥ {TARGET})")
+    content = {"peer": given.peer, "median_ratio": ratio, "target": TARGET, "tasks": result}
+    target = ROOT / "benchmarks" / "results" / f"race-{given.model}.json"
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
