@@ -235,7 +235,7 @@ def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
 
     findings = pipeline.read_findings(folder)
     finding = findings.get(finding_id)
-    show(as_json, explained.as_json(finding), [explained.text(finding, findings, folder)])
+    show(as_json, explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)])
 
 
 @app.command()

@@ -11,19 +11,21 @@ from reportgen.prose import CAVEATS, listed, probability, significant
 from reportgen.scores import Head
 
 
-def as_json(finding: Finding) -> dict[str, Any]:
-    """The finding's fields and its detector's documentation."""
-    return {**asdict(finding), "detector": _documentation(finding)}
+def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
+    """The finding's fields, its detector's documentation, and the lines that compute it again."""
+    again = {"commands": _commands(finding, findings, folder), "value": _by_hand(finding, folder)}
+    return {**asdict(finding), "detector": _documentation(finding), "again": again}
 
 
 def text(finding: Finding, findings: Findings, folder: Path) -> str:
     """The finding for a terminal."""
     parts = [finding.sentence, "", f"{finding.id} ({finding.register}, scores of {finding.method})", ""]
-    parts += [*_evidence(finding), *_place(finding), *_numbers(finding)]
+    parts += [*_evidence(finding, findings), *_place(finding), *_numbers(finding)]
     parts += [f"caveat: {CAVEATS[c]}" for c in finding.caveats if c in CAVEATS]
-    parts += ["", "how it is found:", *(f"  {line}" for line in _documentation(finding).splitlines()), ""]
-    parts += ["to compute it again:", f"  reportgen analyze {folder / 'scores.safetensors'} -o NEW "
-              f"--set analysis.alpha={findings.alpha:g} --set analysis.seed={findings.seed}"]  # fmt: skip
+    parts += ["", "how it is found:", *(f"  {line}" for line in _documentation(finding).splitlines())]
+    parts += ["", "to compute it again:", *(f"  {line}" for line in _commands(finding, findings, folder))]
+    if by_hand := _by_hand(finding, folder):
+        parts += ["", "its value by hand, in Python:", *(f"  {line}" for line in by_hand)]
     return "\n".join(parts)
 
 
@@ -31,14 +33,16 @@ def _documentation(finding: Finding) -> str:
     return next((d.doc.strip() for d in DETECTORS if d.kind == finding.kind), "")
 
 
-def _evidence(finding: Finding) -> list[str]:
+def _evidence(finding: Finding, findings: Findings) -> list[str]:
     test = finding.test
     if test is None:
         return [f"rule: {finding.rule}"]
     draws = "" if test.draws is None else f", {test.draws} Monte-Carlo draws (p is never below 1/{test.draws + 1})"
+    family = next((f for f in findings.families if f.id == test.family), None)
+    level = "" if family is None else f" at α = {family.alpha:g}, {family.correction}"
     return [f"test: {test.name}", f"null: {test.null}",
             f"statistic {significant(test.statistic)}, p {probability(test.p)}, q {probability(test.q)}{draws}",
-            f"family: {test.family}, {test.family_size} tests"]  # fmt: skip
+            f"family: {test.family}, {test.family_size} tests{level}"]  # fmt: skip
 
 
 def _place(finding: Finding) -> list[str]:
@@ -64,4 +68,45 @@ def _numbers(finding: Finding) -> list[str]:
         lines.append(f"effect ({effect.name}): {effect.estimate:.4g}{bounds}")
     if finding.n_examples is not None:
         lines.append(f"examples: {finding.n_examples}")
-    return lines
+    single = {k: v for k, v in (finding.data or {}).items() if v is not None and not isinstance(v, list | dict)}
+    return [*lines, *(f"{name.replace('_', ' ')}: {_shown(v)}" for name, v in single.items())]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
+    """The commands that run the analysis again and print this finding of it."""
+    settings = {"alpha": f"{findings.alpha:g}", "seed": findings.seed}
+    if finding.test is not None and finding.test.draws is not None:
+        settings["permutations"] = finding.test.draws
+    chosen = " ".join(f"--set analysis.{key}={value}" for key, value in settings.items())
+    return [f"reportgen analyze {folder / 'scores.safetensors'} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]
+
+
+def _by_hand(finding: Finding, folder: Path) -> list[str]:
+    """Python that prints the estimate of a finding on heads of one task; nothing for other findings."""
+    if finding.value is None or finding.task is None or finding.heads is None or finding.layers is None:
+        return []
+    block = "" if finding.block is None else f', block="{finding.block}"'
+    held_out = finding.value.split == "held-out"
+    importance = "scores.importance[t]"
+    if held_out:
+        importance = "reduce_examples(examples.values[~examples.discovery], scores.reduction)"
+    if finding.cells is None:
+        (top, bottom), (first, last) = finding.layers, finding.heads
+        cells = f"{top}:{bottom + 1}, {first}:{last + 1}"
+    else:
+        cells = ", ".join(str([cell[axis] for cell in finding.cells]) for axis in (0, 1))
+    return [
+        "from reportgen import load_scores",
+        *(["from reportgen.scores import reduce_examples"] if held_out else []),
+        f'scores = load_scores("{folder / "scores.safetensors"}"{block})',
+        f"t = scores.task_names.index({finding.task!r})",
+        *(["examples = scores.examples[t]"] if held_out else []),
+        f"importance = abs({importance}.astype(float))",
+        f"print(importance[{cells}].mean())",
+    ]

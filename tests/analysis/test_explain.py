@@ -1,0 +1,77 @@
+"""What a finding's explanation says, and that the lines it gives compute its value."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_detectors import named, noise, with_examples
+
+from reportgen import explain
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.view import Settings
+from reportgen.findings import Findings
+from reportgen.scores import HeadScores
+from reportgen.store import scores_bytes
+
+
+def planted() -> np.ndarray:
+    """A rectangle, two that overlap, and a single head."""
+    tensor = noise(1, (3, 20, 20))
+    tensor[0, 4:10, 3:9] *= 8
+    tensor[1, 4:10, 3:9] *= 8
+    tensor[1, 7:13, 7:13] *= 8
+    tensor[2, 15, 15] = 40
+    return tensor
+
+
+@pytest.mark.parametrize("examples", [False, True])
+def test_the_lines_for_a_value_print_it(tmp_path: Path, examples: bool) -> None:
+    scores = with_examples(planted(), noise_scale=0.5) if examples else named(planted())
+    (tmp_path / "scores.safetensors").write_bytes(scores_bytes(scores))
+    findings = analyze(scores)
+    valued = [f for f in findings.findings if f.value and f.heads and f.task]
+    assert {f.value.split for f in valued if f.value} >= ({"held-out", "in-sample"} if examples else {"in-sample"})
+    assert any(f.cells for f in valued)
+    for finding in valued:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec("\n".join(explain.as_json(finding, findings, tmp_path)["again"]["value"]), {})
+        assert finding.value is not None
+        assert float(out.getvalue()) == pytest.approx(finding.value.estimate, rel=1e-6), finding.id
+
+
+def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: Path) -> None:
+    findings = analyze(named(planted()))
+    text = explain.text(findings.get("cluster/task-0/1"), findings, tmp_path).splitlines()
+    for line in (
+        "test: rectangle scan",
+        "null: heads shuffled within each layer",
+        "family: cluster, 3 tests at α = 0.025, Benjamini–Hochberg over tasks, at alpha/2",
+        "layers 4–9",
+        "heads 3–8",
+        "cells: 36",
+        f"  reportgen analyze {tmp_path / 'scores.safetensors'} -o NEW --set analysis.alpha=0.05 "
+        "--set analysis.seed=0 --set analysis.permutations=4000",
+        "  reportgen explain NEW cluster/task-0/1",
+        "  print(importance[4:10, 3:9].mean())",
+    ):
+        assert line in text, line
+    single = next(f for f in findings.findings if f.kind == "anomaly" and f.register == "observed")
+    assert f"rule: {single.rule}" in explain.text(single, findings, tmp_path)
+
+
+def test_every_kind_is_explained_with_its_documentation(tmp_path: Path) -> None:
+    findings = analyze(named(planted()))
+    for finding in findings.findings:
+        doc = next(d.doc for d in DETECTORS if d.kind == finding.kind)
+        assert doc.strip().splitlines()[0] in explain.text(finding, findings, tmp_path)
+
+
+def test_a_block_is_named_where_its_scores_are_read(tmp_path: Path) -> None:
+    scores = HeadScores.from_array(planted(), list("abc"), block="dec")
+    findings: Findings = analyze(scores, Settings(detectors=("cluster",)))
+    lines = explain.as_json(findings.findings[0], findings, tmp_path)["again"]["value"]
+    assert lines[1] == f'scores = load_scores("{tmp_path / "scores.safetensors"}", block="dec")'
