@@ -30,6 +30,9 @@ Set = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
 Method = Annotated[str | None, typer.Option(help="Scoring method.")]
 Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out authors and paths, for blind review.")]
+Templates = Annotated[
+    Path | None, typer.Option(help="Folder of templates and sentences that override the shipped ones.")
+]
 Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
 Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
 Address = Annotated[
@@ -137,6 +140,7 @@ def analyze(
 def render(
     folder: Path,
     figures: Annotated[str, typer.Option(help="Forms of the figures: svg, pdf, png.")] = "svg",
+    templates: Templates = None,
     set_: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -144,7 +148,7 @@ def render(
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
     from reportgen import pipeline
 
-    scores, others, source = pipeline.open_folder(folder, overrides(set_))
+    scores, others, source = pipeline.open_folder(folder, overrides(set_, templates=templates))
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
@@ -164,6 +168,7 @@ def build(
     anonymous: Anonymous = None,
     executor: Executor = None,
     address: Address = None,
+    templates: Templates = None,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -173,7 +178,8 @@ def build(
     """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
     from reportgen import pipeline
 
-    values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address)
+    values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address,
+                       templates=templates)  # fmt: skip
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
     with progress(quiet, as_json) as (step, say):
@@ -279,8 +285,11 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
     import tomllib
 
     places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
-              "address": "scoring.address", "anonymous": "report.anonymous"}  # fmt: skip
-    values = {places[name]: value for name, value in flags.items() if value is not None}
+              "address": "scoring.address", "anonymous": "report.anonymous",
+              "templates": "report.templates"}  # fmt: skip
+    values: dict[str, Any] = {
+        places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
+    }
     for pair in pairs or ():
         name, equals, raw = pair.partition("=")
         if not equals:

@@ -6,6 +6,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,13 @@ class Built:
     def observations(self, n: int = 3) -> list[Finding]:
         """The most important findings."""
         return self.findings.ranked()[:n]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the most important findings, and where the report lies."""
+        about = f"{len(self.scores[0].tasks)} task(s), {len(self.findings.findings)} findings"
+        told = "".join(f"<li>{escape(f.sentence)} <small>{f.register}</small></li>" for f in self.observations())
+        files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
+        return f"<p><b>Attention-head report</b>: {about}</p><ol>{told}</ol><p>{files}</p>"
 
 
 def build(

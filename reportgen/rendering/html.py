@@ -14,6 +14,7 @@ from reportgen.prose import template_folder
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.embed import embedded
+from reportgen.rendering.paper import schema_org
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.view import Report
 
@@ -65,8 +66,9 @@ def html(report: Report) -> tuple[str, str]:
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
     template = env.get_template("report.html.j2")
-    screen = template.render(values, script=Markup(script), data=Markup(embedded(report)))
-    return screen, template.render(values, script=None, data=None)
+    told = {"data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
+    screen = template.render(values, script=Markup(script), **told)
+    return screen, template.render(values, script=None, data=None, catalogue=None)
 
 
 def _hash(text: str) -> str:

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from reportgen import __version__
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.rendering import figures as draw
-from reportgen.rendering.canvas import printable
 from reportgen.rendering.drawing import look_for
 from reportgen.rendering.html import html
 from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
+from reportgen.rendering.paper import paper_files
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen
 from reportgen.rendering.sections.tables import finding_table, layer_tables
@@ -61,7 +60,7 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     for name, content in _figure_files(report, figures):
         save(name, content)
     say("tables")
-    for name, text in (*_table_files(report), ("heads.json", heads_json(report)), ("cite.txt", citation(report))):
+    for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report)):
         save(name, text)
     say("page")
     page, printed = html(report)
@@ -216,18 +215,3 @@ def _found(report: Report) -> dict[str, list[str]]:
         if named or cells:
             found[f.id] = named or cells
     return found
-
-
-def citation(report: Report) -> str:
-    """How to cite the report: a line of text and a BibTeX entry."""
-    study, year = report.study.study, report.date[:4]
-    authors = [printable(a) for a in study.authors] or ["Anonymous"]
-    title, digest = printable(study.title), next(iter(report.findings.scores.values()), "")[:12]
-    mark = f" Scores sha256 {digest}." if digest else ""
-    braces = str.maketrans("", "", "{}\\")
-    return (
-        f"{', '.join(authors)} ({year}). {title}. Attention-head report made with reportgen {__version__}.{mark}\n\n"
-        f"@misc{{reportgen-{digest or year},\n  title = {{{title.translate(braces)}}},\n"
-        f"  author = {{{' and '.join(a.translate(braces) for a in authors)}}},\n  year = {{{year}}},\n"
-        f"  note = {{Attention-head report made with reportgen {__version__}.{mark}}},\n}}\n"
-    )

@@ -29,7 +29,8 @@ def test_files_and_their_order(tmp_path):
     written = build(tmp_path, make_scores(), study=make_study(formats=["html"]), progress=steps.append)
     names = [p.relative_to(tmp_path).as_posix() for p in written]
     assert names[:3] == ["study.toml", "scores.csv", "figures/overview.svg"]
-    assert names[-4:] == ["heads.json", "cite.txt", "report.html", "manifest.json"]
+    paper = ["cite.txt", "report.bib", "figures/captions.tex"]
+    assert names[-6:] == ["heads.json", *paper, "report.html", "manifest.json"]
     assert steps == ["figures", "tables", "page"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert set(manifest["files"]) == {*names, "scores.safetensors", "findings.json"} - {"manifest.json"}
