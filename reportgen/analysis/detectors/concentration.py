@@ -22,9 +22,10 @@ effective number of heads is no smaller (Student's t of the logarithms, jackknif
 apart). Both halves must reject it by themselves, the larger p counts, since a few large examples can mislead one of
 them; Benjamini–Hochberg over pairs, and at least 1.25 times as small. At most three tasks are told, those that are more
 localised than the most others. It is about these tasks on other examples, not about other tasks.
-Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 8 units in a half.
+Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 units in a half.
 """
 HEADS, TIMES, TASKS, SHOWN = 4, 1.25, 3, 3
+UNITS = 20  # in each half: with fewer, heavy-tailed noise passed for a difference
 RULE = "smallest number of heads whose importance sums to at least half of the total"
 TEST = "t test of the logarithm of the effective number of heads"
 
@@ -95,10 +96,10 @@ def _half(view: View, t: int) -> Finding | None:
 def _pairs(view: View) -> list[tuple[int, int, float]]:
     """(task, other, p) of every two tasks, the first more localised on the discovery half; the larger p of two."""
     tasks = [t for t in range(len(view.maps)) if view.held_out(t) and np.nansum(view.maps[t]) > 0]
-    held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None}
+    held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None and s.degrees >= UNITS - 1}
     if view.present.sum() < HEADS:
         return []
-    found = {t: s for t in held if (s := spread(view, t, "discovery")) is not None}
+    found = {t: s for t in held if (s := spread(view, t, "discovery")) is not None and s.degrees >= UNITS - 1}
     ordered = [(a, b) if found[a].log <= found[b].log else (b, a) for a, b in combinations(found, 2)]
     return [(a, b, max(less(found[a], found[b]), less(held[a], held[b]))) for a, b in ordered]
 
