@@ -20,6 +20,7 @@ INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
+OutputUrl = Annotated[str, typer.Option("-o", "--output", help="Folder to write into, or any URL that fsspec writes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a folder that holds another study's report.")]
@@ -73,7 +74,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study."
 @app.command()
 def score(
     study: Annotated[Path, typer.Argument(help="A study.toml, or a folder holding one.")],
-    output: Output = Path("report"),
+    output: OutputUrl = "report",
     method: Method = None,
     limit: Limit = None,
     executor: Executor = None,
@@ -87,20 +88,24 @@ def score(
     """Score the heads of the study's model on its tasks."""
     from reportgen import pipeline
     from reportgen.folders import scores_hashes
+    from reportgen.staging import staged
 
     values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
     source = pipeline.open_source(study, values)
     pipeline.check(source.study)
     if dry_run:
         return print_plan(source.study, as_json)
-    with progress(quiet, as_json) as (step, say):
-        scores, others = pipeline.obtain_scores(source, output, force=force, progress=step, notify=say)
-    pipeline.save_scores(source, scores, output)
-    files = [str(output / name) for name in (*scores_hashes(output), "scores.csv")]
+    with staged(output) as stage, progress(quiet, as_json) as (step, say):
+        scores, others = pipeline.obtain_scores(
+            source, stage.folder, force=force, progress=step, notify=say, units=stage.units
+        )
+        pipeline.save_scores(source, scores, stage.folder)
+        files = [f"{output}/{name}" for name in (*scores_hashes(stage.folder), "scores.csv")]
+        stage.publish()
     show(
         as_json,
         {
-            "output": str(output),
+            "output": output,
             "files": files,
             "tasks": list(scores[0].task_names),
             "methods": [scores[0].method.name, *others],
@@ -162,7 +167,7 @@ def render(
 @app.command()
 def build(
     source: Path,
-    output: Output = Path("report"),
+    output: OutputUrl = "report",
     method: Method = None,
     limit: Limit = None,
     anonymous: Anonymous = None,
@@ -177,16 +182,20 @@ def build(
 ) -> None:
     """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
     from reportgen import pipeline
+    from reportgen.staging import staged
 
     values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address,
                        templates=templates)  # fmt: skip
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
-    with progress(quiet, as_json) as (step, say):
-        built = pipeline.build(
-            source, output, overrides=values, force=force, progress=step, notify=say, command=command()
-        )
-    announce(built, as_json)
+    with staged(output) as stage:
+        with progress(quiet, as_json) as (step, say):
+            built = pipeline.build(
+                source, stage.folder, overrides=values, force=force, progress=step, notify=say, units=stage.units,
+                command=command(),
+            )  # fmt: skip
+            stage.publish()
+        announce(built, as_json, output)
 
 
 @app.command()
@@ -318,17 +327,18 @@ def print_plan(study: Any, as_json: bool) -> None:
     show(as_json, asdict(cost), lines)
 
 
-def announce(built: Any, as_json: bool) -> None:
-    """The report's paths and its three most important observations."""
-    paths = [p for p in (built.html, built.pdf) if p.is_file()]
+def announce(built: Any, as_json: bool, output: str | None = None) -> None:
+    """The report's paths, in the folder that was given for it, and its three most important observations."""
+    output = output or str(built.folder)
+    paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
     top = built.observations()
     content = {
-        "output": str(built.folder),
-        "files": [str(p) for p in paths],
+        "output": output,
+        "files": paths,
         "findings": len(built.findings.findings),
         "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
     }
-    lines = [*(str(p) for p in paths), "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
+    lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
 
 

@@ -104,13 +104,15 @@ def build(
     force: bool = False,
     progress: Progress = _silent,
     notify: Notify = _silent,
+    units: Path | str | None = None,
     command: str = "",
 ) -> Built:
     """Score, analyze, validate and render.
 
     ``source`` is a study.toml, a folder holding one, a scores file, or a report's PDF; ``overrides`` sets single values
     over the study, ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not
-    run again. Raises InputError for input that cannot be used, before anything is written.
+    run again. ``units`` is where finished parts of an unfinished scoring are kept, as ``score`` takes it (default: in
+    the folder, until the scoring is done). Raises InputError for input that cannot be used, before anything is written.
     """
     source, folder = Path(source), Path(folder)
     if source.suffix.lower() == ".pdf":
@@ -119,7 +121,7 @@ def build(
             return remake(Path(held), folder, overrides=overrides, force=force, progress=progress)
     opened = open_source(source, overrides or {})
     check(opened.study)
-    scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify)
+    scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify, units=units)
     findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
     methods = {scores[0].method.name: scores, **others}
     findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
@@ -200,16 +202,18 @@ def obtain_scores(
     force: bool = False,
     progress: Progress = _silent,
     notify: Notify = _silent,
+    units: Path | str | None = None,
 ) -> tuple[Blocks, Others]:
     """The study's scores, from the folder where they are already there, with those of its further methods by name.
 
+    ``units`` as in ``build``; given, they are left there.
     Raises InputError where the folder holds something else and ``force`` is off.
     """
     study, key = source.study, scores_key(source.study)
     claim(folder, key, force)
     stored = _stored_scores(folder, key)
     if stored is None:
-        stored = _fresh_scores(study, folder, progress, notify, force)
+        stored = _fresh_scores(study, folder, progress, notify, force, units or folder / UNITS)
         _grouped(next(iter(stored.values())), study)  # refused before anything is written
         stored = _named(stored, study)
         write_methods(folder, stored, key)
@@ -241,7 +245,9 @@ def _stored_scores(folder: Path, key: str) -> Others | None:
     return stored if made_under == key else None
 
 
-def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Notify, force: bool) -> Others:
+def _fresh_scores(
+    study: Study, folder: Path, progress: Progress, notify: Notify, force: bool, units: Path | str
+) -> Others:
     if study.scores is not None:
         if (folder / UNITS).exists() and not force:
             raise InputError("this folder holds an unfinished scoring of another study", str(folder), ELSEWHERE)
@@ -251,7 +257,7 @@ def _fresh_scores(study: Study, folder: Path, progress: Progress, notify: Notify
         return {blocks[0].method.name: blocks}
     from reportgen.scoring.score import score
 
-    return score(study, progress=progress, units=folder / UNITS, notify=notify, restart=force)
+    return score(study, progress=progress, units=units, notify=notify, restart=force)
 
 
 def obtain_findings(

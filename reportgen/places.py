@@ -49,6 +49,16 @@ class Place:
         except Exception as error:  # each remote file system raises kinds of its own
             raise _unreachable(self.where, error) from error
 
+    def tree(self) -> list[str]:
+        """The names of all files, those in folders within it too, of a folder behind a URL."""
+        try:
+            self.fs.invalidate_cache()
+            return sorted(str(path).removeprefix(self.root).lstrip("/") for path in self.fs.find(self.root))
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise _unreachable(self.where, error) from error
+
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""
         try:
@@ -66,7 +76,7 @@ class Place:
             write_atomic(self.path / name, content)
             return
         try:
-            self.fs.makedirs(self.root, exist_ok=True)
+            self.fs.makedirs(f"{self.root}/{name}".rpartition("/")[0], exist_ok=True)
             self.fs.pipe_file(f"{self.root}/{name}", content.encode() if isinstance(content, str) else content)
         except Exception as error:
             raise _unreachable(self.where, error) from error
@@ -74,8 +84,12 @@ class Place:
     def remove(self, name: str | None = None) -> None:
         """Remove a file, or the folder with all that is in it; what is not there is no error."""
         if self.path is None:
-            with suppress(FileNotFoundError):
+            try:
                 self.fs.rm(self.root if name is None else f"{self.root}/{name}", recursive=name is None)
+            except FileNotFoundError:
+                pass
+            except Exception as error:
+                raise _unreachable(self.where, error) from error
         elif name is None:
             shutil.rmtree(self.path, ignore_errors=True)
         else:

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "reportgen"
 RANKS = [
     {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"}, {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
-    {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"}, {"blocks"},
-    {"scores"},
+    {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
+    {"blocks"}, {"scores"},
     {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}

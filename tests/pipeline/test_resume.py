@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 import tiny_models
 
-from reportgen import pipeline
+from reportgen import cli, pipeline
 from reportgen.errors import InputError
 from reportgen.places import Place
 from reportgen.store import read_scores, scores_bytes
@@ -186,6 +187,31 @@ def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_u
         pipeline.obtain_scores(other, folder, force=True)
     pipeline.obtain_scores(other, folder, force=True, progress=lambda said, *_: steps.append(said))
     assert steps[0].startswith("gate_gradient: 1 of ")  # kept from the run that was cut short
+
+
+def test_a_report_is_written_behind_any_address(
+    source: pipeline.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    memory, study = fsspec.filesystem("memory"), source.study.tasks.path.parent  # type: ignore[union-attr]
+    off = ("--set", "validation.enabled=false")
+    command = ["build", str(study), "-o", "memory://bucket/report", "--quiet", *off]
+    cli.app(command, standalone_mode=False)
+    pipeline.build(study, tmp_path / "out", overrides={"validation.enabled": False}, command=cli.command())
+    here = {p.relative_to(tmp_path / "out").as_posix(): p for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    there = {name.removeprefix("/bucket/report/"): name for name in memory.find("/bucket")}
+    assert there.keys() == here.keys()  # no units among them
+    assert [n for n in here if here[n].read_bytes() != memory.cat_file(there[n])] == []
+    before = {name: memory.modified(name) for name in memory.find("/bucket")}
+    cli.app(command, standalone_mode=False)  # nothing has changed: nothing is written
+    assert {name: memory.modified(name) for name in memory.find("/bucket")} == before
+    with pytest.raises(InputError) as caught:
+        cli.app([*command, "--set", "scoring.seed=7"], standalone_mode=False)
+    assert str(caught.value) == (
+        "memory://bucket/report: this folder holds the report of another study or other settings. "
+        "Choose another folder with -o, or overwrite it with --force."
+    )
+    memory.rm("/bucket", recursive=True)
 
 
 @pytest.mark.parametrize(
