@@ -79,8 +79,9 @@ class Tail:
         ``heads`` is the usual number of heads of a layer, on which the scale of a normal background's tail depends.
         """
         near = self._normal >= self._normal.max() - stats.chi2.ppf(2 * SCALE_BOUND - 1, 1) / 2
-        if SCALES[near].min() <= normal_scale(heads):
-            return Law(self.threshold, float(SCALES[near].max()), None)
+        if SCALES[near].min() <= (least := normal_scale(heads)):
+            # a tail that is light at first may end like an exponential one: it gets no less than a normal background's
+            return Law(self.threshold, max(float(SCALES[near].max()), least), None)
         fits = self._pareto[0]
         shape = np.flatnonzero(fits >= fits.max() - stats.chi2.ppf(2 * SHAPE_BOUND - 1, 1) / 2).max()
         return self._pareto_law(max(int(shape), int(np.flatnonzero(SHAPES == 0)[0])))
