@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from markupsafe import Markup
 
 from reportgen.errors import InputError
@@ -65,10 +66,22 @@ def html(report: Report) -> tuple[str, str]:
         "csp": CSP.format(_hash(css), _hash(script)),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
-    template = env.get_template("report.html.j2")
-    told = {"data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
-    screen = template.render(values, script=Markup(script), **told)
-    return screen, template.render(values, script=None, data=None, catalogue=None)
+    told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
+    printed = _filled(env, "report.html.j2", {**values, **dict.fromkeys(told)})
+    return _filled(env, "report.html.j2", {**values, **told}), printed
+
+
+def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:
+    """A template with its values; raises InputError with file, line and name where the template cannot be filled."""
+    try:
+        return env.get_template(name).render(values)
+    except TemplateError as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
+        file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
+        if isinstance(error, TemplateSyntaxError):
+            file, line = error.filename or name, error.lineno
+        place = f"{file}, line {line}" if line else file
+        raise InputError(f"the template fails ({error.message})", place, "Mend the template") from error
 
 
 def _hash(text: str) -> str:
@@ -83,7 +96,7 @@ def _rendered(env: Environment, report: Report) -> list[Rendered | None]:
         if values is None:
             made.append(None)
             continue
-        body = Markup(env.get_template(f"sections/{section.name}.j2").render(values))
+        body = Markup(_filled(env, f"sections/{section.name}.j2", values))
         entries = tuple((t.anchor, t.name) for t in report.tasks) if section.name == "tasks" else ()
         made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
     return made

@@ -127,6 +127,9 @@ def _font_paths() -> dict[str, Path]:
 
 def _faces() -> str:
     paths = _font_paths()
+    for name in (name for members in FONTS.values() for name in members if name not in paths):
+        mend = "Run `pip install --force-reinstall matplotlib` and render again; every other file is complete"
+        raise MissingResourceError(f"the PDF cannot be made: matplotlib’s font {name} is missing", "report.pdf", mend)
     return "".join(
         f'@font-face{{font-family:"{family}";src:url("{paths[name].as_uri()}");{style}}}'
         for family, members in FONTS.items()

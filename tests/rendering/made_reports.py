@@ -14,7 +14,7 @@ from reportgen.study import ReportSection, ScoresSection, Study, StudySection
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"quoted\" & 'single' $x_1$ \\input{x} 100 % #1 ~ ^ {}",
-    "emoji 😀 and 漢字",
+    "emoji 😀 and 漢字 and \u202eעברית",
     "=HYPERLINK(1)",
     "long " + "task name " * 30,
 )

@@ -1,9 +1,12 @@
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 from made_reports import HOSTILE, make_findings, make_scores
+from PIL import Image
 
 from reportgen.findings import Findings
 from reportgen.rendering import figures
@@ -30,6 +33,18 @@ def test_every_figure_is_xml_with_a_title_and_start_anchored_text():
         assert not re.search("text-anchor: *(middle|end)", drawing.svg)
         for image in root.iter("{http://www.w3.org/2000/svg}image"):
             assert image.get("image-rendering") == "pixelated"
+
+
+def test_images_have_a_palette_and_the_same_pixels():
+    values = np.random.default_rng(0).random((1, 9, 7))
+    root = ET.fromstring(draw(HeadScores.from_array(values, ["a"]))[0].svg)
+    (image,) = (e for e in root.iter("{http://www.w3.org/2000/svg}image") if e.get("class") == "cells")
+    coded = image.get("{http://www.w3.org/1999/xlink}href").partition(",")[2]
+    picture = Image.open(io.BytesIO(base64.b64decode(coded)))
+    scale = scale_of(values, "viridis")
+    assert picture.mode == "P"
+    pixels = np.asarray(picture.convert("RGB"))
+    assert any(np.array_equal(each, scale.colours(values[0].astype(np.float32))) for each in (pixels, pixels[::-1]))
 
 
 def test_inlined_figures_share_no_id():

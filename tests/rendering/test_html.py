@@ -155,6 +155,25 @@ def test_templates_can_be_overridden(tmp_path):
     assert "our own limits" in text_of(tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("<p>\n{{ synthetc }}</p>", "line 2: the template fails ('synthetc' is undefined). Mend the template."),
+        ("{% for x in y %}", "line 1: the template fails (Unexpected end of template. Jinja was looking for the "
+         "following tags: 'endfor' or 'else'. The innermost block that needs to be closed is 'for'.). "
+         "Mend the template."),
+    ],
+)  # fmt: skip
+def test_a_broken_template_is_told_with_file_line_and_name_before_a_page_is_written(tmp_path, template, message):
+    file = tmp_path / "mine" / "sections" / "limits.j2"
+    file.parent.mkdir(parents=True)
+    file.write_text(template)
+    with pytest.raises(InputError) as error:
+        build(tmp_path / "out", make_scores(), study=make_study(formats=["html"], templates=tmp_path / "mine"))
+    assert str(error.value) == f"{file}, {message}"
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
 def test_no_finding_says_so(tmp_path):
     from reportgen.findings import Findings
 

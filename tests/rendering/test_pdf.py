@@ -65,6 +65,19 @@ def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):
     assert not (tmp_path / "report.pdf").exists()
 
 
+def test_a_missing_font_leaves_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "font_files", lambda: ["/fonts/DejaVuSans.ttf"])
+    with pytest.raises(MissingResourceError) as error:
+        build(tmp_path, make_scores(("One",), (2, 2)))
+    assert str(error.value) == (
+        "report.pdf: the PDF cannot be made: matplotlib’s font STIXGeneral.ttf is missing. Run `pip install "
+        "--force-reinstall matplotlib` and render again; every other file is complete."
+    )
+    assert error.value.exit_code == 3
+    assert (tmp_path / "report.html").exists()
+    assert not (tmp_path / "report.pdf").exists()
+
+
 def test_letter_paper(tmp_path):
     build(
         tmp_path, make_scores(("One",), (2, 2)), study=make_study(formats=["pdf"], page="Letter", sections=["overview"])

@@ -70,7 +70,7 @@ def test_citation(report):
     assert "@misc{reportgen-" in text
 
 
-@pytest.mark.parametrize("case", ["1x1", "constant", "absent", "signed", "many"])
+@pytest.mark.parametrize("case", ["1x1", "constant", "absent", "signed", "many", "deep"])
 def test_odd_tensors_render(tmp_path, case):
     rng = np.random.default_rng(0)
     values = {
@@ -78,11 +78,12 @@ def test_odd_tensors_render(tmp_path, case):
         "constant": np.zeros((3, 4, 4)),
         "absent": np.where(np.arange(5) < np.array([[5], [2], [0]]), rng.random((2, 3, 5)), np.nan),
         "signed": rng.normal(0, 1, (2, 3, 3)),
-        "many": rng.random((40, 3, 3)),
+        "many": rng.random((100, 3, 3)),
+        "deep": rng.random((1, 200, 8)),
     }[case]
     tasks = tuple(Task(f"task {i}") for i in range(len(values)))
     scores = HeadScores(values, tasks, Method("m", signed=case == "signed"), reduction="mean")
-    study = make_study(formats=["html"] if case == "many" else ["html", "pdf"])
+    study = make_study(formats=["html"] if case in ("many", "deep") else ["html", "pdf"])
     build(tmp_path, scores, make_findings(scores), study)
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
