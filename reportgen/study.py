@@ -15,7 +15,7 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
-    "report": {"theme", "venue", "assets"},
+    "report": {"venue", "assets"},
 }
 
 
@@ -175,10 +175,12 @@ class ValidationSection(_Section):
 class ReportSection(_Section):
     """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones.
 
+    ``theme`` "paper" sets the PDF in two columns like a paper's appendix, "archive" in one for reading.
     ``anonymous``, for double-blind review, leaves out authors and paths.
     """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
+    theme: Literal["archive", "paper"] = "archive"
     page: Literal["A4", "Letter"] = "A4"
     sections: list[str] | None = None
     interpretation: bool = True

@@ -61,7 +61,7 @@ def html(report: Report) -> tuple[str, str]:
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
-        "date": report.date, "page": report.study.report.page,
+        "date": report.date, "theme": report.study.report.theme,
         "sections": [s for s in _rendered(env, report) if s is not None], "css": Markup(css),
         "csp": CSP.format(_hash(css), _hash(script)),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",

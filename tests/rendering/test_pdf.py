@@ -1,3 +1,5 @@
+import re
+import subprocess
 import sys
 
 import pikepdf
@@ -85,3 +87,16 @@ def test_letter_paper(tmp_path):
     assert not (tmp_path / "report.html").exists()
     with pikepdf.open(tmp_path / "report.pdf") as document:
         assert [float(x) for x in document.pages[0].MediaBox] == [0, 0, 612, 792]
+
+
+def test_the_paper_theme_is_in_two_columns(tmp_path):
+    pages, across = {}, {}
+    for theme in ("archive", "paper"):
+        build(tmp_path / theme, make_scores(), study=make_study(formats=["pdf"], theme=theme))
+        command = ["pdftotext", "-bbox", str(tmp_path / theme / "report.pdf"), "-"]
+        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        pages[theme] = words.count("<page ")
+        spans = [(float(a), float(b)) for a, b in re.findall(r'xMin="([\d.]+)"[^>]* xMax="([\d.]+)"', words)]
+        across[theme] = sum(a < 595 / 2 < b for a, b in spans) / len(spans)
+    assert pages["paper"] < pages["archive"]
+    assert across["paper"] < across["archive"] / 2  # words that lie across the middle of the page

@@ -8,6 +8,7 @@ from pathlib import Path
 import pikepdf
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from made_reports import build, make_scores, make_study
 
 DRIVER = Path(__file__).parent / "verapdf" / "Validate.java"
 JAXB = "jaxb-api jaxb-runtime jaxb-core istack-commons-runtime txw2 javax.activation"
@@ -29,13 +30,14 @@ def verdicts(*documents: tuple[str, Path]) -> list[str]:
     return run.stdout.strip().splitlines()
 
 
-def test_the_pdf_conforms_to_both_standards_and_a_spoilt_one_does_not(report, tmp_path):
+def test_both_themes_conform_to_both_standards_and_a_spoilt_pdf_does_not(report, tmp_path):
+    build(tmp_path, make_scores(("One", "Two")), study=make_study(formats=["pdf"], theme="paper", page="Letter"))
     with pikepdf.open(report / "report.pdf") as document:
         del document.Root.Lang
         document.save(tmp_path / "spoilt.pdf")
-    whole, spoilt = report / "report.pdf", tmp_path / "spoilt.pdf"
-    said = verdicts(("3a", whole), ("ua1", whole), ("ua1", spoilt))
-    assert said[:2] == ["3a conforms", "ua1 conforms"]
+    archive, paper, spoilt = report / "report.pdf", tmp_path / "report.pdf", tmp_path / "spoilt.pdf"
+    said = verdicts(("3a", archive), ("ua1", archive), ("3a", paper), ("ua1", paper), ("ua1", spoilt))
+    assert said[:4] == ["3a conforms", "ua1 conforms"] * 2
     assert said[-1] == "ua1 does not conform"
 
 
