@@ -54,8 +54,9 @@ def multiqc_input(source: Path, folder: Path) -> None:
     folder.mkdir()
     for task, panel in enumerate(np.load(source)["importance"]):
         cats = {"xcats": [f"H{i}" for i in range(panel.shape[1])], "ycats": [f"L{i}" for i in range(panel.shape[0])]}
-        content = {"id": f"task_{task}", "section_name": f"Task {task + 1}", "plot_type": "heatmap",
-                   "pconfig": {"id": f"plot_{task}", "title": f"Task {task + 1}"}, "data": panel.tolist(), **cats}  # fmt: skip
+        title = f"Task {task + 1}"
+        content = {"id": f"task_{task}", "section_name": title, "plot_type": "heatmap", "data": panel.tolist(),
+                   "pconfig": {"id": f"plot_{task}", "title": title}, **cats}  # fmt: skip
         (folder / f"task{task}_mqc.json").write_text(json.dumps(content))
 
 

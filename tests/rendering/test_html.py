@@ -103,7 +103,8 @@ def test_figures_and_tables_are_described(report):
 
 def test_hostile_names_stay_text(report):
     page = text_of(report)
-    assert re.findall("<script[^>]*>", page) == ['<script type="application/json" id="report-data">', "<script>"]
+    catalogue, data = '<script type="application/ld+json">', '<script type="application/json" id="report-data">'
+    assert re.findall("<script[^>]*>", page) == [catalogue, data, "<script>"]
     assert page.count(entities.escape(HOSTILE[0])) >= 3
     assert "Content-Security-Policy" in page
 
