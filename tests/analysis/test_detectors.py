@@ -9,6 +9,7 @@ from layout import BACKGROUNDS, missing
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.detectors.anomaly import medians_of_others
 from reportgen.analysis.view import Settings
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings
@@ -132,6 +133,18 @@ def test_a_head_that_is_large_on_one_task_only_is_out_of_pattern() -> None:
     found = kinds(analyze(named(tensor)), "anomaly", "tested")
     assert [(f.task, f.members) for f in found] == [("Task 5", ["L3H3"])]
     assert "is an anomaly, out of pattern for this task" in found[0].sentence
+
+
+def test_medians_of_the_other_tasks_are_those_of_numpy() -> None:
+    rng = np.random.default_rng(0)
+    stack = rng.normal(size=(7, 5, 6)).round(1)
+    stack[rng.random(stack.shape) < 0.3] = np.nan
+    found = medians_of_others(stack)
+    for t, layer, head in np.ndindex(*stack.shape):
+        others = np.delete(stack[:, layer, head], t)
+        others = others[np.isfinite(others)]
+        expected = np.median(others) if len(others) > 1 and np.isfinite(stack[t, layer, head]) else np.nan
+        assert found[t, layer, head] == pytest.approx(expected, nan_ok=True)
 
 
 def test_an_observed_anomaly_states_what_the_table_shows() -> None:

@@ -79,15 +79,30 @@ def comparisons(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> l
     usable = {t: z for t, z in each.items() if np.isfinite(z).sum() >= LEAST}
     centres = {"layer": usable}
     if len(usable) >= 3:
-        centres["pattern"] = {
-            t: z - np.nanmedian(np.stack([o for u, o in usable.items() if u != t]), axis=0) for t, z in usable.items()
-        }
+        stack = np.stack(list(usable.values()))
+        centres["pattern"] = dict(zip(usable, stack - medians_of_others(stack), strict=True))
     made = []
     for centre, residuals in centres.items():
         scaled = {t: robust(z) for t, z in residuals.items()}
         scaled = {t: z for t, z in scaled.items() if np.isfinite(z).sum() >= LEAST}
         made += [Comparison(centre, side, {t: side * z for t, z in scaled.items()}) for side in (1, -1) if scaled]
     return made
+
+
+def medians_of_others(stack: Float[np.ndarray, "task layer head"]) -> Float[np.ndarray, "task layer head"]:
+    """For every finite value the median of the same head's finite values on the other tasks; NaN with fewer than two.
+
+    One sort serves all tasks: among the others, what stands behind the value itself moves up by a place.
+    """
+    order = np.argsort(stack, axis=0)  # NaN last
+    place, values = np.argsort(order, axis=0), np.take_along_axis(stack, order, axis=0)
+    others = np.isfinite(stack).sum(axis=0) - 1
+    middle = [
+        np.take_along_axis(values, np.clip(i + (i >= place), 0, len(stack) - 1), axis=0)
+        for i in (np.maximum(others - 1, 0) // 2, np.maximum(others, 0) // 2)
+    ]
+    result: np.ndarray = np.where(np.isfinite(stack) & (others >= 2), (middle[0] + middle[1]) / 2, np.nan)
+    return result
 
 
 def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, dict[str | None, float]]:
