@@ -14,7 +14,7 @@ import typer
 from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.progress import progress
-from reportgen.told import described_lines, found_line, rough
+from reportgen.told import described_lines, plan_lines
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -317,14 +317,7 @@ def print_plan(study: Any, as_json: bool) -> None:
     from reportgen.scoring.plan import plan
 
     cost = plan(study)
-    lines = [
-        f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
-        f"{cost.layers} layers × {cost.heads} heads"
-    ]
-    lines += [found_line(layer) for layer in cost.found]
-    lines += [f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods]
-    lines += [f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all", *cost.notes]
-    show(as_json, asdict(cost), lines)
+    show(as_json, asdict(cost), list(plan_lines(cost)))
 
 
 def announce(built: Any, as_json: bool, output: str | None = None) -> None:

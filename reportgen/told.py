@@ -15,6 +15,18 @@ def described_lines(described: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
+def plan_lines(cost: Any) -> Iterator[str]:
+    """A scoring plan for a terminal: what was found, and what scoring it costs."""
+    yield (
+        f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
+        f"{cost.layers} layers × {cost.heads} heads"
+    )
+    yield from map(found_line, cost.found)
+    yield from (f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods)
+    yield f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all"
+    yield from cost.notes
+
+
 def found_line(found: Any) -> str:
     """One layer's heads, or why it has none."""
     block = f"{found.block} " if found.block else ""
