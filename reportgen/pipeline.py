@@ -314,9 +314,10 @@ def render_folder(
         write_atomic(folder / TEMPLATES / name, content)
     from reportgen.rendering.render import render
 
+    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     provenance = {
         "reportgen": __version__,
-        "created": created(),
+        "created": moment,
         "command": "reportgen build --anonymous" if study.report.anonymous else command,
         "overrides": source.overrides,
         "keys": keys,
@@ -330,8 +331,9 @@ def render_folder(
         steps.append(step)
 
     try:
-        render(scores, findings, study, folder, others=others, validation=read_validation(folder, findings),
-               provenance=provenance, progress=report, figures=figures)  # fmt: skip
+        with at(moment):
+            render(scores, findings, study, folder, others=others, validation=read_validation(folder, findings),
+                   provenance=provenance, progress=report, figures=figures)  # fmt: skip
     finally:
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
             write_atomic(folder / CRATE, crate_json(folder))
