@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from made_reports import HOSTILE, build, find_in_blocks, make_blocks, make_scores, make_study
+from playwright.sync_api import expect
 
 from reportgen import store
 from reportgen.findings import Findings
@@ -143,7 +144,7 @@ def test_the_view_changes_and_comes_back(page):
     assert note.endswith("in each layer the largest head first, outlines left out; tasks with “recall” in their name.")
     assert page.locator("section.task:visible h3").all_inner_texts() == ["Recall"]
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function("document.querySelector('.now').textContent === ''")
+    expect(page.locator(f"{OVERVIEW} .now")).to_have_text("")
     assert cells.evaluate_all(images) == before
     assert page.locator("section.task:visible").count() == 6
 
