@@ -169,7 +169,7 @@ class ValidationSection(_Section):
 
     enabled: bool = True
     controls: Annotated[int, Field(ge=20)] = 199
-    budget: Annotated[float, Field(gt=0)] = 3.0
+    budget: Annotated[float, Field(gt=0)] = 2.0
 
 
 class ReportSection(_Section):
