@@ -90,7 +90,7 @@ def test_a_killed_run_repeats_only_the_unit_it_was_at(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(long.model_dump_json())
+        process.stdin.write(long.model_dump_json(exclude_unset=True))
         process.stdin.close()
         next(line for line in process.stdout if line.startswith("mean_ablation: 1 of 2 units"))
         process.kill()
