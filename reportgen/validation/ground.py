@@ -60,6 +60,10 @@ def ground(study: Study, blocks: Blocks) -> Ground:
         problem = "an encoder without a head that predicts anything gives no answer that could be lost"
         raise InputError(problem, "[model] path", "Name a model that answers, or set [validation] enabled = false")
     _refuse_others(prepared, blocks)
+    for task in prepared.tasks:
+        if task.discovery.all():
+            problem = f"task {task.name} has one group of rows, so that none is held out from what heads were found on"
+            raise InputError(problem, "[tasks] path", "Give its rows more groups, or set [validation] enabled = false")
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", {}, scoring.positions, scoring.seed)
     discovery = [_collated(prepared, [task.encoded[i] for i in members])

@@ -126,3 +126,17 @@ def test_sets_beyond_the_budget_are_undecided(copying: tuple[Case, Findings, Val
     assert validation.cost.runs <= 3 * validation.cost.ablation
     assert "budget" in {trial.reason for trial in validation.trials}
     assert {trial.verdict for trial in validation.trials if trial.reason == "budget"} == {"undecided"}
+
+
+def test_a_task_of_one_group_has_nothing_to_be_tried_on(copying: tuple[Case, Findings, Validation],
+                                                       tmp_path: Path) -> None:  # fmt: skip
+    case, findings, _ = copying
+    rows = [json.loads(line) for line in Path(str(case.study.tasks.path)).read_text().splitlines()]
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("".join(json.dumps({**row, "group": "one"}) + "\n" for row in rows))
+    tied = case.study.model_copy(update={"tasks": case.study.tasks.model_copy(update={"path": path})})
+    name = findings.by_kind("anomaly")[0].task
+    assert validate(tied, findings, scored_by_hand(case.study, case.planted)).problem == (
+        f"[tasks] path: task {name} has one group of rows, so that none is held out from what heads were found on. "
+        "Give its rows more groups, or set [validation] enabled = false."
+    )
