@@ -38,6 +38,25 @@ def test_dead_layers_are_not_told_apart() -> None:
     assert not kinds(analyze(named(tensor)), "weakest_layers")
 
 
+def weakest_at_zero() -> list[HeadScores]:
+    """A layer of zeros with and without examples, and two such layers with examples."""
+    one, two = np.full((1, 12, 4), 5.0), np.full((1, 12, 4), 5.0)
+    one[0, 3] = two[0, [3, 8]] = 0
+    return [with_examples(one, 20, 0.0), named(one), with_examples(two, 20, 0.0)]
+
+
+def test_weakest_layers_of_zeros_are_told_as_such() -> None:
+    told = [f.sentence for scores in weakest_at_zero() for f in kinds(analyze(scores), "weakest_layers")]
+    assert told == [
+        "Task 0: layer 3 is the weakest layer: on held-out examples all its heads have importance 0, against a mean of "
+        "4.58 over all layers (q < 0.0001).",
+        "Task 0: layer 3 has the lowest mean importance: all its heads have importance 0, against a mean of 5.00 for "
+        "the next lowest layer and 4.58 over all layers.",
+        "Task 0: layers 3 and 8 cannot be told apart as the weakest: all their heads have importance 0, against a mean "
+        "of 4.17 over all layers.",
+    ]
+
+
 def test_a_layer_without_heads_is_nobodys_weakest() -> None:
     tensor = noise(2, (2, 24, 16)) * np.exp(-np.arange(24) / 6)[None, :, None]
     tensor[:, [3, 10]] = np.nan
