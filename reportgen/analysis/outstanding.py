@@ -1,8 +1,11 @@
 """Outstanding heads: exact statements about the largest heads of a task outside found regions."""
 
-import numpy as np
+from typing import Literal
 
-from reportgen.analysis.view import View
+import numpy as np
+from typing_extensions import TypedDict
+
+from reportgen.analysis.view import View, closed
 from reportgen.findings import Effect, Finding
 from reportgen.scores import Head
 
@@ -11,6 +14,32 @@ CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside reg
 OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
 TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
 OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
+
+Scope = Literal["in layers", "of all layers", "outside the found regions"]
+
+
+@closed
+class Largest(TypedDict):
+    """Where the head is the largest, the first and last layer where that is ``in layers`` or over all of them, and the
+    importance of the next largest there.
+    """
+
+    scope: Scope
+    range: list[int] | None
+    next: float
+
+
+@closed
+class Outstanding(TypedDict):
+    """``values`` are the members' importances; ``heads`` were compared, those outside found ``regions`` if any;
+    the sentence names ``shown`` members and counts ``more``.
+    """
+
+    values: list[float]
+    heads: int
+    regions: bool
+    shown: int
+    more: int
 
 
 def outstanding(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[Finding]:
@@ -69,8 +98,8 @@ def _single(
 ) -> Finding:
     ratio = float(view.whole[t][head]) / following
     whole = span == (0, view.scores.n_layers - 1)
-    outside = "outside the found regions" if regions else "of all layers"
-    scope = outside if span is None else "of all layers" if whole else "in layers"
+    outside: Scope = "outside the found regions" if regions else "of all layers"
+    scope: Scope = outside if span is None else "of all layers" if whole else "in layers"
     return view.finding(
         "anomaly",
         t,
@@ -82,7 +111,7 @@ def _single(
         members=[str(head)],
         value=view.head_value(t, head, whole=True),
         effect=Effect("ratio to the next largest head", ratio),
-        data={"scope": scope, "range": span and list(span), "next": following},
+        data=dict(Largest(scope=scope, range=list(span) if span else None, next=following)),
         caveats=view.caveats(t, whole=True),
     )
 
@@ -110,12 +139,14 @@ def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
             cells=[(h.layer, h.head) for h in heads],
             value=view.region_value(t, chosen, whole=True),
             caveats=view.caveats(t, whole=True),
-            data={
-                "values": [float(view.whole[t][h]) for h in heads],
-                "heads": int(free.sum()),
-                "regions": bool((view.present & ~free).any()),
-                "shown": min(SHOWN, len(heads)),
-                "more": max(0, len(heads) - SHOWN),
-            },
+            data=dict(
+                Outstanding(
+                    values=[float(view.whole[t][h]) for h in heads],
+                    heads=int(free.sum()),
+                    regions=bool((view.present & ~free).any()),
+                    shown=min(SHOWN, len(heads)),
+                    more=max(0, len(heads) - SHOWN),
+                )
+            ),
         )
     ]

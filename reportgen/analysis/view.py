@@ -58,7 +58,7 @@ class Detector:
     """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes.
 
     ``of_heads`` says that it is about heads, and so runs once for each block of them; ``data`` is the TypedDict that
-    its findings' ``data`` fit (None: they have none, or none that is described).
+    its findings' ``data`` fit (None: they have none).
     """
 
     kind: str

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import make_scores
 import numpy as np
 import pytest
 from layout import BACKGROUNDS
+from pydantic import TypeAdapter, ValidationError
 from test_concentration import noisy
-from test_detectors import noise, with_examples
+from test_detectors import noise, probed, with_examples
+from test_hard_inputs import weakest_at_zero
 from test_other_methods import ablated, norm_and_ablation, small_and_large
 
 from reportgen.analysis.analyze import analyze
@@ -48,6 +50,9 @@ def findings_to_read() -> Iterator[Finding]:
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
+    yield from analyze(probed(), Settings(detectors=("competence",))).findings
+    for scores in weakest_at_zero():
+        yield from analyze(scores, Settings(detectors=("weakest_layers",))).findings
 
 
 def banded() -> Iterator[Finding]:
@@ -107,7 +112,7 @@ def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
         words |= {significant(n, d) for d in (1, 2, 3)} | {percent(n), unpadded(n), rho(n), probability(n).split()[-1]}
         if float(n).is_integer():
             words.add(str(int(n)))
-    return words | {str(len(finding.members or [])), str(len(finding.cells or []))}
+    return words | {str(len(some or [])) for some in (finding.members, finding.cells, finding.tasks)}
 
 
 def test_all_kinds_were_read() -> None:
@@ -189,6 +194,25 @@ def test_findings_fit_the_published_schema() -> None:
     from reportgen.findings import Findings
 
     jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), findings_schema())
+
+
+def test_every_form_of_data_is_described_and_was_read() -> None:
+    from reportgen.analysis.detectors import DETECTORS
+
+    for detector in DETECTORS:
+        data = [f.data for f in READ if f.kind == detector.kind]
+        assert detector.data is not None or not any(data), detector.kind
+        fits = [[fit(form, each) for form in get_args(detector.data) or [detector.data]] for each in data]
+        assert all(sum(each) == 1 for each in fits), detector.kind
+        assert all(map(any, zip(*fits, strict=True))), detector.kind
+
+
+def fit(form: Any, data: dict[str, Any] | None) -> bool:
+    try:
+        TypeAdapter(form).validate_python(data, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def test_the_schema_notices_what_a_kind_does_not_hold() -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from reportgen.analysis.view import Detector, Outcome, View
+from typing_extensions import TypedDict
+
+from reportgen.analysis.view import Detector, Outcome, View, closed
 
 DOC = """A search that found nothing says so.
 
@@ -11,6 +13,20 @@ among them. A q-value above alpha is no evidence that nothing is there.
 Silent about families in which every task has a finding, or that could not be tested at all.
 """
 RULE = "no test of this family passed on these tasks"
+
+
+@closed
+class Data(TypedDict):
+    """No test of the kind ``searched`` passed ``alpha`` on ``count`` of the ``total`` tasks, ``every`` one or fewer;
+    the smallest q-value among them.
+    """
+
+    searched: str
+    smallest_q: float
+    alpha: float
+    every: bool
+    count: int
+    total: int
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -33,17 +49,19 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 0.1,
                 rule=RULE,
                 tasks=tasks,
-                data={
-                    "searched": outcome.kind,
-                    "smallest_q": min(silent.values()),
-                    "alpha": outcome.family.alpha,
-                    "every": every,
-                    "count": len(tasks),
-                    "total": len(view.scores.tasks),
-                },
+                data=dict(
+                    Data(
+                        searched=outcome.kind,
+                        smallest_q=min(silent.values()),
+                        alpha=outcome.family.alpha,
+                        every=every,
+                        count=len(tasks),
+                        total=len(view.scores.tasks),
+                    )
+                ),
             )
         )
     return Outcome("absence", findings)
 
 
-DETECTOR = Detector("absence", detect, DOC)
+DETECTOR = Detector("absence", detect, DOC, data=Data)

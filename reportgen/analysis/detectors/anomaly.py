@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from typing_extensions import TypedDict
 
-from reportgen.analysis.outstanding import outstanding
+from reportgen.analysis.outstanding import Largest, Outstanding, outstanding
 from reportgen.analysis.tails import Law, Tail, robust
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.findings import Effect, Family, Finding
 from reportgen.scores import Head
 
@@ -30,6 +32,20 @@ Silent on tasks where the top heads fade into the rest; tested, under heavy tail
 """
 LEAST, LAYER = 50, 8  # heads above zero that a task, and that a layer with a median of its own must have
 CENTRES = {"layer": "its layer's median", "pattern": "what the other tasks lead to expect of it"}
+
+
+@closed
+class Far(TypedDict):
+    """The head is ``robust_sd`` robust standard deviations on that ``side`` of the ``centre``, on the log scale; the
+    tail that judged it has that scale and shape (None: it is normal).
+    """
+
+    robust_sd: float
+    side: Literal["above", "below"]
+    centre: str
+    out_of_pattern: bool
+    tail_scale: float
+    tail_shape: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +163,6 @@ def _far(
     alone[head] = True
     rest = free & ~alone & (np.arange(len(free)) == head.layer)[:, None]
     effect: Effect | None = view.ratio_effect(t, alone, rest, "ratio to the other heads of its layer")
-    side = "above" if comparison.side > 0 else "below"
     base = {("layer", 1): 0.88, ("pattern", 1): 0.84, ("layer", -1): 0.6, ("pattern", -1): 0.56}
     return view.finding(
         "anomaly",
@@ -158,18 +173,20 @@ def _far(
         heads=(head.head, head.head),
         members=[str(head)],
         value=view.head_value(t, head),
-        data={
-            "robust_sd": round(float(score), 2),
-            "side": side,
-            "centre": CENTRES[comparison.centre],
-            "out_of_pattern": comparison.centre == "pattern",
-            "tail_scale": round(law.scale, 3),
-            "tail_shape": law.shape,
-        },
+        data=dict(
+            Far(
+                robust_sd=round(float(score), 2),
+                side="above" if comparison.side > 0 else "below",
+                centre=CENTRES[comparison.centre],
+                out_of_pattern=comparison.centre == "pattern",
+                tail_scale=round(law.scale, 3),
+                tail_shape=law.shape,
+            )
+        ),
         test=view.test(law.name, "a head of the background's tail", score, p, q, family),
         effect=effect,
         caveats=view.caveats(t, "tail-model"),
     )
 
 
-DETECTOR = Detector("anomaly", detect, DOC)
+DETECTOR = Detector("anomaly", detect, DOC, data=Far | Largest | Outstanding)

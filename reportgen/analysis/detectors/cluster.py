@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from reportgen.analysis.regions import Region, search
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Family, Finding
 
 DOC = """Adjacent layers × heads raised above the rest of their layers.
@@ -18,6 +19,17 @@ rest is scanned again; regions that touch are one region.
 Silent where no window stands out, on maps too small for any window to reach significance, and on constant maps.
 """
 CORRECTION = "Benjamini–Hochberg over tasks, at alpha/2"
+
+
+@closed
+class Data(TypedDict):
+    """The region's number of ``cells``; where tied heads were found in the scores, the length of their runs and their
+    correlation, as Ties has them.
+    """
+
+    cells: int
+    run: int | None
+    correlation: float | None
 
 
 def region_family(view: View, kind: str) -> Family:
@@ -49,11 +61,13 @@ def describe(view: View, region: Region, kind: str, base: float) -> Finding:
             "rectangle scan", null, region.statistic, region.p, region.q, family, view.settings.permutations
         ),
         effect=effect,
-        data={
-            "cells": int(region.cells.sum()),
-            "run": ties.size if ties is not None and ties.size > 1 else None,
-            "correlation": ties.correlation if ties is not None and ties.size > 1 else None,
-        },
+        data=dict(
+            Data(
+                cells=int(region.cells.sum()),
+                run=ties.size if ties is not None and ties.size > 1 else None,
+                correlation=ties.correlation if ties is not None and ties.size > 1 else None,
+            )
+        ),
         caveats=view.caveats(t, "edges", *view.on_ties),
     )
 
@@ -74,4 +88,4 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return regions_of(view, "cluster", 0.9)
 
 
-DETECTOR = Detector("cluster", detect, DOC)
+DETECTOR = Detector("cluster", detect, DOC, data=Data)

@@ -1,11 +1,13 @@
 """Competence: whether the model does the task that its heads are scored on."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from scipy import stats
+from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Effect, Family, Finding, Value
 from reportgen.stats import benjamini_hochberg, wilson
 
@@ -24,6 +26,46 @@ PROBED = "accuracy of a probe on rows of groups that it had not seen, beside sim
 UNKNOWN = "no accuracy of the unchanged model in the scores"
 
 
+@closed
+class Answers(TypedDict):
+    """``right`` of ``n`` answers, of ``units`` groups; the accuracy, its Wilson 95 % interval, that of guessing and the
+    mean probability of another answer (``miss``) in percent; whether the accuracy is ``above`` chance.
+    """
+
+    known: Literal[True]
+    right: int
+    n: int
+    units: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    above: bool
+    miss: float | None
+
+
+@closed
+class Probed(TypedDict):
+    """Accuracies in percent: of the ``probe``, of the best ``simpler`` separation and of always naming the commonest
+    task; the first less the second with its standard ``error``, in percentage points.
+    """
+
+    known: Literal[True]
+    probe: float
+    simpler: str
+    simpler_accuracy: float
+    margin: float
+    error: float
+    commonest: float
+
+
+@closed
+class Unknown(TypedDict):
+    """The scores carry no accuracy of the unchanged model."""
+
+    known: Literal[False]
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task; one for all tasks without a baseline."""
     tasks = view.scores.tasks
@@ -33,7 +75,13 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = Family("competence", len(known), view.settings.alpha, "Benjamini–Hochberg over tasks")
     if not known:
         finding = view.finding(
-            "competence", None, "observed", 0.2, rule=UNKNOWN, tasks=list(view.scores.task_names), data={"known": False}
+            "competence",
+            None,
+            "observed",
+            0.2,
+            rule=UNKNOWN,
+            tasks=list(view.scores.task_names),
+            data=dict(Unknown(known=False)),
         )
         return Outcome("competence", [finding])
     ps = [
@@ -52,17 +100,17 @@ def _of_probe(view: View) -> Finding:
     # shuffled labels are other labels: they are the control, and no separation of these
     best = max(errors, key=lambda name: (accuracy[name] or 0.0, name))
     margin, error = more[best] or 0.0, errors[best] or 0.0
-    data = {
-        "known": True, "probe": 100 * (accuracy["probe"] or 0.0), "simpler": best,
-        "simpler_accuracy": 100 * (accuracy[best] or 0.0), "margin": 100 * margin, "error": 100 * error,
-        "commonest": 100 * (accuracy["always the commonest task"] or 0.0),
-    }  # fmt: skip
+    data = Probed(
+        known=True, probe=100 * (accuracy["probe"] or 0.0), simpler=best,
+        simpler_accuracy=100 * (accuracy[best] or 0.0), margin=100 * margin, error=100 * error,
+        commonest=100 * (accuracy["always the commonest task"] or 0.0),
+    )  # fmt: skip
     value = Value(accuracy["probe"] or 0.0, None, None, "accuracy of the probe", "held-out")
     effect = Effect(f"accuracy minus that of {best}", margin, None, None)
     n = sum(task.n or 0 for task in view.scores.tasks) or None
     return view.finding(
         "competence", None, "observed", 0.95, rule=PROBED, tasks=list(view.scores.task_names), value=value,
-        effect=effect, data=data, n_examples=n, caveats=["simpler-separation"] if margin < 2 * error else [],
+        effect=effect, data=dict(data), n_examples=n, caveats=["simpler-separation"] if margin < 2 * error else [],
     )  # fmt: skip
 
 
@@ -82,18 +130,20 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     right = round(accuracy * n)
     low, high = wilson(accuracy * count, count)
     above = q <= view.settings.alpha
-    data = {
-        "known": True,
-        "right": right,
-        "n": n,
-        "units": count,
-        "accuracy": 100 * accuracy,
-        "low": 100 * low,
-        "high": 100 * high,
-        "chance": 100 * chance,
-        "above": above,
-        "miss": None if task.miss is None else 100 * task.miss,
-    }
+    data = dict(
+        Answers(
+            known=True,
+            right=right,
+            n=n,
+            units=count,
+            accuracy=100 * accuracy,
+            low=100 * low,
+            high=100 * high,
+            chance=100 * chance,
+            above=above,
+            miss=None if task.miss is None else 100 * task.miss,
+        )
+    )
     value = Value(accuracy, low, high, "accuracy; Wilson 95 % interval", "in-sample")
     effect = Effect("accuracy minus chance", accuracy - chance, low - chance, high - chance)
     if above:
@@ -113,4 +163,4 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     )
 
 
-DETECTOR = Detector("competence", detect, DOC, of_heads=False)
+DETECTOR = Detector("competence", detect, DOC, of_heads=False, data=Answers | Probed | Unknown)

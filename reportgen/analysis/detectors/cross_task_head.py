@@ -1,14 +1,14 @@
 """Cross-task heads: heads near the top of their layer in more tasks than independence predicts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
+from typing_extensions import TypedDict
 
 from reportgen.analysis.relative import difference, level
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Effect, Family
 from reportgen.scores import Head
 from reportgen.stats import benjamini_hochberg
@@ -24,6 +24,34 @@ control task, relative to their layers: jackknife t tests over resampling units,
 Silent with fewer than three tasks.
 """
 TOP, SHOWN = 0.10, 5  # share of a layer that is its top; heads that the sentence names
+
+
+class BesideControl(TypedDict):
+    """How many heads are top heads of the ``control`` task too; how many are shown to be larger on the tasks that share
+    them, and the largest q of these. None without a control task or without what a test needs.
+    """
+
+    control: str | None
+    in_control: int | None
+    beyond: int | None
+    beyond_q: float | None
+
+
+@closed
+class Data(BesideControl):
+    """In the members' order: in how many of the ``tasks`` each head is a top head (``counts``), its ``q`` and their
+    names (``sharing``). A layer's top is ``places`` heads (None: that differs); chance predicts ``expected`` tasks.
+    """
+
+    shown: int
+    more: int
+    largest_q: float
+    counts: list[int]
+    q: list[float]
+    tasks: int
+    places: int | None
+    expected: float
+    sharing: list[list[str]]
 
 
 def in_top(view: View) -> tuple[np.ndarray, Float[np.ndarray, "layer"]]:
@@ -64,7 +92,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         return Outcome("cross_task_head", family=family, silent={None: min(q)})
     heads, worst = [cells[k] for k in found], max(found, key=lambda k: q[k])
     sharing = [[compared[k] for k in np.nonzero(top[:, h.layer, h.head])[0]] for h in heads]
-    data = {
+    data: Data = {
         "shown": min(SHOWN, len(heads)),
         "more": max(0, len(heads) - SHOWN),
         "largest_q": q[worst],
@@ -96,7 +124,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             family,
         ),
         effect=Effect("most tasks that share one head", float(counts[heads[0]])),
-        data=data,
+        data=dict(data),
         caveats=["maybe-generic"] if view.control is None else [],
     )
     return Outcome("cross_task_head", [finding], family)
@@ -104,7 +132,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _beside_control(
     view: View, heads: Sequence[Head], sharing: Sequence[Sequence[int]], top: np.ndarray
-) -> dict[str, Any]:
+) -> BesideControl:
     """How many of the heads are top heads of the control task too, and how many are shown to be larger elsewhere."""
     if view.control is None:
         return {"control": None, "in_control": None, "beyond": None, "beyond_q": None}
@@ -124,4 +152,4 @@ def _beside_control(
     }
 
 
-DETECTOR = Detector("cross_task_head", detect, DOC)
+DETECTOR = Detector("cross_task_head", detect, DOC, data=Data)

@@ -1,14 +1,16 @@
 """Diagonal gradients: importance that changes along layers and along heads at once."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
+from typing_extensions import TypedDict
 
 from reportgen.analysis.arrangement import centred_heads, normal_scores
 from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelations, layer_levels, range_taus, trend_p
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.findings import Effect, Family, Finding
 from reportgen.stats import benjamini_hochberg
 
@@ -22,6 +24,27 @@ Silent with fewer than 8 layers or heads, where key/value groups are shared, and
 the opposite quarters of the map do not differ that way.
 """
 STRENGTH = 0.3
+
+
+class Corners(TypedDict):
+    """Median importance in the bright and in the dark quarter of the map."""
+
+    bright: float
+    dark: float
+
+
+@closed
+class Data(Corners):
+    """``slope`` is that of the normal scores from the first to the last head, ``z`` the same standardised; the p-values
+    of either axis; and where along it importance is larger.
+    """
+
+    slope: float
+    z: float
+    p_heads: float
+    p_layers: float
+    toward_layers: Literal["higher", "lower"]
+    toward_heads: Literal["higher", "lower"]
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -42,7 +65,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             silent[names[t]] = q[t]
             continue
         layers, heads = ("bottom" if row["tau"] > 0 else "top"), ("right" if row["z"] > 0 else "left")
-        data = {
+        data: Data = {
             "slope": row["slope"],
             "z": row["z"],
             "p_heads": row["p_heads"],
@@ -58,7 +81,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 "tested",
                 0.7 + 0.05 * abs(row["tau"]),
                 layers=(0, view.scores.n_layers - 1),
-                data=data,
+                data=dict(data),
                 test=view.test(
                     "slope along heads and along layers",
                     "heads shuffled in each layer; autoregressive layers",
@@ -96,7 +119,7 @@ def _axes(
     }
 
 
-def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcome]) -> dict[str, float]:
+def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcome]) -> Corners:
     """Medians of the bright and of the dark quarter of the map, found regions left out."""
     keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
     layer, head = np.indices(keep.shape)
@@ -110,4 +133,4 @@ def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcom
     }
 
 
-DETECTOR = Detector("diagonal_gradient", detect, DOC)
+DETECTOR = Detector("diagonal_gradient", detect, DOC, data=Data)

@@ -1,8 +1,10 @@
 """Layer gradients: importance that rises or falls steadily over a range of layers."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from reportgen.analysis.trends import (
     GRID,
@@ -14,7 +16,7 @@ from reportgen.analysis.trends import (
     standardised,
     trend_p,
 )
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.findings import Effect, Family, Finding
 from reportgen.stats import benjamini_hochberg
 
@@ -31,6 +33,22 @@ Silent with fewer than 8 layers that have heads, on trends that a series of that
 the printed medians do not move the way τ says.
 """
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
+
+Ends = tuple[float, float, Literal["median", "mean"]]
+
+
+@closed
+class Data(TypedDict):
+    """Importance in the first and in the last quarter of the range, a ``median`` or ``mean`` over heads; the null's
+    ``autocorrelation``; whether the range is the ``whole`` model.
+    """
+
+    start: float
+    end: float
+    of: Literal["median", "mean"]
+    direction: Literal["rises", "falls"]
+    autocorrelation: float
+    whole: bool
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -63,9 +81,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("layer_gradient", findings, family, silent)
 
 
-def _ends(
-    view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]
-) -> tuple[float, float, str]:
+def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> Ends:
     """Importance in the first and in the last quarter of a range: its free heads' median, or mean where that is 0."""
     layers = attending(view)[row[0] : row[1] + 1]
     quarter = max(1, round(len(layers) / 4))
@@ -98,7 +114,7 @@ def _finding(
     q: float,
     family: Family,
     phi: float,
-    ends: tuple[float, float, str],
+    ends: Ends,
     caveats: list[str],
 ) -> Finding:
     first, last, tau, score, p = row
@@ -113,16 +129,18 @@ def _finding(
         layers=span,
         test=view.test(name, null, score, p, q, family, view.settings.permutations),
         effect=Effect("Kendall's τ of the layers' mean ranks", tau),
-        data={
-            "start": ends[0],
-            "end": ends[1],
-            "of": ends[2],
-            "direction": "rises" if tau > 0 else "falls",
-            "autocorrelation": phi,
-            "whole": span == (0, view.scores.n_layers - 1),
-        },
+        data=dict(
+            Data(
+                start=ends[0],
+                end=ends[1],
+                of=ends[2],
+                direction="rises" if tau > 0 else "falls",
+                autocorrelation=phi,
+                whole=span == (0, view.scores.n_layers - 1),
+            )
+        ),
         caveats=view.caveats(t, *caveats, *(["autocorrelation"] if phi >= RESEMBLING else [])),
     )
 
 
-DETECTOR = Detector("layer_gradient", detect, DOC)
+DETECTOR = Detector("layer_gradient", detect, DOC, data=Data)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from reportgen.analysis.detectors.cluster import regions_of
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.analysis.detectors.cluster import Data, regions_of
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.findings import Finding
 
 DOC = """Adjacent heads of one layer raised above the rest of it.
@@ -21,6 +22,14 @@ RULE = (
     f"longest run of at least {RUN} adjacent heads outside found regions, each at least {TIMES:g} times the median of "
     f"its layer and {OVER_MEAN:g} times the mean of the layer's other heads"
 )
+
+
+@closed
+class Run(TypedDict):
+    """The run's number of ``cells``, each at least so many ``times`` its layer's median."""
+
+    cells: int
+    times: float
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -57,10 +66,10 @@ def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | N
         heads=(last - run + 1, last),
         rule=RULE,
         value=view.region_value(t, cells, whole=True),
-        data={"cells": run, "times": TIMES},
+        data=dict(Run(cells=run, times=TIMES)),
         effect=view.ratio_effect(t, cells, rest, "ratio to the other heads of this layer", whole=True),
         caveats=view.caveats(t, whole=True),
     )
 
 
-DETECTOR = Detector("row_segment", detect, DOC)
+DETECTOR = Detector("row_segment", detect, DOC, data=Data | Run)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, found_cells
+from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.findings import Effect, Finding
 from reportgen.scores import Head
 
@@ -17,6 +18,16 @@ differ in spread, and fired on most empty maps whose layers did.
 Silent where they are spread evenly or stand in one run, and on maps of fewer than 125 free heads.
 """
 SHARES, MANY, PLACES, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
+
+
+@closed
+class Data(TypedDict):
+    """The layer holds ``count`` ``of`` the task's largest heads; the least and the most importance among them."""
+
+    count: int
+    of: int
+    smallest: float
+    largest: float
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -66,9 +77,9 @@ def _named(view: View, t: int, free: np.ndarray, share: float, layer: int, heads
         rule=f"layer with at least {MANY} of the task's top {share:.0%} of heads outside found regions, in at least "
         f"{PLACES} separate places, and at least {TIMES:g} times as many as any other layer",
         effect=Effect("ratio to an even spread", len(heads) / expected),
-        data={"count": len(heads), "of": largest, "smallest": min(values), "largest": max(values)},
+        data=dict(Data(count=len(heads), of=largest, smallest=min(values), largest=max(values))),
         caveats=view.caveats(t, whole=True),
     )
 
 
-DETECTOR = Detector("scattered_heads", detect, DOC)
+DETECTOR = Detector("scattered_heads", detect, DOC, data=Data)

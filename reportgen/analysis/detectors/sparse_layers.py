@@ -1,10 +1,12 @@
 """Sparse layers: layers in which few heads, or no strong head, matter for a task."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Effect, Finding
 
 DOC = """Layers in which few heads, or no strong head, matter for a task.
@@ -18,6 +20,20 @@ and in tasks where more than half of all heads are zero, since there every layer
 SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
 FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
 WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"
+
+Condition = Literal["few", "weak"]
+
+
+@closed
+class Data(TypedDict):
+    """``largest`` is the range's largest head, ``reference`` the median that the condition is about; ``percent`` of a
+    layer's heads reach it (None where no strong head is the condition).
+    """
+
+    condition: Condition
+    largest: float
+    reference: float
+    percent: float | None
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -56,7 +72,9 @@ def _spans(marked: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _finding(view: View, t: int, span: tuple[int, int], condition: str, level: float, reference: float) -> Finding:
+def _finding(
+    view: View, t: int, span: tuple[int, int], condition: Condition, level: float, reference: float
+) -> Finding:
     few = condition == "few"
     largest = float(np.nanmax(view.whole[t][span[0] : span[1] + 1]))
     effect = (
@@ -74,13 +92,15 @@ def _finding(view: View, t: int, span: tuple[int, int], condition: str, level: f
         members=list(range(span[0], span[1] + 1)),
         effect=effect,
         caveats=view.caveats(t, whole=True),
-        data={
-            "condition": condition,
-            "largest": largest,
-            "reference": reference,
-            "percent": 100 * level if few else None,
-        },
+        data=dict(
+            Data(
+                condition=condition,
+                largest=largest,
+                reference=reference,
+                percent=100 * level if few else None,
+            )
+        ),
     )
 
 
-DETECTOR = Detector("sparse_layers", detect, DOC)
+DETECTOR = Detector("sparse_layers", detect, DOC, data=Data)

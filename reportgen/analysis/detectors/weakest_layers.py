@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
+from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Effect, Family, Finding, Register
 from reportgen.stats import benjamini_hochberg, unit_sums, units
 
@@ -24,6 +25,15 @@ DRAWS, TIED, CLEAR = 1999, 0.05, 0.95
 LOWEST = f"layer of least mean importance over its heads, at most {CLEAR:g} times that of every other layer"
 SET = f"layers of least mean importance in at least {100 * TIED:g} % of bootstrap draws over examples"
 LEAST_P = 1e-12  # no t test on so few units is worth more
+
+
+@closed
+class Data(TypedDict):
+    """Mean importance over the heads of the named layers, of all layers, and of the ``next`` lowest layer."""
+
+    mean: float
+    overall: float
+    next: float
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -112,9 +122,9 @@ def _named(
         members=list(layers),
         layers=(layers[0], layers[-1]),
         effect=Effect("ratio to the mean over all layers", mean / float(means.mean())),
-        data={"mean": mean, "overall": float(means.mean()), "next": float(np.delete(means, places).min())},
+        data=dict(Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, places).min()))),
         **rest,
     )
 
 
-DETECTOR = Detector("weakest_layers", detect, DOC)
+DETECTOR = Detector("weakest_layers", detect, DOC, data=Data)
