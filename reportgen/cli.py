@@ -34,6 +34,9 @@ Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out a
 Templates = Annotated[
     Path | None, typer.Option(help="Folder of templates and sentences that override the shipped ones.")
 ]
+Assets = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Folder of the report for the page's script and images.")
+]
 Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
 Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
 Address = Annotated[
@@ -146,6 +149,7 @@ def render(
     folder: Path,
     figures: Annotated[str, typer.Option(help="Forms of the figures: svg, pdf, png.")] = "svg",
     templates: Templates = None,
+    assets: Assets = None,
     set_: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -153,7 +157,7 @@ def render(
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
     from reportgen import pipeline
 
-    scores, others, source = pipeline.open_folder(folder, overrides(set_, templates=templates))
+    scores, others, source = pipeline.open_folder(folder, overrides(set_, templates=templates, assets=assets))
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
@@ -174,6 +178,7 @@ def build(
     executor: Executor = None,
     address: Address = None,
     templates: Templates = None,
+    assets: Assets = None,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -185,7 +190,7 @@ def build(
     from reportgen.staging import staged
 
     values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address,
-                       templates=templates)  # fmt: skip
+                       templates=templates, assets=assets)  # fmt: skip
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
     with staged(output) as stage:
@@ -295,7 +300,7 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
 
     places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
               "address": "scoring.address", "anonymous": "report.anonymous",
-              "templates": "report.templates"}  # fmt: skip
+              "templates": "report.templates", "assets": "report.assets"}  # fmt: skip
     values: dict[str, Any] = {
         places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
     }

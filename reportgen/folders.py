@@ -58,8 +58,18 @@ def clear(folder: Path, manifest: dict[str, Any]) -> None:
     keep = {"findings.json", "validation.json"}
     for name in (*manifest.get("files", {}), "manifest.json", CRATE):
         path = folder / name
-        if path.resolve().is_relative_to(folder.resolve()) and name not in keep and not name.startswith("scores"):
+        kept = name in keep or (name.startswith("scores") and "/" not in name)
+        if path.resolve().is_relative_to(folder.resolve()) and not kept:
             path.unlink(missing_ok=True)
+
+
+def refuse_elsewhere(folder: Path, assets: str | None) -> None:
+    """Refuse a folder for the page's assets that is a file, or that a link takes out of the report's folder."""
+    path = folder / (assets or "")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError("a link leads out of the report's folder", str(path), "Choose another folder with --assets")
+    if path.exists() and not path.is_dir():
+        raise InputError("this is a file, not a folder", str(path), "Choose another folder with --assets")
 
 
 def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:

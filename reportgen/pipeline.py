@@ -24,6 +24,7 @@ from reportgen.folders import (
     forms_of,
     intact,
     manifest_in,
+    refuse_elsewhere,
     scores_hashes,
     scores_key_of,
 )
@@ -308,6 +309,7 @@ def render_folder(
     old = manifest_in(folder)
     if old.get("keys") == keys and intact(folder, old, study):
         return
+    refuse_elsewhere(folder, study.report.assets)
     own = _own_templates(study)  # read before clearing: they may lie in the folder itself
     clear(folder, old)
     for name, content in own.items():

@@ -5,17 +5,27 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from reportgen.errors import InputError, nearest
 
 HUB = "hf://"  # begins the path of a data set of the hub
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+ASSETS = re.compile(r"(?!(?:figures|tables|templates)(?:/|$))[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 # Keys that the file format reserves for parts of reportgen still to come: naming one is an error, never ignored.
 RESERVED = {
-    "report": {"venue", "assets"},
+    "report": {"venue"},
 }
 
 
@@ -176,7 +186,8 @@ class ReportSection(_Section):
     """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones.
 
     ``theme`` "paper" sets the PDF in two columns like a paper's appendix, "archive" in one for reading.
-    ``anonymous``, for double-blind review, leaves out authors and paths.
+    ``anonymous``, for double-blind review, leaves out authors and paths. ``assets`` names a folder of the report for
+    the page's script, style and images, which else are within the page ("" too).
     """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
@@ -188,6 +199,15 @@ class ReportSection(_Section):
     colormap: Literal["viridis", "cividis", "gray"] = "viridis"
     templates: Path | None = None
     anonymous: bool = False
+    assets: str | None = None
+
+    @field_validator("assets")
+    @classmethod
+    def _assets_in_the_report(cls, folder: str | None) -> str | None:
+        if folder and not ASSETS.fullmatch(folder):
+            what = "letters, digits, - and _ (with / between folders), other than figures, tables and templates"
+            raise ValueError(f"assets lie in a folder of the report, named in {what}")
+        return folder or None
 
 
 class ScoresSection(_Section):

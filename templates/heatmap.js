@@ -4,7 +4,8 @@
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
   const ABSENT = [237, 237, 237, 255], FADED = 38;
-  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const inline = document.getElementById("report-data");
+  const data = inline ? JSON.parse(inline.textContent) : window.reportData;  // else of the file read before this one
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -99,8 +100,8 @@
       });
       ["left", "top", "width", "height"].forEach((side, k) => { overlay.style[side] = `${100 * box[k]}%`; });
       plot.append(overlay);
-      const panel = { figure, block, task, x, y, w, h, image: images[i], original: images[i].getAttribute("xlink:href"),
-        overlay, marks: draw("g", { class: "found" }, svg), cursor: draw("g", { class: "found" }, svg) };
+      const panel = { figure, block, task, x, y, w, h, image: images[i],
+        place: box, overlay, marks: draw("g", { class: "found" }, svg), cursor: draw("g", { class: "found" }, svg) };
       panels.push(panel);
       return panel;
     });
@@ -156,16 +157,30 @@
     const image = context.createImageData(width, height);
     fill(image.data);
     context.putImageData(image, 0, 0);
-    return canvas.toDataURL("image/png");
+    return canvas;
+  }
+  // An image of a figure gives way to a picture, or comes back for null. Where images lie in files beside the page, its
+  // host forbids those made here: the picture then stands as a canvas behind the figure, whose image is hidden.
+  const originals = new Map(), canvases = new Map();
+  function put(figure, image, box, canvas) {
+    if (!originals.has(image)) originals.set(image, image.getAttribute("xlink:href"));
+    if (!data.images) return image.setAttribute("xlink:href", canvas?.toDataURL("image/png") ?? originals.get(image));
+    canvases.get(image)?.remove();
+    canvases.delete(image);
+    if (!canvas) return image.removeAttribute("visibility");
+    image.setAttribute("visibility", "hidden");
+    canvases.set(image, canvas);
+    ["left", "top", "width", "height"].forEach((side, k) => { canvas.style[side] = `${100 * box[k]}%`; });
+    figure.plot.prepend(canvas);
   }
   function paint(panel) {
     const { block, task, figure } = panel;
     if (task === null) return;  // a map of counts is not of one task's scores
-    if (!changed()) return panel.image.setAttribute("xlink:href", panel.original);
+    if (!changed()) return put(figure, panel.image, panel.place, null);
     const percent = figure.shows === "percentile" ? ranked(block, task).percentile : null;
     const [low, high] = percent ? [0, 100] : range(block);
     const table = maps[view.map || (percent ? block.sequential : block.map)];
-    panel.image.setAttribute("xlink:href", picture(block.heads, block.layers, pixels => {
+    put(figure, panel.image, panel.place, picture(block.heads, block.layers, pixels => {
       for (let layer = 0; layer < block.layers; layer++) columns(panel, layer).forEach((cell, column) => {
         const value = percent ? percent[cell] : at(block, task, cell);
         const i = 4 * ((up ? block.layers - 1 - layer : layer) * block.heads + column);
@@ -181,7 +196,6 @@
     if (figure.shows === "count") return;
     const bar = figure.svg.querySelector("image.bar"), [bx, by, bw, bh] = figure.bar;
     const x = (bx + bw) * figure.width, y = by * figure.height, h = bh * figure.height;
-    figure.barImage ??= bar.getAttribute("xlink:href");
     figure.ticks ??= draw("g", { class: "own-ticks", "font-size": 6, fill: "#24292f" }, figure.svg);
     const values = figure.shows === "value", ranged = view.low !== null || view.high !== null;
     const own = view.map || (values && ranged);
@@ -189,7 +203,7 @@
     const ramp = pixels => {
       for (let i = 0; i < 128; i++) pixels.set([...table.slice(3 * (255 - 2 * i), 3 * (256 - 2 * i)), 255], 4 * i);
     };
-    bar.setAttribute("xlink:href", own ? picture(1, 128, ramp) : figure.barImage);
+    put(figure, bar, figure.bar, own ? picture(1, 128, ramp) : null);
     figure.plot.classList.toggle("own-bar", Boolean(own));
     figure.ticks.replaceChildren();
     const [low, high] = values ? range(figure.block) : [0, 100];
@@ -383,7 +397,14 @@
     copy.setAttribute("width", `${figure.width}pt`);
     copy.setAttribute("height", `${figure.height}pt`);
     draw("desc", {}, copy).textContent = told();
-    return new XMLSerializer().serializeToString(copy);
+    const text = new XMLSerializer().serializeToString(copy);
+    if (!data.images) return text;
+    const images = [...figure.svg.querySelectorAll("image")];  // a saved figure holds its images itself
+    return text.replace(/<image\b[^>]*>/g, tag => {
+      const image = images.shift(), whole = data.images[image.getAttribute("xlink:href")];
+      const now = canvases.get(image)?.toDataURL("image/png") ?? whole;
+      return tag.replace(/xlink:href="[^"]*"/, () => `xlink:href="${now}"`).replace(/ visibility="\w+"/, "");
+    });
   }
   function png(figure, file) {
     const image = new Image(), canvas = make("canvas", { width: 4 * figure.width, height: 4 * figure.height });
@@ -413,6 +434,7 @@
     const stem = figure.id.replace("figure-", ""), bar = make("p", { class: "export" }, "Save this view: ");
     const ways = { SVG: () => save(svgOf(figure), "image/svg+xml", `${stem}.svg`), PNG: () => png(figure, `${stem}.png`),
       CSV: () => save(csv(figure), "text/csv", `${stem}.csv`) };
+    if (data.images) delete ways.PNG;  // drawn by way of an image made here, which the host forbids
     for (const [way, act] of Object.entries(ways)) {
       const button = make("button", { type: "button", "aria-label": `Save ${stem} as ${way}` }, way);
       button.onclick = act;

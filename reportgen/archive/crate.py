@@ -11,6 +11,7 @@ FORMATS = {
     ".html": "text/html", ".pdf": "application/pdf", ".csv": "text/csv", ".json": "application/json",
     ".toml": "application/toml", ".svg": "image/svg+xml", ".png": "image/png", ".tex": "application/x-tex",
     ".bib": "application/x-bibtex", ".txt": "text/plain", ".j2": "text/x-jinja2", ".css": "text/css",
+    ".js": "text/javascript", ".jsonld": "application/ld+json",
     ".safetensors": "application/octet-stream",
 }  # fmt: skip
 

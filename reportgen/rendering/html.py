@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML document: no request to anywhere, readable without its script."""
+"""The report as one HTML document, readable without its script: self-contained, or with its parts beside it."""
 
 import base64
 import hashlib
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from reportgen.errors import InputError
 from reportgen.prose import template_folder
 from reportgen.rendering import format as fmt
+from reportgen.rendering.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.embed import embedded
 from reportgen.rendering.paper import schema_org
@@ -52,8 +53,12 @@ def _read(folders: list[Path], name: str) -> str:
     return next(f / name for f in folders if (f / name).exists()).read_text(encoding="utf-8")
 
 
-def html(report: Report) -> tuple[str, str]:
-    """The page for the screen, with script and data, and the one that the PDF is printed from, without them."""
+def html(report: Report) -> tuple[dict[str, str | bytes], str]:
+    """The page for the screen and the files beside it by their names, and the page that the PDF is printed from.
+
+    The page for the screen holds script and data, or names the files that do where the study wants them beside it
+    ([report] assets); the printed one has neither.
+    """
     folders = template_folders(report.study.report.templates)
     env = environment(folders)
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
@@ -67,8 +72,12 @@ def html(report: Report) -> tuple[str, str]:
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
-    printed = _filled(env, "report.html.j2", {**values, **dict.fromkeys(told)})
-    return _filled(env, "report.html.j2", {**values, **told}), printed
+    printed = _filled(env, "report.html.j2", {**values, **dict.fromkeys(told), "beside": None})
+    folder = report.study.report.assets
+    if folder is None:
+        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, printed
+    page = _filled(env, "report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE})
+    return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), printed
 
 
 def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:

@@ -63,9 +63,10 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report)):
         save(name, text)
     say("page")
-    page, printed = html(report)
+    pages, printed = html(report)
     if "html" in study.report.formats:
-        save("report.html", page)
+        for name, content in pages.items():
+            save(name, content)
     save("manifest.json", pretty_json(manifest(folder, **(provenance or {}))))
     if "pdf" in study.report.formats:
         say("PDF")
