@@ -2,19 +2,18 @@
 
 import json
 import os
-import re
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
+from reportgen.given import command, overrides
 from reportgen.progress import progress
-from reportgen.told import described_lines, plan_lines
+from reportgen.told import announce, described_lines, print_plan, show
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -248,6 +247,20 @@ def compare(
 
 
 @app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(help="A folder of reports, at any depth.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write index.html over a folder of reports: searchable, readable without script; only changed reports are read."""
+    from reportgen.archive import index as archive
+
+    with progress(quiet, as_json) as (step, _):
+        made = archive.index(folder, progress=step)
+    show(as_json, archive.as_json(made), archive.lines(made))
+
+
+@app.command()
 def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
     from reportgen import explain as explained
@@ -292,73 +305,6 @@ def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> No
     if what not in known:
         raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
     print(json.dumps(known[what](), indent=2, ensure_ascii=False))
-
-
-def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
-    """The values that flags and --set give, by their place in study.toml."""
-    import tomllib
-
-    places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
-              "address": "scoring.address", "anonymous": "report.anonymous",
-              "templates": "report.templates", "assets": "report.assets"}  # fmt: skip
-    values: dict[str, Any] = {
-        places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
-    }
-    for pair in pairs or ():
-        name, equals, raw = pair.partition("=")
-        if not equals:
-            raise InputError(f"{pair!r} sets nothing", "--set", "Write section.key=value, as scoring.batch_size=8")
-        try:
-            values[name.strip()] = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name.strip()] = raw  # plain text needs no quotes
-    return values
-
-
-def print_plan(study: Any, as_json: bool) -> None:
-    """What scoring would cost."""
-    from dataclasses import asdict
-
-    from reportgen.scoring.plan import plan
-
-    cost = plan(study)
-    show(as_json, asdict(cost), list(plan_lines(cost)))
-
-
-def announce(built: Any, as_json: bool, output: str | None = None) -> None:
-    """The report's paths, in the folder that was given for it, and its three most important observations."""
-    output = output or str(built.folder)
-    paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
-    top = built.observations()
-    content = {
-        "output": output,
-        "files": paths,
-        "findings": len(built.findings.findings),
-        "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
-    }
-    lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
-    show(as_json, content, lines)
-
-
-def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
-    """One JSON object, or lines."""
-    print(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines))
-
-
-def command() -> str:
-    """The command as it was given, less what changes no byte of a report: where it goes, and what is printed of it.
-
-    Of absolute paths the last part alone is kept, so that a report is the same whoever makes it where.
-    """
-    import shlex
-
-    words, given = ["reportgen"], iter(sys.argv[1:])
-    for word in given:
-        if word in ("-o", "--output"):
-            next(given, None)
-        elif word not in ("--quiet", "--json", "--force") and not re.match("-o.|--output=", word):
-            words.append(Path(word).name if Path(word).is_absolute() else word)
-    return shlex.join(words)
 
 
 def main() -> NoReturn:

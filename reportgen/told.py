@@ -1,7 +1,38 @@
-"""What commands print, as lines."""
+"""What commands print: one JSON object, or lines."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+
+def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
+    """One JSON object, or lines."""
+    print(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def announce(built: Any, as_json: bool, output: str | None = None) -> None:
+    """The report's paths, in the folder that was given for it, and its three most important observations."""
+    output = output or str(built.folder)
+    paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
+    top = built.observations()
+    content = {
+        "output": output,
+        "files": paths,
+        "findings": len(built.findings.findings),
+        "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
+    }
+    lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
+    show(as_json, content, lines)
+
+
+def print_plan(study: Any, as_json: bool) -> None:
+    """What scoring would cost."""
+    from dataclasses import asdict
+
+    from reportgen.scoring.plan import plan
+
+    cost = plan(study)
+    show(as_json, asdict(cost), list(plan_lines(cost)))
 
 
 def described_lines(described: dict[str, Any]) -> Iterator[str]:

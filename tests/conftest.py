@@ -21,3 +21,15 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SOURCE_DATE_EPOCH", "REPORTGEN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright import sync_api
+
+    if not Path("/usr/bin/chromium").exists():
+        pytest.fail("Chromium is missing: apt-get install chromium (make test does this where it may)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
-    {"cli", "__main__"}, {"progress", "told"}, {"pipeline", "explain", "archive", "keys", "folders"}, {"validation"},
+    {"cli", "__main__"}, {"progress", "told", "given"}, {"pipeline", "explain", "archive", "keys", "folders"},
+    {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
     {"blocks"}, {"scores"},

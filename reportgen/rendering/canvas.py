@@ -217,16 +217,21 @@ def _tidy(svg: str, title: str) -> str:
 
 
 def _indexed(coded: re.Match[str]) -> str:
-    """An image of at most 256 colours with a palette: a third of the bytes, the same pixels."""
+    """The same pixels with a palette where there can be one: a third of the bytes."""
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(coded[1]))).convert("RGB"))
+    return base64.b64encode(png(pixels)).decode()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """RGB bytes (row, column, 3) as a PNG, with a palette where there are at most 256 colours."""
     colours, index = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
-    if len(colours) > 256:
-        return coded[1].strip()
-    picture = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8), "P")
-    picture.putpalette(colours.astype(np.uint8).tobytes())
+    picture = Image.fromarray(pixels)
+    if len(colours) <= 256:
+        picture = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8), "P")
+        picture.putpalette(colours.astype(np.uint8).tobytes())
     out = io.BytesIO()
     picture.save(out, "png", compress_level=9)
-    return base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()
 
 
 def _attributes(style: re.Match[str]) -> str:

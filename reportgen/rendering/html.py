@@ -68,7 +68,7 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str]:
         "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
         "date": report.date, "theme": report.study.report.theme,
         "sections": [s for s in _rendered(env, report) if s is not None], "css": Markup(css),
-        "csp": CSP.format(_hash(css), _hash(script)),
+        "csp": policy(css, script),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
@@ -91,6 +91,11 @@ def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:
             file, line = error.filename or name, error.lineno
         place = f"{file}, line {line}" if line else file
         raise InputError(f"the template fails ({error.message})", place, "Mend the template") from error
+
+
+def policy(css: str, script: str = "") -> str:
+    """The Content-Security-Policy of a page with this style sheet and no script but this one."""
+    return CSP.format(_hash(css), _hash(script) if script else "'none'")
 
 
 def _hash(text: str) -> str:

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 import tiny_models
 
-from reportgen import cli, pipeline
+from reportgen import cli, given, pipeline
 from reportgen.errors import InputError
 from reportgen.places import Place
 from reportgen.store import read_scores, scores_bytes
@@ -197,7 +197,7 @@ def test_a_report_is_written_behind_any_address(
     off = ("--set", "validation.enabled=false")
     command = ["build", str(study), "-o", "memory://bucket/report", "--quiet", *off]
     cli.app(command, standalone_mode=False)
-    pipeline.build(study, tmp_path / "out", overrides={"validation.enabled": False}, command=cli.command())
+    pipeline.build(study, tmp_path / "out", overrides={"validation.enabled": False}, command=given.command())
     here = {p.relative_to(tmp_path / "out").as_posix(): p for p in (tmp_path / "out").rglob("*") if p.is_file()}
     there = {name.removeprefix("/bucket/report/"): name for name in memory.find("/bucket")}
     assert there.keys() == here.keys()  # no units among them

@@ -1,6 +1,4 @@
-"""One rendered folder that most tests look at, and a browser."""
-
-from pathlib import Path
+"""One rendered folder that most tests look at."""
 
 import pytest
 from made_reports import HOSTILE, build, make_scores
@@ -19,15 +17,3 @@ def report(tmp_path_factory):
         folder = tmp_path_factory.mktemp("report")
         build(folder, make_scores(("Recall", *HOSTILE), examples=24), provenance={"command": "reportgen build x"})
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright import sync_api
-
-    if not Path("/usr/bin/chromium").exists():
-        pytest.fail("Chromium is missing: apt-get install chromium (make test does this where it may)")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
