@@ -5,6 +5,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and in commands: the last bits hinge on the threads
 
 
 @pytest.fixture
