@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -117,6 +118,13 @@ class TasksSection(_Section):
         return self.model_copy(update={"path": f"{HUB}{path}" if hub else folder / path})
 
 
+def _number_or_auto(value: object) -> object:
+    """Said once, in place of what each branch of a union would say."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError('a batch size is a whole number from 1, or "auto"')
+
+
 class ScoringSection(_Section):
     """How heads are scored. ``also`` lists further methods; ``parameters.<method>`` their settings.
 
@@ -126,13 +134,14 @@ class ScoringSection(_Section):
     "auto" for the one this machine belongs to; without it, one is started on this machine). It changes no number.
     ``examples`` = "adaptive" races the heads of each task for its ``top_k`` (a tenth of all heads where it is not
     given), which are found with probability ``confidence`` and scored on every example, the others on few; the methods
-    that can are zero_ablation and mean_ablation.
+    that can are zero_ablation and mean_ablation. ``batch_size`` = "auto" is found before anything is scored, from the
+    prompts' lengths and the memory that is free, and kept for as long as the run is gone on with.
     """
 
     method: str = "gate_gradient"
     also: list[str] = []
     parameters: dict[str, dict[str, Any]] = {}
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], BeforeValidator(_number_or_auto)] = 32
     seed: Annotated[int, Field(ge=0)] = 0
     metric: Literal["log_odds", "log_probability", "logit_difference", "exact_match", "class_logit"] = "log_odds"
     positions: Literal["all", "prompt", "answer", "last"] = "all"
@@ -152,7 +161,8 @@ class ScoringSection(_Section):
     @model_validator(mode="after")
     def _a_race_has_a_top(self) -> "ScoringSection":
         for name in ("top_k", "confidence"):
-            if name in self.model_fields_set and self.examples != "adaptive":
+            given = getattr(self, name) != type(self).model_fields[name].default  # a dump holds defaults too
+            if given and self.examples != "adaptive":
                 raise ValueError(f'{name} is that of a race; give examples = "adaptive" with it')
         return self
 

@@ -58,8 +58,12 @@ def _without_all(setting: Setting, batch: Batch, substitute: Substitute) -> Floa
 
 def at_once(batch: Batch) -> int:
     """How many heads of a batch are ablated side by side."""
-    tokens = TOKENS if batch.input_ids.device.type == "cpu" else TOKENS_ON_ACCELERATOR
-    return max(1, tokens // batch.input_ids.numel())
+    return max(1, most_tokens(batch.input_ids.device) // batch.input_ids.numel())
+
+
+def most_tokens(device: torch.device) -> int:
+    """Tokens that fill the device: in larger batches they cost as much each, and take more memory."""
+    return TOKENS if device.type == "cpu" else TOKENS_ON_ACCELERATOR
 
 
 def _parts(setting: Setting, index: int, step: int) -> list[np.ndarray]:

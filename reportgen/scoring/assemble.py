@@ -101,6 +101,8 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
     settings: dict[str, object] = {**scored.chosen.parameters}
     if measured:
         settings["answer_reduction"] = scoring.answer_reduction
+    if scoring.batch_size == "auto":
+        settings["batch_size"] = prepared.batch_size
     if prepared.races(scored.chosen):
         settings |= {"examples": scoring.examples, "top_k": prepared.top, "confidence": scoring.confidence}
     if scoring.positions != "all":

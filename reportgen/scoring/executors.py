@@ -28,18 +28,20 @@ class Executor(Protocol):
 
 
 @contextmanager
-def executor(study: Study, threads: int, notify: Callable[[str], None]) -> Iterator[Executor]:
-    """The study's executor; its workers compute with so many ``threads``, and end with the context."""
+def executor(study: Study, threads: int, batch_size: int | None, notify: Callable[[str], None]) -> Iterator[Executor]:
+    """The study's executor; its workers compute with so many ``threads``, and end with the context. ``batch_size`` is
+    the one that an earlier run has found, as in ``prepare``.
+    """
     if study.scoring.executor == "ray":
         from reportgen.scoring.ray_executor import on_ray
 
-        with on_ray(study, threads, notify) as cluster:
+        with on_ray(study, threads, batch_size, notify) as cluster:
             yield cluster
         return
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        yield Local(prepare(study))
+        yield Local(prepare(study, batch_size))
     finally:
         torch.set_num_threads(before)
 

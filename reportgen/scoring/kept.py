@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reportgen.errors import InputError
 from reportgen.places import LOCK, Check, Place
-from reportgen.scoring.record import RECORD, Record, keep_record, kept_record, refuse_changes
+from reportgen.scoring.record import RECORD, Record, keep_record, kept_record, refuse_changes, taken_over
 from reportgen.scoring.units import Unit, UnitScores, unit_bytes, unit_from
 from reportgen.study import Study
 
@@ -21,16 +21,16 @@ class Kept:
         self.place, self.study, self.restart = None if where is None else Place(where), study, restart
         self.still_ours: Check = lambda: None
 
-    def threads(self, record: Record) -> int:
-        """The threads to compute with: those of the run that is gone on with, if there is one.
+    def gone_on_with(self, record: Record) -> Record:
+        """The record, with the threads and the batch size of the run that is gone on with, if there is one.
 
         Raises InputError where another run is at work here, or where inputs have changed; changes nothing.
         """
-        if self.place is not None:
-            self.place.refuse_busy()
-            old = self._agreed(record)
-            record["threads"] = old["threads"] if old else record["threads"]
-        return int(record["threads"])
+        if self.place is None:
+            return record
+        self.place.refuse_busy()
+        old = self._agreed(record)
+        return taken_over(old, record) if old else record
 
     def _agreed(self, record: Record) -> Record | None:
         """The record of the run that is gone on with, with changes only where they are accepted; None: there is none.
@@ -50,7 +50,7 @@ class Kept:
 
     @contextmanager
     def held(self, record: Record) -> Iterator[None]:
-        """Hold the folder's lock; raises InputError as ``threads`` does, now also where the model has changed."""
+        """Hold the folder's lock; raises InputError as ``gone_on_with`` does, now also where the model has changed."""
         if self.place is None:
             yield
             return

@@ -75,7 +75,10 @@ def plan(study: Study) -> Plan:
     at_once = [int(n) for c in prepared.methods for name, n in c.parameters.items() if name.endswith("_at_once")]
     memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}
-    return Plan(examples, len(batches), sum(heads.depth.values()), heads.widest, costs, memory, prepared.notes,
+    notes = prepared.notes
+    if study.scoring.batch_size == "auto":
+        notes = (*notes, f"batches of {prepared.batch_size} examples")
+    return Plan(examples, len(batches), sum(heads.depth.values()), heads.widest, costs, memory, notes,
                 found(heads))  # fmt: skip
 
 

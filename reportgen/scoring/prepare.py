@@ -10,6 +10,7 @@ import torch
 
 from reportgen.errors import InputError, nearest
 from reportgen.scores import HeadScores, split_halves
+from reportgen.scoring.batch_size import found_size
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.method import ANY, ScoringMethod, Setting, Value
 from reportgen.scoring.methods import METHODS, activation_norm
@@ -60,7 +61,8 @@ class PreparedTask:
 class Prepared:
     """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks.
 
-    ``identity`` is what makes the model and its computation the same elsewhere, by name.
+    ``identity`` is what makes the model and its computation the same elsewhere, by name; ``batch_size`` is the study's,
+    or the one found for it.
     """
 
     study: Study
@@ -69,6 +71,7 @@ class Prepared:
     tasks: tuple[PreparedTask, ...]
     notes: tuple[str, ...]
     identity: Mapping[str, str]
+    batch_size: int
 
     @property
     def metric(self) -> Metric:
@@ -91,6 +94,10 @@ class Prepared:
         return Setting(self.model, self.metric, scoring.answer_reduction, chosen.parameters, scoring.positions,
                        scoring.seed, reference)  # fmt: skip
 
+    def in_batches(self, size: int) -> "Prepared":
+        """The same with the tasks cut into batches of this size."""
+        return replace(self, tasks=tuple(task.in_batches(size) for task in self.tasks), batch_size=size)
+
     def portable(self) -> "Prepared":
         """The same without the model itself and the methods' code: what another process needs for planning."""
         heads = self.model.heads
@@ -99,8 +106,12 @@ class Prepared:
         return replace(self, model=model, methods=())
 
 
-def prepare(study: Study) -> Prepared:
-    """Read and check all inputs, cheapest first; raises InputError for the first that cannot be used."""
+def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Prepared:
+    """Read and check all inputs, cheapest first; raises InputError for the first that cannot be used.
+
+    ``batch_size`` is the one that was found where the study leaves it to be found (None: it is found now); so many
+    processes are ``sharing`` this machine's memory.
+    """
     if study.model is None or study.tasks.path is None:
         raise InputError("the study names no model to score", "[model]", "Give [model] and [tasks]")
     methods = chosen_methods(study)
@@ -115,11 +126,24 @@ def prepare(study: Study) -> Prepared:
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    prepared = Prepared(study, methods, model, tasks, tuple(notes), _identity(study.model, model))
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), _identity(study.model, model), 0)
     for chosen in methods:
         if chosen.method.check is not None:
             chosen.method.check(prepared.setting(chosen))
-    return prepared
+    return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
+
+
+def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
+    asked, methods = prepared.study.scoring.batch_size, prepared.methods
+    if asked != "auto":
+        return asked
+    if found:
+        return found
+    gradients = any("gradient" in chosen.method.needs for chosen in methods)
+    copies = max(int(n) for c in methods for name, n in [*c.parameters.items(), ("", 0)]
+                 if not name or name.endswith("_at_once"))  # fmt: skip
+    tasks = [task.encoded for task in prepared.tasks]
+    return found_size(prepared.setting(methods[0]), tasks, gradients, copies, sharing)
 
 
 def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
@@ -213,9 +237,8 @@ def _prepare_task(
     cut = sum(e.cut > 0 for e in encoded)
     if cut:
         notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
-    batches = tuple(tuple(batch) for batch in plan_batches(encoded, scoring.batch_size))
     halves = split_halves([row.group for row in rows], scoring.seed)
-    return PreparedTask(name, rows, encoded, batches, halves)
+    return PreparedTask(name, rows, encoded, (), halves)
 
 
 def versions() -> dict[str, str]:

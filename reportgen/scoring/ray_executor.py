@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
+from reportgen.scoring.memory import MEND
 from reportgen.scoring.prepare import Prepared, chosen_methods, prepare
 from reportgen.scoring.record import differing
 from reportgen.scoring.units import Begun, Unit, UnitScores, Within, units_of
-from reportgen.scoring.worker import MEMORY, Worker
+from reportgen.scoring.worker import Worker
 from reportgen.study import Study
 
 Notify = Callable[[str], None]
@@ -31,15 +32,18 @@ START = "Start one with `ray start --head --port=6379`, and give its address, or
 
 @dataclass(frozen=True)
 class Started:
-    """A worker that is ready: its node's name, what its computations depend on, and the keys of the units it knows."""
+    """A worker that is ready: its node's name, what its computations depend on, the keys of the units it knows, and the
+    batch size that they are cut to.
+    """
 
     node: str
     identity: Mapping[str, str]
     units: frozenset[str]
+    batch_size: int
 
 
 @contextmanager
-def on_ray(study: Study, threads: int, notify: Notify) -> Iterator["Cluster"]:
+def on_ray(study: Study, threads: int, batch_size: int | None, notify: Notify) -> Iterator["Cluster"]:
     """Workers on the study's cluster, each with one copy of the model, and one GPU where the study computes on GPUs.
 
     Without an address a cluster of this machine alone is started, and ended with the context.
@@ -51,7 +55,7 @@ def on_ray(study: Study, threads: int, notify: Notify) -> Iterator["Cluster"]:
     if ours:
         _connect(ray, study.scoring.address)
     try:
-        yield Cluster(ray, study, threads, notify)
+        yield Cluster(ray, study, threads, batch_size, notify)
     finally:
         if ours:
             ray.shutdown()
@@ -102,19 +106,20 @@ def _refuse_silent(address: str, place: str) -> None:
 class RemoteWorker:
     """What runs on a node: reads the study there, and computes the units that it is asked for by key."""
 
-    def __init__(self, study: Study, threads: int) -> None:
+    def __init__(self, study: Study, threads: int, batch_size: int | None, sharing: int) -> None:
         torch.set_num_threads(threads)
-        self.study = study
+        self.study, self.batch_size, self.sharing = study, batch_size, sharing
 
     def ready(self) -> Started:
         """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
         try:
-            self.worker = Worker(prepare(self.study))
+            self.worker = Worker(prepare(self.study, self.batch_size, self.sharing))
         except ReportgenError as error:
             place = f"{error.place}, on the worker {platform.node()}"
             raise type(error)(error.problem, place, error.mend) from error
         self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
-        return Started(platform.node(), dict(self.worker.prepared.identity), frozenset(self.units))
+        prepared = self.worker.prepared
+        return Started(platform.node(), dict(prepared.identity), frozenset(self.units), prepared.batch_size)
 
     def prepared(self) -> Prepared:
         """What was read and checked, without the model."""
@@ -128,7 +133,7 @@ class RemoteWorker:
 class Cluster:
     """Hands units to the workers of a cluster; a worker that dies is replaced, and its unit computed again."""
 
-    def __init__(self, ray: Any, study: Study, threads: int, notify: Notify) -> None:
+    def __init__(self, ray: Any, study: Study, threads: int, batch_size: int | None, notify: Notify) -> None:
         self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
         resource, wanted = self._needs()
         on_gpus = resource == "GPU"
@@ -136,14 +141,18 @@ class Cluster:
         self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
         self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
         room = self._room(resource, wanted)
-        for _ in range(room):
-            self._start()
+        self.batch_size = batch_size
+        self.sharing = 1 if on_gpus else max(number // wanted for number in self._nodes(resource))
         self.prepared: Prepared
         self.first: Started | None = None
+        if study.scoring.batch_size == "auto" and batch_size is None:
+            room -= 1
+            self._first()  # it finds the batch size that all the others are told
+        for _ in range(room):
+            self._start()
         for _ in range(room):  # all of them, so that nothing is written before they are known to agree
             self._started()
-        while not self.first:
-            self._started()
+        self._first()
         told: Prepared = ray.get(self.idle[0].prepared.remote())
         self.prepared = replace(told, methods=chosen_methods(study), study=study)
 
@@ -189,8 +198,16 @@ class Cluster:
             raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", mend)
         return room
 
+    def _first(self) -> None:
+        """Wait until a worker is ready, if none is."""
+        while not self.first:
+            if not self.running:
+                self._start()
+            self._started()
+        self.batch_size = self.first.batch_size
+
     def _start(self) -> None:
-        worker = self.actor.remote(self.study, self.threads)
+        worker = self.actor.remote(self.study, self.threads, self.batch_size, self.sharing)
         self.running[worker.ready.remote()] = worker, None
 
     def _started(self) -> None:
@@ -253,7 +270,7 @@ class Cluster:
         """Half the batches for a unit that took more memory than the node had."""
         size = self.sizes.get(unit.key) or max(map(len, unit.batches))
         if size == 1:
-            raise InputError("out of memory with batches of one example", self._task(unit), MEMORY)
+            raise InputError("out of memory with batches of one example", self._task(unit), MEND)
         self.sizes[unit.key] = size // 2
 
     def _task(self, unit: Unit) -> str:

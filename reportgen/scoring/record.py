@@ -29,14 +29,16 @@ Record = dict[str, Any]
 
 
 def record_of(study: Study) -> Record:
-    """Versions, settings, a hash of every row, and the number of threads, on which the last digits depend."""
+    """Versions, settings, a hash of every row, and what the last digits depend on: the number of threads, and the batch
+    size that is found where the study leaves it to be found (None: not found yet).
+    """
     file = read_tasks(study.tasks, answers=False)
     settings = {section: getattr(study, section).model_dump(mode="json", exclude=left_out)
                 for section, left_out in NOT_COMPARED.items()}  # fmt: skip
     rows = {task: {row.id: _hash(row) for row in rows} for task, rows in file.tasks.items()}
     return {"schema": SCHEMA, "versions": versions(), "settings": settings, "rows": rows,
             "order": key_of([list(rows), [list(ids) for ids in rows.values()]]),
-            "threads": torch.get_num_threads(), "identity": {}}  # fmt: skip
+            "threads": torch.get_num_threads(), "batch_size": None, "identity": {}}  # fmt: skip
 
 
 def _hash(row: Row) -> str:
@@ -65,6 +67,13 @@ def kept_record(place: Place) -> Record | None:
     return None
 
 
+def taken_over(old: Record, new: Record) -> Record:
+    """The new record with what a run that is gone on with computes by: its threads, and the batch size it has found."""
+    asked, before = (of["settings"]["scoring"].get("batch_size") for of in (new, old))
+    size = old.get("batch_size") if asked == before == "auto" else None
+    return {**new, "threads": old["threads"], "batch_size": size}
+
+
 def keep_record(place: Place, record: Record) -> None:
     """Write the record beside the units."""
     place.write(RECORD, pretty_json(record))
@@ -77,6 +86,8 @@ def refuse_changes(place: Place, old: Record, new: Record, study: Study) -> None
     if new["identity"] and old["identity"]:
         found += [f"{name} changed" if name.startswith("the model's") else f"{name} {_was(value, was)}"
                   for name, was, value in differing(old["identity"], new["identity"])]  # fmt: skip
+    if old.get("batch_size") and new["batch_size"] and old["batch_size"] != new["batch_size"]:
+        found.append(f"the batch size found {_was(new['batch_size'], old['batch_size'])}")
     if found:
         rest = f", and {len(found) - NAMED} other changes" if len(found) > NAMED + 1 else ""
         told = "; ".join(found[:NAMED] if rest else found)

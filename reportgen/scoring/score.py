@@ -45,12 +45,16 @@ def score(
     written (but for a model that puts out NaN, which shows only when it runs), for a folder in which another run is at
     work, and, unless ``restart``, for one whose unfinished run was started with other inputs, naming what has changed.
     """
-    record, kept = record_of(study), Kept(units, study, restart)
-    with executor(study, kept.threads(record), notify) as computing:
+    kept = Kept(units, study, restart)
+    record = kept.gone_on_with(record_of(study))
+    with executor(study, record["threads"], record["batch_size"], notify) as computing:
         prepared = computing.prepared
         for note in prepared.notes:
             notify(note)
         record["identity"] = dict(prepared.identity)
+        if study.scoring.batch_size == "auto":
+            notify(f"batches of {prepared.batch_size} examples{'' if record['batch_size'] is None else ', as before'}")
+            record["batch_size"] = prepared.batch_size
         with kept.held(record):
             planned = units_of(prepared)
             results = _computed(computing, planned, kept, progress, notify)

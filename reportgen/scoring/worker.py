@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from reportgen.errors import InputError
+from reportgen.scoring.memory import halved
 from reportgen.scoring.method import BatchScores, Setting, TaskExamples
 from reportgen.scoring.metrics import Baseline, baseline
 from reportgen.scoring.prepare import Chosen, Prepared, PreparedTask
@@ -16,7 +17,6 @@ from reportgen.scoring.units import Unit, UnitScores, flattened
 
 Done = Callable[[int], None]  # told the number of a unit's examples that are done
 Members = tuple[int, ...]
-MEMORY = "Use a smaller model or shorter prompts, a narrower dtype, or a machine with more memory"
 
 
 class Worker:
@@ -54,7 +54,7 @@ class Worker:
         """What the method works with, its references from the discovery half of all tasks among it."""
         name = chosen.method.name
         if name not in self.settings:
-            self.settings[name] = self._fresh_setting(chosen, size or self.prepared.study.scoring.batch_size)
+            self.settings[name] = self._fresh_setting(chosen, size or self.prepared.batch_size)
         return self.settings[name]
 
     def _fresh_setting(self, chosen: Chosen, size: int) -> tuple[Setting, int]:
@@ -104,17 +104,6 @@ class Worker:
         )
         values = np.concatenate([made.values[t.name] for t in tasks])
         return UnitScores(values, None, None, flattened(made), max(sizes))
-
-
-def halved(size: int, error: RuntimeError, place: str) -> int:
-    """Half the batch size where memory ran out; raises what is another fault, or cannot be mended so."""
-    if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-        raise error
-    if size == 1:
-        raise InputError("out of memory with batches of one example", place, MEMORY) from error
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return size // 2
 
 
 def _joined(parts: list[tuple[BatchScores, Baseline | None]]) -> UnitScores:

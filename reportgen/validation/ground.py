@@ -41,7 +41,7 @@ class Ground:
     def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
         """A task's examples of these numbers as batches, each with the places that its examples have among them."""
         encoded = [self.tasks[t].encoded[i] for i in members]
-        planned = plan_batches(encoded, self.prepared.study.scoring.batch_size)
+        planned = plan_batches(encoded, self.prepared.batch_size)
         return [(places, _collated(self.prepared, [encoded[i] for i in places])) for places in planned]
 
 
@@ -55,7 +55,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
 
     Raises InputError where they cannot be used any more or are others than those that were scored.
     """
-    prepared = prepare(study)
+    prepared = prepare(study, _batch_size(blocks))
     if prepared.model.kind == "encoder":
         problem = "an encoder without a head that predicts anything gives no answer that could be lost"
         raise InputError(problem, "[model] path", "Name a model that answers, or set [validation] enabled = false")
@@ -74,6 +74,12 @@ def ground(study: Study, blocks: Blocks) -> Ground:
 
     return Ground(prepared, setting, Index(prepared.model.heads, blocks), means(setting, discovery),
                   _norms(setting, discovery), answered)  # type: ignore[arg-type]  # fmt: skip
+
+
+def _batch_size(blocks: Blocks) -> int | None:
+    """The batch size that was found for the scores, if it was to be found."""
+    found = blocks[0].method.parameters.get("batch_size")
+    return found if isinstance(found, int) else None
 
 
 def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], float]:

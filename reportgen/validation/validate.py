@@ -96,7 +96,7 @@ def _part(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Interv
     task, study = at_hand.tasks[t], at_hand.prepared.study
     assert study.model is not None
     identity = [at_hand.prepared.model.described.weights_sha256, study.model.dtype, study.model.device, versions(),
-                study.scoring.positions, study.scoring.seed, study.scoring.batch_size]  # fmt: skip
+                study.scoring.positions, study.scoring.seed, at_hand.prepared.batch_size]  # fmt: skip
     examples = [[e.inputs, e.answer, e.places, e.decoder] for e in (task.encoded[i] for i in members)]
     means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])

@@ -18,9 +18,11 @@ import tiny_models
 from safetensors.torch import load, save_file
 
 from reportgen.errors import InputError, MissingResourceError
+from reportgen.places import Place
 from reportgen.scoring import ray_executor
+from reportgen.scoring.record import keep_record, record_of
 from reportgen.scoring.score import score
-from reportgen.study import Study, parse_study
+from reportgen.study import Study, load_study, parse_study, with_overrides
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 HOST = os.uname().nodename
@@ -131,6 +133,25 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
     assert not (tmp_path / ".units").exists()
 
 
+def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
+    cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path
+) -> None:
+    ray, auto = ("--executor", "ray", "--address", cluster.address), ("--set", "scoring.batch_size=auto")
+
+    def run(folder: str, *more: str) -> str:
+        done = subprocess.run(command(study, tmp_path / folder, *more), check=True, text=True, capture_output=True,
+                              env=environment(homes["whole"]))  # fmt: skip
+        return done.stderr
+
+    begun = record_of(with_overrides(load_study(study / "study.toml"), {"scoring.batch_size": "auto"}, study))
+    keep_record(Place(tmp_path / "cut" / ".units"), {**begun, "batch_size": 3, "threads": 1})
+    assert "batches of 3 examples, as before" in run("cut", *auto, *ray)
+    run("fixed", "--set", "scoring.batch_size=3")
+    again, fixed = ((tmp_path / name / "scores.csv").read_bytes() for name in ("cut", "fixed"))
+    assert again == fixed
+    assert "batches of 128 examples\n" in run("fresh", *auto, *ray)
+
+
 @pytest.mark.parametrize(
     ("home", "told"),
     [
@@ -194,7 +215,7 @@ def test_an_address_needs_a_cluster() -> None:
 def test_a_cluster_without_room_for_a_worker(cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path) -> None:
     done = subprocess.run(
         command(study, tmp_path / "out", "--executor", "ray", "--address", cluster.address), check=False, text=True,
-        capture_output=True, env={**environment(homes["whole"]), "OMP_NUM_THREADS": "2"},
+        capture_output=True, env={**environment(homes["whole"]), "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
     )  # fmt: skip
     assert (done.returncode, done.stderr.strip()) == (3, (
         "reportgen: the Ray cluster: no node has 2 CPU for a worker. "

@@ -1,6 +1,7 @@
 """Folders of tiny models, and studies of them."""
 
 import json
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,16 @@ def study_of(
         return parse_study({"model": model, "tasks": {"path": str(path)}, "scoring": scoring}, "study.toml", tmp_path)
 
     return make
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Callable[[int], None]]:
+    """Bound this process to so many bytes more than it has now."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def bound(more: int) -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+
+    yield bound
+    resource.setrlimit(resource.RLIMIT_AS, before)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -240,19 +239,6 @@ def test_without_locks_a_dead_runs_lock_is_taken_over_and_a_late_riser_is_told(r
         with pytest.raises(InputError, match="another run is at work in this folder \\(process 2 on other\\)"):
             still_ours()
     assert Place(remote).read("lock") is not None  # it is the other run's
-
-
-@pytest.fixture
-def little_memory() -> Iterator[Callable[[int], None]]:
-    """Bound this process to so many bytes more than it has now."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-
-    def bound(more: int) -> None:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
-
-    yield bound
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds a process's memory so")
