@@ -13,7 +13,7 @@ from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.given import command, overrides
 from reportgen.progress import progress
-from reportgen.told import announce, described_lines, print_plan, show
+from reportgen.told import announce, described_lines, print_plan, show, warn
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -104,6 +104,7 @@ def score(
         pipeline.save_scores(source, scores, stage.folder)
         files = [f"{output}/{name}" for name in (*scores_hashes(stage.folder), "scores.csv")]
         stage.publish()
+    warn(scores[0].plugins)
     show(
         as_json,
         {
@@ -140,6 +141,7 @@ def analyze(
         findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
+    warn(findings.plugins)
     show(as_json, {"findings": path, "count": len(sentences), "sentences": sentences}, [*sentences, path])
 
 
@@ -276,9 +278,11 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="of this method all that is known")] = None, as_json: Json = False
 ) -> None:
     """List the scoring methods, or explain one: formula, unit, sign, cost, parameters and source."""
-    from reportgen.scoring.methods import METHODS
+    from reportgen.scoring.methods import known as usable
+    from reportgen.scoring.methods import third_party
 
-    known = {m.name: m.described for m in METHODS}
+    warn(each.plugin for each in third_party())
+    known = {m.name: m.described for m in usable()}
     if name is None:
         show(as_json, known, [f"{name}: {described['summary']}" for name, described in known.items()])
     elif name in known:
@@ -290,9 +294,10 @@ def methods(
 @app.command()
 def detectors(as_json: Json = False) -> None:
     """List what the analysis looks for."""
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.analysis.detectors import known, third_party
 
-    show(as_json, {d.kind: d.doc for d in DETECTORS}, [f"{d.kind}: {d.summary}" for d in DETECTORS])
+    warn(each.plugin for each in third_party())
+    show(as_json, {d.kind: d.doc for d in known()}, [f"{d.kind}: {d.summary}" for d in known()])
 
 
 @app.command()

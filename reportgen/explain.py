@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.detectors import known
 from reportgen.blocks import title, written
 from reportgen.findings import Finding, Findings
 from reportgen.prose import CAVEATS, listed, probability, significant
@@ -30,7 +30,7 @@ def text(finding: Finding, findings: Findings, folder: Path) -> str:
 
 
 def _documentation(finding: Finding) -> str:
-    return next((d.doc.strip() for d in DETECTORS if d.kind == finding.kind), "")
+    return next((d.doc.strip() for d in known() if d.kind == finding.kind), "")
 
 
 def _evidence(finding: Finding, findings: Findings) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reportgen.blocks import parsed
 from reportgen.errors import InputError
+from reportgen.plugins import Plugin
 
 Register = Literal["observed", "tested"]
 Verdict = Literal["confirmed", "refuted", "undecided", "unvalidated"]
@@ -114,7 +115,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """The content of findings.json."""
+    """The content of findings.json; ``plugins`` are other packages' detectors, those that failed among them."""
 
     scores: dict[str, str]
     alpha: float
@@ -122,6 +123,7 @@ class Findings:
     families: list[Family]
     findings: list[Finding]
     schema: Literal["reportgen/findings/1"] = "reportgen/findings/1"
+    plugins: tuple[Plugin, ...] = ()
 
     def by_task(self, task: str | None) -> list[Finding]:
         """The findings on one task (None: those on several tasks), most important first."""
@@ -187,7 +189,7 @@ def numbered(findings: Sequence[Finding]) -> list[Finding]:
 
 
 _ADAPTER = TypeAdapter(Findings)
-_ORDER = ["schema", "scores", "alpha", "seed", "families", "findings"]
+_ORDER = ["schema", "scores", "alpha", "seed", "families", "plugins", "findings"]
 _FINDING_ORDER = (
     "id kind method block register rule verdict priority data task tasks layers heads cells members value test effect "
     "n_examples caveats sentence"
@@ -198,7 +200,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     """The findings as plain JSON values, keys in the documented order."""
     plain = _ADAPTER.dump_python(findings, mode="json")
     plain["findings"] = [{k: f[k] for k in _FINDING_ORDER} for f in plain["findings"]]
-    return {k: plain[k] for k in _ORDER}
+    return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
 
 
 def from_json(plain: Any, place: str = "findings.json") -> Findings:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reportgen import __version__
 from reportgen.errors import InputError
+from reportgen.plugins import identity
 from reportgen.prose import template_folder
 from reportgen.provenance import versions
 from reportgen.store import key_of, sha256_file
@@ -28,7 +29,8 @@ def scores_key(study: Study) -> str:
     model = study.model.model_dump(mode="json", exclude={"path"})
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
-    return key_of(["model", data, tasks, model, scoring])
+    names = [study.scoring.method, *study.scoring.also]
+    return key_of(["model", data, tasks, model, scoring, *identity("reportgen.methods", names)])
 
 
 def _model_files(folder: Path) -> dict[str, str]:
@@ -39,7 +41,8 @@ def findings_key(study: Study, hashes: dict[str, str]) -> str:
     """What makes findings the same: the scores, the settings and the sentence templates."""
     words = _templates_hash(study, "observations/*.j2")
     asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
-    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words])
+    others_own = identity("reportgen.detectors", study.analysis.detectors)
+    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words, *others_own])
 
 
 def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
@@ -55,4 +58,7 @@ def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
 def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
     """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
     sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
-    return key_of([__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions()])
+    others_own = identity("reportgen.sections", study.report.sections)
+    return key_of(
+        [__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions(), *others_own]
+    )

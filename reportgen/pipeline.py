@@ -30,6 +30,7 @@ from reportgen.folders import (
 )
 from reportgen.importers import report_pdf
 from reportgen.keys import findings_key, report_key, scores_key
+from reportgen.plugins import Plugin, as_recorded, recorded_in
 from reportgen.prose import Prose
 from reportgen.provenance import at, created, versions
 from reportgen.store import (
@@ -85,6 +86,11 @@ class Built:
         """The archival PDF."""
         return self.folder / "report.pdf"
 
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Other packages' methods, detectors and sections, those that failed among them."""
+        return recorded_in(manifest_in(self.folder))
+
     def observations(self, n: int = 3) -> list[Finding]:
         """The most important findings."""
         return self.findings.ranked()[:n]
@@ -93,8 +99,9 @@ class Built:
         """What a notebook shows: the most important findings, and where the report lies."""
         about = f"{len(self.scores[0].tasks)} task(s), {len(self.findings.findings)} findings"
         told = "".join(f"<li>{escape(f.sentence)} <small>{f.register}</small></li>" for f in self.observations())
+        failed = "".join(f"<p>{escape(p.told)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
-        return f"<p><b>Attention-head report</b>: {about}</p><ol>{told}</ol><p>{files}</p>"
+        return f"<p><b>Attention-head report</b>: {about}</p><ol>{told}</ol>{failed}<p>{files}</p>"
 
 
 def build(
@@ -145,11 +152,12 @@ def remake(
     """
     manifest = manifest_in(archive)
     scores, others, source = open_folder(archive, overrides)
-    check(source.study)
+    with as_recorded(recorded_in(manifest)):
+        check(source.study)
     claim(folder, scores_key_of(archive), force)
     for name in scores_hashes(archive):
         write_atomic(folder / name, (archive / name).read_bytes())
-    with at(manifest.get("created")):
+    with at(manifest.get("created")), as_recorded(recorded_in(manifest)):
         findings = obtain_findings(scores, source, folder, others=others, progress=progress)
         findings = carry_verdicts(findings, archive, folder, Prose(source.study.report.templates))
         render_folder(

@@ -11,6 +11,7 @@ import jinja2
 from reportgen.blocks import title
 from reportgen.errors import InputError
 from reportgen.findings import Finding
+from reportgen.plugins import template_folders
 
 # What each caveat code says below the finding's sentence.
 CAVEATS: dict[str, str] = {
@@ -136,12 +137,16 @@ def environment(*folders: Path) -> jinja2.Environment:
 
 
 class Prose:
-    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist."""
+    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist.
+
+    Those beside other packages' detectors come last, so that none of them stands in place of ours.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         own = [folder / "observations"] if folder is not None else []
+        others = [f / "observations" for f in template_folders("reportgen.detectors")]
         # Sentences are plain text: HTML is escaped where they are printed, not here.
-        self._environment = environment(*own, template_folder() / "observations").overlay(autoescape=False)
+        self._environment = environment(*own, template_folder() / "observations", *others).overlay(autoescape=False)
 
     def sentence(self, finding: Finding) -> str:
         """The finding's sentence, and what an intervention on its heads showed where there was one.

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from reportgen.errors import InputError
+from reportgen.plugins import Plugin
 
 Reduction = Literal["mean", "mean_abs"]
 
@@ -123,6 +124,7 @@ class HeadScores:
     """Importance (task, layer, head) in float32; a head that the model does not have is NaN in every task.
 
     ``reduction`` says how ``importance`` comes from ``examples`` (one entry per task, None where there are none).
+    ``plugins`` are other packages' methods that the study asked for, those that failed among them.
     Raises InputError where the arrays do not fit together.
     """
 
@@ -136,6 +138,7 @@ class HeadScores:
     synthetic: bool = False
     block: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    plugins: tuple[Plugin, ...] = ()
 
     def __post_init__(self) -> None:
         array = np.asarray(self.importance, dtype=np.float32)

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from reportgen.blocks import Blocks, as_blocks
 from reportgen.errors import InputError, MissingResourceError
+from reportgen.plugins import plain, recorded_in
 from reportgen.scores import Examples, HeadScores, Method, Model, Task
 
 SCORES = "scores.safetensors"
@@ -118,6 +119,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     }  # fmt: skip
     meta |= {"blocks": [b.block for b in blocks]} if first.block else {}
     meta |= {"methods": list(methods)} if methods else {}
+    meta |= {"plugins": plain(first.plugins)} if first.plugins else {}
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
 
 
@@ -213,7 +215,7 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
         tasks=TypeAdapter(tuple[Task, ...]).validate_python(meta["tasks"]),
         method=TypeAdapter(Method).validate_python(meta["method"]),
         model=TypeAdapter(Model).validate_python(model),
-        synthetic=meta["synthetic"], block=block, versions=meta["versions"],
+        synthetic=meta["synthetic"], block=block, versions=meta["versions"], plugins=recorded_in(meta),
     )  # fmt: skip
 
 

@@ -1,8 +1,16 @@
 """What commands print: one JSON object, or lines."""
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+
+def warn(plugins: Iterable[Any]) -> None:
+    """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
+    for told in (plugin.told for plugin in plugins):
+        if told:
+            print(f"reportgen: {told} All else stands.", file=sys.stderr)
 
 
 def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
@@ -23,6 +31,7 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
     }
     lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
+    warn(built.plugins)
 
 
 def print_plan(study: Any, as_json: bool) -> None:

@@ -16,7 +16,7 @@ RANKS = [
     {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
-    {"blocks"}, {"scores"},
+    {"blocks"}, {"scores"}, {"plugins"},
     {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}

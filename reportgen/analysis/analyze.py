@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.detectors import known, third_party
 from reportgen.analysis.regions import with_ties
+from reportgen.analysis.third_party import ThirdParty
 from reportgen.analysis.view import Detector, Outcome, Settings, View
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
@@ -35,11 +36,13 @@ def analyze(
     blocks = as_blocks(scores)
     further = {name: as_blocks(each) for name, each in others.items()}
     _check(blocks, further, settings)
-    outcomes = [outcome for i in range(len(blocks)) for outcome in _outcomes(blocks, further, i, settings)]
     write = (prose or Prose()).sentence
+    others_own = ThirdParty(settings.detectors, write)
+    outcomes = [o for i in range(len(blocks)) for o in _outcomes(blocks, further, i, settings, others_own)]
+    outcomes = others_own.without_failed(outcomes)
     findings = [replace(f, sentence=write(f)) for f in numbered([f for o in outcomes for f in o.findings])]
     families = [o.family for o in outcomes if o.family is not None and o.family.size > 0]
-    return Findings({}, settings.alpha, settings.seed, families, findings)
+    return Findings({}, settings.alpha, settings.seed, families, findings, plugins=others_own.used)
 
 
 def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> None:
@@ -56,7 +59,8 @@ def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> 
             raise InputError(problem, "scores of further methods", "Score all methods in one run")
 
 
-def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings) -> list[Outcome]:
+def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
+              ) -> list[Outcome]:  # fmt: skip
     """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}
@@ -67,7 +71,7 @@ def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Se
         view = own if detector.of_heads or scores.block is None else View(replace(scores, block=None), settings)
         with np.errstate(invalid="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
-            outcomes.append(_placed(detector.detect(view, outcomes), view.scores.block, len(blocks)))
+            outcomes.append(_placed(plugins.detect(detector, view, outcomes), view.scores.block, len(blocks)))
     return outcomes
 
 
@@ -92,7 +96,7 @@ def findings_schema() -> dict[str, Any]:
     """The JSON Schema of findings.json, with what each kind of finding holds as ``data``."""
     schema = json_schema()
     rules = []
-    for detector in DETECTORS:
+    for detector in known():
         if detector.data is not None:
             held = TypeAdapter(detector.data).json_schema(ref_template=f"#/$defs/{detector.kind}.{{model}}")
             schema["$defs"] |= {f"{detector.kind}.{name}": of for name, of in held.pop("$defs", {}).items()}
@@ -103,9 +107,14 @@ def findings_schema() -> dict[str, Any]:
 
 
 def chosen(names: Sequence[str] | None) -> list[Detector]:
-    """The detectors of those names in the order of DETECTORS; all for None."""
-    known = [d.kind for d in DETECTORS]
+    """The detectors of those names in the order in which they run; all for None.
+
+    Raises InputError for a name that is none. A plug-in that cannot be used is passed over; the analysis says why.
+    """
+    usable = known()
+    kinds = [d.kind for d in usable]
+    failed = {each.plugin.name for each in third_party()}
     for name in names or ():
-        if name not in known:
-            raise InputError(f"no detector is called {name!r}", "[analysis] detectors", f"Known: {', '.join(known)}")
-    return [d for d in DETECTORS if names is None or d.kind in names]
+        if name not in {*kinds, *failed}:
+            raise InputError(f"no detector is called {name!r}", "[analysis] detectors", f"Known: {', '.join(kinds)}")
+    return [d for d in usable if names is None or d.kind in names]

@@ -7,7 +7,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from reportgen.errors import InputError, ReportgenError
 from reportgen.findings import to_json
 from reportgen.folders import scores_hashes
 from reportgen.importers.report_pdf import attached, manifest_of, reading
+from reportgen.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
 from reportgen.prose import Prose
 from reportgen.provenance import versions
 from reportgen.rendering.pdf import ATTACHED, is_sealed, spelled
@@ -78,7 +79,8 @@ def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda
         for i, step in enumerate(steps):
             progress("comparing", i, len(steps))
             try:
-                checks += step(report, missing)
+                with as_recorded(recorded_in(report.manifest)):
+                    checks += step(report, missing)
             except ReportgenError as error:
                 checks.append(Check(step.__name__.strip("_"), str(error)))
             except (AttributeError, KeyError, TypeError) as error:
@@ -183,9 +185,21 @@ def _absent(report: Opened) -> Iterator[str]:
     for name in sorted(_present(report.folder) - {*report.manifest["files"], "manifest.json", "report.pdf", CRATE}):
         if not report.alone:
             yield f"{name}: it is no part of the report"
+    for plugin in _plugins_absent(report):
+        yield f"what the {plugin} makes: that package is not installed here"
     if (report.folder / "validation.json").is_file():
         yield "validation.json: interventions need the model; verdicts are recomputed from what it records of them"
     yield "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
+
+
+def _plugins(report: Opened) -> list[Plugin]:
+    """The plug-ins that made the report, whether they failed or not."""
+    return [replace(p, error="") for p in recorded_in(report.manifest) if p.error != ABSENT]
+
+
+def _plugins_absent(report: Opened) -> list[Plugin]:
+    """Those that are not here."""
+    return [p for p in _plugins(report) if installed(p) is None]
 
 
 def _scores(report: Opened, missing: list[str]) -> Iterator[Check]:
@@ -206,10 +220,15 @@ def _findings(report: Opened, missing: list[str]) -> Iterator[Check]:
             write_atomic(Path(held) / name, (report.folder / name).read_bytes())
         made = pipeline.obtain_findings(blocks, source, Path(held), others=others)
         again = to_json(carry_verdicts(made, report.folder, Path(held), Prose(source.study.report.templates)))
-    exact = not _changed_versions(report)
-    for field in ("schema", "scores", "alpha", "seed", "families"):
+    exact = not _changed_versions(report) and not any(installed(p) not in (None, p) for p in _plugins(report))
+    absent = {p.name for p in _plugins_absent(report) if p.group == "reportgen.detectors"}
+    for field in ("schema", "scores", "alpha", "seed"):
         yield Check(f"findings.json, {field}", _unlike(recorded.get(field), again[field], exact))
-    known = {f.get("id"): f for f in recorded.get("findings", [])}
+    for field in ("families", "plugins"):
+        told = [e for e in recorded.get(field, []) if not {str(e.get("id")).split("/")[0], e.get("name")} & absent]
+        made_again = [e for e in again.get(field, []) if e.get("name") not in absent]
+        yield Check(f"findings.json, {field}", _unlike(told, made_again, exact))
+    known = {f.get("id"): f for f in recorded.get("findings", []) if not _speaks_of(f, absent)}
     for finding in again["findings"]:
         written = known.pop(finding["id"], None)
         yield Check(
@@ -220,6 +239,11 @@ def _findings(report: Opened, missing: list[str]) -> Iterator[Check]:
         yield Check(f"finding {name}", "it does not follow from the scores")
     if not exact:
         missing.append("the last digits of the findings: versions differ, so they were compared to 1e-5")
+
+
+def _speaks_of(finding: dict[str, Any], kinds: set[str]) -> bool:
+    """Whether a finding is of one of the kinds, or tells that a search for one found nothing."""
+    return bool({finding.get("kind"), (finding.get("data") or {}).get("searched")} & kinds)
 
 
 def _unlike(recorded: Any, again: Any, exact: bool, at: str = "") -> str:
@@ -285,7 +309,7 @@ def _stands(sought: str, sheets: Sequence[str]) -> bool:
 
 def _remade(report: Opened, missing: list[str]) -> Iterator[Check]:
     """Every file against the report made again from scores and study, byte for byte."""
-    if changed := _changed_versions(report):
+    if changed := ", ".join(filter(None, [_changed_versions(report), *dict.fromkeys(_changed_plugins(report))])):
         missing.append(f"figures, tables, page and PDF byte for byte: made with {changed}")
         return
     with tempfile.TemporaryDirectory() as held:
@@ -308,6 +332,14 @@ def _changed_versions(report: Opened) -> str:
     differ = [f"{name} {recorded.get(name, 'of unknown version')} (here {here[name]})"
               for name in here if recorded.get(name) != here[name]]  # fmt: skip
     return ", ".join(differ)
+
+
+def _changed_plugins(report: Opened) -> Iterator[str]:
+    """The packages of plug-ins that are not here, or in another version; those of methods made the scores alone."""
+    for plugin in _plugins(report):
+        here = installed(plugin)
+        if here != plugin and plugin.group != "reportgen.methods":
+            yield f"{plugin.package} {plugin.version} ({'not installed' if here is None else here.version} here)"
 
 
 def lines(found: Verification) -> Sequence[str]:

@@ -11,14 +11,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from reportgen.errors import InputError
+from reportgen.plugins import Plugin, template_folders
 from reportgen.prose import template_folder
 from reportgen.rendering import format as fmt
 from reportgen.rendering.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.embed import embedded
 from reportgen.rendering.paper import schema_org
-from reportgen.rendering.sections import chosen
-from reportgen.rendering.view import Report
+from reportgen.rendering.sections import GROUP, SECTIONS, chosen
+from reportgen.rendering.view import Report, Section
 
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
 
@@ -33,11 +34,11 @@ class Rendered:
     entries: tuple[tuple[str, str], ...] = ()
 
 
-def template_folders(extra: Path | None = None) -> list[Path]:
-    """Where templates are looked for: in ``extra`` before ours."""
+def folders_of(extra: Path | None = None) -> list[Path]:
+    """Where templates are looked for: in ``extra`` before ours, and in those of other packages' sections last."""
     if extra is not None and not extra.is_dir():
         raise InputError("no such folder", f"[report] templates = {extra}", "Give a folder of templates")
-    return [*([extra] if extra is not None else []), template_folder()]
+    return [*([extra] if extra is not None else []), template_folder(), *template_folders(GROUP)]
 
 
 def environment(folders: list[Path]) -> Environment:
@@ -53,21 +54,23 @@ def _read(folders: list[Path], name: str) -> str:
     return next(f / name for f in folders if (f / name).exists()).read_text(encoding="utf-8")
 
 
-def html(report: Report) -> tuple[dict[str, str | bytes], str]:
-    """The page for the screen and the files beside it by their names, and the page that the PDF is printed from.
+def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...]]:
+    """The page for the screen and the files beside it by their names; the page that the PDF is printed from; and the
+    plug-ins of the report, with what became of its sections.
 
     The page for the screen holds script and data, or names the files that do where the study wants them beside it
     ([report] assets); the printed one has neither.
     """
-    folders = template_folders(report.study.report.templates)
+    folders = folders_of(report.study.report.templates)
     env = environment(folders)
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
     script, study = _read(folders, "heatmap.js"), report.study.study
+    sections, plugins = _rendered(env, report)
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
         "date": report.date, "theme": report.study.report.theme,
-        "sections": [s for s in _rendered(env, report) if s is not None], "css": Markup(css),
+        "sections": sections, "css": Markup(css), "failed": [p.told for p in plugins if p.error],
         "csp": policy(css, script),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
@@ -75,9 +78,13 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str]:
     printed = _filled(env, "report.html.j2", {**values, **dict.fromkeys(told), "beside": None})
     folder = report.study.report.assets
     if folder is None:
-        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, printed
+        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, printed, plugins
     page = _filled(env, "report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE})
-    return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), printed
+    return (
+        beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]),
+        printed,
+        plugins,
+    )
 
 
 def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:
@@ -103,14 +110,25 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _rendered(env: Environment, report: Report) -> list[Rendered | None]:
-    made: list[Rendered | None] = []
+def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
+    """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
+    made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
+    ours = {section.name for section in SECTIONS}
     for section in chosen(list(report.sections)):
-        values: dict[str, Any] | None = section.view(report)
-        if values is None:
-            made.append(None)
+        try:
+            body = _body(env, section, report)
+        except (Exception, SystemExit) as error:
+            if section.name in ours:
+                raise
+            failed[section.name] = error
             continue
-        body = Markup(_filled(env, f"sections/{section.name}.j2", values))
-        entries = tuple((t.anchor, t.name) for t in report.tasks) if section.name == "tasks" else ()
-        made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
-    return made
+        if body is not None:
+            entries = tuple((t.anchor, t.name) for t in report.tasks) if section.name == "tasks" else ()
+            made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
+    raised = (failed.get(p.name) if p.group == GROUP and not p.error else None for p in report.plugins)
+    return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))
+
+
+def _body(env: Environment, section: Section, report: Report) -> Markup | None:
+    values = section.view(report)
+    return None if values is None else Markup(_filled(env, f"sections/{section.name}.j2", values))

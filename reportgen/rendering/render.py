@@ -9,6 +9,7 @@ import numpy as np
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
 from reportgen.findings import Findings
+from reportgen.plugins import Plugin, plain
 from reportgen.rendering import figures as draw
 from reportgen.rendering.drawing import look_for
 from reportgen.rendering.html import html
@@ -16,7 +17,7 @@ from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.paper import paper_files
 from reportgen.rendering.pdf import attachments, moment, pdf
-from reportgen.rendering.sections import chosen
+from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.trial_tables import tables as trial_tables
 from reportgen.rendering.view import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
@@ -63,11 +64,12 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report)):
         save(name, text)
     say("page")
-    pages, printed = html(report)
+    pages, printed, plugins = html(report)
     if "html" in study.report.formats:
         for name, content in pages.items():
             save(name, content)
-    save("manifest.json", pretty_json(manifest(folder, **(provenance or {}))))
+    others_own = {"plugins": plain(plugins)} if plugins else {}
+    save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
     if "pdf" in study.report.formats:
         say("PDF")
         save("report.pdf", pdf(printed, attachments(folder)))
@@ -95,7 +97,15 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
         views=views, looks=tuple(looks), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
         sections=names, validation=validation, date=moment().strftime("%Y-%m-%d"),
+        plugins=_plugins(blocks, findings, study),
     )  # fmt: skip
+
+
+def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:
+    """Other packages' methods, detectors and sections of the report."""
+    wanted = study.report.sections
+    sections = (each.plugin for each in third_party() if wanted is None or each.plugin.name in wanted)
+    return (*blocks[0].plugins, *findings.plugins, *sections)
 
 
 def _figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:

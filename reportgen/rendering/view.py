@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from reportgen.blocks import Blocks, title, written
 from reportgen.findings import Finding, Findings, Value
+from reportgen.plugins import Plugin
 from reportgen.prose import CAVEATS
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
@@ -131,6 +132,7 @@ class Report:
     sections: tuple[str, ...]
     date: str
     validation: Validation | None = None
+    plugins: tuple[Plugin, ...] = ()
 
     @property
     def scores(self) -> HeadScores:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from reportgen.errors import InputError, nearest
+from reportgen.errors import InputError, ReportgenError, nearest
+from reportgen.plugins import Plugin
 from reportgen.scores import HeadScores, split_halves
 from reportgen.scoring.batch_size import found_size
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.method import ANY, ScoringMethod, Setting, Value
-from reportgen.scoring.methods import METHODS, activation_norm
+from reportgen.scoring.methods import activation_norm, known, third_party
 from reportgen.scoring.metrics import METRICS, Metric
 from reportgen.scoring.model import LoadedModel, load
 from reportgen.scoring.prompts import prompted
@@ -30,11 +31,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """A method of the study with its parameters; ``signed``: importance is the signed mean, as the study asks."""
+    """A method of the study with its parameters; ``signed``: importance is the signed mean, as the study asks.
+
+    ``plugin`` is the other package's plug-in that it is (None: it is ours).
+    """
 
     method: ScoringMethod
     parameters: Mapping[str, Value]
     signed: bool
+    plugin: Plugin | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class Prepared:
     """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks.
 
     ``identity`` is what makes the model and its computation the same elsewhere, by name; ``batch_size`` is the study's,
-    or the one found for it.
+    or the one found for it; ``plugins`` are the methods of other packages that the study asks for, with those that
+    failed and so are not among ``methods``.
     """
 
     study: Study
@@ -72,6 +78,7 @@ class Prepared:
     notes: tuple[str, ...]
     identity: Mapping[str, str]
     batch_size: int
+    plugins: tuple[Plugin, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -126,10 +133,10 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    prepared = Prepared(study, methods, model, tasks, tuple(notes), _identity(study.model, model), 0)
+    identity = _identity(study.model, model)
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), identity, 0, plugins_of(study))
     for chosen in methods:
-        if chosen.method.check is not None:
-            chosen.method.check(prepared.setting(chosen))
+        prepared = _checked(prepared, chosen)
     return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
 
 
@@ -146,6 +153,45 @@ def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
     return found_size(prepared.setting(methods[0]), tasks, gradients, copies, sharing)
 
 
+def _checked(prepared: Prepared, chosen: Chosen) -> Prepared:
+    """The same, without a further method of another package that raises before anything is scored."""
+    try:
+        if chosen.plugin is not None:
+            chosen.method.unit.format(label="")
+            chosen.method.forwards(prepared.model.heads, chosen.parameters)
+        if chosen.method.check is not None:
+            chosen.method.check(prepared.setting(chosen))
+    except ReportgenError:
+        raise
+    except Exception as error:
+        return without(prepared, chosen, error)
+    return prepared
+
+
+def without(prepared: Prepared, chosen: Chosen, error: Exception) -> Prepared:
+    """The same without a method of another package; raises what was raised where the method is ours, and InputError
+    where it is the study's first: without its scores there is no report.
+    """
+    if chosen.plugin is None:
+        raise error
+    failed = chosen.plugin.failed(error)
+    if chosen.method.name == prepared.study.scoring.method:
+        raise _unusable(failed) from error
+    plugins = tuple(failed if p.name == failed.name else p for p in prepared.plugins)
+    return replace(prepared, methods=tuple(c for c in prepared.methods if c != chosen), plugins=plugins)
+
+
+def _unusable(plugin: Plugin) -> InputError:
+    mend = "Mend that package, or choose another method"
+    return InputError(f"the {plugin} cannot be used ({plugin.error})", "[scoring] method", mend)
+
+
+def plugins_of(study: Study) -> tuple[Plugin, ...]:
+    """The methods of other packages that a study asks for, those that cannot be loaded among them."""
+    names = {study.scoring.method, *study.scoring.also}
+    return tuple(each.plugin for each in third_party() if each.plugin.name in names)
+
+
 def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
     weights, config = model.described.weights_sha256 or "", model.model.config.to_json_string()
     return {"the model's weights": weights, "the model's config.json": config, "dtype": section.dtype,
@@ -154,22 +200,26 @@ def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:
     """The study's methods with their parameters; the activation norm joins where one of them is cheap."""
-    known = {method.name: method for method in METHODS}
+    usable = {method.name: method for method in known()}
     names = list(dict.fromkeys([study.scoring.method, *study.scoring.also]))
+    plugins = {plugin.name: plugin for plugin in plugins_of(study) if plugin.name not in usable or not plugin.error}
     for name, key in [*((n, "method" if n == names[0] else "also") for n in names),
                       *((n, "parameters") for n in study.scoring.parameters)]:  # fmt: skip
-        if name not in known:
-            raise InputError(f"no scoring method is called {name!r}", f"[scoring] {key}", nearest(name, list(known)))
-    given = {name: _chosen(known[name], study.scoring.parameters.get(name, {}))
-             for name in dict.fromkeys([*names, *study.scoring.parameters])}  # fmt: skip
+        if name not in usable and name not in plugins:
+            raise InputError(f"no scoring method is called {name!r}", f"[scoring] {key}", nearest(name, list(usable)))
+    if names[0] not in usable:
+        raise _unusable(plugins[names[0]])
+    names = [name for name in names if name in usable]
+    given = {name: _chosen(usable[name], study.scoring.parameters.get(name, {}), plugins.get(name))
+             for name in dict.fromkeys([*names, *study.scoring.parameters]) if name in usable}  # fmt: skip
     control = activation_norm.METHOD.name
-    if any(known[name].cheap for name in names) and control not in names:
+    if any(usable[name].cheap for name in names) and control not in names:
         names.append(control)
-        given.setdefault(control, _chosen(known[control], {}))
+        given.setdefault(control, _chosen(usable[control], {}))
     return tuple(given[name] for name in names)
 
 
-def _chosen(method: ScoringMethod, given: Mapping[str, Any]) -> Chosen:
+def _chosen(method: ScoringMethod, given: Mapping[str, Any], plugin: Plugin | None = None) -> Chosen:
     place, values = f"[scoring] parameters.{method.name}", dict[str, Value](method.defaults)
     has_sign = method.reduction == "mean_abs"
     for name, value in given.items():
@@ -182,7 +232,7 @@ def _chosen(method: ScoringMethod, given: Mapping[str, Any]) -> Chosen:
             mend = nearest(name, known) if known else "Remove it: this method has none"
             raise InputError(f"unknown parameter {name!r}", place, mend)
         values[name] = method.parameters[name].check(value, name, place)
-    return Chosen(method, values, bool(given.get(SIGNED, False)))
+    return Chosen(method, values, bool(given.get(SIGNED, False)), plugin)
 
 
 def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel) -> None:
@@ -190,7 +240,7 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
     metric, positions, place = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
     asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
     for method in asks:
-        fit = [m.name for m in METHODS if model.kind in m.kinds]
+        fit = [m.name for m in known() if model.kind in m.kinds]
         raise InputError(f"{method.name} cannot score {KINDS[model.kind]}", "[scoring] method",
                          f"Choose one of {', '.join(fit)}")  # fmt: skip
     if model.kind != "encoder" and model.kind not in metric.kinds:
@@ -211,7 +261,7 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
 def _refuse_race(methods: tuple[Chosen, ...]) -> None:
     raced, place = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
     if not raced:
-        able = " or ".join(method.name for method in METHODS if method.races)
+        able = " or ".join(method.name for method in known() if method.races)
         raise InputError("no method of the study can score some heads alone", place, f"Score with {able}")
     for chosen in raced:
         if chosen.signed:

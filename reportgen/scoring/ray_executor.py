@@ -154,7 +154,9 @@ class Cluster:
             self._started()
         self._first()
         told: Prepared = ray.get(self.idle[0].prepared.remote())
-        self.prepared = replace(told, methods=chosen_methods(study), study=study)
+        left_out = {plugin.name for plugin in told.plugins if plugin.error}
+        methods = tuple(c for c in chosen_methods(study) if c.method.name not in left_out)
+        self.prepared = replace(told, methods=methods, study=study)
 
     def run(
         self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within

@@ -1,6 +1,7 @@
 """Score every head on every task: each method, unit by unit, so that finished units are kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from reportgen.scoring.executors import Executor, executor
 from reportgen.scoring.kept import Kept
 from reportgen.scoring.metrics import Baseline
 from reportgen.scoring.pace import Pace, Progress
-from reportgen.scoring.prepare import Chosen, Prepared
+from reportgen.scoring.prepare import Chosen, Prepared, without
 from reportgen.scoring.racing import finish
 from reportgen.scoring.record import record_of
 from reportgen.scoring.units import SAID, Unit, UnitScores, unflattened, units_of
@@ -57,31 +58,45 @@ def score(
             record["batch_size"] = prepared.batch_size
         with kept.held(record):
             planned = units_of(prepared)
-            results = _computed(computing, planned, kept, progress, notify)
+            results, prepared = _computed(computing, planned, kept, progress, notify)
     scored = [_of_method(prepared, chosen, planned, results, notify) for chosen in prepared.methods]
     tasks = described_tasks(prepared, scored)
-    return {each.chosen.method.name: assemble(prepared, each, tasks) for each in scored}
+    made = {each.chosen.method.name: assemble(prepared, each, tasks) for each in scored}
+    return {name: tuple(replace(b, plugins=prepared.plugins) for b in blocks) for name, blocks in made.items()}
 
 
 def _computed(
     computing: Executor, planned: tuple[Unit, ...], kept: Kept, progress: Progress, notify: Notify
-) -> dict[str, UnitScores]:
-    """All units' scores by key: those that are kept, and the others computed and kept as they are done."""
+) -> tuple[dict[str, UnitScores], Prepared]:
+    """All units' scores by key: those that are kept, and the others computed and kept as they are done.
+
+    A further method of another package that raises is left out of what was prepared.
+    """
+    prepared = computing.prepared
     results = kept.read(planned)
     references = {u.method: results[u.key].reference_size for u in planned if u.key in results}
     pace, told = Pace(computing.prepared, planned, results, progress), set[str]()
     missing = [unit for unit in planned if unit.key not in results]
     for method in dict.fromkeys(u.method for u in planned if u.method not in {m.method for m in missing}):
         pace.begin(method)
-    for unit, scores in computing.run(missing, references, pace.begin, pace.within):
-        kept.write(unit, scores)
-        results[unit.key] = scores
-        pace.finish(unit)
-        said = _smaller(computing.prepared, unit, scores)
-        if said and said not in told:
-            told.add(said)
-            notify(said)
-    return results
+
+    def compute(units: Sequence[Unit]) -> None:
+        for unit, scores in computing.run(units, references, pace.begin, pace.within):
+            kept.write(unit, scores)
+            results[unit.key] = scores
+            pace.finish(unit)
+            said = _smaller(computing.prepared, unit, scores)
+            if said and said not in told:
+                told.add(said)
+                notify(said)
+
+    compute([unit for unit in missing if unit.chosen.plugin is None])
+    for chosen in (c for c in prepared.methods if c.plugin is not None):
+        try:
+            compute([unit for unit in missing if unit.method == chosen.method.name])
+        except Exception as error:
+            prepared = without(prepared, chosen, error)
+    return results, prepared
 
 
 def _smaller(prepared: Prepared, unit: Unit, scores: UnitScores) -> str | None:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from reportgen.plugins import identity
 from reportgen.scoring.method import StudyScores
 from reportgen.scoring.metrics import Baseline
 from reportgen.scoring.prepare import Chosen, Prepared, PreparedTask
@@ -106,7 +107,8 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
     measured: list[Any] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
     if prepared.races(chosen):
         measured += [scoring.examples, prepared.top, scoring.confidence]
-    return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, dict(prepared.identity)]
+    others_own = [] if chosen.plugin is None else identity(chosen.plugin.group, [chosen.plugin.name])
+    return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, dict(prepared.identity), *others_own]
 
 
 def _hashed(task: PreparedTask) -> list[str]:

@@ -24,6 +24,7 @@ from reportgen.analysis.detectors import (
     weakest_layers,
 )
 from reportgen.analysis.view import Detector
+from reportgen.plugins import Loaded, loaded
 
 DETECTORS: tuple[Detector, ...] = (
     out_of_range.DETECTOR,
@@ -48,3 +49,16 @@ DETECTORS: tuple[Detector, ...] = (
     method_agreement.DETECTOR,
     absence.DETECTOR,
 )
+GROUP = "reportgen.detectors"
+JUDGED = "causal_validation"  # the one kind of finding that no detector makes
+
+
+def third_party() -> tuple[Loaded[Detector], ...]:
+    """Detectors of other packages."""
+    return loaded(GROUP, Detector, lambda d: d.kind, [*(d.kind for d in DETECTORS), JUDGED])
+
+
+def known() -> tuple[Detector, ...]:
+    """All detectors in the order in which they run: the last of ours tells of every search that found nothing."""
+    others = (each.record for each in third_party())
+    return (*DETECTORS[:-1], *(d for d in others if d is not None), DETECTORS[-1])

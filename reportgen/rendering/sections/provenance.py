@@ -20,6 +20,7 @@ def _known(report: Report) -> list[tuple[str, str]]:
     return [
         ("model", model.path or ""), ("model revision", model.revision or ""),
         ("sha256 of the model’s weights", model.weights_sha256 or ""), *hashes,
+        *(("plug-in", str(plugin)) for plugin in report.plugins if not plugin.error),
         ("seed of the scores", seed), ("seed of the analysis", str(report.findings.seed)),
         *((f"scored with {name}", version) for name, version in sorted(scores.versions.items())),
         ("rendered on", report.date),

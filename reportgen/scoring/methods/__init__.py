@@ -1,5 +1,6 @@
 """The scoring methods, in the order in which they are listed."""
 
+from reportgen.plugins import Loaded, loaded
 from reportgen.scoring.method import ScoringMethod
 from reportgen.scoring.methods import (
     activation_norm,
@@ -36,3 +37,14 @@ METHODS: tuple[ScoringMethod, ...] = (
     retrieval.METHOD,
     probe.METHOD,
 )
+GROUP = "reportgen.methods"
+
+
+def third_party() -> tuple[Loaded[ScoringMethod], ...]:
+    """Scoring methods of other packages."""
+    return loaded(GROUP, ScoringMethod, lambda m: m.name, [m.name for m in METHODS])
+
+
+def known() -> tuple[ScoringMethod, ...]:
+    """Ours, and those of other packages."""
+    return (*METHODS, *(each.record for each in third_party() if each.record is not None))

@@ -1,0 +1,1 @@
+"""A detector, a section and a scoring method for reportgen."""
