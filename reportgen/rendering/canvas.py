@@ -1,7 +1,7 @@
-"""A drawing surface measured in inches from the top left: one matplotlib Axes that fills the figure.
+"""A drawing surface measured in inches from the top left, drawn by matplotlib's renderers.
 
-One Axes for everything is what keeps figures fast. Texts are placed by their measured width and always start-anchored,
-because middle- and end-anchored SVG labels become transparency groups in PDF.
+No Axes and a single artist for everything is what keeps figures fast. Texts are placed by their measured width and
+always start-anchored, because middle- and end-anchored SVG labels become transparency groups in PDF.
 """
 
 import base64
@@ -13,24 +13,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from html import escape
+from operator import itemgetter
 from typing import Any, Literal, cast
 
 import matplotlib
 import numpy as np
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
-from matplotlib.image import AxesImage
-from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 from PIL import Image
+
+from reportgen.rendering.pen import Dash, Mark, Marks
 
 FONT = "DejaVu Sans"
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
 PART = "part-"
 Point = tuple[float, float]
 Align = Literal["left", "center", "right"]
+Form = Literal["svg", "pdf", "png"]
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # start-anchored text: 20 times cheaper than glyph paths, and searchable
     "pdf.fonttype": 42,  # conferences refuse matplotlib's default, Type 3
@@ -95,9 +96,8 @@ class Canvas:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self.figure = Figure(figsize=(width, height), facecolor="none")
-        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-        self._axes.set_axis_off()
+        self._marks: list[tuple[float, Mark]] = []
+        self._images: list[np.ndarray] = []
         self._part: str | None = None
 
     @contextmanager
@@ -107,37 +107,37 @@ class Canvas:
         yield
         self._part = None
 
-    def _add(self, artist: Any, order: float) -> None:
-        artist.set(clip_on=False, zorder=order, gid=self._part)
-        self._axes.add_artist(artist)
+    def _add(self, mark: Mark, order: float) -> None:
+        self._marks.append((order, mark))
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
-        """An image with one pixel per cell, its first row on top."""
-        picture = AxesImage(self._axes, extent=(x, x + width, y + height, y), interpolation="none", origin="upper")
-        picture.set_data(pixels)
-        self._add(picture, 1)
+        """An image with one pixel per cell (RGB bytes), its first row on top."""
+        part = self._part
+        self._images.append(pixels)
+        self._add(lambda pen: pen.image(pixels, x, y, width, height, part), 1)
 
     def text(self, x: float, y: float, text: str, size: float = 7, align: Align = "left", *,
              color: str = INK, bold: bool = False, order: float = 6) -> None:  # fmt: skip
         """A line of text whose baseline is at ``y``."""
-        shift = {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
-        self._axes.text(x - shift, y, text, fontproperties=font(size, bold), color=color, ha="left", va="baseline",
-                        parse_math=False, zorder=order, gid=self._part)  # fmt: skip
+        left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
+        part = self._part
+        self._add(lambda pen: pen.text(left, y, text, font(size, bold), color, 0, part), order)
 
     def text_up(self, x: float, y: float, text: str, size: float = 7, color: str = MUTED) -> None:
         """A line of text read upwards, centred on (x, y)."""
-        self._axes.text(x, y, text, fontproperties=font(size), color=color, ha="center", va="center", rotation=90,
-                        parse_math=False)  # fmt: skip
+        # From the middle of the line to its baseline is about a third of the type's size.
+        right, low = x + 0.34 * size / 72, y + text_width(text, size) / 2
+        self._add(lambda pen: pen.text(right, low, text, font(size), color, 90, None), 3)
 
     def lines(self, segments: Sequence[Sequence[Point]], color: str = INK, width: float = 0.6, order: float = 3,
-              style: Any = "solid") -> None:  # fmt: skip
-        """Straight or broken lines, all alike."""
-        self._add(LineCollection([*segments], colors=color, linewidths=width, linestyles=style), order)
+              style: Dash = None) -> None:  # fmt: skip
+        """Straight or broken lines, all alike, as one path; ``style`` is an offset and lengths in line widths."""
+        self._path(segments, order, edge=color, line=width, dash=style)
 
     def polygon(self, points: Sequence[Point], fill: str, edge: str = "none", width: float = 0.0,
                 order: float = 2) -> None:  # fmt: skip
         """A filled polygon."""
-        self._add(Polygon(points, closed=True, facecolor=fill, edgecolor=edge, linewidth=width), order)
+        self._path([points], order, fill=fill, edge=edge, line=width, closed=True)
 
     def rectangle(self, x: float, y: float, width: float, height: float, fill: str, edge: str = "none",
                   line: float = 0.0, order: float = 2) -> None:  # fmt: skip
@@ -147,27 +147,38 @@ class Canvas:
 
     def strokes(self, segments: Iterable[tuple[Point, Point]], color: str, width: float, order: float) -> None:
         """Separate strokes as one path with square ends, so that strokes that meet close their corner."""
-        points = [p for pair in segments for p in pair]
-        if points:
-            codes = [Outline.MOVETO, Outline.LINETO] * (len(points) // 2)
-            path = Outline(points, codes)
-            self._add(PathPatch(path, facecolor="none", edgecolor=color, linewidth=width, capstyle="projecting"), order)
+        self._path([*segments], order, edge=color, line=width, cap="projecting")
+
+    def _path(self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **look: Any) -> None:
+        points = [point for line in lines for point in line]
+        if not points:
+            return
+        codes = [code for line in lines for code in (Outline.MOVETO, *[Outline.LINETO] * (len(line) - 1))]
+        outline = Outline([*points, lines[0][0]], [*codes, Outline.CLOSEPOLY]) if closed else Outline(points, codes)
+        outline.should_simplify = False
+        part = self._part
+        self._add(lambda pen: pen.path(outline, closed=closed, part=part, **look), order)
+
+    def _figure(self, form: Form) -> Figure:
+        figure = Figure(figsize=(self.width, self.height))
+        figure.patch.set_visible(form == "png")
+        figure.add_artist(Marks([mark for _, mark in sorted(self._marks, key=itemgetter(0))], form == "svg"))
+        return figure
 
     def svg(self, name: str, title: str) -> str:
         """The figure as SVG, the same bytes in every process; ``title`` is its text alternative."""
         with _settings({"svg.hashsalt": f"reportgen/{name}"}):
             buffer = io.StringIO()
             nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
-            self.figure.savefig(buffer, format="svg", metadata=nothing, facecolor="none")
-        return _tidy(buffer.getvalue(), title)
+            self._figure("svg").savefig(buffer, format="svg", metadata=nothing)
+        return _tidy(buffer.getvalue(), title, [base64.b64encode(png(pixels)).decode() for pixels in self._images])
 
     def bitmap(self, form: Literal["pdf", "png"]) -> bytes:
         """The figure as PDF (TrueType fonts) or PNG (300 dots an inch)."""
         with _settings({}):
             buffer = io.BytesIO()
-            ground = "none" if form == "pdf" else "white"
             kept: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
-            self.figure.savefig(buffer, format=form, dpi=300, metadata=kept, facecolor=ground)
+            self._figure(form).savefig(buffer, format=form, dpi=300, metadata=kept, facecolor="white")
         return buffer.getvalue()
 
 
@@ -195,40 +206,38 @@ class _settings:  # noqa: N801 (reads as a function)
         self._rc.__exit__(*error)
 
 
-def _tidy(svg: str, title: str) -> str:
-    """matplotlib's SVG made fit to be inlined: several on one page, in PDF/A, with a text alternative."""
+def _tidy(svg: str, title: str, images: Sequence[str]) -> str:
+    """matplotlib's SVG made fit to be inlined: several on one page, in PDF/A, with a text alternative.
+
+    ``images`` are PNGs with palettes, in base64, in place of matplotlib's of the same pixels: a third of the bytes.
+    """
     svg = svg[svg.index("<svg") :]
+    coded = iter(images)
+    svg = re.sub(r"(?<=data:image/png;base64,)[^\"]+", lambda _: next(coded), svg)
     svg = re.sub(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", "", svg, count=1, flags=re.S)
     svg = re.sub(rf'(<(?:g|image)\b[^>]*?) id="{PART}([a-z-]+)"', r'\1 class="\2"', svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same on every figure: duplicates in a page
     svg = re.sub(r'(<image [^>]*?) id="image[^"]*"', r"\1", svg, flags=re.S)
-    svg = svg.replace("text-anchor: start; ", "")
-    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
+    svg = re.sub(r'(<text[^>]*?) transform="translate\(([-\d.]+) ([-\d.]+)\)"', r'\1 x="\2" y="\3"', svg)
     # Attributes instead of styles: a page with them needs no leave for inline styles, and it is the attribute
     # image-rendering that keeps /Interpolate out of the PDF.
     svg = svg.replace("image-rendering:crisp-edges;image-rendering:pixelated", "image-rendering: pixelated")
     svg = re.sub(r'style="([^"]*)"', _attributes, svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg, count=2)
-    svg = re.sub(r"(?<=data:image/png;base64,)\n?([^\"]+)", _indexed, svg)
     svg = svg.replace(f" font-family=\"'{FONT}'\"", "")
     head = f'<svg role="img" stroke-linejoin="round" font-family="\'{FONT}\', Verdana, sans-serif"'
     svg = svg.replace("<svg", head, 1).replace(">", f">\n <title>{escape(printable(title))}</title>", 1)
     return svg.strip() + "\n"
 
 
-def _indexed(coded: re.Match[str]) -> str:
-    """The same pixels with a palette where there can be one: a third of the bytes."""
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(coded[1]))).convert("RGB"))
-    return base64.b64encode(png(pixels)).decode()
-
-
 def png(pixels: np.ndarray) -> bytes:
     """RGB bytes (row, column, 3) as a PNG, with a palette where there are at most 256 colours."""
-    colours, index = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    coded = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colours, index = np.unique(coded, return_inverse=True)
     picture = Image.fromarray(pixels)
     if len(colours) <= 256:
         picture = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8), "P")
-        picture.putpalette(colours.astype(np.uint8).tobytes())
+        picture.putpalette(np.stack([colours >> 16, colours >> 8, colours], axis=1).astype(np.uint8).tobytes())
     out = io.BytesIO()
     picture.save(out, "png", compress_level=9)
     return out.getvalue()

@@ -9,11 +9,12 @@ from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printab
 from reportgen.rendering.drawing import Drawing, Look
 from reportgen.rendering.format import count, share
 from reportgen.rendering.heatmap import nice_step
+from reportgen.rendering.pen import Dash
 from reportgen.scores import HeadScores
 
 # Okabe and Ito's palette without its yellow, which is too light for lines
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", INK)
-DASHES = ("solid", (0, (4, 1.5)))
+DASHES: tuple[Dash, ...] = (None, (0, (4, 1.5)))
 
 
 def shares(panel_values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "head"]:

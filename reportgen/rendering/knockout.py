@@ -7,6 +7,7 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printable, text_width
 from reportgen.rendering.curves import DASHES, LINES
 from reportgen.rendering.drawing import Drawing
+from reportgen.rendering.pen import Dash
 from reportgen.trials import Curve, Validation
 
 WIDTH, COLUMNS, MOST = 6.7, 4, 16  # inches, panels in a row, and in the figure
@@ -57,7 +58,7 @@ def _place(k: int, heads: int) -> float:
     return math.log2(1 + k) / math.log2(1 + heads)
 
 
-def _style(name: str, names: Sequence[str]) -> tuple[str, object]:
+def _style(name: str, names: Sequence[str]) -> tuple[str, Dash]:
     return LINES[names.index(name) % 7], DASHES[name in CONTROLS]
 
 
