@@ -252,17 +252,24 @@ def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
 
 def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
     """The tidy table: task, layer, head, importance (and block, where named); nan for absent heads; every digit."""
+    blocks = as_blocks(scores)
+    parts = ["task,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
+    for block in blocks:
+        cells = [f",{layer},{head}," for layer, head in np.ndindex(*block.present.shape)]
+        end = f",{block.block}\n" if block.block else "\n"
+        for name, values in zip(block.task_names, block.importance, strict=True):
+            first, numbers = _csv_field(name), values.ravel().astype(str).tolist()
+            # A whole map at once: a large model's table has a million rows.
+            parts.append("".join([f"{first}{c}{n}{end}" for c, n in zip(cells, numbers, strict=True)]))
+    return "".join(parts)
+
+
+def _csv_field(text: str) -> str:
     import csv
 
-    out, blocks = io.StringIO(), as_blocks(scores)
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["task", "layer", "head", "importance", *(["block"] if blocks[0].block else [])])
-    for block in blocks:
-        last = [block.block] if block.block else []
-        for t, name in enumerate(block.task_names):
-            for layer, head in np.ndindex(*block.present.shape):
-                writer.writerow([name, layer, head, str(block.importance[t, layer, head]), *last])
-    return out.getvalue()
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow([text, ""])  # alone, an empty field is written otherwise
+    return out.getvalue()[:-1]
 
 
 def manifest(folder: Path, **extra: Any) -> dict[str, Any]:

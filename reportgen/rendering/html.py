@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
     script, study = _read(folders, "heatmap.js"), report.study.study
     sections, plugins = _rendered(env, report)
+    sheets, plugins = _rendered(env, replace(report, printed=True, plugins=plugins))
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
@@ -75,7 +76,7 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
-    printed = _filled(env, "report.html.j2", {**values, **dict.fromkeys(told), "beside": None})
+    printed = _filled(env, "report.html.j2", {**values, "sections": sheets, **dict.fromkeys(told), "beside": None})
     folder = report.study.report.assets
     if folder is None:
         return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, printed, plugins
@@ -123,7 +124,8 @@ def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[P
             failed[section.name] = error
             continue
         if body is not None:
-            entries = tuple((t.anchor, t.name) for t in report.tasks) if section.name == "tasks" else ()
+            listed = report.tasks if section.name == "tasks" and not report.brief else ()
+            entries = tuple((t.anchor, t.name) for t in listed)
             made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
     raised = (failed.get(p.name) if p.group == GROUP and not p.error else None for p in report.plugins)
     return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))

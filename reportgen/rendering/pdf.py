@@ -13,6 +13,7 @@ from typing import Any
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.canvas import font_files, unprintable
+from reportgen.rendering.compact import compress_once, lifted
 from reportgen.store import sha256
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.
@@ -88,14 +89,16 @@ def pdf(html: str, files: Mapping[str, bytes]) -> bytes:
     fetcher = _closed_fetcher(weasyprint)
     config = weasyprint.text.fonts.FontConfiguration()
     faces = weasyprint.CSS(string=_faces(), font_config=config, url_fetcher=fetcher)
-    page = weasyprint.HTML(string=spelled(html), url_fetcher=fetcher, base_url=None)
-    document = page.render(font_config=config, stylesheets=[faces], pdf_variant="pdf/a-3a")
+    text, images = lifted(spelled(html))
+    page = weasyprint.HTML(string=text, url_fetcher=fetcher, base_url=None)
+    document = page.render(font_config=config, stylesheets=[faces], pdf_variant="pdf/a-3a", cache={**images})
     document.metadata.created = document.metadata.modified = moment().strftime("%Y-%m-%dT%H:%M:%SZ")
     document.metadata.attachments = [_attachment(weasyprint, *file) for file in files.items()]
     _claim_ua(document.metadata)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint leaves its colour profile open
-        return sealed(document.write_pdf(pdf_variant="pdf/a-3a", pdf_identifier=UNSEALED))
+        written = document.write_pdf(pdf_variant="pdf/a-3a", pdf_identifier=UNSEALED, finisher=compress_once)
+    return sealed(written)
 
 
 def spelled(html: str) -> str:

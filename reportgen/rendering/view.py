@@ -21,6 +21,7 @@ from reportgen.study import Study
 from reportgen.trials import Validation
 
 TOP = 10  # heads in a task's table
+BRIEF = 24  # tasks beyond which the PDF is brief
 CHUNK = 1024  # cells resampled at once, to bound memory
 KINDS = {
     "cluster": "cluster", "row_segment": "row segment", "anomaly": "single head", "cross_task_head": "shared head",
@@ -133,6 +134,12 @@ class Report:
     date: str
     validation: Validation | None = None
     plugins: tuple[Plugin, ...] = ()
+    printed: bool = False
+
+    @property
+    def brief(self) -> bool:
+        """Whether this is the PDF of so many tasks that each gets a paragraph, its figures standing on the page."""
+        return self.printed and len(self.tasks) > BRIEF
 
     @property
     def scores(self) -> HeadScores:

@@ -1,13 +1,20 @@
+import base64
+import io
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pikepdf
 import pytest
 from made_reports import build, make_scores, make_study
+from PIL import Image
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering import pdf as module
+from reportgen.rendering.canvas import png
+from reportgen.rendering.compact import Palette
+from reportgen.rendering.view import BRIEF
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,49 @@ def test_images_are_not_smoothed(document):
     images = [o for o in document.objects if isinstance(o, pikepdf.Stream) and o.get("/Subtype") == "/Image"]
     assert images
     assert not any(bool(i.get("/Interpolate", False)) for i in images)
+
+
+def test_images_keep_their_palette_and_every_pixel(document, report):
+    """The PDF's images are the figures' own, as many as differ, index and palette where the PNG has one."""
+    codes = {
+        base64.b64decode(code)
+        for file in (report / "figures").glob("*.svg")
+        for code in re.findall(r'data:image/png;base64,([^"]+)', file.read_text())
+    }
+    wanted = sorted(np.asarray(Image.open(io.BytesIO(code)).convert("RGB")).tobytes() for code in codes)
+    streams = [o for o in document.objects if isinstance(o, pikepdf.Stream) and o.get("/Subtype") == "/Image"]
+    assert all(str(s.ColorSpace[0]) == "/Indexed" for s in streams)
+    images = [pikepdf.PdfImage(s).as_pil_image().convert("RGB") for s in streams]
+    assert sorted(np.asarray(image).tobytes() for image in images) == wanted
+
+
+def test_an_image_of_too_many_colours_for_a_palette_stays_in_full_colour():
+    pixels = np.arange(3 * 400, dtype=np.uint32).astype(np.uint8).reshape(20, 20, 3)
+    pixels[..., 0] = np.arange(20)[:, None]
+    image = Palette("image:0", png(pixels))
+    document = pikepdf.new()
+    made = image.get_x_object(False, 1)
+    stream = pikepdf.Stream(document, made.stream[0])
+    for key in ("Width", "Height", "BitsPerComponent"):
+        stream[f"/{key}"] = made.extra[key]
+    assert made.extra["ColorSpace"] == "/DeviceRGB"
+    stream.Subtype, stream.ColorSpace, stream.Filter = map(pikepdf.Name, ("/Image", "/DeviceRGB", "/FlateDecode"))
+    stream.DecodeParms = pikepdf.Dictionary(Predictor=15, Columns=20, Colors=3)
+    assert np.array_equal(np.asarray(pikepdf.PdfImage(stream).as_pil_image()), pixels)
+    assert image.get_intrinsic_size(1, 0) == (20, 20, 1)
+
+
+def test_many_tasks_get_a_paragraph_each_and_every_sentence(tmp_path):
+    scores = make_scores([f"Task number {i}" for i in range(BRIEF + 1)], (3, 3), examples=20)
+    build(tmp_path, scores)
+    run = ["pdftotext", "-raw", str(tmp_path / "report.pdf"), "-"]
+    text = " ".join(subprocess.run(run, capture_output=True, text=True, check=True).stdout.split())
+    assert all(f"Task number {i}: a cluster." in text and f"Task number {i}: L0H0." in text for i in range(BRIEF + 1))
+    assert "25 tasks, a paragraph each" in text
+    assert re.search(r"Largest: L\dH\d 0\.\d+ \[0\.\d+ to 0\.\d+\]; ", text)
+    page = (tmp_path / "report.html").read_text()
+    assert "a paragraph each" not in page
+    assert page.count('<figure class="column" id="figure-task-') == BRIEF + 1
 
 
 def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):

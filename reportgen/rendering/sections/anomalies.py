@@ -6,7 +6,7 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.view import FindingView, Report, Section, Table
 
-MOST = 60  # rows printed; the rest stand with their tasks
+MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 
 
 def view(report: Report) -> dict[str, Any] | None:
@@ -21,7 +21,8 @@ def view(report: Report) -> dict[str, Any] | None:
 
 def _table(report: Report, found: list[FindingView]) -> Table:
     columns = (("Head", False), ("Task", False), ("Register", False), ("Value", True), ("q", True), ("Effect", False))
-    shown, left = found[:MOST], len(found) - MOST
+    most = BRIEF if report.brief else MOST
+    shown, left = found[:most], len(found) - most
     note = f"{fmt.count(left, 'more finding')} on single heads {'stands' if left == 1 else 'stand'} with the tasks."
     caption = f"Single heads that stand out, in units of {printable(report.scores.method.unit)}"
     rows, links = tuple(map(_row, shown)), tuple(report.link(v) for v in shown)

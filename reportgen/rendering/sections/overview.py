@@ -9,7 +9,9 @@ from reportgen.rendering.view import Report, Section
 def view(report: Report) -> dict[str, Any]:
     """The overview figures, block by block under the block's name."""
     groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn("overview").items()]
-    return {"groups": groups, "numbers": report.numbers}
+    if report.brief:
+        groups = [(name, [d for d in drawings if d.shows != "percentile"]) for name, drawings in groups]
+    return {"groups": groups, "numbers": report.numbers, "brief": report.brief}
 
 
 SECTION = Section("overview", "Overview", view)

@@ -12,25 +12,27 @@ from reportgen.rendering.drawing import layer_means
 from reportgen.rendering.view import KINDS, FindingView, Report, Section, Table
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
-MOST_FINDINGS, MOST_HEADS = 100, 60
+MOST, PRINTED, SHORT = 100, 40, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
 
 
 def view(report: Report) -> dict[str, Any]:
     """The tables; long ones shortened, saying so."""
-    return {"layers": layer_tables(report), "findings": finding_table(report), "heads": named_heads(report)}
+    most = SHORT if report.brief else PRINTED if report.printed else MOST
+    layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task
+    return {"layers": layers, "findings": finding_table(report, most), "heads": named_heads(report, most)}
 
 
-def named_heads(report: Report) -> Table | None:
+def named_heads(report: Report, most: int = MOST) -> Table | None:
     """Every head that a finding names, where it ranks highest, and what names it; a row is the head's own anchor."""
     named: dict[str, list[FindingView]] = {}
     for view in report.views.values():
         for member in view.finding.members or ():
             if isinstance(member, str):
                 named.setdefault(member, []).append(view)
-    shown = sorted(named, key=lambda head: (head.rpartition(".")[0], parsed(head)))[:MOST_HEADS]
+    shown = sorted(named, key=lambda head: (head.rpartition(".")[0], parsed(head)))[:most]
     rows = tuple(_head_row(report, head, named[head]) for head in shown)
     columns = (("Head", False), ("Ranks highest on", False), ("Rank", True), ("Value", True), ("Named by", False))
-    note = f"{len(named) - MOST_HEADS:,} more are in findings.json." if len(named) > MOST_HEADS else ""
+    note = f"{len(named) - most:,} more are in findings.json." if len(named) > most else ""
     return Table("named", "Heads that findings name, in order of layers", columns, rows, note, ids=tuple(shown)) if (
         rows) else None  # fmt: skip
 
@@ -83,17 +85,17 @@ def _summary(report: Report, block: int) -> Table:
                  "Every layer’s mean is in tables/layers.csv.")  # fmt: skip
 
 
-def finding_table(report: Report) -> Table:
+def finding_table(report: Report, most: int = MOST) -> Table:
     """All findings with register, p, q and effect."""
     found = report.findings.ranked()
     rows = []
-    for f in found[:MOST_FINDINGS]:
+    for f in found[:most]:
         p, q = (fmt.probability(f.test.p), fmt.probability(f.test.q)) if f.test else (fmt.NONE, fmt.NONE)
         effect = fmt.estimate(f.effect.estimate, f.effect.low, f.effect.high) if f.effect else fmt.NONE
         rows.append((f.id, KINDS.get(f.kind, f.kind.replace("_", " ")), f.register, p, q, effect))
     columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
     left = len(found) - len(rows)
-    links = tuple(report.link(report.views[f.id]) for f in found[:MOST_FINDINGS])
+    links = tuple(report.link(report.views[f.id]) for f in found[:most])
     return Table("findings", "All findings, most important first", columns, tuple(rows),
                  f"{left:,} more are in findings.json." if left > 0 else "", links)  # fmt: skip
 

@@ -3,8 +3,11 @@
 from typing import Any
 
 from reportgen.rendering import format as fmt
+from reportgen.rendering.describe import statistics
 from reportgen.rendering.view import Report, Section, head_table
 from reportgen.scores import Task
+
+NAMED = 5  # heads in a brief paragraph
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -15,10 +18,21 @@ def view(report: Report) -> dict[str, Any]:
         "numbers": report.numbers,
         "tasks": [
             {"task": t, "performance": _performance(t.task), "group": t.task.group,
-             "maps": [{"map": m, "drawing": drawings[m.figure], "heads": head_table(t.name, m, unit)} for m in t.maps]}
-            for t in report.tasks
+             "maps": [{"map": m, "drawing": drawings[m.figure], "heads": head_table(t.name, m, unit),
+                       "told": _told(report, n, b) if report.brief else None} for b, m in enumerate(t.maps)]}
+            for n, t in enumerate(report.tasks)
         ],
+        "brief": report.brief,
     }  # fmt: skip
+
+
+def _told(report: Report, task: int, block: int) -> str:
+    """What panel, layer profile and table say, in a paragraph."""
+    view = report.tasks[task].maps[block]
+    table = head_table("", view, report.scores.method.unit, NAMED)
+    bounded = any("interval" in name for name, _ in table.columns)
+    heads = "; ".join(f"{row[0]} {row[2]}{f' [{row[3]}]' if bounded else ''}" for row in table.rows)
+    return f"{statistics(report.blocks[block], task)} Largest: {heads}."
 
 
 def _performance(task: Task) -> str:
