@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -66,18 +66,27 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: Path, unique: bool = False) -> Any:
-    """A JSON file's content; raises InputError where it is missing or broken, or (``unique``) names a key twice."""
+def once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """An ``object_pairs_hook`` of JSON that refuses an object which names a key twice."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(items)
-        if unique and len(content) < len(items):
+        if len(content) < len(items):
             twice = next(k for k in content if [name for name, _ in items].count(k) > 1)
-            raise InputError(f"key {twice!r} stands twice", str(path), "Keep one of them")
+            raise InputError(f"key {twice!r} stands twice", place, "Keep one of them")
         return content
 
+    return pairs
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's content; raises InputError where it is missing or broken, or names a key twice."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=pairs)
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text, object_pairs_hook=once(str(path)))
+        if "\\ud" in text.lower():
+            json.dumps(content, ensure_ascii=False).encode()  # half a character is a ValueError, here and not later
+        return content
     except OSError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
@@ -120,7 +129,17 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     meta |= {"blocks": [b.block for b in blocks]} if first.block else {}
     meta |= {"methods": list(methods)} if methods else {}
     meta |= {"plugins": plain(first.plugins)} if first.plugins else {}
+    meta["sha256"] = _digest(meta, tensors)
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
+
+
+def _digest(meta: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """A hash of all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
+    found = hashlib.sha256(canonical_json({k: v for k, v in meta.items() if k != "sha256"}).encode())
+    for name in sorted(tensors):
+        found.update(canonical_json([name, str(tensors[name].dtype), list(tensors[name].shape)]).encode())
+        found.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return found.hexdigest()
 
 
 def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
@@ -165,6 +184,9 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
     """
     tensors: dict[str, np.ndarray] = {}
     meta = _opened(path, tensors)
+    # a file that another tool wrote, or an older version, need not carry a hash
+    if "sha256" in meta and meta["sha256"] != _digest(meta, tensors):
+        raise InputError("its bytes have changed since it was written (its hash does not fit)", str(path), REMAKE)
     try:
         names = meta.get("blocks") or [meta["block"]]
         return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
@@ -297,6 +319,13 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
         or type(versions) is not dict
     ):
         raise InputError("its lists of files and versions are damaged", place, "Make the report again")
+    for name in files:
+        parts = PurePosixPath(name).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\0" in name or "\\" in name:
+            raise InputError(f"it lists {name!r}, which is outside the report", place, "Make the report again")
+    for key in ("created", "reportgen"):
+        if not isinstance(content.get(key), str):
+            raise InputError(f"its {key!r} is no text", place, "Make the report again")
     return dict(content)
 
 

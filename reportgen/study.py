@@ -297,7 +297,7 @@ def load_study(path: Path) -> Study:
         raise InputError(
             "no such file", str(path), "Give the path of a study.toml, or make one with `reportgen init`"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or a thousand brackets
         raise InputError(f"this is not TOML ({error})", str(path), "Mend the file at that place") from error
     return parse_study(raw, str(path), path.resolve().parent, source)
 

@@ -17,7 +17,7 @@ RANKS = [
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
     {"blocks"}, {"scores"}, {"plugins"},
-    {"errors", "__init__"},
+    {"unpacked"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {

@@ -20,6 +20,7 @@ from reportgen.importers import npz
 from reportgen.importers.record import Importer, is_foreign_safetensors, method_of, scores_from_arrays
 from reportgen.scores import HeadScores
 from reportgen.study import ScoresSection
+from reportgen.unpacked import refuse_bomb
 
 TORCH = (".pt", ".pth")
 DEEPEST = 4  # lists within lists: no array here has as many axes
@@ -61,7 +62,7 @@ def read_npy(path: Path) -> np.ndarray:
         # Mapped, not read: a header that promises more than the file holds must not claim memory for it.
         with np.errstate(over="raise"):
             return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, EOFError, ArithmeticError, SyntaxError) as error:
+    except Exception as error:  # numpy raises many kinds for a broken file
         problem = "this is no whole .npy file of plain numbers"
         raise InputError(
             problem, str(path), "Save the array with numpy.save(path, array, allow_pickle=False)"
@@ -76,7 +77,10 @@ def read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old storages and archives of programs: what comes out is checked
+            refuse_bomb(path)
             return torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"{found[1]}, which is no tensor" if found else "more than tensors"

@@ -47,7 +47,7 @@ def claims(path: Path) -> bool:
 
 def load(path: Path, section: ScoresSection) -> HeadScores:
     """Read one task a function, without examples; raises InputError naming the entry that does not fit."""
-    content = read_json(path, unique=True)
+    content = read_json(path)
     if not isinstance(content, dict) or not content:
         raise InputError("this is no object of functions", str(path), LAYOUT)
     ranked = {name: _entries(f"{path}, {name}", entries) for name, entries in content.items()}

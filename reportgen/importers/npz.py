@@ -14,6 +14,7 @@ from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, numbers, scores_from_examples
 from reportgen.scores import Examples, HeadScores
 from reportgen.study import ScoresSection
+from reportgen.unpacked import refuse_bomb
 
 KEYS = "importance (task, layer, head), tasks (names), examples_0, examples_1, … (example, layer, head)"
 MEND = "Save plain arrays with numpy.savez"
@@ -26,7 +27,7 @@ def claims(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return "importance.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # zipfile raises many kinds for a broken file
         return True
 
 
@@ -35,6 +36,7 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path):
             pass  # numpy reads a renamed .npy without complaint
+        refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:

@@ -42,7 +42,7 @@ def claims(path: Path) -> bool:
 
 def load(path: Path, section: ScoresSection) -> HeadScores:
     """Read the file as one task with one example per probe; raises InputError naming the head that does not fit."""
-    content = read_json(path, unique=True)
+    content = read_json(path)
     if not isinstance(content, dict) or not content:
         raise InputError("this is no object of heads", str(path), 'Give {"layer-head": [scores, …], …}')
     rows = {_head(path, key): _scores(path, key, value) for key, value in content.items()}

@@ -15,6 +15,7 @@ from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
 from reportgen.scores import Examples, Head, HeadScores, Method
 from reportgen.study import ScoresSection
+from reportgen.unpacked import refuse_bomb
 
 NEEDED = ["task", "layer", "head", "importance"]
 OPTIONAL = ["example", "method", "block"]
@@ -115,7 +116,10 @@ def _parquet(path: Path) -> dict[str, list[str]]:
     import pandas as pd
 
     try:
+        refuse_bomb(path)
         frame = pd.read_parquet(path)
+    except InputError:
+        raise
     except Exception as error:  # pyarrow raises many kinds for a broken file
         raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), MEND) from error
 
@@ -204,12 +208,15 @@ def _task(place: str, rows: np.ndarray, layer: np.ndarray, head: np.ndarray, exa
     ids = list(dict.fromkeys(example[rows]))
     number = {e: i for i, e in enumerate(ids)}
     where = np.array([number[e] for e in example[rows]]), layer[rows], head[rows]
-    seen = np.zeros((len(ids), *shape), dtype=np.int32)
-    np.add.at(seen, where, 1)
-    for e, i, j in np.argwhere(seen != 1)[:1]:
-        what = "is missing" if seen[e, i, j] == 0 else f"stands in {seen[e, i, j]} rows"
-        exactly = place + (f", example {ids[e]}" if ids[e] else "")
-        raise InputError(f"{Head(int(i), int(j))} {what}", exactly, ONCE)
+    # from the rows alone: many examples of few heads must not claim memory for those that are not there
+    codes, rows_of = np.unique(np.ravel_multi_index(where, (len(ids), *shape)), return_counts=True)
+    gaps, twice = np.flatnonzero(codes != np.arange(len(codes))), np.flatnonzero(rows_of > 1)
+    gap = int(gaps[0]) if len(gaps) else len(codes)
+    wrong = min(gap, int(codes[twice[0]])) if len(twice) else gap
+    if wrong < len(ids) * shape[0] * shape[1]:
+        e, i, j = (int(n) for n in np.unravel_index(wrong, (len(ids), *shape)))
+        what = f"stands in {rows_of[twice[0]]} rows" if wrong != gap else "is missing"
+        raise InputError(f"{Head(i, j)} {what}", place + (f", example {ids[e]}" if ids[e] else ""), ONCE)
     values = np.empty((len(ids), *shape))
     values[where] = value[rows]
     return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]

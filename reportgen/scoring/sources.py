@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.store import key_of, sha256_file
+from reportgen.store import key_of, once, sha256_file
 from reportgen.study import HUB, TasksSection
+from reportgen.unpacked import refuse_bomb
 
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 SPLITS = ("train", "validation", "valid", "dev", "test")
@@ -144,8 +145,8 @@ def _jsonl(text: str, path: Path) -> Iterator[Record]:
         if not content.strip():
             continue
         try:
-            fields = json.loads(content)
-        except (json.JSONDecodeError, RecursionError) as error:
+            fields = json.loads(content, object_pairs_hook=once(f"{path}, line {line}"))
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits
             mend = "Write one JSON object on each line"
             raise InputError(f"this is not JSON ({error})", f"{path}, line {line}", mend) from error
         if not isinstance(fields, dict):
@@ -177,17 +178,20 @@ def _table(text: str, path: Path, separator: str, heading: Heading) -> Iterator[
 
 
 def _parquet(path: Path, heading: Heading) -> Iterator[Record]:
-    import pyarrow as pa
     from pyarrow import parquet
 
     try:
+        refuse_bomb(path)
         table = parquet.read_table(path)
-    except pa.ArrowException as error:
-        raise InputError("this is not Parquet", str(path), "Save the table again") from error
-    except OSError as error:
+        rows = table.to_pylist()
+    except InputError:
+        raise
+    except FileNotFoundError as error:
         raise _unreadable(path, error) from error
+    except Exception as error:  # pyarrow raises many kinds for a broken file
+        raise InputError("this is not Parquet", str(path), "Save the table again") from error
     heading(table.column_names, str(path), "typed")
-    for number, fields in enumerate(table.to_pylist(), start=1):
+    for number, fields in enumerate(rows, start=1):
         yield Record(fields, f"{path}, row {number}", f"row {number}", "typed")
 
 

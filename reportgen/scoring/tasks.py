@@ -10,6 +10,7 @@ from typing import Any
 
 from reportgen.errors import InputError, nearest
 from reportgen.scoring.sources import Record, Values, records, text_of
+from reportgen.store import once
 from reportgen.study import TasksSection
 
 REQUIRED = ("task", "prompt", "answer")
@@ -155,7 +156,7 @@ class _Columns:
 def _list_of(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         mend = 'Write a JSON list into the cell: ["yes", "no"]'
         raise InputError(f"{text!r} is no list", where, mend) from error
 
@@ -238,8 +239,8 @@ def _cogqa(text: str, path: Path, notes: list[str]) -> Iterator[Row]:
 def _cogqa_list(text: str, path: Path) -> list[dict[str, Any]]:
     mend = "Give CogQA's list of {question, answer, generated: [{subquestion, answer, cognitive_skill}]}"
     try:
-        content = json.loads(text) if text.strip() else []
-    except (json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(text, object_pairs_hook=once(str(path))) if text.strip() else []
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise InputError(f"this is not JSON ({error})", str(path), mend) from error
     if not isinstance(content, list):
         raise InputError("this is no list of questions", str(path), mend)

@@ -90,11 +90,23 @@ def test_a_file_of_one_block_from_before_blocks_had_tensors_is_read(tmp_path: Pa
     with safe_open(path, framework="numpy") as file:
         meta = json.loads(file.metadata()["reportgen"])
     meta["block"] = "enc"
-    del meta["method"]["diagnostics"], meta["model"]["notes"]
+    del meta["method"]["diagnostics"], meta["model"]["notes"], meta["sha256"]
     save_file(load_file(path), path, metadata={"reportgen": json.dumps(meta)})
     (again,), _ = read_scores(path)
     assert again.block == "enc"
     np.testing.assert_array_equal(again.importance, block.importance)
+
+
+def test_a_flipped_bit_is_not_read_as_a_score(tmp_path: Path) -> None:
+    (block,), path = made((None,)), tmp_path / "s.safetensors"
+    whole = bytearray(scores_bytes(block, "key"))
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for at in (start, len(whole) - 1, whole.index(b"reportgen/scores") - 20):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(InputError):
+            read_scores(path)
 
 
 def test_what_could_not_be_computed_is_null(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""Damaged files by the hundred thousand: whatever is in a file, reading it ends well or in a ReportgenError.
+
+    python benchmarks/reliability/fuzz.py [INPUTS] [--only WORDS] [--seed N]
+
+Reads INPUTS (100,000) damaged files with each of ``readers.READERS``, made by Hypothesis from whole ones. What must not
+happen: any other exception, a crash, more than 2 s of processor time, or 500 MB beyond what the process holds before.
+Each piece of 2,000 inputs runs in a process of its own, whose memory is limited. Prints each kind of failure once, with
+its shortest input, and writes benchmarks/results/fuzz.json; ends with 1 if there was any.
+"""
+
+import argparse
+import json
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import readers
+from apart import apart
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from mutations import damaged
+
+from reportgen.errors import ReportgenError
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "fuzz.json"
+PIECE = 2000
+SECONDS, MEGABYTES = 2.0, 500
+
+
+class TooSlow(BaseException):
+    """Raised by the timer in what is being read; no ``except Exception`` holds it."""
+
+
+def _too_slow(*_: object) -> None:
+    raise TooSlow
+
+
+def outcome(reader: readers.Reader, path: Path) -> str:
+    """How reading a file ends: "read", "refused", or what went wrong and where."""
+    signal.signal(signal.SIGPROF, _too_slow)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        reader.read(path)
+        return "read"
+    except ReportgenError:
+        return "refused"
+    except BaseException as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "/reportgen/" in f.filename]
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return f"{type(error).__name__} at {where}: {re.sub(r'[0-9]+', '#', str(error))[:100]}"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def limit_memory() -> None:
+    """Let this process take no more than MEGABYTES beyond what it has."""
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEGABYTES * 2**20,) * 2)
+
+
+def piece(reader: readers.Reader, inputs: int, number: int, last: Path | None = None) -> dict[str, Any]:
+    """Read some damaged files; failures by kind with the shortest input of each. ``last`` keeps what is being read."""
+    readers.quiet()
+    whole = tuple(make() for make in reader.seeds)
+    counts, failures, slowest = Counter[str](), dict[str, bytes](), 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / reader.name
+        for data in whole:
+            path.write_bytes(data)
+            if (found := outcome(reader, path)) != "read":
+                raise AssertionError(f"{reader.title}: a whole file is not read ({found})")
+        limit_memory()
+
+        @seed(number)
+        @settings(max_examples=inputs, database=None, deadline=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @given(damaged(whole))
+        def run(data: bytes) -> None:
+            nonlocal slowest
+            path.write_bytes(data)
+            if last is not None:
+                last.write_bytes(data)
+            began = time.process_time()
+            found = outcome(reader, path)
+            slowest = max(slowest, time.process_time() - began)
+            if found not in ("read", "refused"):
+                if found not in failures or len(data) < len(failures[found]):
+                    failures[found] = data
+                found = "failed"
+            counts[found] += 1
+
+        run()
+    return {"counts": counts, "failures": {k: v.hex() for k, v in failures.items()}, "slowest": slowest}
+
+
+def campaign(reader: readers.Reader, inputs: int, first: int) -> dict[str, Any]:
+    """All pieces of one reader, each in a process of its own."""
+    counts, failures, slowest = Counter[str](), dict[str, str](), 0.0
+    for number in range(first, first + max(1, inputs // PIECE)):
+        with tempfile.TemporaryDirectory() as folder:
+            last = Path(folder) / "last"
+            found, ended = apart(piece, reader, min(PIECE, inputs), number, last)
+            if ended:
+                failures[ended] = last.read_bytes().hex() if last.exists() else ""
+                counts["failed"] += 1
+                continue
+        counts.update(found["counts"])
+        failures |= {k: v for k, v in found["failures"].items() if len(v) < len(failures.get(k, v + "0"))}
+        slowest = max(slowest, found["slowest"])
+    return {
+        "reader": reader.title,
+        "inputs": counts.total(),
+        **counts,
+        "slowest_s": round(slowest, 3),
+        "failures": failures,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("inputs", nargs="?", type=int, default=100_000)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    readers.quiet()
+    readers.report_folder()
+    rows = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
+    failed = False
+    for reader in readers.READERS:
+        if chosen.only not in reader.title:
+            continue
+        row = campaign(reader, chosen.inputs, chosen.seed * 1_000_000)
+        failed |= bool(row["failures"])
+        for why, data in row["failures"].items():
+            print(f"{reader.title}: {why}\n    {bytes.fromhex(data)[:200]!r}", flush=True)
+        print({k: v for k, v in row.items() if k != "failures"}, flush=True)
+        rows = [r for r in rows if r["reader"] != reader.title] + [row]
+        chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
