@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -129,6 +130,7 @@ def analyze(
 ) -> None:
     """Find what the scores say: from a folder of `score`, or a scores file."""
     from reportgen import pipeline
+    from reportgen.folders import alone
 
     with progress(quiet, as_json) as (step, _):
         if scores.is_dir() and scores.resolve() == output.resolve():
@@ -138,7 +140,8 @@ def analyze(
             pipeline.check(source.study)
             loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
             pipeline.save_scores(source, loaded, output)
-        findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
+        with alone(output):
+            findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
     warn(findings.plugins)
@@ -157,12 +160,13 @@ def render(
 ) -> None:
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
     from reportgen import pipeline
+    from reportgen.folders import alone
 
     scores, others, source = pipeline.open_folder(folder, overrides(set_, templates=templates, assets=assets))
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
-    with progress(quiet, as_json) as (step, _):
+    with alone(folder), progress(quiet, as_json) as (step, _):
         pipeline.render_folder(
             scores, others, findings, source, folder, progress=step, command=command(), figures=forms
         )
@@ -313,7 +317,11 @@ def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> No
 
 
 def main() -> NoReturn:
-    """Run a command; the one place where errors become messages and exit codes."""
+    """Run a command; the one place where errors become messages and exit codes.
+
+    SIGTERM, with which clusters and shells ask a process to end, ends it as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
         if code == INTERRUPTED:

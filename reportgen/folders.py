@@ -1,12 +1,16 @@
 """An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reportgen.archive.crate import CRATE
 from reportgen.errors import InputError
-from reportgen.places import Place
-from reportgen.store import SCORES, read_json, read_scores, sha256_file
+from reportgen.places import BUSY_MEND, Place
+from reportgen.store import HALF, SCORES, read_json, read_scores, sha256_file
 from reportgen.study import Study
 
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
@@ -42,6 +46,29 @@ def _stored_key(folder: Path) -> str | None:
         return read_scores(folder / SCORES)[1]
     except InputError:
         return None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other runs out of an output folder while it is written, and clear what a run that was killed left half.
+
+    The lock is the kernel's, on the folder itself: it falls with the process, however that ends, and leaves no file.
+    Where the file system knows no locks there is none. Raises InputError where another run is at work.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError("another run is at work in this folder", str(folder), BUSY_MEND) from error
+        except OSError:  # ENOLCK, ENOSYS: no locks here
+            yield
+            return
+        for path in folder.rglob(f".*{HALF}"):
+            path.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
 
 
 def manifest_in(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from reportgen.folders import (
     ELSEWHERE,
     TEMPLATES,
     UNITS,
+    alone,
     claim,
     clear,
     forms_of,
@@ -130,10 +131,11 @@ def build(
     opened = open_source(source, overrides or {})
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify, units=units)
-    findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
-    methods = {scores[0].method.name: scores, **others}
-    findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
-    render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
+    with alone(folder):
+        findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
+        methods = {scores[0].method.name: scores, **others}
+        findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
+        render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
     return Built(folder, scores, findings)
 
 
@@ -157,7 +159,7 @@ def remake(
     claim(folder, scores_key_of(archive), force)
     for name in scores_hashes(archive):
         write_atomic(folder / name, (archive / name).read_bytes())
-    with at(manifest.get("created")), as_recorded(recorded_in(manifest)):
+    with alone(folder), at(manifest.get("created")), as_recorded(recorded_in(manifest)):
         findings = obtain_findings(scores, source, folder, others=others, progress=progress)
         findings = carry_verdicts(findings, archive, folder, Prose(source.study.report.templates))
         render_folder(

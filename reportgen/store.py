@@ -23,6 +23,7 @@ from reportgen.scores import Examples, HeadScores, Method, Model, Task
 
 SCORES = "scores.safetensors"
 FORMAT = "reportgen/scores/1"
+HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
 MANIFEST = "reportgen/manifest/1"
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
@@ -32,7 +33,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     except OSError as error:
         raise MissingResourceError(
             f"cannot write ({error.strerror})", str(path), "Choose a writable folder with -o"

@@ -117,13 +117,16 @@ def test_the_report_of_an_encoder_decoder(source: pipeline.Source, folder: Path)
     assert pipeline.read_findings(folder) == built.findings
 
 
-def test_an_interrupted_scoring_says_so_and_goes_on(source: pipeline.Source, scored: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scoring_says_so_and_goes_on(
+    source: pipeline.Source, scored: Path, tmp_path: Path, ended_by: signal.Signals
+) -> None:
     study, folder = source.study.tasks.path.parent, tmp_path / "out"  # type: ignore[union-attr]
     command = [sys.executable, "-m", "reportgen", "score", str(study), "-o", str(folder)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("gate_gradient: 1 of "))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         rest = process.stderr.read()
     assert process.returncode == 130
     assert rest.splitlines()[-1] == (

@@ -1,0 +1,245 @@
+"""Runs killed at random moments, and what the same command makes of what they leave.
+
+    python benchmarks/reliability/kill.py [KILLS] [--ray KILLS] [--seed N]
+
+A small study of the sample's model is scored, analysed, rendered and built undisturbed once, timed; then KILLS (200)
+runs are killed (SIGKILL) at moments drawn evenly over that time, each in a new folder, and each followed by the same
+command, which must leave, to the byte, the undisturbed folder: no finished unit is repeated (its file is the one that
+the killed run wrote), no temporary file stays, and at the moment of death and all the while before every file that has
+its final name is whole. Runs with ``--ray`` score on a local Ray. Each run is a fork of this process, which has
+imported what it needs: what is killed is the work, not the start of Python. Writes benchmarks/results/kill.json; ends
+with 1 on a fault.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from reportgen.errors import ReportgenError
+from reportgen.findings import from_json
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "kill.json"
+STUDY = """[model]
+path = "{model}"
+[tasks]
+path = "tasks.jsonl"
+limit = 8
+[scoring]
+also = ["zero_ablation"]
+batch_size = 8
+[validation]
+enabled = {validation}
+budget = 0.5
+"""
+Files = dict[str, bytes]
+
+
+def study(folder: Path, validation: bool) -> Path:
+    """A study of two tasks of eight rows on the sample's model."""
+    rows = [json.loads(line) for line in (ROOT / "sample_data" / "tasks.jsonl").read_text().splitlines()]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))[:2]
+    kept = [row for task in tasks for row in [r for r in rows if r["task"] == task][:8]]
+    folder.mkdir()
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    text = STUDY.format(model=ROOT / "sample_data" / "model", validation=str(validation).lower())
+    (folder / "study.toml").write_text(text)
+    return folder
+
+
+def started(arguments: list[str], log: Path) -> int:
+    """The process of a reportgen command, forked from this one."""
+    child = os.fork()
+    if child:
+        return child
+    os.setpgid(0, 0)
+    with log.open("w") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    from reportgen import cli
+
+    sys.argv = ["reportgen", *arguments]
+    code: Any = 70
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def ended(child: int) -> int:
+    """The exit code of a process, waited for."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def files(folder: Path) -> Files:
+    """The bytes of every file; what is renamed or removed meanwhile is left out."""
+    found = Files()
+    for path in sorted(folder.rglob("*")):
+        try:
+            if path.is_file():
+                found[str(path.relative_to(folder))] = path.read_bytes()
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def is_final(name: str) -> bool:
+    """Whether a file has its final name and belongs to the report."""
+    return not any(part.startswith(".") for part in Path(name).parts)
+
+
+def half_written(folder: Path, whole: Files) -> Files:
+    """Files with a final name that are not as the undisturbed run leaves them."""
+    return {name: data for name, data in files(folder).items() if is_final(name) and data != whole.get(name)}
+
+
+def without_verdicts(name: str, data: bytes) -> bool:
+    """Whether these are whole findings: validation adds its verdicts to the file of the analysis."""
+    try:
+        return name == "findings.json" and bool(from_json(json.loads(data)))
+    except (ValueError, ReportgenError):
+        return False
+
+
+def units(folder: Path) -> dict[str, tuple[int, int]]:
+    """Finished units by name: which file each is (its number on disk) and when it was written."""
+    place = folder / ".units"
+    if not place.is_dir():
+        return {}
+    return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in place.glob("*.safetensors") if p.name[0] != "."}
+
+
+class Campaign:
+    """One command, killed again and again; ``faults`` tell what should not have been."""
+
+    def __init__(self, name: str, source: Path, place: Path, ray: bool) -> None:
+        self.name, self.source, self.place, self.ray = name, source, place, ray
+        self.faults, self.counts = list[str](), Counter[str]()
+        self.scored, self.analysed = place / "scored", place / "analysed"
+        begun = time.monotonic()
+        self.whole = self.undisturbed()
+        self.takes = time.monotonic() - begun
+
+    def command(self, folder: Path) -> list[str]:
+        executor = ["--set", "scoring.executor=ray"] if self.ray else []
+        match self.name:
+            case "score" | "build":
+                return [self.name, str(self.source), "-o", str(folder), "--quiet", *executor]
+            case "analyze":
+                return ["analyze", str(folder), "-o", str(folder), "--quiet"]
+        return ["render", str(folder), "--quiet"]
+
+    def prepared(self, folder: Path) -> None:
+        """What lies in the folder before the command runs."""
+        before = {"analyze": ("score",), "render": ("score", "analyze")}.get(self.name, ())
+        ready = self.place / f"before-{self.name}"
+        if before and not ready.exists():
+            for step in before:
+                run = Campaign.__new__(Campaign)
+                run.name, run.source, run.ray = step, self.source, False
+                assert ended(started(run.command(ready), self.place / "log")) == 0, (self.place / "log").read_text()
+        if before:
+            shutil.copytree(ready, folder)
+
+    def undisturbed(self) -> Files:
+        folder = self.place / f"whole-{self.name}" / "out"
+        folder.parent.mkdir()
+        self.prepared(folder)
+        assert ended(started(self.command(folder), self.place / "log")) == 0, (self.place / "log").read_text()
+        return files(folder)
+
+    def killed(self, number: int, after: float) -> None:
+        """Kill one run, look at what it leaves, and run the command again."""
+        folder = self.place / f"{self.name}-{number}" / "out"
+        folder.parent.mkdir()
+        self.prepared(folder)
+        # render is given files that its first step removes: they may be there in their former state
+        allowed = files(folder)
+        child, moment = started(self.command(folder), self.place / "log"), time.monotonic() + after
+        while time.monotonic() < moment:
+            self.seen(number, folder, allowed)
+            time.sleep(min(0.02, max(0.0, moment - time.monotonic())))
+        os.killpg(child, signal.SIGKILL)
+        self.counts["killed" if ended(child) == -signal.SIGKILL else "over before"] += 1
+        self.seen(number, folder, allowed)
+        finished = units(folder)
+        self.counts["finished units kept"] += len(finished)
+        repeated: dict[str, tuple[int, int]] = {}
+        again = started(self.command(folder), self.place / "log")
+        while (done := os.waitpid(again, os.WNOHANG))[0] == 0:
+            self.seen(number, folder, allowed)
+            repeated |= {n: s for n, s in units(folder).items() if n in finished and s != finished[n]}
+            time.sleep(0.02)
+        code = os.waitstatus_to_exitcode(done[1])
+        if code:
+            self.faults.append(f"{self.name} {number}: the same command ended with {code}: "
+                               f"{(self.place / 'log').read_text()[-300:]}")  # fmt: skip
+        if repeated:
+            self.faults.append(f"{self.name} {number}: repeated {sorted(repeated)}")
+        left = files(folder)
+        if left != self.whole:
+            unlike = sorted(n for n in {*left, *self.whole} if left.get(n) != self.whole.get(n))
+            self.faults.append(f"{self.name} {number}, killed after {after:.2f} s: not as undisturbed: {unlike[:5]}")
+        shutil.rmtree(folder.parent)
+
+    def seen(self, number: int, folder: Path, allowed: Files) -> None:
+        """What a reader finds now must be whole."""
+        half = [n for n, data in half_written(folder, self.whole).items()
+                if data != allowed.get(n) and not without_verdicts(n, data)]  # fmt: skip
+        self.counts["looks"] += 1
+        if half:
+            self.faults.append(f"{self.name} {number}: half-written {half[:3]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kills", nargs="?", type=int, default=200)
+    parser.add_argument("--ray", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    os.environ.update(SOURCE_DATE_EPOCH="1767225600", OMP_NUM_THREADS="1")
+    import torch
+
+    for name in ("analysis.analyze", "rendering.render", "scoring.score", "validation.validate"):
+        import_module(f"reportgen.{name}")
+    torch.set_num_threads(1)  # a fork has one thread
+    rng, rows = random.Random(chosen.seed), []
+    with tempfile.TemporaryDirectory() as held:
+        place = Path(held)
+        plain, validated = study(place / "plain", False), study(place / "validated", True)
+        shares = [("score", plain, 0.3, False), ("analyze", plain, 0.1, False), ("render", plain, 0.2, False),
+                  ("build", validated, 0.4, False)]  # fmt: skip
+        todo = [(name, source, round(chosen.kills * share), ray) for name, source, share, ray in shares]
+        if chosen.ray:
+            todo.append(("score", plain, chosen.ray, True))
+        for name, source, kills, ray in todo:
+            own = place / f"{name}-{'ray' if ray else 'local'}"
+            own.mkdir()
+            campaign = Campaign(name, source, own, ray)
+            for number in range(kills):
+                campaign.killed(number, rng.uniform(0, campaign.takes))
+            about = {"command": name, "executor": "ray" if ray else "local", "kills": kills}
+            took = {"undisturbed_s": round(campaign.takes, 2)}
+            rows.append(about | took | campaign.counts | {"faults": campaign.faults})
+            print(json.dumps(rows[-1]), flush=True)
+    chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
+    sys.exit(any(row["faults"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()
