@@ -39,7 +39,7 @@ def _evidence(finding: Finding, findings: Findings) -> list[str]:
         return [f"rule: {finding.rule}"]
     draws = "" if test.draws is None else f", {test.draws} Monte-Carlo draws (p is never below 1/{test.draws + 1})"
     family = next((f for f in findings.families if f.id == test.family), None)
-    level = "" if family is None else f" at α = {family.alpha:g}, {family.correction}"
+    level = "" if family is None else f" at α = {family.alpha:.2g}, {family.correction}"
     return [f"test: {test.name}", f"null: {test.null}",
             f"statistic {significant(test.statistic)}, p {probability(test.p)}, q {probability(test.q)}{draws}",
             f"family: {test.family}, {test.family_size} tests{level}"]  # fmt: skip

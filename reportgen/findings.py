@@ -113,9 +113,14 @@ class Finding:
         return grid
 
 
+MOST = 0.5  # of alpha that one family of tests gets, however few there are
+
+
 @dataclass(frozen=True)
 class Findings:
-    """The content of findings.json; ``plugins`` are other packages' detectors, those that failed among them."""
+    """The content of findings.json: ``alpha`` is shared by all families of tests; ``plugins`` are other packages'
+    detectors, those that failed among them.
+    """
 
     scores: dict[str, str]
     alpha: float
@@ -124,6 +129,11 @@ class Findings:
     findings: list[Finding]
     schema: Literal["reportgen/findings/1"] = "reportgen/findings/1"
     plugins: tuple[Plugin, ...] = ()
+
+    @property
+    def apart(self) -> float:
+        """The level of a family that is tested in a stage of its own, as the validation's: the most one may get."""
+        return MOST * self.alpha
 
     def by_task(self, task: str | None) -> list[Finding]:
         """The findings on one task (None: those on several tasks), most important first."""

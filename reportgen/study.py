@@ -168,12 +168,13 @@ class ScoringSection(_Section):
 
 
 class AnalysisSection(_Section):
-    """How findings are judged: ``alpha`` per family, Monte-Carlo ``permutations``, which ``detectors`` (all).
+    """How findings are judged: ``alpha``, which all families of tests share and of which none gets more than half,
+    Monte-Carlo ``permutations``, which ``detectors`` (all).
 
     ``margin``: the share of the effect of ablating all heads that a head's own must stay within to be called inert.
     """
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
     seed: Annotated[int, Field(ge=0)] = 0
     permutations: Annotated[int, Field(ge=999)] = 4000
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01

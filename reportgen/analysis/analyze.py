@@ -14,7 +14,7 @@ from reportgen.analysis.third_party import ThirdParty
 from reportgen.analysis.view import Detector, Outcome, Settings, View
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
-from reportgen.findings import Finding, Findings, json_schema, numbered
+from reportgen.findings import MOST, Finding, Findings, json_schema, numbered
 from reportgen.prose import Prose
 from reportgen.scores import HeadScores
 
@@ -26,6 +26,9 @@ def analyze(
     others: Mapping[str, HeadScores | Sequence[HeadScores]] = {},
 ) -> Findings:
     """Run every detector on the scores; ``prose`` writes the sentences (the shipped templates by default).
+
+    ``settings.alpha`` is shared by all families of tests (see ``levels``): where nothing is to be found, at most that
+    share of reports carries any tested finding.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder. Each of B blocks is
     analysed for itself at alpha/B, so that more blocks do not mean more false findings. ``others`` are the same heads'
@@ -64,15 +67,32 @@ def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Se
     """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}
-    own = with_ties(View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further))
+    own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
+    own = with_ties(replace(own, levels=levels(own)))
     for detector in chosen(settings.detectors):
         if not detector.of_heads and i > 0:
             continue
-        view = own if detector.of_heads or scores.block is None else View(replace(scores, block=None), settings)
+        view = own if detector.of_heads or scores.block is None else _whole(scores, settings)
         with np.errstate(invalid="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
             outcomes.append(_placed(plugins.detect(detector, view, outcomes), view.scores.block, len(blocks)))
     return outcomes
+
+
+def levels(view: View) -> dict[str, float]:
+    """Each kind's part of alpha: by the weights of the kinds that the scores can be tested for, at most half of it.
+
+    It does not depend on which detectors run, so that a finding stays the same whatever else is looked for.
+    """
+    weights = {d.kind: d.weight for d in DETECTORS if d.weight and d.able(view)}
+    total = sum(weights.values())
+    return {kind: view.settings.alpha * min(weight / total, MOST) for kind, weight in weights.items()}
+
+
+def _whole(scores: HeadScores, settings: Settings) -> View:
+    """The view of what is not about heads."""
+    view = View(replace(scores, block=None), settings)
+    return replace(view, levels=levels(view))
 
 
 def _placed(outcome: Outcome, block: str | None, blocks: int) -> Outcome:

@@ -5,9 +5,9 @@ them among its heads. Each layer is turned into van der Waerden scores, which ma
 alone, and every window of at most ``WINDOW`` layers × heads gets the standardised sum of its scores.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,13 +16,15 @@ from scipy import stats
 from reportgen.store import cached, sha256
 
 WINDOW = 16
-VERSION = 2  # of the cached nulls; raise it when the statistic changes
+VERSION = 4  # of the cached nulls; raise it when the statistic changes
 CHUNK = 4_000_000  # cells of null maps held at once
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window of the map, inclusive, and its standardised sum of scores."""
+    """A window of the map, inclusive, and its statistic: the standardised sum of its scores, less the mean of the
+    largest such sum of its size under the null, in standard deviations of that.
+    """
 
     layers: tuple[int, int]
     heads: tuple[int, int]
@@ -37,10 +39,20 @@ def normal_scores(values: Float[np.ndarray, "layer head"], keep: Bool[np.ndarray
     """
     count = keep.sum(axis=1)
     ranks = stats.rankdata(np.where(keep, values, np.inf), axis=1)
-    scores = np.where(keep, stats.norm.ppf(np.where(keep, ranks, 1) / (count[:, None] + 1)), 0.0)
+    twice = np.where(keep, 2 * ranks, 0).astype(np.intp)  # ties share half ranks
+    scores = np.zeros(values.shape)
+    for n in set(count.tolist()) - {0}:
+        rows = count == n
+        scores[rows] = _quantiles(n)[twice[rows]]
     scores -= np.where(keep, scores.sum(axis=1, keepdims=True) / np.maximum(count, 1)[:, None], 0.0)
-    spread = {n: stats.norm.ppf(np.arange(1, n + 1) / (n + 1)).std() for n in set(count.tolist()) if n > 1}
-    result: np.ndarray = scores / np.array([spread.get(n, 1.0) for n in count.tolist()])[:, None]
+    return scores
+
+
+@lru_cache(maxsize=256)
+def _quantiles(n: int) -> Float[np.ndarray, "rank"]:
+    """Normal quantiles of twice the rank among ``n``, over the standard deviation of the whole ranks'; 0 at rank 0."""
+    scores = np.concatenate([[0.0], stats.norm.ppf(np.arange(1, 2 * n + 1) / (2 * n + 2))])
+    result: np.ndarray = scores / scores[2::2].std() if n > 1 else scores
     return result
 
 
@@ -87,44 +99,75 @@ def sizes(shape: tuple[int, int]) -> tuple[list[int], list[int]]:
     return list(range(1, min(WINDOW, layers) + 1)), list(range(2, min(WINDOW, heads // 2) + 1))
 
 
-def best_window(scores: np.ndarray, keep: np.ndarray, rows: bool) -> Window | None:
+@dataclass(frozen=True, eq=False)
+class Null:
+    """The largest sum of each window size in each null map, the sizes as (height, width) in their order."""
+
+    largest: Float[np.ndarray, "draw size"]
+    sizes: Sequence[tuple[int, int]]
+
+    @cached_property
+    def scale(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """By size, mean and standard deviation of the largest sum.
+
+        Few windows of a large size are nearly apart, and ranks bound the sums of narrow rows, so that against one
+        threshold for all sizes the most extreme row of 8 of 32 heads would hardly pass: each size is held against its
+        own null, and the most extreme counts.
+        """
+        mean, spread = self.largest.mean(axis=0), self.largest.std(axis=0)
+        return {size: (float(mean[i]), float(spread[i]) if spread[i] > 1e-6 else 1.0)
+                for i, size in enumerate(self.sizes)}  # fmt: skip
+
+    @cached_property
+    def maxima(self) -> tuple[Float[np.ndarray, "draw"], Float[np.ndarray, "draw"]]:
+        """The sorted statistics of rectangles and of rows."""
+        mean, spread = np.array([self.scale[size] for size in self.sizes]).reshape(-1, 2).T
+        scaled = (self.largest - mean) / spread
+        rows = np.array([height == 1 for height, _ in self.sizes], dtype=bool)
+        return tuple(np.sort(scaled[:, kind].max(axis=1, initial=-np.inf)) for kind in (~rows, rows))  # type: ignore
+
+
+def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) -> Window | None:
     """The window with the largest statistic: one layer high (``rows``), or more; None where there is no window."""
     heights, widths = sizes(scores.shape)
     heights = [h for h in heights if (h == 1) == rows]
     best: Window | None = None
     for height, width, sums in _all_sums(scores, keep, heights, widths) if heights and widths else ():
         layer, head = np.unravel_index(int(sums.argmax()), sums.shape)
-        if best is None or sums[layer, head] > best.statistic:
+        mean, spread = null.scale[height, width]
+        statistic = (float(sums[layer, head]) - mean) / spread
+        if best is None or statistic > best.statistic:
             span = (int(layer), int(layer) + height - 1), (int(head), int(head) + width - 1)
-            best = Window(*span, float(sums[layer, head]))
+            best = Window(*span, statistic)
     return best
 
 
-def null_maxima(keep: Bool[np.ndarray, "layer head"], draws: int, seed: int) -> Float[np.ndarray, "draw kind"]:
-    """Sorted maxima under the null, one column for rows and one for rectangles; cached for each shape."""
+def null_maxima(keep: Bool[np.ndarray, "layer head"], draws: int, seed: int) -> Null:
+    """The maxima of maps in random order; cached for each shape."""
     name = f"scan{VERSION}-{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}-{draws}-{seed}"
     return _null_maxima(name, keep.tobytes(), keep.shape, draws, seed)
 
 
 @lru_cache(maxsize=32)
-def _null_maxima(name: str, raw: bytes, shape: tuple[int, int], draws: int, seed: int) -> np.ndarray:
+def _null_maxima(name: str, raw: bytes, shape: tuple[int, int], draws: int, seed: int) -> Null:
     keep = np.frombuffer(raw, dtype=bool).reshape(shape)
-    return cached(name, lambda: _simulate(keep, draws, seed))
+    made = cached(name, lambda: _simulate(keep, draws, seed))
+    heights, widths = sizes(shape)
+    return Null(made, [(height, width) for width in widths for height in heights])
 
 
 def _simulate(keep: np.ndarray, draws: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, *keep.shape])
     heights, widths = sizes(keep.shape)
-    maxima = np.full((draws, 2), -np.inf)
+    maxima = np.empty((draws, len(widths) * len(heights)), dtype=np.float32)
     ordered = normal_scores(np.broadcast_to(np.arange(keep.shape[1], dtype=float), keep.shape), keep)
     chunk = max(1, CHUNK // keep.size)
     for start in range(0, draws, chunk):
         stop = min(draws, start + chunk)
         maps = without_slope(_shuffled(ordered, keep, stop - start, rng), keep).astype(np.float32)
-        for height, _, sums in _all_sums(maps, keep, heights, widths):
-            column = maxima[start:stop, int(height > 1)]
-            np.maximum(column, sums.max(axis=(1, 2)), out=column)
-    return np.sort(maxima, axis=0)
+        for i, (_, _, sums) in enumerate(_all_sums(maps, keep, heights, widths)):
+            maxima[start:stop, i] = sums.max(axis=(1, 2))
+    return maxima
 
 
 def _shuffled(scores: np.ndarray, keep: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

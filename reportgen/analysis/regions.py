@@ -54,7 +54,7 @@ def with_ties(view: View) -> View:
 
 @lru_cache(maxsize=4)
 def search(view: View) -> Search:
-    """Scan all tasks: rectangles at α/2, then rows on what is left at α/2, each family corrected over tasks.
+    """Scan all tasks: rectangles, then rows on what is left, each a family of its own, corrected over tasks.
 
     Found cells are dropped, the rest ranked again, and tasks with a find scanned once more. Under grouped-query
     attention the map holds one value per key/value group, or per run of heads that are tied as in such a group.
@@ -64,13 +64,13 @@ def search(view: View) -> Search:
     smallest: dict[str, dict[int, float]] = {"cluster": {}, "row_segment": {}}
     left = {t: keep.copy() for t in range(len(maps))}
     for rows in (False, True):
+        kind = "row_segment" if rows else "cluster"
         tasks = list(left)
         for _ in range(ROUNDS):
             new = _scan_round(view, maps, left, tasks, rows, keep)
             for region in new:
-                kind = "row_segment" if rows else "cluster"
                 smallest[kind][region.task] = min(region.q, smallest[kind].get(region.task, 1.0))
-            kept = [r for r in new if r.q <= view.settings.alpha / 2]
+            kept = [r for r in new if r.q <= view.levels.get(kind, 0.0)]
             for region in kept:
                 left[region.task] &= ~region.cells
             found += kept
@@ -99,13 +99,14 @@ def _scan_round(
     view: View, maps: np.ndarray, left: dict[int, np.ndarray], tasks: list[int], rows: bool, full: np.ndarray
 ) -> list[Region]:
     settings = view.settings
-    null = arrangement.null_maxima(full, settings.permutations, settings.seed)[:, 0 if rows else 1]
+    null = arrangement.null_maxima(full, settings.permutations, settings.seed)
+    maxima = null.maxima[int(rows)]
     windows = []
     for t in tasks:
         scores = arrangement.without_slope(arrangement.normal_scores(maps[t], left[t]), left[t])
-        window = arrangement.best_window(scores, left[t], rows)
+        window = arrangement.best_window(scores, left[t], null, rows)
         if window is not None:
-            windows.append((t, window, arrangement.scan_p(window.statistic, null)))
+            windows.append((t, window, arrangement.scan_p(window.statistic, maxima)))
     # Later rounds hold fewer tasks; the correction stays that of the whole family.
     q = benjamini_hochberg([p for _, _, p in windows] + [1.0] * (len(maps) - len(windows)))
     return [Region(t, _cells(w, maps[t], left[t], rows), w.statistic, p, q[i]) for i, (t, w, p) in enumerate(windows)]

@@ -21,11 +21,11 @@ closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys
 
 @dataclass(frozen=True)
 class Settings:
-    """The ``[analysis]`` settings: ``alpha`` per family, Monte-Carlo draws, seed, the ``margin`` of inert heads; and
-    what the study says of its tasks and scores: the ``control`` task, the ``bounds`` of the scores' unit.
+    """The ``[analysis]`` settings: ``alpha``, which all families of tests share, Monte-Carlo draws, seed, ``margin`` of
+    inert heads; and what the study says of its tasks and scores: the ``control`` task, the ``bounds`` of their unit.
     """
 
-    alpha: float = 0.05
+    alpha: float = 0.10
     seed: int = 0
     permutations: int = 4000
     detectors: tuple[str, ...] | None = None
@@ -58,7 +58,8 @@ class Detector:
     """A plug-in of the analysis: ``detect`` reads the view and the earlier detectors' outcomes.
 
     ``of_heads`` says that it is about heads, and so runs once for each block of them; ``data`` is the TypedDict that
-    its findings' ``data`` fit (None: they have none).
+    its findings' ``data`` fit (None: they have none). Where the scores are ``able`` to be tested, its family gets
+    ``weight`` parts of alpha (0: the kind tests nothing).
     """
 
     kind: str
@@ -66,6 +67,8 @@ class Detector:
     doc: str
     of_heads: bool = True
     data: Any = None
+    weight: int = 0
+    able: Callable[["View"], bool] = lambda view: True
 
     @property
     def summary(self) -> str:
@@ -75,12 +78,15 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The scores of one block, the settings of its analysis, and the block's scores by the study's further methods."""
+    """The scores of one block, the settings of its analysis, the block's scores by the study's further methods, and
+    each family's part of alpha by kind.
+    """
 
     scores: HeadScores
     settings: Settings
     others: Mapping[str, HeadScores] = field(default_factory=dict)
     ties: Ties | None = None
+    levels: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def control(self) -> int | None:
@@ -145,6 +151,10 @@ class View:
         if self.scores.model.kv_groups is not None:
             return []
         return ["kv-unknown" if self.ties is None else "kv-untied" if self.ties.size == 1 else "kv-estimated"]
+
+    def family(self, kind: str, size: int, correction: str) -> Family:
+        """The family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to test."""
+        return Family(kind, size, self.levels.get(kind, 0.0), correction)
 
     def test(
         self, name: str, null: str, statistic: float, p: float, q: float, family: Family, draws: int | None = None

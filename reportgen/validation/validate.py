@@ -43,7 +43,7 @@ def validate(study: Study, findings: Findings, methods: Mapping[str, Blocks], *,
     budget is too small, the Validation says so and holds nothing else.
     """
     blocks = next(iter(methods.values()))
-    empty = Validation("", findings.scores, findings.alpha, study.scoring.seed)
+    empty = Validation("", findings.scores, findings.apart, study.scoring.seed)
     try:
         at_hand = ground(study, blocks)
         plan = planned(at_hand, findings, methods, study.validation)
@@ -51,7 +51,7 @@ def validate(study: Study, findings: Findings, methods: Mapping[str, Blocks], *,
         found = _run(at_hand, plan, progress, parts)
     except InputError as error:
         return replace(empty, problem=str(error))
-    results = _Results(at_hand, plan, found, study.analysis.margin, findings.alpha)
+    results = _Results(at_hand, plan, found, study.analysis.margin, findings.apart)
     areas, sample = results.areas(), results.sample(range(len(at_hand.tasks)))
     return replace(
         empty, wanted=plan.least, positions=study.scoring.positions, cost=plan.cost,

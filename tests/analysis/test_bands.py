@@ -98,18 +98,29 @@ def test_the_layers_that_hold_half_of_a_task_are_stated() -> None:
     assert not found(named(one_head), "layer_band")
 
 
-def test_a_contrast_of_two_tasks_of_eight_says_how_small_its_p_can_be() -> None:
+def test_a_contrast_of_three_tasks_of_eight_says_how_small_its_p_can_be() -> None:
     tensor = noise(4)
-    tensor[:2, 20:31] *= 2
-    (contrast,) = found(grouped(named(tensor), complex=["Task 0", "Task 1"]), "layer_band_contrast")
+    tensor[:3, 20:31] *= 2
+    (contrast,) = found(grouped(named(tensor), complex=["Task 0", "Task 1", "Task 2"]), "layer_band_contrast")
     assert contrast.test is not None
-    assert (contrast.layers, contrast.test.p) == ((20, 30), 1 / 28)
+    assert (contrast.layers, contrast.test.p) == ((20, 30), 1 / 56)
     assert contrast.sentence.startswith(
-        "The 2 tasks of “complex” hold more of their importance in layers 20–30 than the 6 tasks beside them: "
+        "The 3 tasks of “complex” hold more of their importance in layers 20–30 than the 5 tasks beside them: "
     )
     assert contrast.sentence.endswith(
-        "(q = 0.036; 28 relabellings of the tasks, of which no p can be smaller than 0.036)."
+        "(q = 0.018; 56 relabellings of the tasks, of which no p can be smaller than 0.018)."
     )
+
+
+def test_a_contrast_takes_its_part_of_alpha_only_where_it_could_pass() -> None:
+    """Two tasks of eight have 28 relabellings: too few for a test, so that what it would take stays with the others."""
+    alphas = {}
+    for inside in (0, 2, 3):
+        findings = analyze(grouped(named(noise(4)), complex=[f"Task {t}" for t in range(inside)]))
+        alphas[inside] = {f.id: f.alpha for f in findings.families}
+    assert alphas[2] == alphas[0]
+    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 18 / 55)
+    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 55)
 
 
 def test_a_contrast_of_too_few_tasks_is_only_observed() -> None:
@@ -117,7 +128,7 @@ def test_a_contrast_of_too_few_tasks_is_only_observed() -> None:
     (contrast,) = found(scores, "layer_band_contrast")
     assert contrast.register == "observed"
     assert contrast.sentence.startswith("The 2 tasks of “complex” differ most from the 2 tasks of “basic” in layer")
-    assert contrast.sentence.endswith("6 relabellings of the tasks can give no p below 0.33, so this cannot be tested.")
+    assert contrast.sentence.endswith("6 relabellings of the tasks can give no p below 0.33: too few tasks for a test.")
 
 
 def test_contrasts_need_groups_and_leave_the_control_task_out() -> None:

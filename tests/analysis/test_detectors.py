@@ -66,7 +66,7 @@ def test_clean_tensors_carry_few_tested_findings() -> None:
 
 
 def test_a_cluster_is_found_at_its_place_and_nowhere_else() -> None:
-    tensor = noise(1)
+    tensor = noise(2)
     tensor[3, 10:16, 4:11] *= 6
     found = kinds(analyze(named(tensor)), "cluster")
     assert [(f.task, f.layers, f.heads, f.cells) for f in found] == [("Task 3", (10, 15), (4, 10), None)]
@@ -103,7 +103,7 @@ def test_runs_of_tied_heads_are_estimated_and_told() -> None:
     assert found.test is not None
     assert found.test.null == "runs of 4 tied heads shuffled within each layer"
     assert "heads were shuffled in runs of 4, in which they are tied (correlation 0.91)" in found.sentence
-    free = noise(1)
+    free = noise(2)
     free[3, 10:16, 4:11] *= 6
     (plain,) = kinds(analyze(named(free)), "cluster")
     assert "kv-untied" in plain.caveats

@@ -49,11 +49,11 @@ def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: P
     for line in (
         "test: rectangle scan",
         "null: heads shuffled within each layer",
-        "family: cluster, 3 tests at α = 0.025, Benjamini–Hochberg over tasks, at alpha/2",
+        "family: cluster, 3 tests at α = 0.027, Benjamini–Hochberg over tasks",
         "layers 4–9",
         "heads 3–8",
         "cells: 36",
-        f"  reportgen analyze {tmp_path / 'scores.safetensors'} -o NEW --set analysis.alpha=0.05 "
+        f"  reportgen analyze {tmp_path / 'scores.safetensors'} -o NEW --set analysis.alpha=0.1 "
         "--set analysis.seed=0 --set analysis.permutations=4000",
         "  reportgen explain NEW cluster/task-0/1",
         "  print(importance[4:10, 3:9].mean())",

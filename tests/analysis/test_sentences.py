@@ -41,6 +41,9 @@ def findings_to_read() -> Iterator[Finding]:
     yield from analyze(with_examples(tensor[:1] * 1e-7, n=10, accuracy=0.5, chance=0.5)).findings
     bounded = HeadScores.from_array(np.minimum(tensor, 1.5), list("abcd"))
     yield from analyze(bounded, Settings(bounds=(0, 1.0028), detectors=("out_of_range",))).findings
+    far = noise(11)
+    far[2, 20, 7] *= 60
+    yield from analyze(HeadScores.from_array(far, [f"Task {t}" for t in range(8)])).findings
     yield from banded()
     yield from several_methods()
     yield from special()

@@ -64,6 +64,10 @@ class Comparison:
         return finite
 
 
+def _able(view: View) -> bool:
+    return int(view.present.sum()) >= LEAST
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Tested anomalies, then what can only be observed."""
     free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
@@ -124,7 +128,7 @@ def medians_of_others(stack: Float[np.ndarray, "task layer head"]) -> Float[np.n
 def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, dict[str | None, float]]:
     made = comparisons(view, free)
     size = sum(len(c.pooled) for c in made)
-    family = Family("anomaly", size, view.settings.alpha, "Bonferroni over heads, tasks and comparisons")
+    family = view.family("anomaly", size, "Bonferroni over heads, tasks and comparisons")
     found: dict[tuple[int, Head], Finding] = {}
     smallest: dict[int, float] = {}
     for comparison in made:
@@ -133,11 +137,11 @@ def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, 
             continue
         law = tail.bounded(round(np.median(view.present.sum(axis=1))))
         for t, scores in comparison.scores.items():
-            for head, score, judged in _candidates(scores, law, view.settings.alpha / size):
+            for head, score, judged in _candidates(scores, law, family.alpha / size):
                 p = judged.p(score)
                 q = min(1.0, p * size)
                 smallest[t] = min(q, smallest.get(t, 1.0))
-                if q <= view.settings.alpha and (t, head) not in found:
+                if q <= family.alpha and (t, head) not in found:
                     found[t, head] = _far(view, t, head, free[t], comparison, judged, score, p, q, family)
     names, fired = view.scores.task_names, {t for t, _ in found}
     return list(found.values()), family, {names[t]: q for t, q in smallest.items() if t not in fired}
@@ -145,8 +149,9 @@ def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, 
 
 def _candidates(scores: Float[np.ndarray, "layer head"], law: Law, level: float) -> list[tuple[Head, float, Law]]:
     """The task's heads that pass the level under the common law, or else its largest, and the law that judges each."""
-    order = np.argsort(np.where(np.isfinite(scores), -scores, np.inf), axis=None)
-    heads = [Head(*(int(i) for i in np.unravel_index(k, scores.shape))) for k in order[: max(1, len(order) // 100)]]
+    away = np.where(np.isfinite(scores), -scores, np.inf).ravel()
+    some = np.argpartition(away, top := max(1, len(away) // 100))[:top] if len(away) > 1 else np.zeros(1, np.intp)
+    heads = [Head(*(int(i) for i in np.unravel_index(k, scores.shape))) for k in some[np.argsort(away[some])]]
     passing = [h for h in heads if law.p(float(scores[h])) <= level] or heads[:1]
     own = Tail.of(scores[np.isfinite(scores)])
     other = own.likeliest() if own is not None and law.p(float(scores[passing[0]])) <= level else None
@@ -189,4 +194,4 @@ def _far(
     )
 
 
-DETECTOR = Detector("anomaly", detect, DOC, data=Far | Largest | Outstanding)
+DETECTOR = Detector("anomaly", detect, DOC, data=Far | Largest | Outstanding, weight=6, able=_able)

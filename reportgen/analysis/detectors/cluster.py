@@ -13,12 +13,12 @@ DOC = """Adjacent layers × heads raised above the rest of their layers.
 
 Null: the heads of each layer in random order (key/value groups under grouped-query attention; where these are not
 known, runs of heads of the length in which adjacent heads are tied, if a test at .01 says so). Statistic: the largest
-standardised sum of van der Waerden scores over windows of up to 16 × 16, a common slope along heads removed first.
-Rectangles take half of alpha, rows the other half; Benjamini–Hochberg over tasks. Found cells are dropped and the
-rest is scanned again; regions that touch are one region.
+standardised sum of van der Waerden scores over windows of up to 16 × 16, a common slope along heads removed first; each
+size of window is held against the largest such sums of its size under the null, and the most extreme one counts.
+Benjamini–Hochberg over tasks. Found cells are dropped and the rest is scanned again; regions that touch are one region.
 Silent where no window stands out, on maps too small for any window to reach significance, and on constant maps.
 """
-CORRECTION = "Benjamini–Hochberg over tasks, at alpha/2"
+CORRECTION = "Benjamini–Hochberg over tasks"
 
 
 @closed
@@ -34,7 +34,7 @@ class Data(TypedDict):
 
 def region_family(view: View, kind: str) -> Family:
     """The family of scans over tasks."""
-    return Family(kind, len(view.scores.tasks), view.settings.alpha / 2, CORRECTION)
+    return view.family(kind, len(view.scores.tasks), CORRECTION)
 
 
 def describe(view: View, region: Region, kind: str, base: float) -> Finding:
@@ -88,4 +88,4 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return regions_of(view, "cluster", 0.9)
 
 
-DETECTOR = Detector("cluster", detect, DOC, data=Data)
+DETECTOR = Detector("cluster", detect, DOC, data=Data, weight=10)

@@ -66,13 +66,22 @@ class Unknown(TypedDict):
     known: Literal[False]
 
 
+def _known(view: View) -> list[int]:
+    return [t for t, task in enumerate(view.scores.tasks)
+            if task.accuracy is not None and task.chance is not None and task.n]  # fmt: skip
+
+
+def _able(view: View) -> bool:
+    return bool(_known(view)) and not view.scores.method.overall.get("probe minus it")
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task; one for all tasks without a baseline."""
     tasks = view.scores.tasks
     if view.scores.method.overall.get("probe minus it"):
         return Outcome("competence", [_of_probe(view)])
-    known = [t for t, task in enumerate(tasks) if task.accuracy is not None and task.chance is not None and task.n]
-    family = Family("competence", len(known), view.settings.alpha, "Benjamini–Hochberg over tasks")
+    known = _known(view)
+    family = view.family("competence", len(known), "Benjamini–Hochberg over tasks")
     if not known:
         finding = view.finding(
             "competence",
@@ -129,7 +138,7 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     n, chance = task.n or 1, task.chance or 0.0
     right = round(accuracy * n)
     low, high = wilson(accuracy * count, count)
-    above = q <= view.settings.alpha
+    above = q <= family.alpha
     data = dict(
         Answers(
             known=True,
@@ -163,4 +172,4 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     )
 
 
-DETECTOR = Detector("competence", detect, DOC, of_heads=False, data=Answers | Probed | Unknown)
+DETECTOR = Detector("competence", detect, DOC, of_heads=False, data=Answers | Probed | Unknown, weight=1, able=_able)

@@ -58,6 +58,10 @@ class Compared(TypedDict):
     more: int
 
 
+def _able(view: View) -> bool:
+    return sum(view.held_out(t) for t in range(len(view.scores.tasks))) >= 2 and int(view.present.sum()) >= HEADS
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task, and those that compare tasks."""
     halves = [_half(view, t) for t in range(len(view.whole))]
@@ -65,12 +69,12 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     pairs = _pairs(view)
     if not pairs:
         return Outcome("concentration", found)
-    family = Family("concentration", len(pairs), view.settings.alpha, "Benjamini–Hochberg over pairs of tasks")
+    family = view.family("concentration", len(pairs), "Benjamini–Hochberg over pairs of tasks")
     q = benjamini_hochberg([p for _, _, p in pairs])
     beaten: dict[int, list[tuple[int, float, float]]] = {}
     held = {t: s for pair in pairs for t in pair[:2] if (s := spread(view, t, "held-out")) is not None}
     for (a, b, p), each in zip(pairs, q, strict=True):
-        if each <= view.settings.alpha and held[b].log - held[a].log >= np.log(TIMES):
+        if each <= family.alpha and held[b].log - held[a].log >= np.log(TIMES):
             beaten.setdefault(a, []).append((b, p, each))
     ranked = sorted(beaten, key=lambda t: (-len(beaten[t]), held[t].log))
     compared = [_compared(view, t, beaten[t], held, family) for t in ranked[:TASKS]]
@@ -125,4 +129,4 @@ def _compared(
     )  # fmt: skip
 
 
-DETECTOR = Detector("concentration", detect, DOC, data=Half | Compared)
+DETECTOR = Detector("concentration", detect, DOC, data=Half | Compared, weight=1, able=_able)

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.relative import difference, level
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family
+from reportgen.findings import Effect
 from reportgen.scores import Head
 from reportgen.stats import benjamini_hochberg
 
@@ -23,7 +23,7 @@ of their layer there too and, with held-out examples, those shown to be larger o
 control task, relative to their layers: jackknife t tests over resampling units, Bonferroni over the heads found.
 Silent with fewer than three tasks.
 """
-TOP, SHOWN = 0.10, 5  # share of a layer that is its top; heads that the sentence names
+TOP, SHOWN, TASKS = 0.10, 5, 3  # share of a layer that is its top; heads that the sentence names; fewest tasks
 
 
 class BesideControl(TypedDict):
@@ -70,14 +70,18 @@ def _places(view: View, heads: Sequence[Head]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+def _able(view: View) -> bool:
+    return len(view.scores.tasks) - (view.control is not None) >= TASKS
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The set of heads shared by more tasks than chance would give."""
     names = view.scores.task_names
     compared = [t for t in range(len(names)) if t != view.control]
     tasks = len(compared)
-    family = Family("cross_task_head", int(view.present.sum()), view.settings.alpha, "Benjamini–Hochberg over heads")
-    if tasks < 3:
+    if not _able(view):
         return Outcome("cross_task_head")
+    family = view.family("cross_task_head", int(view.present.sum()), "Benjamini–Hochberg over heads")
     every, share = in_top(view)
     top = every[compared]
     counts = top.sum(axis=0)
@@ -85,7 +89,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
     q = benjamini_hochberg([float(p_map[h]) for h in cells])
     found = sorted(
-        (k for k in range(len(cells)) if q[k] <= view.settings.alpha),
+        (k for k in range(len(cells)) if q[k] <= family.alpha),
         key=lambda k: (q[k], -view.whole[:, cells[k].layer, cells[k].head].mean()),
     )
     if not found:
@@ -102,7 +106,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         "places": _places(view, heads),
         "expected": float(tasks * max(share[h.layer] for h in heads)),
         "sharing": [[names[t] for t in those] for those in sharing],
-        **_beside_control(view, heads, sharing, every),
+        **_beside_control(view, heads, sharing, every, family.alpha),
     }
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
     finding = view.finding(
@@ -131,7 +135,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _beside_control(
-    view: View, heads: Sequence[Head], sharing: Sequence[Sequence[int]], top: np.ndarray
+    view: View, heads: Sequence[Head], sharing: Sequence[Sequence[int]], top: np.ndarray, alpha: float
 ) -> BesideControl:
     """How many of the heads are top heads of the control task too, and how many are shown to be larger elsewhere."""
     if view.control is None:
@@ -143,7 +147,7 @@ def _beside_control(
         apart = difference(known, second) if second is not None and len(known) == len(first) else None
         q.append(None if apart is None else min(1.0, apart.p * len(heads)))
     tested = [each for each in q if each is not None]
-    passed = [each for each in tested if each <= view.settings.alpha]
+    passed = [each for each in tested if each <= alpha]
     return {
         "control": view.scores.task_names[view.control],
         "in_control": int(sum(bool(top[view.control][h]) for h in heads)),
@@ -152,4 +156,4 @@ def _beside_control(
     }
 
 
-DETECTOR = Detector("cross_task_head", detect, DOC, data=Data)
+DETECTOR = Detector("cross_task_head", detect, DOC, data=Data, weight=4, able=_able)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from reportgen.analysis.arrangement import centred_heads, normal_scores
 from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelations, layer_levels, range_taus, trend_p
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Family, Finding
+from reportgen.findings import Effect, Finding
 from reportgen.stats import benjamini_hochberg
 
 DOC = """Importance that changes along layers and along heads at once.
@@ -47,12 +47,16 @@ class Data(Corners):
     toward_heads: Literal["higher", "lower"]
 
 
+def _able(view: View) -> bool:
+    return min(len(attending(view)), view.scores.n_heads) >= SHORTEST and view.group_size == 1
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Tasks with a slope along both axes."""
     names = view.scores.task_names
-    family = Family("diagonal_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
-    if min(len(attending(view)), view.scores.n_heads) < SHORTEST or view.group_size > 1:
+    if not _able(view):
         return Outcome("diagonal_gradient")
+    family = view.family("diagonal_gradient", len(names), "Benjamini–Hochberg over tasks")
     levels = np.stack([layer_levels(view, t, earlier) for t in range(len(names))])
     phis = kept_autocorrelations(levels, view.settings.permutations, view.settings.seed)
     rows = [_axes(view, t, earlier, levels[t], phis[t]) for t in range(len(names))]
@@ -61,7 +65,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     silent: dict[str | None, float] = {}
     for t, row in enumerate(rows):
         corners = _corners(view, t, row, earlier)
-        if q[t] > view.settings.alpha or abs(row["tau"]) < STRENGTH or corners["bright"] <= corners["dark"]:
+        if q[t] > family.alpha or abs(row["tau"]) < STRENGTH or corners["bright"] <= corners["dark"]:
             silent[names[t]] = q[t]
             continue
         layers, heads = ("bottom" if row["tau"] > 0 else "top"), ("right" if row["z"] > 0 else "left")
@@ -133,4 +137,4 @@ def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcom
     }
 
 
-DETECTOR = Detector("diagonal_gradient", detect, DOC, data=Data)
+DETECTOR = Detector("diagonal_gradient", detect, DOC, data=Data, weight=1, able=_able)

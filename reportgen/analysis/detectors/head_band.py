@@ -40,20 +40,24 @@ class Data(TypedDict):
     tasks: int
 
 
+def _able(view: View) -> bool:
+    return min(view.scores.n_layers, view.scores.n_heads // view.group_size) >= FEWEST
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The strongest band, if any."""
-    maps, keep = by_group(view)
-    if min(keep.shape) < FEWEST:
+    if not _able(view):
         return Outcome("head_band")
+    maps, keep = by_group(view)
     taken = _taken(view, earlier, keep.shape)
-    family = Family("head_band", 1, view.settings.alpha, "one test, over all tasks together")
+    family = view.family("head_band", 1, "one test, over all tasks together")
     band, statistic, p = _strongest(view, maps, keep & ~taken)
-    if p <= view.settings.alpha:
+    if p <= family.alpha:
         return Outcome("head_band", [_tested(view, band, statistic, p, family, taken)], family)
     carried = list[Finding]()
     if taken.any():
         whole, _, with_regions = _strongest(view, maps, np.broadcast_to(keep, taken.shape))
-        if with_regions <= view.settings.alpha:
+        if with_regions <= family.alpha:
             carried = [_carried(view, whole, p)]
     return Outcome("head_band", carried, family, {None: p})
 
@@ -159,4 +163,4 @@ def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
     )  # fmt: skip
 
 
-DETECTOR = Detector("head_band", detect, DOC, data=Data)
+DETECTOR = Detector("head_band", detect, DOC, data=Data, weight=2, able=_able)

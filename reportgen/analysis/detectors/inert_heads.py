@@ -1,6 +1,6 @@
 """Inert heads: heads whose ablation is shown to change next to nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -46,19 +46,18 @@ class Data(TypedDict):
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The inert heads of each task, and those of all tasks."""
-    scores = exact_ablation(view)
-    every = {} if scores is None else scores.method.diagnostics.get(EVERY, {})
-    tasks = [t for t, name in enumerate(view.scores.task_names) if every.get(name) and scores and _able(scores, t)]
+    scores, every = exact_ablation(view), _every(view)
+    tasks = _testable(view)
     if scores is None or not tasks:
         return Outcome("inert_heads")
     own = View(scores, view.settings)
     bounds = {t: view.settings.margin * abs(every[view.scores.task_names[t]] or 0.0) for t in tasks}
     p = np.stack([equivalence_p(scores, t, bounds[t]) for t in tasks])
     tested = np.broadcast_to(view.present, p.shape)
-    family = Family("inert_heads", int(tested.sum()), view.settings.alpha, "Benjamini–Hochberg over heads and tasks")
+    family = view.family("inert_heads", int(tested.sum()), "Benjamini–Hochberg over heads and tasks")
     q = np.ones(p.shape)
     q[tested] = benjamini_hochberg(p[tested].tolist())
-    inert = q <= view.settings.alpha
+    inert = q <= family.alpha
     findings = [_finding(own, [t], inert[i], p[i], q[i], bounds, every[view.scores.task_names[t]], family)
                 for i, t in enumerate(tasks) if inert[i].any()]  # fmt: skip
     if len(tasks) > 1 and (common := np.asarray(inert.all(axis=0))).any():
@@ -74,9 +73,20 @@ def exact_ablation(view: View) -> HeadScores | None:
     return next((scores for name, scores in known.items() if name in EXACT), None)
 
 
-def _able(scores: HeadScores, t: int) -> bool:
-    """Whether both halves of the task's examples have units enough to test on."""
-    return all(len(means) >= LEAST for means in _halves(scores, t))
+def _every(view: View) -> Mapping[str, float | None]:
+    """By task, the mean effect of ablating all heads, as far as it was scored."""
+    scores = exact_ablation(view)
+    return {} if scores is None else scores.method.diagnostics.get(EVERY, {})
+
+
+def _testable(view: View) -> list[int]:
+    """The tasks on which all heads together change something, and whose halves both have units enough to test on."""
+    scores, every = exact_ablation(view), _every(view)
+    return [
+        t
+        for t, name in enumerate(view.scores.task_names)
+        if scores is not None and every.get(name) and all(len(means) >= LEAST for means in _halves(scores, t))
+    ]
 
 
 def _halves(scores: HeadScores, t: int) -> list[Float[np.ndarray, "unit layer head"]]:
@@ -159,4 +169,4 @@ def _finding(
     )  # fmt: skip
 
 
-DETECTOR = Detector("inert_heads", detect, DOC, data=Data)
+DETECTOR = Detector("inert_heads", detect, DOC, data=Data, weight=1, able=lambda view: bool(_testable(view)))

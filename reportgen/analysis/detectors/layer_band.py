@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.arrangement import normal_scores
@@ -12,6 +12,7 @@ from reportgen.analysis.regions import by_group
 from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.findings import Effect, Family, Finding
 from reportgen.stats import monte_carlo_p
+from reportgen.store import cached, sha256
 
 DOC = """Contiguous layers that hold a large share of the importance.
 
@@ -19,12 +20,13 @@ Tested, over all tasks but the control together: the same layers are raised in t
 tasks of the layers' levels (mean normal score of a layer's heads among all of the task's), its largest standardised sum
 over bands of 2 layers to half of them. Two nulls must both be rejected, the larger p counts: each task's profile
 shifted along the layers, each by its own number of layers, the last following on the first, which keeps neighbouring
-layers alike; and heads (key/value groups) shuffled over the whole map, all tasks alike, which keeps tasks alike.
+layers alike; and heads (key/value groups), their mean over tasks ranked again, shuffled over the whole map, which keeps
+tasks alike.
 Observed, for a single task: the narrowest range of layers that holds at least half of its importance, where it is two
 or more layers and no more than a quarter of them, and does not lie in the band that is shared.
 Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
 """
-FEWEST, TASKS, SHARE, PART, CHUNK = 8, 3, 0.5, 0.25, 2_000_000
+FEWEST, TASKS, SHARE, PART, CHUNK, VERSION = 8, 3, 0.5, 0.25, 2_000_000, 1
 RULE = "narrowest range of 2 layers to a quarter of them that holds at least half of the task's importance"
 NULL = "tasks' profiles shifted along the layers, and heads shuffled over the map"
 
@@ -41,19 +43,26 @@ class Data(TypedDict):
     control: float | None
 
 
+def _able(view: View) -> bool:
+    return int(view.present.any(axis=1).sum()) >= FEWEST and len(_compared(view)) >= TASKS
+
+
+def _compared(view: View) -> list[int]:
+    return [t for t in range(len(view.whole)) if t != view.control and np.nansum(view.whole[t]) > 0]
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """The band that tasks share, and each task's own."""
     layers = np.flatnonzero(view.present.any(axis=1))
     if len(layers) < FEWEST:
         return Outcome("layer_band")
-    tasks = [t for t in range(len(view.maps)) if np.nansum(view.whole[t]) > 0]
-    own = [f for t in tasks if (f := _own(view, t, layers))]
-    compared = [t for t in tasks if t != view.control]
-    if len(compared) < TASKS:
+    own = [f for t in range(len(view.whole)) if np.nansum(view.whole[t]) > 0 and (f := _own(view, t, layers))]
+    compared = _compared(view)
+    if not _able(view):
         return Outcome("layer_band", own)
-    family = Family("layer_band", 1, view.settings.alpha, "one test, over all tasks together")
+    family = view.family("layer_band", 1, "one test, over all tasks together")
     band, statistic, p = _shared(view, compared, layers)
-    if p > view.settings.alpha:
+    if p > family.alpha:
         return Outcome("layer_band", own, family, {None: p})
     span = int(layers[band[0]]), int(layers[band[1]])
     # What is said of all tasks is not said of each again.
@@ -70,9 +79,11 @@ def _shared(view: View, tasks: list[int], layers: np.ndarray) -> tuple[tuple[int
     profiles = scores.sum(axis=2)[:, layers] / held
     sums = _standardised(profiles.mean(axis=0))
     rng = np.random.default_rng([view.settings.seed, len(tasks), *keep.shape])
-    nulls = (_shifted(profiles, view.settings.permutations, rng),
-             _shuffled(scores.mean(axis=0)[layers], keep[layers], view.settings.permutations, rng))  # fmt: skip
-    p = max(monte_carlo_p(int((null >= sums.max() - 1e-9).sum()), len(null)) for null in nulls)
+    again = normal_scores(scores.mean(axis=0).reshape(1, -1), flat).reshape(keep.shape)
+    ranked = _standardised(again.sum(axis=1)[layers] / held).max()
+    draws, seed = view.settings.permutations, view.settings.seed
+    pairs = ((sums.max(), _shifted(profiles, draws, rng)), (ranked, _shuffled(keep[layers], draws, seed)))
+    p = max(monte_carlo_p(int((null >= largest - 1e-6).sum()), len(null)) for largest, null in pairs)
     return bands(len(layers))[int(sums.argmax())], float(sums.max()), p
 
 
@@ -99,16 +110,22 @@ def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.rand
     return np.concatenate(parts)
 
 
-def _shuffled(scores: np.ndarray, keep: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """The largest sums when heads may stand in any layer."""
-    layer = np.nonzero(keep)[0]
-    values, counts = scores[keep], keep.sum(axis=1)
-    parts, step = [], max(1, CHUNK // len(values))
-    for start in range(0, draws, step):
-        moved = rng.permuted(np.broadcast_to(values, (min(step, draws - start), len(values))), axis=1)
-        edges = np.flatnonzero(np.diff(layer, prepend=-1))
-        parts.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
-    return np.concatenate(parts)
+def _shuffled(keep: Bool[np.ndarray, "layer unit"], draws: int, seed: int) -> np.ndarray:
+    """The largest sums when heads may stand in any layer; cached for each number of heads in the layers."""
+    counts = keep.sum(axis=1)
+    total, edges = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
+
+    def simulate() -> np.ndarray:
+        rng, parts = np.random.default_rng([seed, *keep.shape]), []
+        values = normal_scores(np.arange(total, dtype=float)[None], np.ones((1, total), dtype=bool))
+        step = max(1, CHUNK // total)
+        for start in range(0, draws, step):
+            moved = rng.permuted(np.broadcast_to(values, (min(step, draws - start), total)), axis=1)
+            parts.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
+        return np.concatenate(parts)
+
+    shape = f"{len(counts)}-{sha256(counts.astype('<i8').tobytes())[:12]}"
+    return cached(f"layer-bands{VERSION}-{shape}-{draws}-{seed}", simulate)
 
 
 def _percent(view: View, t: int, span: tuple[int, int], whole: bool) -> float:
@@ -154,4 +171,4 @@ def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
     return None
 
 
-DETECTOR = Detector("layer_band", detect, DOC, data=Data)
+DETECTOR = Detector("layer_band", detect, DOC, data=Data, weight=2, able=_able)

@@ -18,11 +18,12 @@ Only for the groups that the study names ([tasks] groups), each against all othe
 Statistic: the largest difference between the groups' mean shares over all bands of 2 layers to half of them; so a band
 chosen by looking pays for its choice. Null: which tasks form the group is arbitrary; all relabellings of the tasks, or
 as many random ones as there are permutations. Tasks, not heads or examples, are what is counted.
-Benjamini–Hochberg over groups. The band is chosen on the discovery half, shares are read from the held-out one.
+Benjamini–Hochberg over groups; this planned comparison gets three tenths of alpha or a little more, where that lets it
+pass. The band is chosen on the discovery half, shares are read from the held-out one.
 Observed, where so few tasks could never pass: the band of largest difference, and the smallest p that could be reached.
 Silent without task groups, with fewer than 4 layers that have heads, and where a passing test was possible and failed.
 """
-FEWEST = 4
+FEWEST, PART = 4, 0.3  # the part of alpha that the kind gets at least, where it can be tested
 RULE = "band of 2 layers to half of them with the largest difference of mean shares; too few tasks to test it"
 
 
@@ -46,23 +47,42 @@ class Data(TypedDict):
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a contrast."""
-    names, layers = view.scores.task_names, np.flatnonzero(view.present.any(axis=1))
-    tasks = [t for t in range(len(names)) if t != view.control and np.nansum(view.maps[t]) > 0]
+    layers, tasks = np.flatnonzero(view.present.any(axis=1)), _tasks(view)
     contrasts = _contrasts(view, tasks)
     if len(layers) < FEWEST or not contrasts:
         return Outcome("layer_band_contrast")
     shares = _shares(view.maps[tasks])[:, layers]
     tested = [_test(view, shares, np.isin(tasks, inside)) for _, inside, _ in contrasts]
-    able = [i for i, (*_, smallest) in enumerate(tested) if smallest <= view.settings.alpha]
-    family = Family("layer_band_contrast", len(able), view.settings.alpha, "Benjamini–Hochberg over task groups")
+    level = view.levels.get("layer_band_contrast", 0.0)
+    able = [i for i, (*_, smallest) in enumerate(tested) if smallest <= level]
+    family = view.family("layer_band_contrast", len(able), "Benjamini–Hochberg over task groups")
     q = dict(zip(able, benjamini_hochberg([tested[i][1] for i in able]), strict=True))
     findings, silent = [], dict[str | None, float]()
     for i, (contrast, test) in enumerate(zip(contrasts, tested, strict=True)):
-        if i in q and q[i] > view.settings.alpha:
+        if i in q and q[i] > family.alpha:
             silent[None] = min(q[i], silent.get(None, 1.0))
         else:
             findings.append(_finding(view, contrast, test, tasks, layers, q.get(i), family))
     return Outcome("layer_band_contrast", findings, family if able else None, {} if findings else silent)
+
+
+def _tasks(view: View) -> list[int]:
+    return [t for t in range(len(view.maps)) if t != view.control and np.nansum(view.maps[t]) > 0]
+
+
+def _able(view: View) -> bool:
+    """Whether some contrast's smallest p could pass: the family takes a large part of alpha, but only then."""
+    tasks = _tasks(view)
+    smallest = [_smallest_p(len(tasks), len(inside), view.settings.permutations)
+                for _, inside, _ in _contrasts(view, tasks)]  # fmt: skip
+    layers = int(view.present.any(axis=1).sum())
+    return layers >= FEWEST and min(smallest, default=1.0) <= PART * view.settings.alpha
+
+
+def _smallest_p(tasks: int, inside: int, draws: int) -> float:
+    """Two groups of one size can change places without a change of the largest difference."""
+    total = comb(tasks, inside)
+    return (2 if 2 * inside == tasks else 1) / total if total <= draws else 1 / (1 + draws)
 
 
 def _contrasts(view: View, tasks: list[int]) -> list[tuple[str, list[int], str | None]]:
@@ -114,9 +134,7 @@ def relabellings(
     weights = np.full((len(chosen), tasks), -1.0 / (tasks - inside))
     for row, group in zip(weights, chosen, strict=True):
         row[group] = 1.0 / inside
-    # Two groups of one size can change places without a change of the largest difference.
-    twins = 2 if 2 * inside == tasks else 1
-    return weights, twins / total if every else 1 / (1 + draws), every
+    return weights, _smallest_p(tasks, inside, draws), every
 
 
 def _test(view: View, shares: np.ndarray, inside: np.ndarray) -> tuple[tuple[int, int], float, int, float]:
@@ -163,4 +181,4 @@ def _finding(
     )  # fmt: skip
 
 
-DETECTOR = Detector("layer_band_contrast", detect, DOC, data=Data)
+DETECTOR = Detector("layer_band_contrast", detect, DOC, data=Data, weight=18, able=_able)

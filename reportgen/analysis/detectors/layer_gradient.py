@@ -51,13 +51,17 @@ class Data(TypedDict):
     whole: bool
 
 
+def _able(view: View) -> bool:
+    return len(attending(view)) >= SHORTEST
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Each task's strongest range of layers."""
     names, n = view.scores.task_names, len(attending(view))
     diagonal = {f.task for o in earlier for f in o.findings if f.kind == "diagonal_gradient"}
-    if n < SHORTEST:
+    if not _able(view):
         return Outcome("layer_gradient")
-    family = Family("layer_gradient", len(names), view.settings.alpha, "Benjamini–Hochberg over tasks")
+    family = view.family("layer_gradient", len(names), "Benjamini–Hochberg over tasks")
     series = [layer_levels(view, t, earlier) for t in range(len(names))]
     draws, seed = view.settings.permutations, view.settings.seed
     phis = kept_autocorrelations(np.stack(series), draws, seed)
@@ -73,7 +77,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     silent: dict[str | None, float] = {}
     for t, (name, row) in enumerate(zip(names, best, strict=True)):
         ends = _ends(view, t, row, earlier)
-        if q[t] > view.settings.alpha or abs(row[2]) < STRENGTH or (ends[1] - ends[0]) * row[2] <= 0:
+        if q[t] > family.alpha or abs(row[2]) < STRENGTH or (ends[1] - ends[0]) * row[2] <= 0:
             silent[name] = q[t]
         elif name not in diagonal:
             caveats = ["norm-trend"] if _norm_moves_too(view, t, row, earlier) else []
@@ -143,4 +147,4 @@ def _finding(
     )
 
 
-DETECTOR = Detector("layer_gradient", detect, DOC, data=Data)
+DETECTOR = Detector("layer_gradient", detect, DOC, data=Data, weight=2, able=_able)

@@ -48,21 +48,25 @@ class Data(TypedDict):
     controlled: bool
 
 
+def _able(view: View) -> bool:
+    return len(view.scores.tasks) >= TASKS and all(view.held_out(t) for t in range(len(view.scores.tasks)))
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Tested specialists, or each task's most special head."""
     tasks = [t for t in range(len(view.scores.tasks)) if t != view.control]
     if len(view.scores.tasks) < TASKS:
         return Outcome("specialist_head")
-    if not all(view.held_out(t) for t in range(len(view.scores.tasks))):
+    if not _able(view):
         return Outcome("specialist_head", _observed(view, tasks))
     free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
     out = next((c for c in comparisons(view, free) if c.centre == "pattern" and c.side > 0), None)
     tail = None if out is None else Tail.of(out.pooled)
     if out is None or tail is None:
         return Outcome("specialist_head")
-    family = Family("specialist_head", len(out.pooled), view.settings.alpha, "Bonferroni over heads and tasks")
+    family = view.family("specialist_head", len(out.pooled), "Bonferroni over heads and tasks")
     candidates = _candidates(view, out, tail, family)
-    passed = [c for c in candidates if c[0] <= view.settings.alpha and c[1] != view.control]
+    passed = [c for c in candidates if c[0] <= family.alpha and c[1] != view.control]
     findings = [f for q, t, head, score in passed if (f := _tested(view, t, head, q, score, len(passed), family))]
     smallest = min((c[0] for c in candidates), default=1.0)
     return Outcome("specialist_head", findings, family, {} if findings else {None: smallest})
@@ -99,7 +103,7 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
     if differences is None:
         return None
     both = max(q, min(1.0, candidates * max(d.p for d, _ in differences)))
-    if both > view.settings.alpha:
+    if both > family.alpha:
         return None
     least, other = min(differences, key=lambda each: each[0].log)
     test = view.test(TEST, NULL, score, both / family.size, both, family)
@@ -139,4 +143,4 @@ def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priorit
     )  # fmt: skip
 
 
-DETECTOR = Detector("specialist_head", detect, DOC, data=Data)
+DETECTOR = Detector("specialist_head", detect, DOC, data=Data, weight=1, able=_able)

@@ -36,13 +36,17 @@ class Data(TypedDict):
     next: float
 
 
+def _able(view: View) -> bool:
+    return len(_layers(view)) >= 2 and any(view.held_out(t) for t in range(len(view.scores.tasks)))
+
+
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Each task's weakest layer or tied set."""
     tasks = range(len(view.maps))
     if len(_layers(view)) < 2:
         return Outcome("weakest_layers")
     split = [t for t in tasks if view.held_out(t)]
-    family = Family("weakest_layers", len(split), view.settings.alpha, "Benjamini–Hochberg over tasks")
+    family = view.family("weakest_layers", len(split), "Benjamini–Hochberg over tasks")
     ps = [_paired_p(view, t) for t in split]
     q = dict(zip(split, benjamini_hochberg(ps), strict=True))
     p = dict(zip(split, ps, strict=True))
@@ -93,7 +97,7 @@ def _finding(view: View, t: int, p: float | None, q: float | None, family: Famil
     whole = _means(view, view.whole[t])
     if whole.min() == whole.max():
         return None
-    if p is not None and q is not None and q <= view.settings.alpha:
+    if p is not None and q is not None and q <= family.alpha:
         chosen = int(_means(view, view.maps[t]).argmin())
         test = view.test("paired t tests against every other layer", "another layer is as weak", 1 - p, p, q, family)
         return _named(view, t, "tested", [chosen], _means(view, view.read(t)), test=test, caveats=view.caveats(t))
@@ -127,4 +131,4 @@ def _named(
     )
 
 
-DETECTOR = Detector("weakest_layers", detect, DOC, data=Data)
+DETECTOR = Detector("weakest_layers", detect, DOC, data=Data, weight=1, able=_able)

@@ -12,6 +12,8 @@ def view(report: Report) -> dict[str, Any]:
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),
         "absent": not all(b.present.all() for b in report.blocks),
+        "alpha": f"α = {report.findings.alpha:g}",
+        "percent": f"{100 * report.findings.alpha:g}",
         "blocks": [(b.block, title(b.block)) for b in report.blocks if b.block],
     }
 
