@@ -25,6 +25,7 @@ from planted import judged
 from published import pieces_of_published, published
 
 from reportgen.analysis.analyze import analyze
+from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Settings
 from reportgen.prose import Prose
 from reportgen.scores import HeadScores
@@ -33,7 +34,7 @@ from reportgen.stats import mean_intervals
 ROOT = Path(__file__).resolve().parents[1]
 KEPT, PAGE = ROOT / "benchmarks" / "results" / "calibration.jsonl", ROOT / "docs" / "calibration.md"
 PIECE = 20  # tensors that are run and kept together
-TOGETHER = 0.10  # of empty tensors may carry a finding of any family, where alpha is split between them
+TESTED = tuple(d.kind for d in DETECTORS if d.weight)  # whatever else runs, their parts of alpha are the same
 MEANS = {
     "normal": lambda rng, shape: (rng.normal(1, 0.3, shape), 1.0),
     "|normal|": lambda rng, shape: (np.abs(rng.normal(size=shape)), np.sqrt(2 / np.pi)),
@@ -53,14 +54,9 @@ class Silent(Prose):
 
 
 def counted(scores: HeadScores, settings: Settings = Settings()) -> tuple[Counter[str], Sequence]:  # noqa: B008
-    """Which families of tests found anything (``split``: with .10 shared out to all families), and the findings."""
-    result = analyze(scores, settings, Silent())
-    alphas = {family.id: family.alpha for family in result.families}
-    share = TOGETHER / (len(alphas) * settings.alpha) if alphas else 1.0
-    tested = [f for f in result.findings if f.test is not None]
-    counts = Counter({f"fired {f.kind}": 1 for f in tested})
-    counts.update({f"split {f.kind}": 1 for f in tested if f.test.q <= share * alphas[f.test.family]})
-    return Counter(dict.fromkeys(counts, 1)), result.findings
+    """Which families of tests found anything, and the findings."""
+    findings = analyze(scores, settings, Silent()).findings
+    return Counter({f"fired {f.kind}": 1 for f in findings if f.test is not None}), findings
 
 
 def tensor(cell: Cell, seed: int) -> Counter[str]:
@@ -70,11 +66,11 @@ def tensor(cell: Cell, seed: int) -> Counter[str]:
     mask = cell.plant.put(rng, cell.world, log) if cell.plant else None
     scores = cell.world.scores(rng, log)
     # what else fires is counted beside planted clusters, which other kinds must not take for theirs
-    only = None if cell.plant is None or cell.plant.kind == "cluster" else ("cluster", "row_segment", cell.plant.kind)
-    counts, findings = counted(scores, Settings(detectors=only and tuple(dict.fromkeys(only))))
-    for how in ("fired", "split"):
-        if any(k.startswith(f"{how} ") and k[6:] not in cell.there for k in counts):
-            counts[f"{how} any"] = 1
+    alone = cell.plant is not None and cell.plant.kind != "cluster"
+    only = tuple(dict.fromkeys(("cluster", "row_segment", cell.plant.kind))) if alone else TESTED
+    counts, findings = counted(scores, Settings(detectors=only))
+    if any(k[6:] not in cell.there for k in counts):
+        counts["fired any"] = 1
     for name, (kind, detector) in NAIVE.items():
         if cell.plant is None or cell.plant.kind == kind:
             cells = detector(np.abs(scores.importance))
@@ -152,7 +148,9 @@ def main() -> None:
     done = {(r["what"], r["first"], r["last"]) for r in kept() if r["code"] == version}
     todo = [(*p, str(options.published)) for p in pieces(options.tensors, options.published)
             if p not in done and options.only in p[0]]  # fmt: skip
-    todo.sort(key=lambda piece: piece[1])  # some of every cell first
+    weights = {cell.name: cell.weight for cell in CELLS}
+    # all cells go on together, the costly ones with fewer tensors, so that whatever is reached is even
+    todo.sort(key=lambda piece: piece[1] / weights.get(piece[0], 1.0))
     with KEPT.open("a") as file, multiprocessing.Pool(options.processes) as pool:
         for i, result in enumerate(pool.imap_unordered(run, todo), 1):
             file.write(json.dumps({"code": version, **result}, ensure_ascii=False) + "\n")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planted import Plant, overlapping, rectangle, single, slope
+from planted import Plant, lines, overlapping, rectangle, single, slope, unequal
 from worlds import World
 
 BASE = World()
@@ -47,7 +47,7 @@ EMPTY = (
     Cell("60 examples, all heads equal, model at chance", World(examples=60, equal=True, chance=0.25), weight=0.3),
     Cell("8 × 12 × 12", World(layers=12, heads=12)),
     Cell("8 × 40 × 40", World(layers=40, heads=40), weight=0.7),
-    Cell("8 × 80 × 64", World(layers=80, heads=64), weight=0.3),
+    Cell("8 × 80 × 64", World(layers=80, heads=64), weight=0.2),
     Cell("1 task", World(tasks=1)),
     Cell("4 tasks", World(tasks=4)),
     Cell("64 tasks", World(tasks=64), weight=0.2),
@@ -58,10 +58,11 @@ EMPTY = (
     Cell("two significant digits", World(digits=2), stress=True),
 )  # fmt: skip
 
-SQUARE = ((4, 8), (4, 8))
+SQUARE, SAMPLED = ((4, 8), (4, 8)), World(examples=60)
 PLANTED = (
     Cell("cluster of 4–8 × 4–8, 1 SD", BASE, Plant("cluster", "cluster", rectangle(*SQUARE, 1.0))),
     Cell("cluster of 4–8 × 4–8, 1.5 SD", BASE, Plant("cluster", "cluster", rectangle(*SQUARE, 1.5))),
+    Cell("cluster of 5–8 × 5–8, 1.5 SD", BASE, Plant("cluster", "cluster", rectangle((5, 8), (5, 8), 1.5))),
     Cell("cluster of 4–8 × 4–8, 3 SD", BASE, Plant("cluster", "cluster", rectangle(*SQUARE, 3.0))),
     Cell("row of 6 heads, 4 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (6, 6), 4.0))),
     Cell("row of 6 heads, 4 SD, tested or observed", BASE,
@@ -82,6 +83,16 @@ PLANTED = (
     Cell("fall of 2 SD over the layers", BASE, Plant("gradient", "layer_gradient", slope(-2.0, 0.0))),
     Cell("fall of 2 SD, layers autocorrelated .7", World(profile="AR .7"),
          Plant("gradient", "layer_gradient", slope(-2.0, 0.0))),
+    Cell("5 layers up by .5 SD on all tasks", BASE, Plant("band", "layer_band", lines(5, None, 0.5))),
+    Cell("4 heads of all layers up by .3 SD on all tasks", BASE, Plant("band", "head_band", lines(None, 4, 0.3))),
+    Cell("8 layers up by 1 SD on 3 tasks of a group", World(grouped=3),
+         Plant("contrast", "layer_band_contrast", lines(8, None, 1.0, 3))),
+    Cell("head 8 SD above on one task, 60 examples", SAMPLED,
+         Plant("specialist", "specialist_head", single(8.0)), weight=0.2),
+    Cell("one layer down by 1 SD on one task, 60 examples", SAMPLED,
+         Plant("weakest", "weakest_layers", lines(1, None, -1.0, 0)), weight=0.2),
+    Cell("one task's heads twice as unequal, 60 examples", SAMPLED,
+         Plant("concentration", "concentration", unequal(2.0)), weight=0.2),
     Cell("1 SD along layers and along heads", BASE, Plant("diagonal", "diagonal_gradient", slope(1.0, 1.0))),
 )  # fmt: skip
 CELLS = (*EMPTY, *PLANTED)

@@ -66,9 +66,8 @@ def _empty(counts: dict[str, Counter], tensors: Counter) -> Iterator[str]:
     yield from _rows(["family", "tensors", "share [95 % Wilson]", "largest lower bound", "≤ 5 %"], pooled)
     n = sum(tensors[c.name] for c in cells if not c.stress)
     fired = sum(counts[c.name]["fired any"] for c in cells if not c.stress)
-    split = sum(counts[c.name]["split any"] for c in cells if not c.stress)
     if n:
-        yield f"Any family: {_share(fired, n)} of {n} tensors; with .10 split between the families: {_share(split, n)}."
+        yield f"Any family: {_share(fired, n)} of {n} tensors."
 
 
 def _bonferroni(cells: list[Cell]) -> float:

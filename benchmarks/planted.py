@@ -85,6 +85,36 @@ def slope(layers: float, heads: float) -> Callable[..., np.ndarray]:
     return put
 
 
+def lines(layers: int | None, heads: int | None, sds: float, tasks: int | None = None) -> Callable[..., np.ndarray]:
+    """So many whole adjacent layers, or heads of all layers, raised on the first ``tasks``, on all, or (0) on one."""
+
+    def put(rng: np.random.Generator, world: World, log: np.ndarray) -> np.ndarray:
+        mask = np.zeros(log.shape, dtype=bool)
+        those = slice(tasks) if tasks != 0 else int(rng.integers(len(log)))
+        if layers is not None:
+            first = int(rng.integers(world.layers - layers + 1))
+            mask[those, first : first + layers] = True
+        if heads is not None:
+            first = int(rng.integers(world.heads - heads + 1))
+            mask[those, :, first : first + heads] = True
+        log[mask] += sds * world.sd
+        return mask
+
+    return put
+
+
+def unequal(times: float) -> Callable[..., np.ndarray]:
+    """A task whose heads differ by so many times the others' standard deviations of the logarithm."""
+
+    def put(rng: np.random.Generator, world: World, log: np.ndarray) -> np.ndarray:
+        mask = np.zeros(log.shape, dtype=bool)
+        mask[int(rng.integers(len(log)))] = True
+        log[mask] *= times
+        return mask
+
+    return put
+
+
 def judged(plant: Plant, mask: np.ndarray, findings: Sequence[Finding], names: Sequence[str]) -> Counter[str]:
     """``hit`` (the planted is found), ``found`` and ``right`` findings of the kind, and the sum of ``f1``."""
     mine = [f for f in findings if f.kind == plant.kind and f.register in plant.registers]
@@ -98,11 +128,13 @@ def judged(plant: Plant, mask: np.ndarray, findings: Sequence[Finding], names: S
 
 
 def _grid(finding: Finding, mask: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The cells of a finding; all of its layers where it names no heads."""
+    """The cells of a finding; all of its layers where it names no heads, all of its tasks where it names neither."""
     grid = np.zeros(mask.shape, dtype=bool)
     tasks = [names.index(finding.task)] if finding.task else list(range(len(names)))
     if finding.heads is not None:
         grid[tasks] = finding.mask(mask.shape[1:])
     elif finding.layers is not None:
         grid[tasks, finding.layers[0] : finding.layers[1] + 1] = True
+    else:
+        grid[tasks] = True
     return grid

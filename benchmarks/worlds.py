@@ -46,6 +46,7 @@ class World:
     equal: bool = False  # every head is worth the same; what differs is the examples' noise
     signed: bool = False  # importance is the size of a mean of signed scores
     chance: float | None = None  # baseline accuracy is that of guessing
+    grouped: int = 0  # the first tasks, which form a group of the study
 
     @property
     def sd(self) -> float:
@@ -108,7 +109,7 @@ class World:
     def _task(self, rng: np.random.Generator, t: int) -> Task:
         n = self.examples or None
         if self.chance is None:
-            return Task(f"Task {t}", n=n)
+            return Task(f"Task {t}", n=n, group="first" if t < self.grouped else None)
         n = n or 200
         return Task(f"Task {t}", n=n, accuracy=float(rng.binomial(n, self.chance)) / n, chance=self.chance)
 
