@@ -68,31 +68,31 @@ def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Se
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}
     own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
-    own = with_ties(replace(own, levels=levels(own)))
+    own = with_ties(replace(own, levels=levels(own, plugins)))
     for detector in chosen(settings.detectors):
         if not detector.of_heads and i > 0:
             continue
-        view = own if detector.of_heads or scores.block is None else _whole(scores, settings)
+        view = own if detector.of_heads or scores.block is None else _whole(scores, settings, plugins)
         with np.errstate(invalid="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
             outcomes.append(_placed(plugins.detect(detector, view, outcomes), view.scores.block, len(blocks)))
     return outcomes
 
 
-def levels(view: View) -> dict[str, float]:
+def levels(view: View, plugins: ThirdParty) -> dict[str, float]:
     """Each kind's part of alpha: by the weights of the kinds that the scores can be tested for, at most half of it.
 
-    It does not depend on which detectors run, so that a finding stays the same whatever else is looked for.
+    It does not depend on which of our detectors run, so that a finding stays the same whatever else is looked for.
     """
-    weights = {d.kind: d.weight for d in DETECTORS if d.weight and d.able(view)}
+    weights = {d.kind: d.weight for d in known() if d.weight and plugins.able(d, view)}
     total = sum(weights.values())
     return {kind: view.settings.alpha * min(weight / total, MOST) for kind, weight in weights.items()}
 
 
-def _whole(scores: HeadScores, settings: Settings) -> View:
+def _whole(scores: HeadScores, settings: Settings, plugins: ThirdParty) -> View:
     """The view of what is not about heads."""
     view = View(replace(scores, block=None), settings)
-    return replace(view, levels=levels(view))
+    return replace(view, levels=levels(view, plugins))
 
 
 def _placed(outcome: Outcome, block: str | None, blocks: int) -> Outcome:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from reportgen.analysis.detectors import third_party
+from reportgen.analysis.detectors import DETECTORS, third_party
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.findings import Finding, Findings, from_json, to_json
 from reportgen.plugins import Plugin
@@ -28,6 +28,18 @@ class ThirdParty:
     def failed(self, kind: object) -> bool:
         """Whether a detector of that kind is a plug-in that failed."""
         return isinstance(kind, str) and kind in self._plugins and bool(self._plugins[kind].error)
+
+    def able(self, detector: Detector, view: View) -> bool:
+        """Whether the detector can test these scores; a plug-in that raises, or that is not wanted, cannot."""
+        if detector in DETECTORS:
+            return detector.able(view)
+        if detector.kind not in self._plugins or self.failed(detector.kind):
+            return False
+        try:
+            return bool(detector.able(view))
+        except (Exception, SystemExit) as error:
+            self._plugins[detector.kind] = self._plugins[detector.kind].failed(error)
+            return False
 
     def detect(self, detector: Detector, view: View, earlier: Sequence[Outcome]) -> Outcome:
         """What a detector finds; nothing where it is a plug-in and raises, or finds what no report can hold."""
