@@ -46,9 +46,12 @@ TARGETS = {
     "gradients, batches of one / gate_gradient": ("≥", 3.0),
     "zero_ablation / its floor": ("≤", 1.15),
     "zero_ablation / the heads' part of its floor": ("≤", 1.15),
+    "a header of 64 tokens run for each example / once": ("≥", 1.0),
     "best peer / zero_ablation": ("≥", 2.2),
     "best peer, logits matched / zero_ablation": ("≥", 2.0),
 }
+HEADER = 64
+ONCE, EACH = (f"zero_ablation, a header of {HEADER} tokens run {how}" for how in ("once", "for each example"))
 Works = dict[str, Callable[[], Any]]
 
 
@@ -107,6 +110,16 @@ def middling_batch(prepared: Prepared) -> Batch:
     return collate(batches[len(batches) // 2])
 
 
+def headed(batch: Batch) -> Batch:
+    """The batch with the same further tokens behind the first one of every prompt, as instructions would stand."""
+    header = torch.arange(HEADER).repeat(batch.size, 1) + 5
+    ids = torch.cat([batch.input_ids[:, :1], header, batch.input_ids[:, 1:]], dim=1)
+    mask = torch.cat([torch.ones_like(header), batch.attention_mask], dim=1)
+    return replace(batch, input_ids=ids, attention_mask=mask, prompt=batch.prompt + HEADER,
+                   position_ids=torch.arange(ids.shape[1]).repeat(batch.size, 1),
+                   position=batch.position + HEADER)  # fmt: skip
+
+
 def works_of(prepared: Prepared, batch: Batch, peers: bool) -> Works:
     """Every piece of work by its name."""
     (gradient, ablation), settings = (c.method for c in prepared.methods[:2]), [
@@ -121,6 +134,9 @@ def works_of(prepared: Prepared, batch: Batch, peers: bool) -> Works:
         "gradients, batches of one": lambda: one_by_one(settings[0], batch),
         "zero_ablation": lambda: ablate(settings[1], batch),
     }
+    plain = replace(prepared.model, shortcuts=replace(prepared.model.shortcuts, prefixes=False))
+    longer, each = headed(batch), replace(settings[1], model=plain)
+    works |= {ONCE: lambda: ablate(settings[1], longer), EACH: lambda: ablate(each, longer)}
     for name in PEERS if peers else PEERS[:1]:
         tool = importlib.import_module(f"benchmarks.peers.{name}")
         for matched in (False, True):
@@ -134,7 +150,8 @@ def checked(prepared: Prepared, batch: Batch, works: Works) -> dict[str, float]:
     ours = works["zero_ablation"]().values
     value = prepared.setting(prepared.methods[1]).value(batch)[0].numpy()
     found = {"gradients, batches of one": np.abs(works["gate_gradient"]().values
-                                                 - works["gradients, batches of one"]()).max()}  # fmt: skip
+                                                 - works["gradients, batches of one"]()).max(),
+             ONCE: np.abs(works[ONCE]().values - works[EACH]().values).max()}  # fmt: skip
     for name, work in works.items():
         if name.partition(",")[0] in PEERS:
             found[name] = np.abs(value[:, None, None] - work().permute(2, 0, 1).numpy() - ours).max()
@@ -201,6 +218,7 @@ def ratios(seconds: dict[str, float], least: tuple[float, float]) -> dict[str, f
         "gradients, batches of one / gate_gradient": seconds["gradients, batches of one"] / seconds["gate_gradient"],
         "zero_ablation / its floor": ablation / (least[1] * seconds["forward"]),
         "zero_ablation / the heads' part of its floor": ablation / (least[0] * seconds["forward"]),
+        "a header of 64 tokens run for each example / once": seconds[EACH] / seconds[ONCE],
         "best peer / zero_ablation": min(s for name, s in tools.items() if "," not in name) / ablation,
         "best peer, logits matched / zero_ablation": min(s for n, s in tools.items() if "," in n) / ablation,
     }

@@ -12,6 +12,7 @@ from torch import Tensor
 from reportgen.scoring.heads import Heads
 from reportgen.scoring.interventions import Edit, edited, only, replaced
 from reportgen.scoring.method import BatchScores, Parameter, Setting, absent
+from reportgen.scoring.prefixes import Prefix, behind, following, pays, prefix_of, shared_tokens, without
 from reportgen.scoring.resume import Record
 from reportgen.scoring.tokens import Batch
 
@@ -24,23 +25,28 @@ Substitute = Callable[[int], Edit | float]
 
 
 @torch.no_grad()
-def without_each(setting: Setting, batch: Batch, substitute: Substitute, together: bool = True) -> BatchScores:
+def without_each(
+    setting: Setting, batch: Batch, substitute: Substitute, together: bool = True, alike: bool = False
+) -> BatchScores:
     """The metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
 
     Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
     resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer
     positions are run. Of ``setting.wanted`` alone where it is given. ``together``: the change with all heads
-    replaced at once is the check ``EVERY``.
+    replaced at once is the check ``EVERY``. ``alike``: the substitute is the same in all examples, so that tokens which
+    they all begin with are run once.
     """
-    values, step = absent(setting.heads, batch.size), setting.parameters["heads_at_once"] or at_once(batch)
+    values = absent(setting.heads, batch.size)
     (before, logits), record = _baseline(setting, batch)
+    prefix = _prefix(setting, batch, record) if alike else None
+    step = setting.parameters["heads_at_once"] or at_once(batch, 0 if prefix is None else prefix.tokens)
     parts = [_parts(setting, index, step) for index in range(len(setting.heads.sites))]
     many = {copies: batch.repeated(copies) for copies in {len(heads) for part in parts for heads in part}}
     for index, part in enumerate(parts):
         by = substitute(index)
         for heads in part:
             chosen = torch.as_tensor(heads, device=setting.model.device)
-            after = _ablated(setting, many[len(heads)], record, index, chosen, by)
+            after = _ablated(setting, many[len(heads)], record, index, chosen, by, prefix)
             values[:, index, heads] = (before.double() - after).T.cpu().numpy()
     checks = {EVERY: (before.double() - _without_all(setting, batch, substitute)).cpu().numpy()} if together else {}
     return BatchScores(values, logits, checks=checks)
@@ -56,9 +62,10 @@ def _without_all(setting: Setting, batch: Batch, substitute: Substitute) -> Floa
         return setting.value(batch)[0].double()
 
 
-def at_once(batch: Batch) -> int:
-    """How many heads of a batch are ablated side by side."""
-    return max(1, most_tokens(batch.input_ids.device) // batch.input_ids.numel())
+def at_once(batch: Batch, shared: int = 0) -> int:
+    """How many heads of a batch are ablated side by side, whose first tokens are run once where they are ``shared``."""
+    run = batch.input_ids.numel() - shared * (batch.size - 1)
+    return max(1, most_tokens(batch.input_ids.device) // run)
 
 
 def most_tokens(device: torch.device) -> int:
@@ -80,12 +87,29 @@ def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Re
     return setting.model.recording(lambda: setting.value(batch), batch.size)
 
 
+def _prefix(setting: Setting, batch: Batch, record: Record | None) -> Prefix | None:
+    """The tokens that all examples begin with, where running them once is possible and pays."""
+    if record is None or not setting.model.shortcuts.prefixes or setting.positions != "all":
+        return None
+    tokens = shared_tokens(batch)
+    return prefix_of(setting.model.model, record, batch, tokens) if pays(batch, tokens) else None
+
+
 def _ablated(
-    setting: Setting, many: Batch, record: Record | None, index: int, chosen: Tensor, by: Edit | float
+    setting: Setting,
+    many: Batch,
+    record: Record | None,
+    index: int,
+    chosen: Tensor,
+    by: Edit | float,
+    prefix: Prefix | None,
 ) -> Float[Tensor, "lost example"]:
     """The metric with each of the chosen heads of a site replaced in one of the batch's copies."""
     copies, model, site = len(chosen), setting.model, setting.heads.sites[index]
     lost = only(chosen.repeat_interleave(many.size // copies), site.heads)
+    if prefix is not None:
+        cache = without(model.model, model.heads, model.shortcuts.narrow, prefix, index, chosen, by)
+        many, record, by = following(many, prefix.tokens, cache), prefix.rest, behind(by)
     edit = replaced(lost, by, setting.where(many, index))
     with _narrowed(setting, many), model.resumed(record, index, copies, {index: edit}):
         after, _ = setting.value(many)

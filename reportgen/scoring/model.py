@@ -1,8 +1,7 @@
 """A loaded model: what it puts out for a batch, where its heads are, and how its runs can be shortened."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,10 @@ from reportgen.scores import Model
 from reportgen.scoring.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.generate import after_prompt, in_decoder
 from reportgen.scoring.heads import Heads, find
-from reportgen.scoring.interventions import Edit, edited
+from reportgen.scoring.interventions import Edit
 from reportgen.scoring.load import read_folder
 from reportgen.scoring.metrics import longest_answer, matches
-from reportgen.scoring.resume import Record, attended, narrowed, recorded, resumed, start_of
+from reportgen.scoring.resume import Record, attended, narrowed, recorded, resumed_at
 from reportgen.scoring.runs import forward
 from reportgen.scoring.shortcuts import Shortcuts, shortcuts
 from reportgen.scoring.tokens import Batch, Kind
@@ -99,24 +98,11 @@ class LoadedModel:
                 return path
         return "the output"
 
-    @contextmanager
-    def resumed(self, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]) -> Iterator[None]:
-        """Within the context, runs start at the layer of a site, behind its attention where that can be, from
-        ``record`` (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one
-        ``copies`` times over.
-        """
-        start = 0 if record is None else start_of(self.heads, record, site)
-        enter = site if record is not None and site in record.attended and site == min(edits, default=site) else None
-        if record is None or (not start and enter is None):
-            with edited(self.model, self.heads, edits):
-                yield
-            return
-        below = [s.projection for i, s in enumerate(self.heads.sites) if start_of(self.heads, record, i) < start]
-        with (
-            edited(self.model, self.heads, edits, Counter(below)),
-            resumed(self.model, self.heads, record, start, copies, enter),
-        ):
-            yield
+    def resumed(
+        self, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
+    ) -> AbstractContextManager[None]:
+        """As ``resume.resumed_at``."""
+        return resumed_at(self.model, self.heads, record, site, copies, edits)
 
     def recording(self, run: Callable[[], Any], examples: int) -> tuple[Any, Record | None]:
         """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""

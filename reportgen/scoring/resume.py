@@ -1,5 +1,6 @@
 """Run a model on from recorded outputs of its layers, and its last modules at the places of the answer alone."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from reportgen.scoring.heads import Heads, Site
-from reportgen.scoring.interventions import roots
+from reportgen.scoring.interventions import Edit, edited, roots
 from reportgen.scoring.tokens import Batch
 
 
@@ -141,19 +142,37 @@ def resumed(
 
 
 @contextmanager
+def resumed_at(
+    model: nn.Module, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
+) -> Iterator[None]:
+    """Within the context, runs start at the layer of a site, behind its attention where that can be, from ``record``
+    (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one ``copies`` times over.
+    """
+    start = 0 if record is None else start_of(heads, record, site)
+    enter = site if record is not None and site in record.attended and site == min(edits, default=site) else None
+    if record is None or (not start and enter is None):
+        with edited(model, heads, edits):
+            yield
+        return
+    below = [s.projection for i, s in enumerate(heads.sites) if start_of(heads, record, i) < start]
+    with edited(model, heads, edits, Counter(below)), resumed(model, heads, record, start, copies, enter):
+        yield
+
+
+@contextmanager
 def narrowed(model: nn.Module, names: Sequence[str], batch: Batch) -> Iterator[None]:
     """Within the context, the modules of these names run at the places alone whose logits predict an answer token, and
     put out 0 elsewhere: where nothing that the answer needs reads it.
     """
-    mask = batch.attention_mask if batch.decoder_mask is None else batch.decoder_mask
+    shape = (batch.input_ids if batch.decoder_ids is None else batch.decoder_ids).shape
 
     def narrow(original: Callable[..., Any]) -> Callable[..., Any]:
         def forward(x: Tensor, *rest: Any, **named: Any) -> Any:
-            if x.ndim != 3 or x.shape[:2] != mask.shape:  # already cut to fewer places
+            if x.ndim != 3 or x.shape[:2] != shape:  # already cut to fewer places
                 return original(x, *rest, **named)
             places = (batch.owner.to(x.device), batch.position.to(x.device))
             made = original(x[places][None], *rest, **named)[0]
-            return made.new_zeros(*mask.shape, made.shape[-1]).index_put(places, made)
+            return made.new_zeros(*shape, made.shape[-1]).index_put(places, made)
 
         return forward
 

@@ -9,11 +9,13 @@ from reportgen.scoring.trace import input_device
 
 
 def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
-    """One run of the model or its body over a batch, without a cache."""
+    """One run of the model or its body over a batch, with no cache but the batch's."""
     known = inspect.signature(module.forward).parameters
     wanted: dict[str, Any] = {"use_cache": False, "return_dict": True}
     if kind == "causal":  # encoders count their positions as they were trained to, and padding stands on the right
         wanted["position_ids"] = batch.position_ids
+    if batch.cache is not None:
+        wanted |= {"use_cache": True, "past_key_values": batch.cache}
     if kind == "seq2seq":
         wanted |= {"decoder_input_ids": batch.decoder_ids, "decoder_attention_mask": batch.decoder_mask}
     passed = {name: value for name, value in wanted.items() if name in known}

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from reportgen.scoring.heads import Heads
 from reportgen.scoring.interventions import edited, only, replaced
-from reportgen.scoring.resume import Record, attended, hooked, recorded, resumed, standing_in, start_of
+from reportgen.scoring.prefixes import fits, following, prefix_of, without
+from reportgen.scoring.resume import Record, attended, hooked, recorded, resumed, resumed_at, standing_in, start_of
 from reportgen.scoring.runs import forward, short_batch
 from reportgen.scoring.tokens import Batch, Kind
 
@@ -27,13 +28,14 @@ class Shortcuts:
     positions alone), ``keep`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected).
     ``resumes``: a run may start from a layer's recorded output; ``enters``: the sites whose layer may then be entered
     behind its attention, at the output projection. ``narrow``: the modules, those of the last layer and behind it,
-    that need to run at answer positions alone.
+    that need to run at answer positions alone. ``prefixes``: tokens that all examples begin with can be run once.
     """
 
     logits: Literal["head", "keep", "whole"] = "whole"
     resumes: bool = False
     enters: frozenset[int] = frozenset()
     narrow: tuple[str, ...] = ()
+    prefixes: bool = False
 
 
 def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
@@ -42,7 +44,9 @@ def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
     enters = _returning(model, kind, heads) if whole else frozenset[int]()
     if enters and not resumes(model, kind, heads, enters):
         enters = frozenset()
-    return Shortcuts(logits_way(model, kind), whole, enters, narrow(model, kind, heads, whole))
+    narrowed = narrow(model, kind, heads, whole)
+    shared = whole and kind == "causal" and fits(model) and prefixes(model, heads, enters, narrowed)
+    return Shortcuts(logits_way(model, kind), whole, enters, narrowed, shared)
 
 
 def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
@@ -103,6 +107,31 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
     except UNFIT:
         return False
     return again.shape == whole.shape and _close(again, whole)
+
+
+@torch.no_grad()
+def prefixes(model: Any, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
+    """Whether runs without a head in which the first tokens are run once agree with whole runs."""
+    batch, layers, outputs, seen = _unlike(model, "causal"), list[str](), list[Any](), dict[int, Any]()
+    batch.input_ids[:, :2] = batch.input_ids[0, :2]
+    with recorded(model, heads, layers, outputs), attended(model, heads, sorted(enters), seen):
+        first_output(model, "causal", batch)
+    record, many = Record(tuple(layers), tuple(outputs), 2, seen), batch.repeated(2)
+    try:
+        prefix = prefix_of(model, record, batch, 2)
+        for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
+            chosen = torch.arange(2, device=batch.input_ids.device) % heads.sites[site].heads
+            edits = {site: replaced(only(chosen.repeat_interleave(2), heads.sites[site].heads), 0.0, None)}
+            with edited(model, heads, edits):
+                whole = first_output(model, "causal", many)[:, 2:]
+            rest = following(many, 2, without(model, heads, names, prefix, site, chosen, 0.0))
+            with resumed_at(model, heads, prefix.rest, site, 2, edits):
+                again = first_output(model, "causal", rest)
+            if again.shape != whole.shape or not _close(again, whole):
+                return False
+    except UNFIT:
+        return False
+    return True
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

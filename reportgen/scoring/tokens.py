@@ -46,7 +46,8 @@ class Batch:
     batch, ``position`` the place whose logits predict it (see ``Encoded.places``), ``target`` its id, ``foil`` the id
     of the foil's token (None: no foils). ``prompt`` is the number of each example's tokens that are its prompt.
     ``decoder_ids`` and ``decoder_mask`` are an encoder-decoder's, ``corrupted_ids`` stand against ``input_ids`` token
-    by token. Masks are 1 on tokens and 0 on padding.
+    by token. Masks are 1 on tokens and 0 on padding. ``cache`` holds keys and values of tokens that stand before
+    ``input_ids`` in every example (None: none do); the mask covers them too.
     """
 
     input_ids: Int[Tensor, "example token"]
@@ -61,6 +62,7 @@ class Batch:
     decoder_mask: Int[Tensor, "example decoder_token"] | None = None
     corrupted_ids: Int[Tensor, "example token"] | None = None
     rows: tuple[Row, ...] = ()
+    cache: Any = None
 
     @property
     def size(self) -> int:

@@ -22,7 +22,7 @@ WANG = (
 
 
 def _score(setting: Setting, batch: Batch) -> BatchScores:
-    return without_each(setting, batch, setting.reference.substitute)
+    return without_each(setting, batch, setting.reference.substitute, alike=True)
 
 
 METHOD = ScoringMethod(

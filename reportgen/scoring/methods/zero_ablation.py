@@ -20,7 +20,7 @@ from reportgen.scoring.tokens import Batch
 
 @torch.no_grad()
 def _score(setting: Setting, batch: Batch) -> BatchScores:
-    return without_each(setting, batch, lambda _: 0.0)
+    return without_each(setting, batch, lambda _: 0.0, alike=True)
 
 
 METHOD = ScoringMethod(
