@@ -1,7 +1,8 @@
 """Read and change heads' outputs while a model runs.
 
 The input of an attention's output projection is the heads' outputs side by side: hooks before it see and change them,
-and the model's own code stays as it is.
+and the model's own code stays as it is. Of a model on several devices, gates and masks are made where its inputs go;
+they follow to the device of the outputs that they act on.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,7 +109,7 @@ def scaled(gate: Float[Tensor, "example head"], where: Bool[Tensor, "example tok
         if where is not None:
             factor = torch.where(where[:, :, None], factor, torch.ones((), dtype=gate.dtype, device=gate.device))
         # the gate's own precision: in half a gradient would be summed over tokens and sizes in half
-        return (z.to(gate.dtype) * factor[..., None]).to(z.dtype)
+        return (z.to(gate.dtype) * factor[..., None].to(z.device)).to(z.dtype)
 
     return edit
 
@@ -123,7 +124,7 @@ def replaced(
     def edit(z: Tensor) -> Tensor:
         chosen = lost[:, None, :, None] if where is None else lost[:, None, :, None] & where[:, :, None, None]
         other = by(z) if callable(by) else by
-        return torch.where(chosen, torch.as_tensor(other, dtype=z.dtype, device=z.device), z)
+        return torch.where(chosen.to(z.device), torch.as_tensor(other, dtype=z.dtype, device=z.device), z)
 
     return edit
 

@@ -63,11 +63,11 @@ class LoadedModel:
             chosen = self.model.get_output_embeddings()(hidden[owner, position])
         elif self.shortcuts.logits == "keep":
             kept, place = torch.unique(batch.position, return_inverse=True)
-            chosen = forward(self.model, self.kind, batch, logits_to_keep=kept).logits[batch.owner, place]
+            chosen = forward(self.model, self.kind, batch, logits_to_keep=kept.cpu()).logits[batch.owner, place]
         else:
             chosen = forward(self.model, self.kind, batch).logits[batch.owner, batch.position]
         wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
-        return wide
+        return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
 
     def run(self, batch: Batch) -> None:
         """Run the model for what hooks see of it, without vocabulary logits."""

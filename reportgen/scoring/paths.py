@@ -115,7 +115,7 @@ def attributed(
 ) -> Float[Tensor, "example head"]:
     """Change · gradient, summed over the tokens of ``where`` (None: all of them) and over dimensions."""
     products = (change * gradient.to(change.dtype)).sum(dim=-1)
-    return (products if where is None else products * where[:, :, None]).sum(dim=1)
+    return (products if where is None else products * where[:, :, None].to(products.device)).sum(dim=1)
 
 
 def legendre(steps: int) -> list[tuple[float, float]]:

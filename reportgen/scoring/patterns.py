@@ -64,7 +64,7 @@ def scores(
     values = absent(setting.heads, batch.size)
     patterns, logits = observed(setting, batch, answer)
     for index, pattern in patterns:
-        values[:, index, : pattern.shape[1]] = read(pattern.double()).cpu().numpy()
+        values[:, index, : pattern.shape[1]] = read(pattern.double().to(batch.input_ids.device)).cpu().numpy()
     return BatchScores(values, logits)
 
 

@@ -120,7 +120,7 @@ def _keep(
 
 def _average(z: Tensor, batch: Batch, setting: Setting, index: int) -> Float[Tensor, "example head size"]:
     """The mean over the scored positions; padding, whatever stands there, never counts."""
-    where = batch.gated(setting.heads.sites[index].block, setting.positions)[:, :, None, None]
+    where = batch.gated(setting.heads.sites[index].block, setting.positions)[:, :, None, None].to(z.device)
     total = torch.where(where, z.float(), 0.0).sum(dim=1)
     return (total / where.sum(dim=1)).cpu()
 

@@ -65,7 +65,7 @@ def corrected(
     """
     if clean.query is None or other.query is None:
         raise _refused(site, "its queries and keys are not seen, for it is no scaled_dot_product_attention")
-    slopes = gradient if where is None else gradient * where[:, :, None, None]
+    slopes = gradient if where is None else gradient * where[:, :, None, None].to(gradient.device)
     effects = []
     for e in range(len(outputs)):
         own, patch = _Example.of(clean, e), _Example.of(other, e)

@@ -59,7 +59,7 @@ def means(setting: Setting, batches: Sequence[Batch]) -> Means:
     sums, counts = dict[_Key, Tensor](), dict[_Key, int]()
     for batch in batches:
         for site, z in outputs(setting, batch).items():
-            places = batch.gated(setting.heads.sites[site].block, setting.positions)
+            places = batch.gated(setting.heads.sites[site].block, setting.positions).to(z.device)
             for task in sorted({row.task for row in batch.rows}):
                 mine = torch.tensor([row.task == task for row in batch.rows], device=z.device)
                 for part, chosen in enumerate(_apart(places & mine[:, None])):
@@ -125,7 +125,7 @@ def _drawn(setting: Setting, rows: Sequence[Row], count: int) -> list[Row]:
 def _donor(setting: Setting, batch: Batch, seen: Outputs, example: int, kept: int) -> Donor:
     row, first, others = batch.rows[example], list[Tensor](), list[Tensor]()
     for site, z in sorted(seen.items()):
-        places = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example])[1:, 0]
+        places = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example].to(z.device))[1:, 0]
         picked = setting.generator(row, "places").permutation(len(places))[:kept]
         places = places[torch.as_tensor(picked, dtype=torch.long, device=z.device).sort().values]
         first.append(z[example, 0].clone())

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import build, word_tokenizer
 
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring import load as load_module
+from reportgen.scoring.interventions import replaced, scaled
+from reportgen.scoring.paths import attributed
 from reportgen.scoring.score import score
 from reportgen.study import Study
 
@@ -63,4 +66,25 @@ def test_a_quantised_model_is_refused_by_name(study_of: Make, tmp_path: Path) ->
     assert refused(study_of(model={"path": str(tmp_path / "m")})) == (
         f"{tmp_path / 'm'}: its weights are quantised (gptq). Score the model it was made from, in bfloat16 or "
         "float16; device_map spreads what does not fit."
+    )
+
+
+def test_gates_and_masks_follow_to_the_device_of_the_outputs_they_act_on() -> None:
+    """Tensors without data stand on a device of their own, across which torch computes no more than across GPUs."""
+    z, gate, where = torch.ones(2, 3, 4, 5, device="meta"), torch.ones(2, 4), torch.ones(2, 3, dtype=torch.bool)
+    with pytest.raises(RuntimeError, match="device"):
+        z * gate[:, None, :, None]
+    for touched in (None, where):
+        assert scaled(gate, touched)(z).device == z.device
+        assert replaced(gate.bool(), 0.0, touched)(z).device == z.device
+        assert replaced(gate.bool(), lambda x: x * 2, touched)(z).device == z.device
+        assert attributed(z, z, touched).device == z.device
+
+
+def test_compilation_is_refused_with_the_reason(study_of: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        study_of(model={"compile": True})
+    assert str(caught.value) == (
+        "study.toml: [model] compile: torch.compile is not used: its guards overlook hooks that change between runs, "
+        "by which heads are gated and ablated, and layers compiled under them took 1.3 times as long. Remove the key."
     )

@@ -28,7 +28,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
             logits = model.answer_logits(batch)
     values = absent(heads, batch.size)
     for index, z in seen.items():
-        where = batch.gated(heads.sites[index].block, setting.positions)[:, :, None]
+        where = batch.gated(heads.sites[index].block, setting.positions)[:, :, None].to(z.device)
         norms = z.double().norm(dim=-1) * where
         values[:, index, : z.shape[2]] = (norms.sum(dim=1) / where.sum(dim=1)).cpu().numpy()
     return BatchScores(values, logits)

@@ -41,7 +41,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     found = direct(model, batch, lambda logits: measure(chosen, logits, batch, setting.answer_reduction))
     for index in range(len(setting.heads.sites)):
         parts, where = contributions(found, index), setting.where(batch, index)
-        summed = (parts if where is None else parts * where[:, :, None]).sum(dim=1)
+        summed = (parts if where is None else parts * where[:, :, None].to(parts.device)).sum(dim=1)
         values[:, index, : summed.shape[1]] = summed.cpu().numpy()
     return BatchScores(values, found.logits)
 
