@@ -86,5 +86,6 @@ def test_compilation_is_refused_with_the_reason(study_of: Make) -> None:
         study_of(model={"compile": True})
     assert str(caught.value) == (
         "study.toml: [model] compile: torch.compile is not used: its guards overlook hooks that change between runs, "
-        "by which heads are gated and ablated, and layers compiled under them took 1.3 times as long. Remove the key."
+        "by which heads are gated and ablated, and layers compiled under them took 1.3 times as long. Remove the key; "
+        "CHANGELOG.md says what each version can do."
     )
