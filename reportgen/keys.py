@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reportgen import __version__
+from reportgen.anonymous import last_part
 from reportgen.errors import InputError
 from reportgen.plugins import identity
 from reportgen.prose import template_folder
 from reportgen.provenance import versions
-from reportgen.store import key_of, sha256_file
+from reportgen.store import key_of, read_methods, sha256_file
 from reportgen.study import Study
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 
 
+HALF = 32  # characters of a key of scores: the first are of what is asked, the others of the model's files
+
+
 def scores_key(study: Study) -> str:
-    """What makes scores the same: the model's files, the task file, and all that says how heads are scored."""
+    """What makes scores the same: the task file and all that says how heads are scored, then the model's files."""
     if study.scores is not None:
         if not study.scores.path.is_file():
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
@@ -28,9 +32,24 @@ def scores_key(study: Study) -> str:
     tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
     model = study.model.model_dump(mode="json", exclude={"path"})
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
-    data = [_model_files(Path(study.model.path)) or study.model.path, fingerprint(study.tasks)]
     names = [study.scoring.method, *study.scoring.also]
-    return key_of(["model", data, tasks, model, scoring, *identity("reportgen.methods", names)])
+    asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("reportgen.methods", names)])
+    return asked[:HALF] + key_of([_model_files(Path(study.model.path)) or study.model.path])[:HALF]
+
+
+def kept_key(study: Study, folder: Path) -> str | None:
+    """The key of a folder's finished scores where they are all that is left of the study's model: asked for alike, of a
+    model of that path, which holds no model any more. None where it does, or where the scores are of something else.
+    """
+    if study.model is None or _model_files(Path(study.model.path)):
+        return None
+    try:
+        stored, made_under = read_methods(folder)
+    except InputError:
+        return None
+    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_given or study.model.path
+    same = recorded is not None and last_part(recorded) == last_part(named)
+    return made_under if same and made_under[:HALF] == scores_key(study)[:HALF] else None
 
 
 def _model_files(folder: Path) -> dict[str, str]:

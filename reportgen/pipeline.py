@@ -30,7 +30,7 @@ from reportgen.folders import (
     scores_key_of,
 )
 from reportgen.importers import report_pdf
-from reportgen.keys import findings_key, report_key, scores_key
+from reportgen.keys import findings_key, kept_key, report_key, scores_key
 from reportgen.plugins import Plugin, as_recorded, recorded_in
 from reportgen.prose import Prose
 from reportgen.provenance import at, created, versions
@@ -217,10 +217,10 @@ def obtain_scores(
 ) -> tuple[Blocks, Others]:
     """The study's scores, from the folder where they are already there, with those of its further methods by name.
 
-    ``units`` as in ``build``; given, they are left there.
+    ``units`` as in ``build``; given, they are left there. Finished scores stand where their model is gone.
     Raises InputError where the folder holds something else and ``force`` is off.
     """
-    study, key = source.study, scores_key(source.study)
+    study, key = source.study, kept_key(source.study, folder) or scores_key(source.study)
     claim(folder, key, force)
     stored = _stored_scores(folder, key)
     if stored is None:

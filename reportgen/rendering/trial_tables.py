@@ -56,9 +56,9 @@ def verdicts(validation: Validation) -> Table:
     columns = (("Set", False), ("Heads", False), ("Loss", True), ("Over controls", True), ("Margin", True),
                ("Controls", True), ("q", True), ("Verdict", False))  # fmt: skip
     note = (
-        "Loss: of the answer’s log-probability, by mean ablation. Over controls: loss less the mean loss of matched "
-        "control sets, with its 95 % interval over examples. Controls: distinct sets of as many heads of the same "
-        "layers (+n: of up to n layers further) and of like activation norm."
+        f"Loss: of the {wanted(validation)}’s log-probability, by mean ablation. Over controls: loss less the mean "
+        "loss of matched control sets, with its 95 % interval over examples. Controls: distinct sets of as many heads "
+        "of the same layers (+n: of up to n layers further) and of like activation norm."
     )
     return Table("validation-sets", "Found sets against matched controls", columns, tuple(rows), note)
 
@@ -74,8 +74,8 @@ def sufficiency(validation: Validation) -> Table:
     columns = (("Set", False), ("No head (floor)", True), ("Only the set", True), ("All heads (ceiling)", True),
                *((f"Gain at ×{factor}", True) for factor in factors))  # fmt: skip
     note = (
-        "Accuracy, and mean log-probability of the answer in brackets. Gain: the rise of the log-probability when the "
-        "set’s outputs are multiplied, with its 95 % interval; below zero, amplifying does harm."
+        f"Accuracy, and mean log-probability of the {wanted(validation)} in brackets. Gain: its rise when the set’s "
+        "outputs are multiplied, with its 95 % interval; below zero, amplifying does harm."
     )
     return Table("validation-sufficiency", "Is a set enough, and does amplifying it help?", columns, rows, note)
 
@@ -101,8 +101,8 @@ def orders(validation: Validation) -> Table:
                  for r in validation.rankings)  # fmt: skip
     columns = (("Heads taken out in the order of", False), ("Area", True), ("Over random", True))
     note = (
-        "Area: the mean share of the answer’s probability that is lost, over the logarithm of the number of heads "
-        "taken out, the mean over tasks; 95 % intervals over examples. Layer order: from the first layer up."
+        f"Area: the mean share of the {wanted(validation)}’s probability that is lost, over the logarithm of the "
+        "number of heads taken out, the mean over tasks; 95 % intervals over examples. Layer order: from the first up."
     )
     return Table("validation-orders", "How faithful each ranking of heads is", columns, rows, note)
 
@@ -115,6 +115,11 @@ def tasks(validation: Validation) -> Table:
                ("Not tested because", False))  # fmt: skip
     return Table("validation-range", "What there is to lose", columns, rows,
                  "No head: with the mean in place of every head’s output.")  # fmt: skip
+
+
+def wanted(validation: Validation) -> str:
+    """What is right or wrong: the model's answer, or the label that a probe tells."""
+    return "label" if validation.readout == "probe" else "answer"
 
 
 def heads(trial: Trial) -> str:

@@ -69,16 +69,22 @@ def separated(
     for number in range(int(fold.max()) + 1):
         inner = fold == (number + 1) % (int(fold.max()) + 1)
         fit, outside = (fold != number) & ~inner, fold != number
-        paths = _path(x[fit], labels[fit], classes)
+        paths = path(x[fit], labels[fit], classes)
         right = [np.mean(_predict(x[inner], weights) == labels[inner]) for weights in paths]
         best = int(np.argmax(right))
-        predicted[fold == number] = _predict(x[fold == number], _path(x[outside], labels[outside], classes, best)[-1])
+        predicted[fold == number] = _predict(x[fold == number], path(x[outside], labels[outside], classes, best)[-1])
     return predicted
 
 
-def _path(x: Any, labels: np.ndarray, classes: int, last: int = len(PENALTIES) - 1) -> list[np.ndarray]:
-    """Weights (feature and intercept, class) at each penalty up to the ``last``, each fit begun at the one before."""
-    wanted = np.eye(classes)[labels]
+def path(x: Any, labels: np.ndarray, classes: int, last: int = len(PENALTIES) - 1, *, balanced: bool = False
+         ) -> list[np.ndarray]:  # fmt: skip
+    """Weights (feature and intercept, class) of logistic regressions at each penalty up to the ``last``, each fit begun
+    at the one before. ``balanced``: all classes count alike, however many rows they have.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    wanted, shares = np.eye(classes)[labels], np.ones(len(labels))
+    if balanced:
+        shares = len(labels) / (np.count_nonzero(counts) * counts[labels])
     weights = np.zeros((x.shape[1] + 1, classes))
     found = []
     for penalty in PENALTIES[: last + 1]:
@@ -86,8 +92,8 @@ def _path(x: Any, labels: np.ndarray, classes: int, last: int = len(PENALTIES) -
         def loss(flat: np.ndarray, penalty: float = penalty) -> tuple[float, np.ndarray]:
             w = flat.reshape(-1, classes)
             scores = x @ w[:-1] + w[-1]
-            value = float(np.mean(logsumexp(scores, axis=1) - (scores * wanted).sum(axis=1)))
-            slope = (softmax(scores, axis=1) - wanted) / len(labels)
+            value = float(np.mean(shares * (logsumexp(scores, axis=1) - (scores * wanted).sum(axis=1))))
+            slope = shares[:, None] * (softmax(scores, axis=1) - wanted) / len(labels)
             gradient = np.vstack([x.T @ slope + penalty * w[:-1], slope.sum(axis=0)])
             return value + penalty / 2 * float((w[:-1] ** 2).sum()), gradient.ravel()
 

@@ -1,6 +1,6 @@
 """Run a batch under many interventions side by side, each on any set of heads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,9 @@ from reportgen.scoring.metrics import Baseline
 from reportgen.scoring.references import Means
 from reportgen.scoring.resume import Record
 from reportgen.scoring.tokens import Batch
+from reportgen.validation.readout import Read
 
 Heads = frozenset[tuple[int, int]]  # (index of Heads.sites, head)
-Read = Callable[[Batch], Baseline]
-ROWS = 256  # examples side by side in one run: more are no faster on a CPU and take memory
 
 
 @dataclass(frozen=True)
@@ -54,18 +53,18 @@ class Outcomes:
 
 @torch.no_grad()
 def outcomes(setting: Setting, means: Means, read: Read, batch: Batch, wanted: Sequence[Intervention],
-             rows: int = ROWS) -> Outcomes:  # fmt: skip
-    """The batch under each of the interventions, in their order, about ``rows`` examples side by side.
+             together: int) -> Outcomes:  # fmt: skip
+    """The batch under each of the interventions, in their order, ``together`` of them side by side.
 
-    Runs start at the lowest touched layer from what the plain run recorded, where the model can be resumed.
+    Runs start at the lowest touched layer from what the plain run recorded, where the model can be resumed, and what
+    lies behind the last attention runs at answer positions alone, where only these are read.
     """
     plain, record = setting.model.recording(lambda: read(batch), batch.size)
     correct = np.tile(plain.correct, (len(wanted), 1))
     log_probability = np.tile(plain.log_probability, (len(wanted), 1))
     order = sorted((i for i, each in enumerate(wanted) if each.heads), key=lambda i: wanted[i].order)
-    at_once = max(1, rows // batch.size)
-    for start in range(0, len(order), at_once):
-        places = order[start : start + at_once]
+    for start in range(0, len(order), together):
+        places = order[start : start + together]
         found = _together(setting, means, read, batch, record, [wanted[i] for i in places])
         correct[places] = found.correct.reshape(len(places), -1)
         log_probability[places] = found.log_probability.reshape(len(places), -1)
@@ -77,7 +76,7 @@ def _together(setting: Setting, means: Means, read: Read, batch: Batch, record: 
     many = batch.repeated(len(some))
     edits = {site: _edit(setting, means, many, some, site)
              for site in sorted({site for each in some for site, _ in each.heads})}  # fmt: skip
-    with setting.model.resumed(record, min(edits), len(some), edits):
+    with setting.model.narrowed(many), setting.model.resumed(record, min(edits), len(some), edits):
         return read(many)
 
 

@@ -9,12 +9,12 @@ from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.scoring.method import Setting
 from reportgen.scoring.methods import activation_norm
-from reportgen.scoring.metrics import METRICS, baseline
+from reportgen.scoring.metrics import METRICS
 from reportgen.scoring.prepare import Prepared, PreparedTask, prepare
 from reportgen.scoring.references import Means, means
 from reportgen.scoring.tokens import Batch, collate, plan_batches
 from reportgen.study import Study
-from reportgen.validation.engine import Read
+from reportgen.validation.readout import Readout, readout
 from reportgen.validation.sets import Index
 
 MEND = "Score the study again"
@@ -22,8 +22,8 @@ MEND = "Score the study again"
 
 @dataclass(frozen=True)
 class Ground:
-    """The scored study's model and tasks. ``means`` and ``norms`` (by head) are those of the discovery half; ``read``
-    says of a batch which examples are right, and the log-probability of each answer.
+    """The scored study's model and tasks, and how answers are read; ``means`` and ``norms`` (by head) are those of the
+    discovery half.
     """
 
     prepared: Prepared
@@ -31,12 +31,19 @@ class Ground:
     index: Index
     means: Means
     norms: dict[tuple[int, int], float]
-    read: Read
+    readout: Readout
 
     @property
     def tasks(self) -> tuple[PreparedTask, ...]:
         """The tasks in the scores' order."""
         return self.prepared.tasks
+
+    def competence(self, t: int) -> tuple[float | None, float | None]:
+        """The untouched model's share of right answers in a task, and what guessing gives; None where unknown."""
+        known, described = self.readout.known, self.index.blocks[0].tasks[t]
+        return (
+            (described.accuracy, described.chance) if known is None else (float(known.correct[t].mean()), known.chance)
+        )
 
     def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
         """A task's examples of these numbers as batches, each with the places that its examples have among them."""
@@ -56,9 +63,6 @@ def ground(study: Study, blocks: Blocks) -> Ground:
     Raises InputError where they cannot be used any more or are others than those that were scored.
     """
     prepared = prepare(study, _batch_size(blocks))
-    if prepared.model.kind == "encoder":
-        problem = "an encoder without a head that predicts anything gives no answer that could be lost"
-        raise InputError(problem, "[model] path", "Name a model that answers, or set [validation] enabled = false")
     _refuse_others(prepared, blocks)
     for task in prepared.tasks:
         if task.discovery.all():
@@ -68,12 +72,8 @@ def ground(study: Study, blocks: Blocks) -> Ground:
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", {}, scoring.positions, scoring.seed)
     discovery = [_collated(prepared, [task.encoded[i] for i in members])
                  for task in prepared.tasks for members in task.discovery_batches()]  # fmt: skip
-
-    def answered(batch: Batch) -> object:
-        return baseline(prepared.model.answer_logits(batch), batch)
-
     return Ground(prepared, setting, Index(prepared.model.heads, blocks), means(setting, discovery),
-                  _norms(setting, discovery), answered)  # type: ignore[arg-type]  # fmt: skip
+                  _norms(setting, discovery), readout(setting, prepared.tasks))  # fmt: skip
 
 
 def _batch_size(blocks: Blocks) -> int | None:

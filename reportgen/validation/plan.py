@@ -95,14 +95,14 @@ def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> di
 
 def at_chance(ground: Ground, findings: Findings, t: int) -> bool:
     """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval."""
-    task = ground.index.blocks[0].tasks[t]
-    judged = [f for f in findings.by_kind("competence") if f.task == task.name]
+    judged = [f for f in findings.by_kind("competence") if f.task == ground.tasks[t].name]
     if judged:
         return any("at-chance" in f.caveats for f in judged)
-    if task.accuracy is None or task.chance is None:
+    accuracy, chance = ground.competence(t)
+    if accuracy is None or chance is None:
         return False
     groups = len({row.group for row in ground.tasks[t].rows})
-    return wilson(task.accuracy * groups, groups)[0] <= task.chance
+    return wilson(accuracy * groups, groups)[0] <= chance
 
 
 def _groups(task: PreparedTask) -> int:

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.findings import Findings
+from reportgen.scoring.ablation import at_once
 from reportgen.scoring.prepare import versions
 from reportgen.stats import benjamini_hochberg
 from reportgen.store import key_of
 from reportgen.study import Study
 from reportgen.trials import Control, Curve, Interval, Outcome, Reason, TaskTrial, Trial, Validation
 from reportgen.validation.curves import NORM, area, best, knocked, prefixes, rankings
-from reportgen.validation.engine import ROWS, Heads, Intervention, Outcomes, outcomes
+from reportgen.validation.engine import Heads, Intervention, Outcomes, outcomes
 from reportgen.validation.ground import Ground, ground
 from reportgen.validation.judge import Compared, Sample, compared, verdict
 from reportgen.validation.kept import read_part, write_part
@@ -55,6 +56,7 @@ def validate(study: Study, findings: Findings, methods: Mapping[str, Blocks], *,
     areas, sample = results.areas(), results.sample(range(len(at_hand.tasks)))
     return replace(
         empty, wanted=plan.least, positions=study.scoring.positions, cost=plan.cost,
+        readout=at_hand.readout.name,
         tasks=[results.task(t, at_chance(at_hand, findings, t)) for t in range(len(at_hand.tasks))],
         trials=results.trials(), tests=results.tests, matrix=results.matrix(), curves=results.curves(),
         rankings=rankings(areas, sample), best=best(areas, [*dict.fromkeys([*methods, NORM])], sample),
@@ -96,7 +98,8 @@ def _part(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Interv
     task, study = at_hand.tasks[t], at_hand.prepared.study
     assert study.model is not None
     identity = [at_hand.prepared.model.described.weights_sha256, study.model.dtype, study.model.device, versions(),
-                study.scoring.positions, study.scoring.seed, at_hand.prepared.batch_size]  # fmt: skip
+                study.scoring.positions, study.scoring.seed, at_hand.prepared.batch_size,
+                at_hand.readout.identity]  # fmt: skip
     examples = [[e.inputs, e.answer, e.places, e.decoder] for e in (task.encoded[i] for i in members)]
     means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
@@ -111,12 +114,12 @@ def _fresh(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Inter
     correct = np.zeros((len(some), len(members)), dtype=bool)
     log_probability = np.zeros((len(some), len(members)))
     for places, batch in at_hand.batches(t, members):
-        found, rows = None, ROWS
+        found, together = None, at_once(batch)
         while found is None:
             try:
-                found = outcomes(at_hand.setting, at_hand.means, at_hand.read, batch, some, rows)
+                found = outcomes(at_hand.setting, at_hand.means, at_hand.readout.read, batch, some, together)
             except RuntimeError as error:
-                rows = _fewer(error, rows, batch.size, at_hand.tasks[t].name)
+                together = _fewer(error, together, at_hand.tasks[t].name)
         correct[:, places], log_probability[:, places] = found.correct, found.log_probability
     if not np.isfinite(log_probability).all():
         problem = "the answer's log-probability is not finite with heads knocked out"
@@ -124,14 +127,14 @@ def _fresh(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Inter
     return Outcomes(correct, log_probability)
 
 
-def _fewer(error: RuntimeError, rows: int, least: int, task: str) -> int:
-    """Half the rows side by side after memory has run out; raises what is another fault or cannot be mended so."""
+def _fewer(error: RuntimeError, together: int, task: str) -> int:
+    """Half as many side by side after memory has run out; raises what is another fault or cannot be mended so."""
     if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
         raise error
-    if rows <= least:
+    if together == 1:
         mend = "Give a smaller [scoring] batch_size, or use a machine with more memory"
         raise InputError("out of memory with one intervention at a time", f"task {task}", mend) from error
-    return rows // 2
+    return together // 2
 
 
 @dataclass
@@ -177,7 +180,7 @@ class _Results:
         described = self.ground.index.blocks[0].tasks[t]
         reason: Reason | None = "at-chance" if chance else "no-range" if self.whole(t) <= 0 else None
         return TaskTrial(described.name, len(self.plan.members[t]), self.sample([t]).units,
-                         self.outcome([t], frozenset()), self.outcome([t], self.every), described.chance,
+                         self.outcome([t], frozenset()), self.outcome([t], self.every), self.ground.competence(t)[1],
                          reason)  # fmt: skip
 
     def trials(self) -> list[Trial]:

@@ -47,22 +47,23 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
     trial = validation.trial(finding.id)
     if trial is None and not validation.problem:
         return finding  # it names no head
-    spoken = {"problem": validation.problem} if trial is None else spoken_of(trial, validation.alpha)
+    spoken = {"problem": validation.problem} if trial is None else spoken_of(trial, validation)
     verdict = "unvalidated" if trial is None else trial.verdict
     return replace(finding, verdict=verdict, data={**(finding.data or {}), SPOKEN: spoken})
 
 
-def spoken_of(trial: Trial, alpha: float) -> dict[str, Any]:
-    """What a sentence says of a trial; shares in per cent."""
+def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
+    """What a sentence says of one of the validation's trials; shares in per cent."""
     return {
         "reason": trial.reason, "heads": trial.size, "tasks": len(trial.tasks), "examples": trial.examples,
         "loss": None if trial.loss is None else trial.loss.estimate, "excess": _plain(trial.excess),
         "margin": trial.margin, "controls": len(trial.controls), "as_strong": trial.as_strong,
-        "widened": trial.widened, "q": trial.q, "alpha": alpha, "more": trial.more,
+        "widened": trial.widened, "q": trial.q, "alpha": validation.alpha, "more": trial.more,
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
         "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""), "distinct": trial.distinct,
+        "readout": validation.readout,
     }  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _top(trial: Trial, validation: Validation, method: str) -> Finding:
     priority = 0.84 if trial.verdict in ("confirmed", "refuted") else 0.3
     return Finding(
         id="", kind=KIND, method=method, register=register, priority=priority, rule=None if test else FIRST,
-        verdict=trial.verdict, data={"of": TOP, SPOKEN: spoken_of(trial, validation.alpha)}, task=trial.tasks[0],
+        verdict=trial.verdict, data={"of": TOP, SPOKEN: spoken_of(trial, validation)}, task=trial.tasks[0],
         members=list(trial.heads), test=test, effect=effect, n_examples=trial.examples,
     )  # fmt: skip
 
@@ -109,13 +110,13 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
         effect = Effect("area over that of random orders", ahead.estimate, ahead.low, ahead.high)
     return [Finding(
         id="", kind=KIND, method=best.order, register="observed", priority=0.83, rule=SOONEST,
-        data={"of": "order", **_spoken_order(best, areas)}, tasks=[t.name for t in validation.tasks], effect=effect,
-        n_examples=max(t.examples for t in validation.tasks),
+        data={"of": "order", **_spoken_order(validation, best, areas)}, tasks=[t.name for t in validation.tasks],
+        effect=effect, n_examples=max(t.examples for t in validation.tasks),
     )]  # fmt: skip
 
 
-def _spoken_order(best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
+def _spoken_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
     others: Sequence[str] = ("random order", "layer order")
     return {"best": best.order, "area": _plain(best.area), "following": best.following,
-            "difference": _plain(best.difference), "clear": best.clear,
+            "difference": _plain(best.difference), "clear": best.clear, "readout": validation.readout,
             **{name.split()[0]: areas[name].area.estimate for name in others}}  # fmt: skip

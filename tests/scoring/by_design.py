@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from tiny_models import WORDS, examples, wrapped
-from transformers import AutoModelForCausalLM, GPT2Config
+from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config
 
 from reportgen.scoring.model import LoadedModel
 from reportgen.scoring.tokens import Encoded
@@ -101,6 +101,34 @@ def designed(layers: list[list[Does]]) -> LoadedModel:
         block.attn.c_attn.weight[:WIDTH] = torch.from_numpy(np.concatenate(parts, axis=1))
         block.attn.c_proj.weight[:, :WIDTH] = torch.from_numpy(np.concatenate([head.writes for head in told]))
     return wrapped(model)
+
+
+@torch.no_grad()
+def designed_encoder(layers: list[list[Does]]) -> Any:
+    """A BERT without a head that predicts, whose heads do what they are told, in float64; they look both ways."""
+    heads = len(layers[0])
+    config = BertConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=PLACES, hidden_size=heads * SIZE, num_hidden_layers=len(layers),
+        num_attention_heads=heads, intermediate_size=4, pad_token_id=0,
+    )  # fmt: skip
+    model: Any = AutoModel.from_config(config).eval().double().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.zero_()
+    read = model.embeddings
+    read.word_embeddings.weight[:, TOKEN] = torch.eye(VOCABULARY, dtype=torch.float64)
+    read.word_embeddings.weight[:, LEVEL] = torch.tensor([CONSTANT, -CONSTANT], dtype=torch.float64)
+    read.position_embeddings.weight[:, PLACE] = torch.eye(PLACES, dtype=torch.float64)
+    norms = [part.LayerNorm for block in model.encoder.layer for part in (block.attention.output, block.output)]
+    for norm in (read.LayerNorm, *norms):  # behind what they norm: they all but give it back
+        norm.weight.fill_(CONSTANT * (2 / (heads * SIZE)) ** 0.5)
+    for block, told in zip(model.encoder.layer, layers, strict=True):
+        own = block.attention.self
+        for linear, part in ((own.query, "asks"), (own.key, "offers"), (own.value, "reads")):
+            made = np.concatenate([getattr(head, part) for head in told], axis=1)
+            linear.weight[:, :WIDTH] = torch.from_numpy(made).T
+        writes = np.concatenate([head.writes for head in told])
+        block.attention.output.dense.weight[:WIDTH] = torch.from_numpy(writes).T
+    return model
 
 
 def induction_pair() -> LoadedModel:

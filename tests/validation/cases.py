@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from by_design import Does, copying, dead, designed, induction, previous_token, unheard
+from by_design import Does, copying, dead, designed, designed_encoder, induction, previous_token, unheard
 from tiny_models import WORDS, build, word_tokenizer
 
 from reportgen.analysis.analyze import analyze
 from reportgen.blocks import Blocks
 from reportgen.findings import Findings
-from reportgen.scores import Head
+from reportgen.scores import Examples, Head
 from reportgen.scoring.score import score
 from reportgen.study import Study, parse_study
 from reportgen.trials import Trial, Validation
@@ -54,6 +54,25 @@ def induction_case(folder: Path, seed: int, truth: bool) -> Case:
     return Case(_study(folder, heads, _induction_rows(rng)), (first, second) if truth else tuple(others), truth)
 
 
+def encoder_case(folder: Path, seed: int, truth: bool) -> Case:
+    """An encoder in which two heads, somewhere, tell what stands at two places; the scores name both, or two others.
+
+    All rows hold the same words: their tasks are told by which of two words stand there, and by nothing else.
+    """
+    rng = np.random.default_rng([seed, 5])
+    heads = _idle(rng)
+    first, second, *others = _places(rng, 4)
+    heads[first.layer][first.head], heads[second.layer][second.head] = copying(2), copying(4)
+    rows = []
+    for i in range(4 * ROWS):
+        pair = ("one", "two")[i % 2], ("red", "green")[i // 2 % 2]
+        rest = list(rng.permutation([w for w in ("one", "two", "red", "green", "a", "b", "c", "d") if w not in pair]))
+        prompt = " ".join([rest[0], pair[0], rest[1], pair[1], *rest[2:]])
+        rows.append({"task": " ".join(pair), "id": str(i), "prompt": prompt, "answer": "a"})
+    study = _saved(folder, designed_encoder(heads).float(), rows, "float32")
+    return Case(study, (first, second) if truth else tuple(others), truth)
+
+
 def null_study(folder: Path, seed: int) -> Study:
     """A random model asked for what it says anyway: its heads matter, but scores of noise know nothing of it."""
     model = build("llama", num_attention_heads=8, hidden_size=32, num_hidden_layers=4)
@@ -74,14 +93,15 @@ def null_study(folder: Path, seed: int) -> Study:
 def scored_by_hand(study: Study, planted: Sequence[Head] = (), seed: int = 0) -> dict[str, Blocks]:
     """Scores of noise, as if a method had made them of the study's model, with the planted heads raised."""
     method, (block, *_) = next(iter(score(study).items()))
-    examples = block.examples[0]
-    assert examples is not None
-    values = np.abs(np.random.default_rng([seed, 4]).normal(size=examples.values.shape)).astype(np.float32)
-    for head in planted:
-        values[:, head.layer, head.head] += 5
-    return {
-        method: (replace(block, importance=values.mean(axis=0)[None], examples=(replace(examples, values=values),)),)
-    }
+    rng, made = np.random.default_rng([seed, 4]), list[Examples]()
+    for examples in block.examples:
+        assert examples is not None
+        values = np.abs(rng.normal(size=examples.values.shape)).astype(np.float32)
+        for head in planted:
+            values[:, head.layer, head.head] += 5
+        made.append(replace(examples, values=values))
+    importance = np.stack([examples.values.mean(axis=0) for examples in made])
+    return {method: (replace(block, importance=importance, examples=tuple(made)),)}
 
 
 def validated(case: Case, seed: int = 0) -> tuple[Findings, Validation]:

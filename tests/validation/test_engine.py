@@ -37,7 +37,7 @@ def test_every_set_is_changed_as_by_hand(family: str) -> None:
     def read(several: Batch) -> Baseline:
         return baseline(model.answer_logits(several), several)
 
-    found = outcomes(ready, reference, read, batch, SETS, rows=9)  # two sets side by side
+    found = outcomes(ready, reference, read, batch, SETS, together=2)
     for i, each in enumerate(SETS):
         for e, example in enumerate(some):
             edits = {}

@@ -91,26 +91,70 @@ def test_turned_off_it_leaves_no_verdict(source: Path, folder: Path) -> None:
 
 
 def test_a_killed_run_goes_on_where_it_stopped(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, calls = (folder / "validation.json").read_bytes(), list[int]()
+    whole, kept, done = (folder / "validation.json").read_bytes(), folder / ".validation", list[Any]()
     (folder / "validation.json").unlink()
     together = engine._together
 
     def dying(*given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 18:
+        if kept.is_dir():  # the first part is finished
             raise KeyboardInterrupt
+        done.extend(given[-1])
+        return together(*given)
+
+    def counting(*given: Any) -> Any:
+        again.extend(given[-1])
         return together(*given)
 
     monkeypatch.setattr(engine, "_together", dying)
     with pytest.raises(KeyboardInterrupt):
         pipeline.build(source, folder)
-    kept = len(list((folder / ".validation").iterdir()))
-    assert kept > 0
-    calls.extend([1] * 1000)
+    again: list[Any] = []
+    monkeypatch.setattr(engine, "_together", counting)
     pipeline.build(source, folder)
-    rest = len(calls) - 1018
-    assert 0 < rest < 16, "what was finished is not run again"
+    assert len(done) > 100
+    assert again
+    assert set(done).isdisjoint(again), "what was finished is not run again"
     assert (folder / "validation.json").read_bytes() == whole
+    assert not kept.exists()
+
+
+def test_a_model_that_is_gone_leaves_scores_standing_and_findings_unvalidated(source: Path, tmp_path: Path) -> None:
+    study, report = Path(shutil.copytree(source, tmp_path / "study")), tmp_path / "report"
+    pipeline.obtain_scores(pipeline.open_source(study, {}), report)
+    before = (report / "scores.safetensors").read_bytes()
+    shutil.rmtree(study / "model")
+    pipeline.build(study, report)
+    assert (report / "scores.safetensors").read_bytes() == before
+    told = [f for f in found(report) if f["kind"] == "anomaly"]
+    assert {f["verdict"] for f in told} == {"unvalidated"}
+    assert all(f["sentence"].endswith("Unvalidated: no intervention was made.") for f in told)
+    assert "The findings are unvalidated: " in (page := (report / "report.html").read_text())
+    assert "no such model folder" in page
+    assert [c.what for c in verify(report).differences] == []
+    scores, others, opened = pipeline.open_folder(report)
+    pipeline.render_folder(scores, others, pipeline.read_findings(report), opened, report, figures=["png"])
+    assert "no such model folder" in (report / "report.html").read_text()
+    with pytest.raises(InputError, match="the report of another study or other settings"):
+        pipeline.build(study, report, overrides={"scoring.seed": 7})
+
+
+def test_a_model_that_is_gone_cannot_be_scored(source: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(source, tmp_path / "study"))
+    shutil.rmtree(study / "model")
+    with pytest.raises(InputError) as refused:
+        pipeline.build(study, tmp_path / "report")
+    assert str(refused.value).startswith("model: no such model folder, and the hub gave no such model")
+    assert "Check [model] path in the study file" in str(refused.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_verdicts_outlive_the_model(source: Path, folder: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(source, tmp_path / "study"))
+    shutil.rmtree(study / "model")
+    before = (folder / "validation.json").read_bytes()
+    pipeline.build(study, folder, overrides={"report.theme": "paper"})
+    assert (folder / "validation.json").read_bytes() == before
+    assert "confirmed" in {f["verdict"] for f in found(folder)}
 
 
 @pytest.mark.parametrize(
@@ -139,12 +183,14 @@ def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(fol
     assert [c for c in verify(folder).differences if c.what.startswith("finding ")] != []
 
 
-def test_an_encoder_that_predicts_nothing_leaves_findings_unvalidated(tmp_path: Path) -> None:
+def test_an_encoder_of_one_task_leaves_findings_unvalidated(tmp_path: Path) -> None:
     tiny_models.build("bert", "encoder").save_pretrained(tmp_path / "model")
     tiny_models.word_tokenizer().save_pretrained(tmp_path / "model")
-    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tiny_models.ROWS))
+    rows = [row for row in tiny_models.ROWS if row["task"] == "count"]
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "study.toml").write_text(STUDY.replace("zero_ablation", "activation_norm"))
     pipeline.build(tmp_path, tmp_path / "report")
     validation = json.loads((tmp_path / "report" / "validation.json").read_text())
-    assert validation["problem"].startswith("[model] path: an encoder without a head that predicts anything gives no")
-    assert "The findings are unvalidated: [model] path: an encoder" in (tmp_path / "report" / "report.html").read_text()
+    assert validation["problem"].startswith("[tasks]: a probe separates tasks, and there is one alone")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "The findings are unvalidated: [tasks]: a probe separates tasks" in page

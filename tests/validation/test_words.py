@@ -8,7 +8,7 @@ import pytest
 
 from reportgen.findings import Finding
 from reportgen.prose import Prose, percent, probability, significant
-from reportgen.trials import Interval, Outcome, Reason, Trial
+from reportgen.trials import Interval, Outcome, Reason, Trial, Validation
 from reportgen.validation.verdicts import spoken_of
 
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?")
@@ -28,7 +28,7 @@ def trial(verdict: Any, reason: Reason | None = None) -> Trial:
 
 
 def told(verdict: Any, reason: Reason | None = None) -> tuple[str, dict[str, Any]]:
-    data = {"of": "top", "validation": spoken_of(trial(verdict, reason), 0.05)}
+    data = {"of": "top", "validation": spoken_of(trial(verdict, reason), Validation("", {}))}
     finding = Finding("causal_validation/t/1", "causal_validation", "m", "observed", 0.5, rule="r", task="t",
                       verdict=verdict, members=["L1H2", "L1H3"], data=data)  # fmt: skip
     return Prose().sentence(finding), data["validation"]  # type: ignore[return-value]

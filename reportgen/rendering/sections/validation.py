@@ -5,7 +5,7 @@ from typing import Any
 
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
-from reportgen.rendering.trial_tables import tables
+from reportgen.rendering.trial_tables import tables, wanted
 from reportgen.rendering.view import FindingView, Report, Section, Table
 from reportgen.trials import Validation
 
@@ -51,8 +51,8 @@ def _rules(validation: Validation, margin: float) -> dict[str, Any]:
     cost = validation.cost
     return {
         "tests": validation.tests, "alpha": f"{validation.alpha:g}", "wanted": f"{validation.wanted:,}",
-        "margin": fmt.share(margin), "runs": None if cost is None else f"{cost.runs:,.0f}",
-        "times": None if cost is None else fmt.number(cost.runs / cost.ablation),
+        "margin": fmt.share(margin), "what": wanted(validation), "runs": None if cost is None else f"{cost.runs:,.0f}",
+        "times": None if cost is None else fmt.number(cost.runs / cost.ablation), "tasks": len(validation.tasks),
     }  # fmt: skip
 
 
