@@ -37,6 +37,9 @@ Templates = Annotated[
 Assets = Annotated[
     str | None, typer.Option(metavar="DIR", help="Folder of the report for the page's script and images.")
 ]
+Venue = Annotated[
+    str | None, typer.Option(help="Figures for a paper too: neurips, icml, acl, …, or a width in inches.")
+]
 Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
 Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
 Address = Annotated[
@@ -152,6 +155,7 @@ def analyze(
 def render(
     folder: Path,
     figures: Annotated[str, typer.Option(help="Forms of the figures: svg, pdf, png.")] = "svg",
+    venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
     set_: Set = None,
@@ -162,7 +166,9 @@ def render(
     from reportgen import pipeline
     from reportgen.folders import alone
 
-    scores, others, source = pipeline.open_folder(folder, overrides(set_, templates=templates, assets=assets))
+    scores, others, source = pipeline.open_folder(
+        folder, overrides(set_, templates=templates, assets=assets, venue=venue)
+    )
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
@@ -182,6 +188,7 @@ def build(
     anonymous: Anonymous = None,
     executor: Executor = None,
     address: Address = None,
+    venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
     set_: Set = None,
@@ -195,7 +202,7 @@ def build(
     from reportgen.staging import staged
 
     values = overrides(set_, method=method, limit=limit, anonymous=anonymous, executor=executor, address=address,
-                       templates=templates, assets=assets)  # fmt: skip
+                       templates=templates, assets=assets, venue=venue)  # fmt: skip
     if dry_run:
         return print_plan(pipeline.open_source(source, values).study, as_json)
     with staged(output) as stage:

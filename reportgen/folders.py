@@ -119,5 +119,7 @@ def scores_key_of(folder: Path) -> str:
 
 def forms_of(manifest: dict[str, Any]) -> list[str]:
     """The forms in which a report's figures were written: svg, pdf, png."""
-    drawn = {Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/")}
+    drawn = {
+        Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/") and name.count("/") == 1
+    }
     return [form for form in ("svg", "pdf", "png") if f".{form}" in drawn] or ["svg"]

@@ -14,7 +14,7 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
 
     places = {"method": "scoring.method", "limit": "tasks.limit", "executor": "scoring.executor",
               "address": "scoring.address", "anonymous": "report.anonymous",
-              "templates": "report.templates", "assets": "report.assets"}  # fmt: skip
+              "templates": "report.templates", "assets": "report.assets", "venue": "report.venue"}  # fmt: skip
     values: dict[str, Any] = {
         places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
     }

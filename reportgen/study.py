@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from reportgen import venues
 from reportgen.errors import InputError, nearest
 
 HUB = "hf://"  # begins the path of a data set of the hub
@@ -26,7 +27,6 @@ TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 # Keys that are refused with the reason, never ignored.
 REFUSED = {
-    "report": {"venue": "this version cannot do that yet"},
     "model": {"compile": "torch.compile is not used: its guards overlook hooks that change between runs, by which "
                          "heads are gated and ablated, and layers compiled under them took 1.3 times as long"},
 }  # fmt: skip
@@ -200,7 +200,8 @@ class ReportSection(_Section):
 
     ``theme`` "paper" sets the PDF in two columns like a paper's appendix, "archive" in one for reading.
     ``anonymous``, for double-blind review, leaves out authors and paths. ``assets`` names a folder of the report for
-    the page's script, style and images, which else are within the page ("" too).
+    the page's script, style and images, which else are within the page ("" too). ``venue`` is a paper's venue
+    ("neurips", "icml", "acl", …) or a width in inches, for whose column and text every figure is drawn once more.
     """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
@@ -213,6 +214,12 @@ class ReportSection(_Section):
     templates: Path | None = None
     anonymous: bool = False
     assets: str | None = None
+    venue: str | float | None = None
+
+    @field_validator("venue")
+    @classmethod
+    def _known_venue(cls, venue: str | float | None) -> str | float | None:
+        return None if venue in (None, "") else venues.read(venue)
 
     @field_validator("assets")
     @classmethod

@@ -16,7 +16,7 @@ RANKS = [
     {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
-    {"blocks"}, {"scores"}, {"plugins"},
+    {"blocks"}, {"scores"}, {"plugins", "venues"},
     {"unpacked"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}

@@ -173,6 +173,11 @@ class Canvas:
             self._figure("svg").savefig(buffer, format="svg", metadata=nothing)
         return _tidy(buffer.getvalue(), title, [base64.b64encode(png(pixels)).decode() for pixels in self._images])
 
+    def sized(self, svg: str) -> str:
+        """The figure's SVG with its size, as a paper includes it; a page gives its figures the room that there is."""
+        size = f'<svg width="{72 * self.width:.6g}pt" height="{72 * self.height:.6g}pt"'
+        return svg.replace("<svg", size, 1)
+
     def bitmap(self, form: Literal["pdf", "png"]) -> bytes:
         """The figure as PDF (TrueType fonts) or PNG (300 dots an inch)."""
         with _settings({}):

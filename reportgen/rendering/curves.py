@@ -8,7 +8,7 @@ from jaxtyping import Float
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
 from reportgen.rendering.drawing import Drawing, Look
 from reportgen.rendering.format import count, share
-from reportgen.rendering.heatmap import nice_step
+from reportgen.rendering.heatmap import nice_step, tick_step
 from reportgen.rendering.pen import Dash
 from reportgen.scores import HeadScores
 
@@ -31,8 +31,8 @@ def concentration(scores: HeadScores, look: Look) -> Drawing | None:
     n = len(curves[0]) - 1
     if n < 4:
         return None
-    canvas = Canvas(4.1, 2.75)
-    x, y, width, height = 0.5, 0.12, 2.2, 2.1
+    canvas = Canvas(min(4.1, look.sheet.width), 2.75)
+    x, y, width, height = 0.5, 0.12, canvas.width - 1.9, 2.1
     half = n // 2 + 1  # beyond the most important half the lines run together
     to_x = [x + width * k / (half - 1) for k in range(half)]
     _curve_axes(canvas, x, y, width, height, (half - 1) / n)
@@ -47,6 +47,56 @@ def concentration(scores: HeadScores, look: Look) -> Drawing | None:
         canvas.lines([points], colour, 1.1 if i in named else 0.5, 4 if i in named else 3, DASHES[i // 7 % 2])
     _name_curves(canvas, scores, named, ends, x + width, y, height)
     return _concentration_record(scores, curves, canvas, few, look)
+
+
+def profiles(scores: HeadScores, look: Look) -> Drawing | None:
+    """Each layer's share of a task's importance, a line per task, named at its end; None for one layer, or zeros."""
+    size = np.abs(np.nan_to_num(scores.importance.astype(float))).sum(axis=2)
+    totals = size.sum(axis=1, keepdims=True)
+    shares_of = np.divide(size, totals, out=np.zeros_like(size), where=totals > 0)
+    n = scores.n_layers
+    if n < 2 or not shares_of.any():
+        return None
+    canvas = Canvas(min(4.6, look.sheet.width), 2.5)
+    x, y, width, height = 0.5, 0.12, canvas.width - 1.9, 1.9
+    step = nice_step(float(shares_of.max()) / 4)
+    high = step * np.ceil(shares_of.max() / step - 1e-9)
+    for i in range(round(high / step) + 1):
+        at = y + height * (1 - i * step / high)
+        canvas.lines([[(x, at), (x + width, at)]], HAIR, 0.3, 1)
+        canvas.text(x - 0.05, at + 0.03, f"{i * step * 100:.3g} %", 6, "right")
+    to_x = [x + width * layer / (n - 1) for layer in range(n)]
+    for layer in range(0, n, tick_step(n)):
+        canvas.lines([[(to_x[layer], y + height), (to_x[layer], y + height + 0.03)]], INK, 0.4)
+        canvas.text(to_x[layer], y + height + 0.13, f"{layer}", 6, "center")
+    canvas.text(x + width / 2, y + height + 0.29, "Layer", 6.5, "center", color=MUTED)
+    canvas.text_up(0.1, y + height / 2, "Share of importance", 6.5)
+    ends = [y + height * (1 - s[-1] / high) for s in shares_of]
+    order = [int(i) for i in np.argsort(ends, kind="stable")]
+    few = len(order) <= 12
+    peaks = np.argsort(shares_of.max(axis=1), kind="stable")
+    named = order if few else [i for i in order if i in (peaks[-1], peaks[0])]
+    for i in reversed(order):
+        points = [(to_x[k], y + height * (1 - s / high)) for k, s in enumerate(shares_of[i])]
+        colour = LINES[i % 7] if i in named else HAIR
+        canvas.lines([points], colour, 1.1 if i in named else 0.5, 4 if i in named else 3, DASHES[i // 7 % 2])
+    _name_curves(canvas, scores, named, ends, x + width, y, height)
+    return _profiles_record(scores, shares_of, canvas, few, look)
+
+
+def _profiles_record(scores: HeadScores, shares_of: Float[np.ndarray, "task layer"], canvas: Canvas, few: bool,
+                     look: Look) -> Drawing:  # fmt: skip
+    lines = "One line per task" if few else "One line per task; named: the most and the least peaked"
+    caption = look.of(
+        "Share of each task’s summed absolute importance that the heads of a layer hold. "
+        f"{lines}; in an even spread every layer holds {share(1 / scores.n_layers)}."
+    )
+    tops = "; ".join(f"{printable(t.name)}: layer {int(np.argmax(s))}, {share(float(s.max()))}"
+                     for t, s in zip(scores.tasks, shares_of, strict=True))  # fmt: skip
+    kind = f"Curves over {count(scores.n_layers, 'layer')} for {count(len(shares_of), 'task')}."
+    alt = look.of(f"{kind} Layer of the largest share: {tops}.")
+    name = look.file("layer-profiles")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
 
 
 def _curve_axes(canvas: Canvas, x: float, y: float, width: float, height: float, reach: float) -> None:

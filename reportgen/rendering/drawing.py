@@ -9,6 +9,7 @@ from jaxtyping import Float
 from reportgen.blocks import title
 from reportgen.rendering.canvas import Canvas, printable
 from reportgen.rendering.heatmap import Grid, Order, Scale, scale_of
+from reportgen.rendering.sheet import PAGE, Sheet
 from reportgen.scores import HeadScores
 
 Shows = Literal["value", "percentile", "count"]
@@ -46,12 +47,15 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Look:
-    """What the figures of a block of heads share: the colour scale, the layer order, the scores' unit, the block."""
+    """What the figures of a block of heads share: the colour scale, the layer order, the scores' unit, the block, and
+    what they are drawn for.
+    """
 
     scale: Scale
     order: Order
     unit: str
     block: str | None = None
+    sheet: Sheet = PAGE
 
     @property
     def sequential(self) -> str:

@@ -11,7 +11,7 @@ from reportgen.blocks import Blocks, parsed, title
 from reportgen.findings import Finding, Findings
 from reportgen.rendering import describe
 from reportgen.rendering.canvas import Canvas, fitted, printable, wrapped
-from reportgen.rendering.curves import concentration
+from reportgen.rendering.curves import concentration, profiles
 from reportgen.rendering.drawing import Box, Drawing, Look, Panel, Shows, box_of, layer_means, panel_of
 from reportgen.rendering.format import count, number
 from reportgen.rendering.heatmap import (
@@ -24,9 +24,10 @@ from reportgen.rendering.heatmap import (
     draw_colour_bar,
     draw_marks,
 )  # fmt: skip
+from reportgen.rendering.relations import shared, similarity
+from reportgen.rendering.sheet import Sheet
 from reportgen.scores import HeadScores
 
-WIDTH = 6.7  # inches: the text width of an A4 page
 COLUMNS, ROWS = 4, 4  # panels of one overview figure; more tasks make more figures
 OUTLINED, NAMED = ("cluster", "row_segment"), ("anomaly",)
 
@@ -67,10 +68,13 @@ def _spans(scores: HeadScores) -> list[tuple[int, int]]:
 def _page(scores: HeadScores, values: Float[np.ndarray, "task layer head"], findings: Findings, look: Look,
           shows: Shows, start: int, stop: int) -> Drawing:  # fmt: skip
     """One figure of at most sixteen panels."""
-    columns = min(COLUMNS, stop - start)
+    sheet = look.sheet
+    columns = min(COLUMNS if sheet.width > 4 else 2, stop - start)
     rows = -(-(stop - start) // columns)
     left, right, gap, title, foot = 0.42, 0.86, 0.16, 0.36, 0.34
-    width = min((WIDTH - left - right - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
+    width = min((sheet.width - left - right - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
+    if sheet.paper:
+        width = (sheet.width - left - right - (columns - 1) * gap) / columns
     height = width * min(1.5, max(0.3, scores.n_layers / scores.n_heads))
     canvas = Canvas(left + columns * (width + gap) - gap + right, rows * (height + title) + foot + 0.05)
     shown, panels = Marks(), list[Panel]()
@@ -81,7 +85,7 @@ def _page(scores: HeadScores, values: Float[np.ndarray, "task layer head"], find
         marks = marks_for(findings.by_task(scores.tasks[t].name), (scores.n_layers, scores.n_heads))
         shown = Marks(shown.regions + marks.regions, shown.heads + marks.heads, scores.block)
         _overview_panel(canvas, grid, scores.tasks[t].name, values[t], look, marks)
-        draw_axes(canvas, grid, left=column == 0, bottom=i + columns >= stop - start, size=5.5)
+        draw_axes(canvas, grid, left=column == 0, bottom=i + columns >= stop - start, size=sheet.pt(5.5))
         panels.append(panel_of(canvas, grid, t))
     bar = _shared_bar(canvas, look, title, canvas.height - foot - 0.05, right)
     part = "" if stop - start == len(scores.tasks) else f" (tasks {start + 1}–{stop} of {len(scores.tasks)})"
@@ -100,7 +104,7 @@ def _overview_panel(canvas: Canvas, grid: Grid, name: str, values: Float[np.ndar
     for i, line in enumerate(reversed(lines)):
         canvas.text(grid.x, grid.y - 0.06 - 0.115 * i, line, 7, bold=True)
     draw_cells(canvas, grid, values, look.scale)
-    draw_marks(canvas, grid, marks, 5, most=4, line=0.75)
+    draw_marks(canvas, grid, marks, look.sheet.pt(5), most=4, line=0.75)
 
 
 def _shared_bar(canvas: Canvas, look: Look, top: float, bottom: float, room: float) -> Box:
@@ -164,16 +168,25 @@ def _marks_note(marks: Marks) -> str:
     return "".join(notes)
 
 
+def _panel_widths(sheet: Sheet) -> tuple[float, float]:
+    """Of a task's heatmap and of the bars beside it."""
+    if not sheet.paper:
+        return 2.25, 0.85
+    room = sheet.width - 0.45 - 0.12 - 0.86
+    side = min(0.68 * room, 3.2)
+    return side, min(room - side, 1.6)
+
+
 def panel(scores: HeadScores, findings: Findings, look: Look, t: int, name: str) -> Drawing:
     """One task's heatmap with the mean of each layer beside it, on the same layer axis."""
-    left, top, side, profile = 0.45, 0.3, 2.25, 0.85
+    left, top, side, profile = 0.45, 0.3, *_panel_widths(look.sheet)
     height = side * min(1.2, max(0.15, scores.n_layers / scores.n_heads))
     canvas = Canvas(left + side + 0.12 + profile + 0.86, top + max(height, 0.6) + 0.42)
     grid = Grid(left, top, side, height, scores.n_layers, scores.n_heads, look.order)
     task, values = scores.tasks[t], scores.importance[t]
     marks = marks_for(findings.by_task(task.name), values.shape)
     draw_cells(canvas, grid, values, look.scale)
-    draw_marks(canvas, grid, marks)
+    draw_marks(canvas, grid, marks, look.sheet.pt(5.5))
     draw_axes(canvas, grid)
     means = layer_means(values)
     draw_bars(canvas, grid, means.tolist(), profile, "layer mean")
@@ -211,12 +224,12 @@ def cross_task(scores: HeadScores, findings: Findings, look: Look) -> Drawing | 
     marks = Marks(heads=tuple(parsed(m) for m in dict.fromkeys(found)), block=scores.block)
     top = max(1, int(np.nanmax(counts)))
     scale = Scale(0, top, "cividis", 0, int(scores.present.sum()), top)
-    left, side = 0.45, 2.6
+    left, side = 0.45, min(2.6, look.sheet.width - 0.45 - 0.86)
     height = side * min(1.2, max(0.15, scores.n_layers / scores.n_heads))
     canvas = Canvas(left + side + 0.86, 0.1 + max(height, 0.6) + 0.42)
     grid = Grid(left, 0.1, side, height, scores.n_layers, scores.n_heads, look.order)
     draw_cells(canvas, grid, counts, scale)
-    draw_marks(canvas, grid, marks)
+    draw_marks(canvas, grid, marks, look.sheet.pt(5.5))
     draw_axes(canvas, grid)
     bar = draw_colour_bar(canvas, scale, canvas.width - 0.5, 0.1, max(height, 0.6), "number of tasks")
     heads = int((counts == top).sum())
@@ -242,5 +255,12 @@ def all_figures(
     each = [(scores, findings.of_block(scores.block), look) for scores, look in zip(blocks, looks, strict=True)]
     overviews = [drawing for block in each for drawing in (*overview(*block), *percentiles(*block))]
     panels = [panel(*block, t, row[i]) for t, row in enumerate(names) for i, block in enumerate(each)]
-    rest = [drawing for block in each for drawing in (cross_task(*block), concentration(block[0], block[2]))]
-    return [*overviews, *panels, *(d for d in rest if d is not None)]
+    rest = [d for block in each for d in _across(*block) if d is not None]
+    return [*overviews, *panels, *rest]
+
+
+def _across(scores: HeadScores, findings: Findings, look: Look) -> list[Drawing | None]:
+    """A block's figures that compare tasks."""
+    counts = cross_task(scores, findings, look)
+    return [profiles(scores, look), counts, shared(scores, look), similarity(findings, look),
+            concentration(scores, look)]  # fmt: skip

@@ -4,41 +4,50 @@ import math
 from collections.abc import Sequence
 
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printable, text_width
+from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, printable, text_width, wrapped
 from reportgen.rendering.curves import DASHES, LINES
 from reportgen.rendering.drawing import Drawing
 from reportgen.rendering.pen import Dash
+from reportgen.rendering.sheet import PAGE, Sheet
 from reportgen.trials import Curve, Validation
 
-WIDTH, COLUMNS, MOST = 6.7, 4, 16  # inches, panels in a row, and in the figure
+COLUMNS, MOST = 4, 16  # panels in a row, and in the figure
 CONTROLS = ("activation_norm", "random order", "layer order")  # dashed
 
 
-def knockout(validation: Validation | None) -> Drawing | None:
+def knockout(validation: Validation | None, sheet: Sheet = PAGE) -> Drawing | None:
     """Accuracy against the number of heads out, a panel a task, a line an order; None where nothing was run."""
     if validation is None or not validation.curves:
         return None
     names = list(dict.fromkeys(curve.order for curve in validation.curves))
     tasks = list(dict.fromkeys(curve.task for curve in validation.curves))[:MOST]
-    columns = min(COLUMNS, len(tasks))
+    columns = min(COLUMNS if sheet.width > 4 else 2, len(tasks))
     rows = -(-len(tasks) // columns)
     left, gap, title, foot, legend = 0.42, 0.16, 0.3, 0.36, 0.18 * (1 + len(names) // 5)
-    width = min((WIDTH - left - 0.1 - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
+    width = min((sheet.width - left - 0.1 - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
+    if sheet.paper:
+        title = 0.38
+        width = (sheet.width - left - 0.1 - (columns - 1) * gap) / columns
+        lines = _legend_lines(names, sheet.width - left)
+        legend = 0.18 * (1 + lines)
     canvas = Canvas(max(left + columns * (width + gap), 3.4), rows * (width * 0.8 + title) + foot + legend)
+    if sheet.paper:
+        canvas = Canvas(sheet.width, canvas.height)
     for i, task in enumerate(tasks):
         row, column = divmod(i, columns)
         x, y = left + column * (width + gap), title + row * (width * 0.8 + title)
-        canvas.text(x, y - 0.07, fitted(task, width, 7, bold=True), 7, bold=True)
+        for k, line in enumerate(reversed(wrapped(task, width, 7, bold=True, lines=2 if sheet.paper else 1))):
+            canvas.text(x, y - 0.07 - 0.115 * k, line, 7, bold=True)
         _axes(canvas, x, y, width, width * 0.8, validation.curves[0].knocked[-1], column == 0,
-              i + columns >= len(tasks))  # fmt: skip
+              i + columns >= len(tasks), sheet.pt(5.5))  # fmt: skip
         for curve in (c for c in validation.curves if c.task == task):
             _line(canvas, curve, names, x, y, width, width * 0.8)
     _legend(canvas, names, left, canvas.height - legend + 0.08)
     return _record(validation, canvas, names, tasks)
 
 
-def _axes(canvas: Canvas, x: float, y: float, width: float, height: float, heads: int, named: bool, last: bool
-          ) -> None:  # fmt: skip
+def _axes(canvas: Canvas, x: float, y: float, width: float, height: float, heads: int, named: bool, last: bool,
+          size: float) -> None:  # fmt: skip
     for share in (0, 0.5, 1):
         at = y + height * (1 - share)
         canvas.lines([[(x, at), (x + width, at)]], HAIR, 0.3, 1)
@@ -48,7 +57,7 @@ def _axes(canvas: Canvas, x: float, y: float, width: float, height: float, heads
         at = x + width * _place(k, heads)
         canvas.lines([[(at, y + height), (at, y + height + 0.03)]], INK, 0.4)
         if last:
-            canvas.text(at, y + height + 0.12, f"{k}", 5.5, "center")
+            canvas.text(at, y + height + 0.12, f"{k}", size, "center")
     if last:
         canvas.text(x + width / 2, y + height + 0.25, "Heads out", 6.5, "center", color=MUTED)
 
@@ -67,6 +76,17 @@ def _line(canvas: Canvas, curve: Curve, names: Sequence[str], x: float, y: float
     points = [(x + width * _place(k, curve.knocked[-1]), y + height * (1 - accuracy))
               for k, accuracy in zip(curve.knocked, curve.accuracy, strict=True)]  # fmt: skip
     canvas.lines([points], colour, 1.0, 4, dash)
+
+
+def _legend_lines(names: Sequence[str], room: float) -> int:
+    """How many lines the legend takes, the first one less."""
+    lines, at = 0, 0.0
+    for name in names:
+        width = 0.4 + text_width(printable(name.replace("_", " ")), 6.5)
+        if at + width > room:
+            at, lines = 0.0, lines + 1
+        at += width + 0.05
+    return lines
 
 
 def _legend(canvas: Canvas, names: Sequence[str], x: float, y: float) -> None:

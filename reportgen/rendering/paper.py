@@ -1,11 +1,12 @@
 """What papers and catalogues take from a report: how to cite it, the figures' captions, and schema.org metadata."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reportgen import __version__
 from reportgen.rendering.canvas import printable
+from reportgen.rendering.citing import bibtex, citation, methods
+from reportgen.rendering.example import example
 from reportgen.rendering.latex import escaped
 from reportgen.rendering.view import Report
 
@@ -14,28 +15,14 @@ CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption
 """
 
 
-def paper_files(report: Report) -> Iterator[tuple[str, str]]:
-    """The files beside figures and tables that a paper uses, by name."""
-    yield "cite.txt", f"{citation(report)}\n\n{bibtex(report)}"
+def paper_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The files beside figures and tables that a paper uses, by name; ``forms`` are the figures'."""
+    yield "cite.txt", f"{citation(report)}\n\n{methods(report)}\n\n{bibtex(report)}"
     yield "report.bib", bibtex(report)
     yield "figures/captions.tex", captions(report)
-
-
-def citation(report: Report) -> str:
-    """How to cite the report, as a line of text."""
-    title = printable(report.study.study.title)
-    return f"{', '.join(_authors(report))} ({report.date[:4]}). {title}. {_note(report)}"
-
-
-def bibtex(report: Report) -> str:
-    """How to cite the report, as a BibTeX entry."""
-    braces, year = str.maketrans("", "", "{}\\"), report.date[:4]
-    authors = " and ".join(a.translate(braces) for a in _authors(report))
-    title = printable(report.study.study.title).translate(braces)
-    return (
-        f"@misc{{reportgen-{_digest(report) or year},\n  title = {{{title}}},\n  author = {{{authors}}},\n"
-        f"  year = {{{year}}},\n  note = {{{_note(report)}}},\n}}\n"
-    )
+    page = example(report, forms)
+    if page is not None:
+        yield "example.tex", page
 
 
 def captions(report: Report) -> str:
@@ -59,17 +46,3 @@ def schema_org(report: Report) -> str:
         "creditText": citation(report),
     }  # fmt: skip
     return json.dumps({k: v for k, v in described.items() if v}, ensure_ascii=True).replace("<", "\\u003c")
-
-
-def _authors(report: Report) -> list[str]:
-    return [printable(a) for a in report.study.study.authors] or ["Anonymous"]
-
-
-def _digest(report: Report) -> str:
-    return next(iter(report.findings.scores.values()), "")[:12]
-
-
-def _note(report: Report) -> str:
-    digest = _digest(report)
-    mark = f" Scores sha256 {digest}." if digest else ""
-    return f"Attention-head report made with reportgen {__version__}.{mark}"

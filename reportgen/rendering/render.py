@@ -1,6 +1,7 @@
 """Render a report's folder: figures, tables, page and PDF from the scores and findings that lie in it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,26 @@ from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.plugins import Plugin, plain
 from reportgen.rendering import figures as draw
-from reportgen.rendering.drawing import look_for
+from reportgen.rendering.drawing import Drawing, Look, look_for
 from reportgen.rendering.html import html
 from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
+from reportgen.rendering.method_ranks import method_ranks
 from reportgen.rendering.paper import paper_files
 from reportgen.rendering.pdf import attachments, moment, pdf
 from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
+from reportgen.rendering.sheet import LEGIBLE, Sheet
 from reportgen.rendering.trial_tables import tables as trial_tables
 from reportgen.rendering.view import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
 from reportgen.scores import Head, HeadScores
 from reportgen.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
 from reportgen.study import Study
 from reportgen.trials import Validation
+from reportgen.venues import widths
 
 FORMS = ("svg", "pdf", "png")
+PAPER = "figures/paper"  # where the figures for a venue lie
 Progress = Callable[[str], None]
 
 
@@ -58,10 +63,10 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     save("scores.csv", scores_csv(blocks))
     say("figures")
     report = build_report(blocks, findings, study, others or {}, provenance or {}, validation)
-    for name, content in _figure_files(report, figures):
+    for name, content in (*_figure_files(report, figures), *paper_figures(report, validation)):
         save(name, content)
     say("tables")
-    for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report)):
+    for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report, figures)):
         save(name, text)
     say("page")
     pages, printed, plugins = html(report)
@@ -89,9 +94,8 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
     views = finding_views(findings)
     tasks = task_views(blocks, findings, views)
     looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
-    drawings = tuple(draw.all_figures(blocks, findings, looks, [[m.figure for m in t.maps] for t in tasks]))
-    curves = knockout(validation)
-    drawings += (curves,) if curves is not None else ()
+    figures = [[m.figure for m in t.maps] for t in tasks]
+    drawings = _drawn(blocks, findings, looks, figures, others, validation)
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
@@ -99,6 +103,15 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
         sections=names, validation=validation, date=moment().strftime("%Y-%m-%d"),
         plugins=_plugins(blocks, findings, study),
     )  # fmt: skip
+
+
+def _drawn(blocks: Blocks, findings: Findings, looks: Sequence[Look], names: Sequence[Sequence[str]],
+           others: Mapping[str, Blocks], validation: Validation | None) -> tuple[Drawing, ...]:  # fmt: skip
+    """Every figure, for what the looks say that it is drawn for."""
+    ranks = [method_ranks(block, {name: each[i] for name, each in others.items()}, looks[i])
+             for i, block in enumerate(blocks)]  # fmt: skip
+    further = [*ranks, knockout(validation, looks[0].sheet)]
+    return (*draw.all_figures(blocks, findings, looks, names), *(d for d in further if d is not None))
 
 
 def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:
@@ -115,6 +128,19 @@ def _figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, b
             yield f"figures/{drawing.name}.pdf", drawing.canvas.bitmap("pdf")
         if "png" in forms:
             yield f"figures/{drawing.name}.png", drawing.canvas.bitmap("png")
+
+
+def paper_figures(report: Report, validation: Validation | None) -> Iterator[tuple[str, bytes | str]]:
+    """Every figure once more as PDF, SVG and PNG for the column and the text of the study's venue; none without one."""
+    venue = report.study.report.venue
+    names = [[m.figure for m in t.maps] for t in report.tasks]
+    for kind, width in ({} if venue is None else widths(venue)).items():
+        looks = [replace(look, sheet=Sheet(width, LEGIBLE, paper=True)) for look in report.looks]
+        for drawing in _drawn(report.blocks, report.findings, looks, names, report.others, validation):
+            stem = f"{PAPER}/{drawing.name}-{kind}"
+            yield f"{stem}.svg", drawing.canvas.sized(drawing.svg)
+            yield f"{stem}.pdf", drawing.canvas.bitmap("pdf")
+            yield f"{stem}.png", drawing.canvas.bitmap("png")
 
 
 def _table_files(report: Report) -> Iterator[tuple[str, str]]:

@@ -43,7 +43,9 @@ def test_captions_and_citation_are_latex_that_names_every_figure(paged: Path) ->
         assert line.count("{") == line.count("}")
         assert not re.search(r"(?<!\\)[%#&_]", line.partition("{")[2])
     bib = (paged / "report.bib").read_text()
-    assert re.match(r"@misc\{reportgen-[0-9a-f]{12},\n  title = \{A study of heads\},\n  author = \{Ada Author\}", bib)
+    assert re.match(
+        r"@misc\{reportgen-[0-9a-f]{12},\n  title = \{\{A study of heads\}\},\n  author = \{Ada Author\}", bib
+    )
     assert bib in (paged / "cite.txt").read_text()
 
 

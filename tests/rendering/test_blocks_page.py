@@ -54,7 +54,7 @@ def test_each_block_is_named_in_full_and_numbered_in_reading_order(folder):
     assert re.findall(r"<h3>(.*?)</h3>", overview) == ["Encoder", "Decoder", "Cross-attention"]
     assert page.count('<h4 class="block">') == 6
     numbers = [int(n) for n in re.findall(r"<b>Figure (\d+)\.</b>", page)]
-    assert numbers == list(range(1, 2 * 3 + 6 + 6 + 1))
+    assert numbers == list(range(1, 2 * 3 + 6 + 4 * 3 + 1))
     assert "encoder 4 layers × 4 heads; decoder 6 layers × 4 heads (4 of these positions hold no head);" in (
         plain(folder)
     )

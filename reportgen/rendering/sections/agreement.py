@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-from scipy import stats
-
 from reportgen.blocks import title
 from reportgen.rendering import format as fmt
+from reportgen.rendering.method_ranks import NORM, rank_correlation
 from reportgen.rendering.view import Report, Section, Table
-
-NORM = "activation_norm"  # the control beside every cheap score
 
 
 def view(report: Report) -> dict[str, Any] | None:
@@ -18,7 +13,9 @@ def view(report: Report) -> dict[str, Any] | None:
     found, tables = report.at("agreement"), _ranks(report)
     if not found and not tables:
         return None
-    return {"findings": found, "ranks": tables, "norm": NORM in report.others}
+    groups = list(report.drawn("agreement").values())
+    return {"findings": found, "ranks": tables, "norm": NORM in report.others, "groups": groups,
+            "numbers": report.numbers}  # fmt: skip
 
 
 def _ranks(report: Report) -> list[Table]:
@@ -35,15 +32,6 @@ def _rank_table(report: Report, block: int, names: list[str]) -> Table:
     over = f"{title(first.block)} heads" if first.block else "heads"
     caption = f"Spearman’s rank correlation over {over} between {first.method.name.replace('_', ' ')} and"
     return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
-
-
-def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float:
-    """Spearman's rank correlation of two absolute importances over the heads of both; NaN where one is constant."""
-    both = ~np.isnan(a) & ~np.isnan(b)
-    x, y = (stats.rankdata(np.abs(values[both].astype(float))) for values in (a, b))
-    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
 SECTION = Section("agreement", "Do the methods agree?", view)

@@ -1,0 +1,89 @@
+"""LaTeX: what is escaped, and a page that takes in figures, captions, tables and the citation of a report.
+
+Where pdflatex and bibtex are installed, the page is compiled, on names that LaTeX would trip over; elsewhere its
+commands are looked at: every file that it takes in is there, and braces and environments are closed.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from made_reports import HOSTILE, build, make_scores, make_study
+
+from reportgen.rendering.latex import escaped, latex
+from reportgen.rendering.view import Table
+from reportgen.study import StudySection
+
+NAMES = (*HOSTILE, "[square] *star", "Łódź naïve Ωμέγα ‖x‖ ∂y/∂z — “q” e\u0301", "\\end{document}")
+TEX = shutil.which("pdflatex") and shutil.which("bibtex")
+
+
+@pytest.fixture(scope="module", params=["icml", None])
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = make_study(formats=["html"], venue=request.param)
+    about = StudySection(title="R&D 100 % of {braces} \\evil_1 # ~^ 漢字", authors=["A. & B. Author", "Smith and Sons"])
+    folder = tmp_path_factory.mktemp("latex")
+    build(folder, make_scores(NAMES, examples=12), study=study.model_copy(update={"study": about}), figures=("pdf",))
+    return folder / "example.tex"
+
+
+def test_every_file_is_there_and_everything_is_closed(page: Path) -> None:
+    text = page.read_text()
+    used = re.findall(r"\\includegraphics(?:\[[^]]*\])?\{(.*?)\}", text)
+    assert len(used) >= 1
+    assert all((page.parent / f"{name}.pdf").is_file() for name in used)
+    taken = re.findall(r"\\input\{(.*?)\}", text)
+    assert len(taken) == 2
+    for name in (f"{page.stem}", *taken):
+        source = (page.parent / f"{name}.tex").read_text()
+        plain = re.sub(r"\\[\\{}%]", "", source)
+        assert plain.count("{") == plain.count("}"), name
+        assert source.isascii(), name
+        for kind in set(re.findall(r"\\begin\{(\w+\*?)\}", source)):
+            assert source.count(f"\\begin{{{kind}}}") == source.count(f"\\end{{{kind}}}"), name
+    (cited,) = re.findall(r"\\cite\{(.*?)\}", text)
+    bib = (page.parent / "report.bib").read_text()
+    assert {*cited.split(",")} == {*re.findall(r"@misc\{(.*?),", bib)}
+
+
+@pytest.mark.skipif(not TEX, reason="no TeX here: its commands are looked at above, and compiled where there is one")
+def test_it_compiles_on_one_page(page: Path) -> None:
+    said = ""
+    for command in ("pdflatex", "bibtex", "pdflatex", "pdflatex"):
+        options = [] if command == "bibtex" else ["-interaction=nonstopmode", "-halt-on-error"]
+        done = subprocess.run([command, *options, page.stem], cwd=page.parent, capture_output=True, check=False)
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, said[-2000:]
+        assert command != "bibtex" or "Warning" not in said
+    assert "Output written on example.pdf (1 page" in said
+    assert "undefined" not in said
+    shown = subprocess.run(["pdftotext", "example.pdf", "-"], cwd=page.parent, capture_output=True, check=True)
+    text = " ".join(shown.stdout.decode().split())
+    assert "R&D 100 % of {braces} \\evil_1 # ~" in text
+    assert "The 10 most important heads on <script>alert(1)</script>" in text
+    assert re.search(r"made with reportgen [\d.]+ \[\d", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a|b [1] *", r"a\textbar{}b [1] *"), ("naïve Ł ß", r'na\"{i}ve \L{} \ss{}'),
+        ("μ Ω Α", r"$\mu$ $\Omega$ {[}U+0391]"),
+        ("10⁻³ ≤ ∂x", r"10$^{-3}$ $\leq$ $\partial$x"), ("漢\u202e", "{[}U+6F22]{[}U+202E]"),
+        ("“a” … –", r"``a'' \ldots{} --"),
+    ],
+)  # fmt: skip
+def test_what_latex_may_lack_is_spelled(text: str, written: str) -> None:
+    assert escaped(text) == written
+
+
+def test_rows_never_begin_with_an_option_of_the_row_before() -> None:
+    rows = (("[1]", "a"), ("*", "b"))
+    assert "\n{}[1] & a \\\\\n{}* & b \\\\\n" in latex(Table("", "Caption", (("A", False), ("B", False)), rows), "t")
+
+
+def test_long_tables_break_across_pages() -> None:
+    rows = tuple((str(i),) for i in range(60))
+    assert r"\begin{longtable}{l}" in latex(Table("", "Long", (("A", False),), rows), "t")
