@@ -168,6 +168,26 @@ def intervals(n: int) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"{what}, {examples} examples, noise {noise:g}", np.array(each)
 
 
+def inert(tensors: int) -> Iterator[tuple[str, int, int, int]]:
+    """(what, inert heads named, how many there are, other heads named): half of the heads change nothing on average.
+
+    The others change five margins; an example's effect differs by so many margins (standard deviation).
+    """
+    for examples in (25, 50, 100, 200):
+        for spread in (0.5, 1.0, 2.0):
+            named, there, wrong = 0, 0, 0
+            for seed in range(tensors):
+                rng = np.random.default_rng([seed, 3])
+                mean = np.where(rng.random(SHAPE) < 0.5, 0.0, 5.0)
+                effects = [mean + spread * rng.normal(size=(examples, *SHAPE)) for _ in range(2)]
+                masks = [f.mask(SHAPE) for f in found(scored(effects, seed, "zero_ablation", 100.0), "inert_heads")
+                         if f.task]  # fmt: skip
+                there += 2 * int((mean == 0).sum())
+                named += sum(int((m & (mean == 0)).sum()) for m in masks)
+                wrong += sum(int((m & (mean > 0)).sum()) for m in masks)
+            yield f"{examples} examples, spread {spread:g}", named, there, wrong
+
+
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     results: dict[str, object] = {"tensors": n}
@@ -180,6 +200,9 @@ def main() -> None:
 
     for kind, world, fires in empty():
         keep(f"fires: {kind}: {world}", sum(fires(seed) for seed in range(n)))
+    for what, named, there, wrong in inert(max(5, n // 4)):
+        results[f"finds: inert_heads: {what}"] = [named / there, wrong]
+        print(f"inert, {what}: {named / there:.3f} found, {wrong} wrong", flush=True)
     for what, rows in intervals(n):
         estimate, low, high = rows.T
         keep(f"covers: {what}", int(((low < estimate.mean()) & (high > estimate.mean())).sum()))

@@ -1,0 +1,52 @@
+"""What each family of tests gets of the alpha that all of them share."""
+
+import numpy as np
+import pytest
+from test_detectors import noise, with_examples
+from test_hard_inputs import named
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.view import Settings
+
+ALPHA = 0.10
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 4), (1, 16, 16), (2, 12, 6), (8, 12, 12)])
+@pytest.mark.parametrize("examples", [False, True])
+def test_families_share_alpha(shape: tuple[int, int, int], examples: bool) -> None:
+    tensor = noise(0, shape)
+    scores = with_examples(tensor, accuracy=0.9, chance=0.5) if examples else named(tensor)
+    families = analyze(scores, Settings(permutations=999)).families
+    assert families
+    assert all(0 < family.alpha <= ALPHA / 2 for family in families)
+    assert sum(family.alpha for family in families) <= ALPHA + 1e-12
+
+
+def test_every_kind_that_tests_has_a_part() -> None:
+    kinds = {f.id for f in analyze(with_examples(noise(0, (8, 16, 16)), accuracy=0.9, chance=0.5)).families}
+    assert kinds <= {d.kind for d in DETECTORS if d.weight}
+
+
+def test_a_finding_does_not_depend_on_what_else_is_looked_for() -> None:
+    tensor = noise(2)
+    tensor[3, 10:16, 4:11] *= 6
+    everything = [f for f in analyze(named(tensor)).findings if f.kind == "cluster"]
+    assert everything
+    assert analyze(named(tensor), Settings(detectors=("cluster",))).findings == everything
+
+
+def test_at_most_a_tenth_of_clean_tensors_carries_any_tested_finding() -> None:
+    fired = sum(any(f.test for f in analyze(named(noise(100 + seed, (8, 24, 24)))).findings) for seed in range(40))
+    assert fired <= 9  # at a true rate of 10 %, ten or more of 40 happen in half a per cent of runs
+
+
+def test_each_size_of_window_is_held_against_its_own_null() -> None:
+    """Rows of 7 of 32 heads pass, though wider rows reach larger sums by chance."""
+    found = 0
+    for seed in range(20):
+        tensor = noise(300 + seed)
+        tensor[2, 9, 5:12] *= np.exp(8 * 0.6)
+        rows = analyze(named(tensor), Settings(detectors=("row_segment",))).findings
+        found += any(f.register == "tested" and f.task == "Task 2" for f in rows)
+    assert found >= 10  # 7 with one threshold for all sizes
