@@ -40,6 +40,7 @@ from reportgen.store import (
     read_json,
     read_methods,
     read_scores,
+    scores_csv,
     sha256_file,
     write_atomic,
     write_methods,
@@ -311,11 +312,8 @@ def render_folder(
     if study.report.anonymous and anonymous.unplaced(scores)[0].model != scores[0].model:
         mend = "Run `reportgen build` with --anonymous on its source"
         raise InputError("its scores say where their model lay", str(folder), mend)
-    keys = {
-        "scores": scores_key_of(folder),
-        "findings": findings_key(study, hashes),
-        "report": report_key(study, sha256_file(folder / "findings.json"), figures),
-    }
+    keys = {"scores": scores_key_of(folder), "findings": findings_key(study, hashes),
+            "report": report_key(study, sha256_file(folder / "findings.json"), figures)}  # fmt: skip
     old = manifest_in(folder)
     if old.get("keys") == keys and intact(folder, old, study):
         return
@@ -364,6 +362,13 @@ def _own_templates(study: Study) -> dict[str, bytes]:
 def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:
     """The scores and the study of an output folder; raises InputError where it holds none or not all."""
     stored, _ = read_methods(folder)
+    source = open_study(folder, overrides)
+    scores, *others = (_grouped(blocks, source.study) for blocks in stored.values())
+    return scores, {blocks[0].method.name: blocks for blocks in others}, source
+
+
+def open_study(folder: Path, overrides: dict[str, Any] | None = None) -> Source:
+    """The study of an output folder, with the values that were set over it."""
     path, recorded = folder / "study.toml", manifest_in(folder).get("overrides", {})
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     values = {**recorded, **(overrides or {})}
@@ -371,8 +376,7 @@ def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[
     if (folder / TEMPLATES).is_dir() and "report.templates" not in (overrides or {}):
         report = study.report.model_copy(update={"templates": folder / TEMPLATES})
         study = study.model_copy(update={"report": report})
-    scores, *others = (_grouped(blocks, study) for blocks in stored.values())
-    return scores, {blocks[0].method.name: blocks for blocks in others}, Source(study, values)
+    return Source(study, values)
 
 
 def read_findings(folder: Path) -> Findings:
@@ -390,8 +394,6 @@ def read_findings(folder: Path) -> Findings:
 
 def save_scores(source: Source, scores: Blocks, folder: Path) -> None:
     """The readable companions of scores.safetensors: study.toml and scores.csv."""
-    from reportgen.store import scores_csv
-
     if source.study.source:
         write_atomic(folder / "study.toml", source.study.source)
     write_atomic(folder / "scores.csv", scores_csv(scores))

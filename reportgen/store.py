@@ -22,6 +22,7 @@ from reportgen.plugins import plain, recorded_in
 from reportgen.scores import Examples, HeadScores, Method, Model, Task
 
 SCORES = "scores.safetensors"
+MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
 FORMAT = "reportgen/scores/1"
 HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
 MANIFEST = "reportgen/manifest/1"
@@ -240,6 +241,20 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
         model=TypeAdapter(Model).validate_python(model),
         synthetic=meta["synthetic"], block=block, versions=meta["versions"], plugins=recorded_in(meta),
     )  # fmt: skip
+
+
+def too_large(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Of scores files by name, with their sizes, those that a PDF has no room for.
+
+    Those that fit into ``MOST_ATTACHED`` bytes together are attached, the first method's before all others.
+    """
+    left_out, room = dict[str, int](), MOST_ATTACHED
+    for name in sorted(sizes, key=lambda name: (name != SCORES, name)):
+        if sizes[name] > room:
+            left_out[name] = sizes[name]
+        else:
+            room -= sizes[name]
+    return left_out
 
 
 def scores_file(method: str, methods: Sequence[str]) -> str:

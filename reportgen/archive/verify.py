@@ -17,7 +17,7 @@ from reportgen.archive.crate import CRATE, crate_json
 from reportgen.errors import InputError, ReportgenError
 from reportgen.findings import to_json
 from reportgen.folders import scores_hashes
-from reportgen.importers.report_pdf import attached, manifest_of, reading
+from reportgen.importers.report_pdf import attached, manifest_of, not_carried, reading
 from reportgen.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
 from reportgen.prose import Prose
 from reportgen.provenance import versions
@@ -76,6 +76,10 @@ def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda
         if quick:
             return Verification(tuple(checks), (*missing, "findings, sentences and pages: only hashes were asked for"))
         steps: tuple[Callable[[Opened, list[str]], Iterator[Check]], ...] = (_scores, _findings, _sentences, _remade)
+        if large := _not_carried(report):
+            steps = (_sentences,)
+            told = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in large.items())
+            missing.append(f"findings, figures, tables and pages: {told} did not fit into the PDF")
         for i, step in enumerate(steps):
             progress("comparing", i, len(steps))
             try:
@@ -126,6 +130,12 @@ def _hashes(report: Opened) -> Iterator[Check]:
 
 def _present(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def _not_carried(report: Opened) -> dict[str, int]:
+    """Of a PDF alone, the scores files that did not fit into it, with their sizes."""
+    large = not_carried(report.manifest) if report.alone else {}
+    return {name: size for name, size in large.items() if not (report.folder / name).is_file()}
 
 
 def _seal(report: Opened) -> Iterator[Check]:
@@ -267,7 +277,7 @@ def _unlike(recorded: Any, again: Any, exact: bool, at: str = "") -> str:
 
 def _sentences(report: Opened, missing: list[str]) -> Iterator[Check]:
     """Every sentence of the findings, in the page and in the PDF."""
-    _, _, source = pipeline.open_folder(report.folder)
+    source = pipeline.open_study(report.folder)
     if source.study.report.sections is not None:
         missing.append("the findings' sentences on page and PDF: the study prints chosen sections only")
         return

@@ -14,11 +14,12 @@ from reportgen.blocks import Blocks
 from reportgen.errors import InputError
 from reportgen.importers import native
 from reportgen.importers.record import Importer
-from reportgen.store import SCORES, checked_manifest, sha256, write_atomic
+from reportgen.store import MOST_ATTACHED, SCORES, checked_manifest, sha256, too_large, write_atomic
 from reportgen.study import ScoresSection
 
 MEND = "Give the report.pdf of a report"
 WHOLE = "Ask for the file as it was first written, or build from the scores"
+SCORES_FILE = re.compile(r"scores(-\w+)?\.safetensors")
 OURS = re.compile(r"(study\.toml|scores\.csv|(findings|manifest|validation)\.json|scores(-\w+)?\.safetensors|"
                   r"templates/[\w./-]+)")  # fmt: skip
 
@@ -66,10 +67,18 @@ def attached(path: Path) -> dict[str, bytes]:
     known = {
         name: data for name, data in files.items() if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts
     }
-    for name in ("manifest.json", SCORES, "findings.json"):
+    for name in ("manifest.json", "findings.json"):
         if name not in known:
-            raise InputError(f"it does not carry {name}: its attachments were stripped or too large", place, WHOLE)
+            raise InputError(f"it does not carry {name}: its attachments were stripped", place, WHOLE)
+    if SCORES not in known and SCORES not in not_carried(manifest_of(known, path)):
+        raise InputError(f"it does not carry {SCORES}: its attachments were stripped", place, WHOLE)
     return known
+
+
+def not_carried(manifest: dict[str, Any]) -> dict[str, int]:
+    """The scores files that a report's PDF has no room for, with their sizes, as its manifest tells."""
+    sizes = {name: entry.get("size") for name, entry in manifest["files"].items() if SCORES_FILE.fullmatch(name)}
+    return too_large({name: size for name, size in sizes.items() if isinstance(size, int)})
 
 
 def manifest_of(files: dict[str, bytes], path: Path) -> dict[str, Any]:
@@ -87,9 +96,14 @@ def unpack(path: Path, folder: Path) -> None:
     Raises InputError as ``attached``, and where the manifest does not record them or was made by a newer version.
     """
     files = attached(path)
+    manifest = manifest_of(files, path)
+    missing = [f"{name} ({size / 1e6:,.1f} MB)" for name, size in not_carried(manifest).items() if name not in files]
+    if missing:
+        mend = "Give the report's folder; scores.csv, which the PDF carries, holds the importance of every head"
+        problem = f"{', '.join(missing)} did not fit into the PDF, which carries {MOST_ATTACHED / 1e6:.0f} MB of scores"
+        raise InputError(problem, str(path), mend)
     for name, data in files.items():
         write_atomic(folder / name, data)
-    manifest = manifest_of(files, path)
     for name, data in files.items():
         recorded = manifest["files"].get(name, {}).get("sha256")
         if name != "manifest.json" and recorded != sha256(data):

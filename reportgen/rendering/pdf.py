@@ -14,7 +14,7 @@ from typing import Any
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.canvas import font_files, unprintable
 from reportgen.rendering.compact import compress_once, lifted
-from reportgen.store import sha256
+from reportgen.store import sha256, too_large
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.
 FONTS = {
@@ -52,9 +52,16 @@ def moment() -> datetime:
 
 def attachments(folder: Path) -> dict[str, bytes]:
     """The files of a report folder that its PDF carries, by name and in the order of names, as PDF wants them."""
+    left_out = unattached(folder)
     files = [folder / name for name in ATTACHED if (folder / name).exists()]
-    files += [*folder.glob("scores*.safetensors"), *(p for p in folder.glob("templates/**/*") if p.is_file())]
+    files += [p for p in folder.glob("scores*.safetensors") if p.name not in left_out]
+    files += [p for p in folder.glob("templates/**/*") if p.is_file()]
     return {name: (folder / name).read_bytes() for name in sorted(f.relative_to(folder).as_posix() for f in files)}
+
+
+def unattached(folder: Path) -> dict[str, int]:
+    """The scores files that the PDF has no room for, with their sizes; ``scores.csv`` holds the first method's maps."""
+    return too_large({path.name: path.stat().st_size for path in folder.glob("scores*.safetensors")})
 
 
 def sealed(document: bytes) -> bytes:

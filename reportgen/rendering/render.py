@@ -18,7 +18,7 @@ from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.method_ranks import method_ranks
 from reportgen.rendering.paper import paper_files
-from reportgen.rendering.pdf import attachments, moment, pdf
+from reportgen.rendering.pdf import attachments, moment, pdf, unattached
 from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.sheet import LEGIBLE, Sheet
@@ -63,6 +63,7 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
     save("scores.csv", scores_csv(blocks))
     say("figures")
     report = build_report(blocks, findings, study, others or {}, provenance or {}, validation)
+    report = replace(report, unattached=unattached(folder))
     for name, content in (*_figure_files(report, figures), *paper_figures(report, validation)):
         save(name, content)
     say("tables")

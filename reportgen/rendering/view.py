@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,7 @@ class Report:
     date: str
     validation: Validation | None = None
     plugins: tuple[Plugin, ...] = ()
+    unattached: Mapping[str, int] = field(default_factory=dict)
     printed: bool = False
 
     @property

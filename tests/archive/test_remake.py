@@ -12,6 +12,8 @@ from made_archives import EPOCH, build, make_scores, write_study
 
 from reportgen import load_scores, pipeline
 from reportgen.archive.verify import verify
+from reportgen.errors import InputError
+from reportgen.importers.report_pdf import reading
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -90,3 +92,35 @@ def test_a_scores_file_alone_records_its_study(tmp_path: Path) -> None:
     text = (built.folder / "study.toml").read_text()
     assert text == '[study]\ntitle = "Attention-head importance: scores"\n\n[scores]\npath = "scores.csv"\n'
     assert verify(built.folder).differences == []
+
+
+def test_scores_too_large_for_the_pdf_are_named_wherever_they_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reportgen.store.MOST_ATTACHED", 10_000)
+    monkeypatch.setattr("reportgen.importers.report_pdf.MOST_ATTACHED", 10_000)
+    built = build(tmp_path / "study", make_scores(), tmp_path / "out")
+    size = f"scores.safetensors ({(built.folder / 'scores.safetensors').stat().st_size / 1e6:,.1f} MB)"
+    with reading(built.pdf) as reader:
+        assert "scores.csv" in reader.attachments
+        assert "scores.safetensors" not in reader.attachments
+        text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    assert "too large to be attached to the PDF" in text
+    assert size in text
+    assert f"{size}, which lies in the report’s folder" in built.html.read_text()
+    assert verify(built.folder).differences == []  # the folder holds them
+
+    alone = tmp_path / "alone.pdf"
+    shutil.copy(built.pdf, alone)
+    found = verify(alone)
+    assert found.differences == []
+    assert f"findings, figures, tables and pages: {size} did not fit into the PDF" in found.not_recomputable
+    assert "scores.safetensors is not attached" in found.not_recomputable
+    assert any(check.what.startswith("report.pdf, sentence of cluster/") for check in found.checks)
+    with pytest.raises(InputError) as caught:
+        pipeline.build(alone, tmp_path / "again")
+    assert str(caught.value) == (
+        f"{alone}: {size} did not fit into the PDF, which carries 0 MB of scores. Give the report's folder; "
+        "scores.csv, which the PDF carries, holds the importance of every head."
+    )
+    assert not (tmp_path / "again").exists()

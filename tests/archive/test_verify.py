@@ -216,7 +216,7 @@ def test_stripped_attachments_are_named(edited) -> None:
     with pytest.raises(InputError) as error:
         verify(path)
     assert str(error.value) == (
-        f"{path}: it does not carry scores.safetensors: its attachments were stripped or too large. Ask for the file "
+        f"{path}: it does not carry scores.safetensors: its attachments were stripped. Ask for the file "
         "as it was first written, or build from the scores."
     )
 

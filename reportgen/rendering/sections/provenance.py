@@ -24,6 +24,8 @@ def _known(report: Report) -> list[tuple[str, str]]:
         ("seed of the scores", seed), ("seed of the analysis", str(report.findings.seed)),
         *((f"scored with {name}", version) for name, version in sorted(scores.versions.items())),
         ("rendered on", report.date),
+        *(("too large to be attached to the PDF", f"{name} ({size / 1e6:,.1f} MB), which lies in the report’s folder")
+          for name, size in report.unattached.items()),
     ]  # fmt: skip
 
 
