@@ -5,14 +5,19 @@ from collections.abc import Sequence
 
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, printable, text_width, wrapped
-from reportgen.rendering.curves import DASHES, LINES
+from reportgen.rendering.curves import LINES
 from reportgen.rendering.drawing import Drawing
 from reportgen.rendering.pen import Dash
 from reportgen.rendering.sheet import PAGE, Sheet
 from reportgen.trials import Curve, Validation
 
 COLUMNS, MOST = 4, 16  # panels in a row, and in the figure
-CONTROLS = ("activation_norm", "random order", "layer order")  # dashed
+# Dashed, each in its own way, so that they are told apart without colours
+CONTROLS: dict[str, Dash] = {
+    "activation_norm": (0, (5, 1.5)),
+    "random order": (0, (1, 1.2)),
+    "layer order": (0, (5, 1.5, 1, 1.5)),
+}
 
 
 def knockout(validation: Validation | None, sheet: Sheet = PAGE) -> Drawing | None:
@@ -68,7 +73,7 @@ def _place(k: int, heads: int) -> float:
 
 
 def _style(name: str, names: Sequence[str]) -> tuple[str, Dash]:
-    return LINES[names.index(name) % 7], DASHES[name in CONTROLS]
+    return LINES[names.index(name) % 7], CONTROLS.get(name)
 
 
 def _line(canvas: Canvas, curve: Curve, names: Sequence[str], x: float, y: float, width: float, height: float) -> None:

@@ -20,8 +20,8 @@ def tables(validation: Validation) -> list[Table]:
     if validation.problem or not validation.trials:
         return []
     return [
-        published(validation), verdicts(validation), sufficiency(validation), *matrix(validation),
-        orders(validation), tasks(validation),
+        published(validation), verdicts(validation), sufficiency(validation), amplification(validation),
+        *matrix(validation), orders(validation), tasks(validation),
     ]  # fmt: skip
 
 
@@ -64,20 +64,24 @@ def verdicts(validation: Validation) -> Table:
 
 
 def sufficiency(validation: Validation) -> Table:
-    """Floor, what a set alone keeps, ceiling, and amplification."""
-    rows = tuple(
-        (_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact),
-         *(_interval(trial.gain[factor]) for factor in trial.gain))
-        for trial in validation.trials
-    )  # fmt: skip
+    """Floor, what a set alone keeps, and ceiling."""
+    rows = tuple((_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact))
+                 for trial in validation.trials)  # fmt: skip
+    columns = (("Set", False), ("No head (floor)", True), ("Only the set", True), ("All heads (ceiling)", True))
+    note = f"Accuracy, and mean log-probability of the {wanted(validation)} in brackets."
+    return Table("validation-sufficiency", "Is a set enough?", columns, rows, note)
+
+
+def amplification(validation: Validation) -> Table:
+    """What multiplying a set's outputs changes."""
+    rows = tuple((_name(trial, validation), *map(_interval, trial.gain.values())) for trial in validation.trials)
     factors = list(next(iter(validation.trials)).gain)
-    columns = (("Set", False), ("No head (floor)", True), ("Only the set", True), ("All heads (ceiling)", True),
-               *((f"Gain at ×{factor}", True) for factor in factors))  # fmt: skip
+    columns = (("Set", False), *((f"Gain at ×{factor}", True) for factor in factors))
     note = (
-        f"Accuracy, and mean log-probability of the {wanted(validation)} in brackets. Gain: its rise when the set’s "
-        "outputs are multiplied, with its 95 % interval; below zero, amplifying does harm."
+        f"Gain: the rise of the {wanted(validation)}’s mean log-probability when the set’s outputs are multiplied, "
+        "with its 95 % interval; below zero, amplifying does harm."
     )
-    return Table("validation-sufficiency", "Is a set enough, and does amplifying it help?", columns, rows, note)
+    return Table("validation-amplification", "Does amplifying a set help?", columns, rows, note)
 
 
 def matrix(validation: Validation) -> list[Table]:

@@ -14,7 +14,7 @@ VERDICTS = {
     "confirmed": "knocking the found heads out changed the task more than knocking out matched controls did",
     "refuted": "it did not, within the stated margin: the heads are not necessary under this intervention, "
     "and redundancy or self-repair are possible",
-    "undecided": "the examples and controls do not tell",
+    "undecided": "it could not be told, for the reason that each names",
     "unvalidated": "no intervention was made",
 }
 
