@@ -103,6 +103,16 @@ def _refuse_silent(address: str, place: str) -> None:
     raise InputError(f"no Ray cluster answers ({reason})", place, START)
 
 
+@contextmanager
+def named_node() -> Iterator[None]:
+    """Within the context, errors name this machine beside the place that they are about."""
+    try:
+        yield
+    except ReportgenError as error:
+        place = f"{error.place}, on the worker {platform.node()}"
+        raise type(error)(error.problem, place, error.mend) from error
+
+
 class RemoteWorker:
     """What runs on a node: reads the study there, and computes the units that it is asked for by key."""
 
@@ -112,11 +122,8 @@ class RemoteWorker:
 
     def ready(self) -> Started:
         """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
-        try:
+        with named_node():
             self.worker = Worker(prepare(self.study, self.batch_size, self.sharing))
-        except ReportgenError as error:
-            place = f"{error.place}, on the worker {platform.node()}"
-            raise type(error)(error.problem, place, error.mend) from error
         self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
         prepared = self.worker.prepared
         return Started(platform.node(), dict(prepared.identity), frozenset(self.units), prepared.batch_size)
@@ -127,7 +134,8 @@ class RemoteWorker:
 
     def score(self, key: str, size: int, reference_size: int) -> UnitScores:
         """One unit, as ``Worker.run``."""
-        return self.worker.run(self.units[key], lambda _: None, size, reference_size)
+        with named_node():
+            return self.worker.run(self.units[key], lambda _: None, size, reference_size)
 
 
 class Cluster:

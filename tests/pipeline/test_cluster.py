@@ -5,6 +5,7 @@ something.
 import http.server
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -150,6 +151,42 @@ def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
     again, fixed = ((tmp_path / name / "scores.csv").read_bytes() for name in ("cut", "fixed"))
     assert again == fixed
     assert "batches of 128 examples\n" in run("fresh", *auto, *ray)
+
+
+def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finished(
+    cluster: Any, homes: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its address space is bounded from outside while it computes; the second task's logits then fit in no more."""
+    tiny_models.build("llama", vocab_size=60_000, max_position_embeddings=512).save_pretrained(tmp_path / "model")
+    tiny_models.word_tokenizer().save_pretrained(tmp_path / "model")
+    rows = [{**tiny_models.ROWS[0], "id": f"r{i}"} for i in range(90)]
+    rows += [{"task": "long", "id": "l", "prompt": "one", "answer": "two " * 399 + "two"}]  # 96 MB of logits
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "study.toml").write_text(
+        '[model]\npath = "model"\n[tasks]\npath = "tasks.jsonl"\n[scoring]\nbatch_size = 1'
+    )
+    folder, told = tmp_path / "out", list[str]()
+    more = ("--executor", "ray", "--address", cluster.address)
+    with subprocess.Popen(command(tmp_path, folder, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          text=True, env=environment(homes["whole"])) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            told.append(line.strip())
+            if line.startswith("gate_gradient: 0 of"):  # it begins
+                (worker,) = workers_of(cluster.head_node)
+                pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+                most = pages * resource.getpagesize() + 64 * 2**20
+                resource.prlimit(worker, resource.RLIMIT_AS, (most, most))
+    assert process.returncode == 2, told
+    assert told[-1] == (
+        f"reportgen: task long, on the worker {HOST}: out of memory with batches of one example. Use a smaller model "
+        "or shorter prompts, a narrower dtype, or a machine with more memory."
+    )
+    kept = {path: path.stat().st_mtime_ns for path in (folder / ".units").glob("*.safetensors")}
+    assert len(kept) >= 3  # those of the other task
+    again = subprocess.run(command(tmp_path, folder), check=True, text=True, capture_output=True,
+                           env=environment(homes["whole"])).stderr  # fmt: skip
+    assert again.startswith(f"gate_gradient: {len(kept)} of {len(kept) + 1} units")
 
 
 @pytest.mark.parametrize(
