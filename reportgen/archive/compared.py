@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reportgen.archive import paths
 from reportgen.archive.comparison import Comparison, Versus, profile, trajectories
 from reportgen.archive.differences import Difference
 from reportgen.archive.page import rendered
@@ -32,9 +33,15 @@ def page(made: Comparison) -> str:
     return rendered(
         "compare.html.j2", title=f"{count(len(made.runs), 'run')} compared", date=created()[:10], made=made,
         reference=made.reference.name, sections=sections, runs=_runs(made), profiles=_profiles(made),
-        trajectories=_trajectories(made) if many else [], alpha=made.alpha, searches=made.searches,
+        trajectories=_trajectories(made) if many else [], moving=_moving(made) if many else [],
+        alpha=made.alpha, searches=made.searches,
         synthetic=any(run.scores[0].synthetic for run in made.runs), same_model=_same_model(made),
     )  # fmt: skip
+
+
+def _moving(made: Comparison) -> list[dict[str, str]]:
+    """Figures of the heads that move most over the runs, block by block."""
+    return [drawn for block in made.reference.scores if (drawn := paths.figure(made, block.block)) is not None]
 
 
 def _same_model(made: Comparison) -> bool:

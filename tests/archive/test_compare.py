@@ -13,8 +13,9 @@ import pytest
 from made_archives import build, make_scores
 
 from reportgen import compare
-from reportgen.archive import differences
-from reportgen.archive.comparison import as_json, lines
+from reportgen.archive import differences, paths
+from reportgen.archive.compared import page as page_of
+from reportgen.archive.comparison import as_json, lines, trajectories
 from reportgen.archive.moves import moves
 from reportgen.errors import InputError
 from reportgen.findings import Finding, Findings
@@ -75,6 +76,25 @@ def test_the_page_and_the_files_say_the_same(runs: dict[str, Path], tmp_path: Pa
     for row in rows[:50]:
         assert np.isclose(float(row["run_value"]) - float(row["reference"]), float(row["difference"]), atol=1e-6)
     assert lines(made)[0].startswith("again: 0 heads found to differ")
+
+
+def test_heads_that_move_over_three_runs_are_drawn_and_listed(runs: dict[str, Path], tmp_path: Path) -> None:
+    made = compare([runs["base"], runs["again"], runs["changed"]], tmp_path / "out")
+    drawn = paths.figure(made, None)
+    assert drawn is not None
+    assert "1 base, 2 again, 3 changed" in drawn["caption"]
+    page = (tmp_path / "out" / "compare.html").read_text()
+    over = page[page.index('<section id="trajectories"') : page.index('<section id="how"')]
+    figure, _, tables = over.partition("</figure>")
+    for task in made.tasks:
+        moved = trajectories(made, None, task, paths.HEADS)
+        assert moved[0][0] in [head for head, _ in trajectories(made, None, task)]
+        for head, values in moved:
+            assert f">{head}</text>" in figure  # the line's name, and the row of its values
+            assert f'<th scope="row">{head}</th>' in tables
+            assert len(values) == 3
+    assert paths.figure(compare([runs["base"], runs["again"]]), None) is not None
+    assert '<section id="trajectories"' not in page_of(compare([runs["base"], runs["again"]]))
 
 
 @pytest.mark.parametrize(
