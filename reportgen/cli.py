@@ -14,7 +14,7 @@ from reportgen import __version__
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.given import command, overrides
 from reportgen.progress import progress
-from reportgen.told import announce, described_lines, print_plan, show, warn
+from reportgen.told import announce, described_lines, plain, print_plan, show, warn
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -357,7 +357,7 @@ def usage_or_internal(error: Exception) -> int:
 
 def fail(message: str, code: int) -> int:
     """Print an error and hand back its exit code."""
-    print(f"reportgen: {message}", file=sys.stderr)
+    print(plain(f"reportgen: {message}"), file=sys.stderr)
     return code
 
 

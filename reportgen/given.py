@@ -24,7 +24,7 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
             raise InputError(f"{pair!r} sets nothing", "--set", "Write section.key=value, as scoring.batch_size=8")
         try:
             values[name.strip()] = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             values[name.strip()] = raw  # plain text needs no quotes
     return values
 

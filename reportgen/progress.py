@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from reportgen.told import plain
+
 
 @contextmanager
 def progress(quiet: bool, as_json: bool) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
@@ -32,10 +34,10 @@ def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], No
         def step(stage: str, done: int, total: int) -> None:
             name = stage.partition(":")[0]
             if name not in rows:
-                rows[name] = display.add_task(escape(stage), total=total)
-            display.update(rows[name], completed=done, total=total, description=escape(stage))
+                rows[name] = display.add_task(escape(plain(stage)), total=total)
+            display.update(rows[name], completed=done, total=total, description=escape(plain(stage)))
 
-        yield step, lambda text: display.console.print(escape(text))
+        yield step, lambda text: display.console.print(escape(plain(text)))
 
 
 def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
@@ -47,6 +49,8 @@ def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
         tenth = 10 * done // max(total, 1)
         if last.get(name) != tenth:
             last[name] = tenth
-            print(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}", file=sys.stderr, flush=True)
+            print(
+                plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"), file=sys.stderr, flush=True
+            )
 
-    return step, lambda text: print(text, file=sys.stderr, flush=True)
+    return step, lambda text: print(plain(text), file=sys.stderr, flush=True)

@@ -1,21 +1,30 @@
 """What commands print: one JSON object, or lines."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+# what moves a cursor, changes colours or titles, or turns the direction of reading
+STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """The text with characters that steer a terminal as JSON writes them, such as \\u001b."""
+    return STEERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def warn(plugins: Iterable[Any]) -> None:
     """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
     for told in (plugin.told for plugin in plugins):
         if told:
-            print(f"reportgen: {told} All else stands.", file=sys.stderr)
+            print(plain(f"reportgen: {told} All else stands."), file=sys.stderr)
 
 
 def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     """One JSON object, or lines."""
-    print(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines))
+    print(plain(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines)))
 
 
 def announce(built: Any, as_json: bool, output: str | None = None) -> None:
