@@ -15,6 +15,28 @@ from reportgen.archive.verify import verify
 from reportgen.errors import InputError
 from reportgen.importers.report_pdf import reading
 
+LATER = """import datetime, time
+
+SHIFT = 7 * 365 * 86400 + 12345.6
+now, today = time.time, datetime.datetime
+time.time = lambda: now() + SHIFT
+
+
+class Later(today):
+    @classmethod
+    def now(cls, tz=None):
+        return today.fromtimestamp(time.time(), tz)
+
+    @classmethod
+    def utcnow(cls):
+        return cls.now(datetime.timezone.utc).replace(tzinfo=None)
+
+    today = now
+
+
+datetime.datetime = Later
+"""  # a clock that is seven years ahead
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -43,11 +65,12 @@ def test_a_pdf_is_a_file_of_scores(whole: Path) -> None:
 
 
 def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
-    """Hash seed, time zone, locale, place and moment of the process differ; the scores and SOURCE_DATE_EPOCH do not."""
+    """Clock, hash seed, time zone, locale, user and place differ; the scores and SOURCE_DATE_EPOCH do not."""
     settings = [
         {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "HOME": "/nonexistent"},
         {"PYTHONHASHSEED": "77", "TZ": "America/Los_Angeles", "LC_ALL": "C.UTF-8", "USER": "somebody"},
     ]
+    (tmp_path / "sitecustomize.py").write_text(LATER)
     made = []
     for i, setting in enumerate(settings):
         place = tmp_path / f"place {i}"
@@ -62,11 +85,14 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
             str(place / "out"),
             "--quiet",
         ]
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": os.getcwd(), **setting}
+        path = os.pathsep.join([os.getcwd(), *([str(tmp_path)] if i else [])])
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": path, **setting}
+        command += ["--venue", "3.3", "--set", "report.formats=['html', 'pdf']"]
         subprocess.run(command, check=True, cwd=place, env=environment, capture_output=True)
         made.append(contents(place / "out"))
     assert made[0] == made[1]
-    assert json.loads(made[0]["manifest.json"])["command"] == "reportgen build study"
+    assert {"example.tex", "figures/paper/overview-text.pdf", "report.pdf", "ro-crate-metadata.json"} <= made[0].keys()
+    assert json.loads(made[0]["manifest.json"])["command"].startswith("reportgen build study --venue 3.3")
 
 
 def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> None:
