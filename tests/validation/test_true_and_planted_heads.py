@@ -140,3 +140,21 @@ def test_a_task_of_one_group_has_nothing_to_be_tried_on(copying: tuple[Case, Fin
         f"[tasks] path: task {name} has one group of rows, so that none is held out from what heads were found on. "
         "Give its rows more groups, or set [validation] enabled = false."
     )
+
+
+def test_a_whole_layer_and_a_set_with_hardly_a_head_left_are_not_tested(
+    copying: tuple[Case, Findings, Validation],
+) -> None:
+    case, findings, _ = copying
+    layer = [f"L2H{head}" for head in range(12)]
+    rest = [f"L{i}H{head}" for i in (0, 1, 3) for head in range(12)][:30]
+    model = findings.by_kind("anomaly")[0]
+    sets = [replace(model, id=f"anomaly/{n}", members=members, caveats=[], layers=None, heads=None, cells=None)
+            for n, members in (("layer", layer), ("most", rest), ("one", ["L1H0"]))]  # fmt: skip
+    validation = validate(case.study, replace(findings, findings=sets), scored_by_hand(case.study, case.planted))
+    told = {trial.id: (trial.verdict, trial.reason, trial.p) for trial in validation.trials}
+    assert told["anomaly/layer"] == ("undecided", "whole-layer", None)
+    assert told["anomaly/one"] == ("undecided", "few-controls", None), "six heads at most touch no found set"
+    one = validation.trial("anomaly/one")
+    assert one is not None
+    assert one.distinct < 20
