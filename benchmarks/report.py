@@ -3,7 +3,7 @@
 PEERS is the ``bin`` folder of an environment with benchmarks/requirements-report.txt. The tensors are 8 × 32 × 32 and
 64 × 126 × 128, log-normal with one raised square a task. Each program runs as a process of its own, SMALL (3) times on
 the small tensor and LARGE (1) times on the large one, after one run that warms caches; medians. MultiQC draws custom-
-content heatmaps, nbconvert executes a notebook of seaborn heatmaps; neither makes a PDF. Hover is the time from a
+content heatmaps, nbconvert executes a notebook of seaborn heatmaps; neither analyses anything nor makes a PDF. Hover is the time from a
 pointer's move to the laid-out readout in Chromium. Writes benchmarks/results/report.json.
 """
 
@@ -122,8 +122,6 @@ def compared(shape: str, peers: Path, repeats: int) -> dict[str, dict[str, float
         for n in range(repeats + 1):
             for name, command in made.items():
                 shutil.rmtree(work / {"reportgen": "out"}.get(name, "page"), ignore_errors=True)
-                if shape == "large" and name != "reportgen":
-                    continue
                 run = measured(command)
                 if n:  # the first run warms caches
                     runs.setdefault(name, []).append(run)

@@ -80,9 +80,14 @@ def manifest_in(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def found_hash(folder: Path) -> str:
+    """The hash of what was found, and of the attention patterns that are shown with it."""
+    return "".join(sha256_file(p) for n in ("findings.json", "patterns.json") if (p := folder / n).is_file())
+
+
 def clear(folder: Path, manifest: dict[str, Any]) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
-    keep = {"findings.json", "validation.json"}
+    keep = {"findings.json", "validation.json", "patterns.json"}
     for name in (*manifest.get("files", {}), "manifest.json", CRATE):
         path = folder / name
         kept = name in keep or (name.startswith("scores") and "/" not in name)

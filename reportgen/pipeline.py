@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from reportgen.folders import (
     claim,
     clear,
     forms_of,
+    found_hash,
     intact,
     manifest_in,
     refuse_elsewhere,
@@ -41,11 +43,11 @@ from reportgen.store import (
     read_methods,
     read_scores,
     scores_csv,
-    sha256_file,
     write_atomic,
     write_methods,
 )
 from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
+from reportgen.validation.patterns import carry_patterns, obtain_patterns, read_patterns
 from reportgen.validation.stage import carry_verdicts, obtain_verdicts, read_validation
 
 Progress = Callable[[str, int, int], None]
@@ -136,6 +138,7 @@ def build(
         findings = obtain_findings(scores, opened, folder, others=others, progress=progress)
         methods = {scores[0].method.name: scores, **others}
         findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
+        obtain_patterns(opened.study, findings, scores, folder, progress=progress)
         render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
     return Built(folder, scores, findings)
 
@@ -163,6 +166,7 @@ def remake(
     with alone(folder), at(manifest.get("created")), as_recorded(recorded_in(manifest)):
         findings = obtain_findings(scores, source, folder, others=others, progress=progress)
         findings = carry_verdicts(findings, archive, folder, Prose(source.study.report.templates))
+        carry_patterns(archive, folder)
         render_folder(
             scores, others, findings, source, folder, progress=progress, command=manifest.get("command", ""),
             figures=forms_of(manifest),
@@ -313,7 +317,7 @@ def render_folder(
         mend = "Run `reportgen build` with --anonymous on its source"
         raise InputError("its scores say where their model lay", str(folder), mend)
     keys = {"scores": scores_key_of(folder), "findings": findings_key(study, hashes),
-            "report": report_key(study, sha256_file(folder / "findings.json"), figures)}  # fmt: skip
+            "report": report_key(study, found_hash(folder), figures)}  # fmt: skip
     old = manifest_in(folder)
     if old.get("keys") == keys and intact(folder, old, study):
         return
@@ -334,16 +338,12 @@ def render_folder(
         "seeds": {"scoring": scores[0].seed, "analysis": findings.seed},
         "versions": dict(sorted({**versions(), **scores[0].versions}.items())),
     }
-    steps: list[str] = []
-
-    def report(step: str) -> None:
-        progress(f"rendering: {step}", len(steps), 4)
-        steps.append(step)
-
+    steps = count()
     try:
         with at(moment):
             render(scores, findings, study, folder, others=others, validation=read_validation(folder, findings),
-                   provenance=provenance, progress=report, figures=figures)  # fmt: skip
+                   patterns=read_patterns(folder, findings), provenance=provenance, figures=figures,
+                   progress=lambda step: progress(f"rendering: {step}", next(steps), 4))  # fmt: skip
     finally:
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
             write_atomic(folder / CRATE, crate_json(folder))

@@ -199,9 +199,9 @@ class ReportSection(_Section):
     """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones.
 
     ``theme`` "paper" sets the PDF in two columns like a paper's appendix, "archive" in one for reading.
-    ``anonymous``, for double-blind review, leaves out authors and paths. ``assets`` names a folder of the report for
-    the page's script, style and images, which else are within the page ("" too). ``venue`` is a paper's venue
-    ("neurips", "icml", "acl", …) or a width in inches, for whose column and text every figure is drawn once more.
+    ``patterns`` shows where named heads look. ``anonymous``, for double-blind review, leaves out authors and paths.
+    ``assets`` names a folder of the report for the page's script, style and images, else within the page. ``venue`` is
+    a paper's ("neurips", …) or a width in inches, for whose column and text every figure is drawn once more.
     """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
@@ -211,6 +211,7 @@ class ReportSection(_Section):
     interpretation: bool = True
     layer_order: Literal["up", "down"] = "down"
     colormap: Literal["viridis", "cividis", "gray"] = "viridis"
+    patterns: bool = True
     templates: Path | None = None
     anonymous: bool = False
     assets: str | None = None

@@ -15,8 +15,8 @@ RANKS = [
     {"cli", "__main__"}, {"progress", "told", "given"}, {"pipeline", "explain", "archive", "keys", "folders"},
     {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
-    {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"}, {"stats", "trials", "study"}, {"findings"},
-    {"blocks"}, {"scores"}, {"plugins", "venues"},
+    {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"},
+    {"stats", "trials", "attended", "study"}, {"findings"}, {"blocks"}, {"scores"}, {"plugins", "venues"},
     {"unpacked"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}

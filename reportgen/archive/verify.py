@@ -199,6 +199,8 @@ def _absent(report: Opened) -> Iterator[str]:
         yield f"what the {plugin} makes: that package is not installed here"
     if (report.folder / "validation.json").is_file():
         yield "validation.json: interventions need the model; verdicts are recomputed from what it records of them"
+    if (report.folder / "patterns.json").is_file():
+        yield "patterns.json: attention patterns need the model"
     yield "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
 
 

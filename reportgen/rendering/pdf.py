@@ -23,7 +23,7 @@ FONTS = {
     "DejaVu Sans": {"DejaVuSans.ttf": "", "DejaVuSans-Bold.ttf": "font-weight:bold"},
     "Report Mono": {"DejaVuSansMono.ttf": ""},
 }  # fmt: skip
-ATTACHED = ("study.toml", "scores.csv", "findings.json", "manifest.json", "validation.json")
+ATTACHED = ("study.toml", "scores.csv", "findings.json", "manifest.json", "validation.json", "patterns.json")
 UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
 SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"

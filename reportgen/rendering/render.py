@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.attended import Patterns
 from reportgen.blocks import Blocks, as_blocks, written
 from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.plugins import Plugin, plain
 from reportgen.rendering import figures as draw
+from reportgen.rendering.attention import attention
 from reportgen.rendering.drawing import Drawing, Look, look_for
 from reportgen.rendering.html import html
 from reportgen.rendering.knockout import knockout
@@ -37,15 +39,16 @@ Progress = Callable[[str], None]
 
 def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study: Study, folder: Path, *,
            others: Mapping[str, Blocks] | None = None, validation: Validation | None = None,
-           provenance: Mapping[str, Any] | None = None, progress: Progress | None = None,
-           figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
+           patterns: Patterns | None = None, provenance: Mapping[str, Any] | None = None,
+           progress: Progress | None = None, figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
     """Write the report's files into ``folder`` and list them in order.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
-    methods by name, ``validation`` what interventions on found heads showed, ``provenance`` goes into the manifest and
-    the provenance section, ``progress`` is told each step, ``figures`` are the files drawn of each figure: svg, pdf,
-    png. Raises MissingResourceError where the PDF cannot be made; everything else is complete then.
+    methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads
+    look, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step, ``figures``
+    are the files drawn of each figure: svg, pdf, png. Raises MissingResourceError where the PDF cannot be made; all
+    else is complete then.
     """
     _check_forms(figures)
     blocks, paths = as_blocks(scores), list[Path]()
@@ -62,7 +65,7 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
         save("study.toml", study.source)
     save("scores.csv", scores_csv(blocks))
     say("figures")
-    report = build_report(blocks, findings, study, others or {}, provenance or {}, validation)
+    report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
     report = replace(report, unattached=unattached(folder))
     for name, content in (*_figure_files(report, figures), *paper_figures(report, validation)):
         save(name, content)
@@ -89,19 +92,20 @@ def _check_forms(figures: Sequence[str]) -> None:
 
 
 def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mapping[str, Blocks],
-                 provenance: Mapping[str, Any], validation: Validation | None = None) -> Report:  # fmt: skip
+                 provenance: Mapping[str, Any], validation: Validation | None = None,
+                 patterns: Patterns | None = None) -> Report:  # fmt: skip
     """Everything that sections draw on, computed once."""
     names = tuple(section.name for section in chosen(study.report.sections))
     views = finding_views(findings)
     tasks = task_views(blocks, findings, views)
     looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
     figures = [[m.figure for m in t.maps] for t in tasks]
-    drawings = _drawn(blocks, findings, looks, figures, others, validation)
+    drawings = tuple(_with_patterns(_drawn(blocks, findings, looks, figures, others, validation), tasks, patterns))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
         views=views, looks=tuple(looks), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
-        sections=names, validation=validation, date=moment().strftime("%Y-%m-%d"),
+        sections=names, validation=validation, patterns=patterns, date=moment().strftime("%Y-%m-%d"),
         plugins=_plugins(blocks, findings, study),
     )  # fmt: skip
 
@@ -113,6 +117,18 @@ def _drawn(blocks: Blocks, findings: Findings, looks: Sequence[Look], names: Seq
              for i, block in enumerate(blocks)]  # fmt: skip
     further = [*ranks, knockout(validation, looks[0].sheet)]
     return (*draw.all_figures(blocks, findings, looks, names), *(d for d in further if d is not None))
+
+
+def _with_patterns(drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None
+                   ) -> Iterator[Drawing]:  # fmt: skip
+    """The figures, each task's attention patterns behind the last of its maps."""
+    last = {task.maps[-1].figure: task for task in tasks}
+    for drawing in drawings:
+        yield drawing
+        task = last.get(drawing.name)
+        found = attention(patterns.of(task.task.name), task.anchor) if task and patterns else None
+        if found is not None:
+            yield found
 
 
 def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:

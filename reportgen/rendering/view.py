@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from reportgen.attended import Patterns
 from reportgen.blocks import Blocks, title, written
 from reportgen.findings import Finding, Findings, Value
 from reportgen.plugins import Plugin
@@ -133,6 +134,7 @@ class Report:
     sections: tuple[str, ...]
     date: str
     validation: Validation | None = None
+    patterns: Patterns | None = None
     plugins: tuple[Plugin, ...] = ()
     unattached: Mapping[str, int] = field(default_factory=dict)
     printed: bool = False

@@ -63,7 +63,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
     Raises InputError where they cannot be used any more or are others than those that were scored.
     """
     prepared = prepare(study, _batch_size(blocks))
-    _refuse_others(prepared, blocks)
+    refuse_others(prepared, blocks)
     for task in prepared.tasks:
         if task.discovery.all():
             problem = f"task {task.name} has one group of rows, so that none is held out from what heads were found on"
@@ -90,7 +90,7 @@ def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], 
     return {(i, h): float(mean[i, h]) for i, site in enumerate(setting.heads.sites) for h in range(site.heads)}
 
 
-def _refuse_others(prepared: Prepared, blocks: Blocks) -> None:
+def refuse_others(prepared: Prepared, blocks: Blocks) -> None:
     """The model, the heads and the examples must be those of the scores."""
     scored, found = blocks[0].model.weights_sha256, prepared.model.described.weights_sha256
     if scored != found:

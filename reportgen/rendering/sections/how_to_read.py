@@ -11,6 +11,7 @@ def view(report: Report) -> dict[str, Any]:
     return {
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),
+        "patterns": report.patterns is not None and report.patterns.problem is None,
         "absent": not all(b.present.all() for b in report.blocks),
         "alpha": f"α = {report.findings.alpha:g}",
         "percent": f"{100 * report.findings.alpha:g}",

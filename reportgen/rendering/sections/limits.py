@@ -27,8 +27,18 @@ def view(report: Report) -> dict[str, Any]:
         "gradient": scores.method.name == "gate_gradient",
         "estimate": scores.method.name in ("attribution_patching", "eap_ig", "integrated_gradients"),
         "pattern": scores.method.name in ("previous_token", "induction", "retrieval"),
+        "unseen": _unseen(report),
         "one_method": not report.others,
     }
+
+
+def _unseen(report: Report) -> str | None:
+    """Why the heads' attention patterns are not shown; None where they are, or where the study wants none."""
+    if report.patterns is not None:
+        return report.patterns.problem
+    if report.study.scores is not None and report.study.report.patterns and not report.scores.synthetic:
+        return "the scores were read from a file, without the model"
+    return None
 
 
 SECTION = Section("limits", "Limits", view)

@@ -3,8 +3,10 @@
 from typing import Any
 
 from reportgen.rendering import format as fmt
+from reportgen.rendering.attention import table
 from reportgen.rendering.describe import statistics
-from reportgen.rendering.view import Report, Section, head_table
+from reportgen.rendering.drawing import Drawing
+from reportgen.rendering.view import Report, Section, Table, head_table
 from reportgen.scores import Task
 
 NAMED = 5  # heads in a brief paragraph
@@ -22,8 +24,17 @@ def view(report: Report) -> dict[str, Any]:
                        "told": _told(report, n, b) if report.brief else None} for b, m in enumerate(t.maps)]}
             for n, t in enumerate(report.tasks)
         ],
-        "brief": report.brief,
+        "brief": report.brief, "printed": report.printed, "attention": _attention(report, drawings),
     }  # fmt: skip
+
+
+def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, Table]]:
+    """The figure and the table of each task's attention patterns, by the task's anchor."""
+    if report.patterns is None:
+        return {}
+    figures = {t.anchor: drawings.get(f"attention-{t.anchor.removeprefix('task-')}") for t in report.tasks}
+    return {t.anchor: (figure, table(report.patterns.of(t.task.name)))
+            for t in report.tasks if (figure := figures[t.anchor]) is not None}  # fmt: skip
 
 
 def _told(report: Report, task: int, block: int) -> str:

@@ -1,0 +1,187 @@
+"""Look at the attention of each task's named heads: which heads, on which examples, and what the model shows.
+
+Heads: those that the task's findings name, most important finding first, at most six; where none is named, the three of
+largest importance. Examples by the size of the head's own score: the (lower) median one, the largest one, and as a
+control the median one of the study's control task, or where it has none of the task on which the head's importance is
+smallest; with a single task, its example of smallest score.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reportgen.attended import Pattern, Patterns, Role, from_json, to_json
+from reportgen.blocks import Blocks, parsed
+from reportgen.errors import InputError
+from reportgen.findings import Findings
+from reportgen.provenance import versions
+from reportgen.scores import Head, HeadScores
+from reportgen.store import key_of, pretty_json, read_json, write_atomic
+from reportgen.study import Study
+
+FILE = "patterns.json"
+HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
+SHORT = 24  # tokens up to which every token's attention is kept
+TASKS = 24  # tasks up to which it is, the PDF carrying it all
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A head of a task, and an example (its number in task ``source``) to see it on."""
+
+    task: int
+    head: Head
+    role: Role
+    source: int
+    example: int
+
+
+def obtain_patterns(study: Study, findings: Findings, blocks: Blocks, folder: Path, *, progress: Progress) -> None:
+    """Write patterns.json, unless the folder's is of the same findings; remove it where the study wants none.
+
+    A model whose attention cannot be seen leaves a file that says why.
+    """
+    path = folder / FILE
+    if study.model is None or not study.report.patterns:
+        path.unlink(missing_ok=True)
+        return
+    chosen = wanted(findings, blocks[0], study.tasks.control)
+    named = [[w.task, str(w.head), w.role, w.source, w.example] for w in chosen]
+    key = key_of([findings.scores, named, SHORT, versions()])
+    stored = read_patterns(folder, findings)
+    if stored is not None and stored.key == key and stored.problem is None:
+        return
+    progress("attention patterns", 0, 1)
+    try:
+        found, problem = _seen(study, blocks, chosen), None
+    except InputError as error:
+        found, problem = [], f"{error.problem} ({error.place})"
+    write_atomic(path, pretty_json(to_json(Patterns(key, findings.scores, found, problem))))
+    progress("attention patterns", 1, 1)
+
+
+def carry_patterns(archive: Path, folder: Path) -> None:
+    """Copy an archive's patterns.json, which only the model could make again; without one, none is left."""
+    if (archive / FILE).is_file():
+        write_atomic(folder / FILE, (archive / FILE).read_bytes())
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+
+
+def read_patterns(folder: Path, findings: Findings) -> Patterns | None:
+    """The folder's patterns of the scores that were analyzed; None where it has none that can be read."""
+    try:
+        found = from_json(read_json(folder / FILE), str(folder / FILE))
+    except InputError:
+        return None
+    return found if found.scores == findings.scores else None
+
+
+def wanted(findings: Findings, scores: HeadScores, control: str | None) -> list[Wanted]:
+    """Every head and example to look at; none of a task without per-example scores."""
+    chosen: list[Wanted] = []
+    for t in range(len(scores.tasks)):
+        for head in _heads(findings, scores, t):
+            chosen += _examples(scores, t, head, control)
+    return chosen
+
+
+def _heads(findings: Findings, scores: HeadScores, t: int) -> list[Head]:
+    task = scores.tasks[t].name
+    named = [
+        parsed(str(m))
+        for f in findings.ranked()
+        if f.block == scores.block and (f.task == task or (f.tasks and task in f.tasks)) and f.kind != "inert_heads"
+        for m in f.members or ()
+        if isinstance(m, str)
+    ]
+    if named:
+        return list(dict.fromkeys(named))[:HEADS]
+    size = np.nan_to_num(np.abs(scores.importance[t]), nan=-1.0)
+    order = np.argsort(-size, axis=None, kind="stable")[:UNNAMED]
+    return [Head(*map(int, np.unravel_index(i, size.shape))) for i in order if scores.present.ravel()[i]]
+
+
+def _examples(scores: HeadScores, t: int, head: Head, control: str | None) -> Iterator[Wanted]:
+    order = _by_size(scores, t, head)
+    if not len(order):
+        return
+    yield Wanted(t, head, "median", t, int(order[(len(order) - 1) // 2]))
+    yield Wanted(t, head, "strongest", t, int(order[-1]))
+    names = scores.task_names
+    others = [i for i in range(len(names)) if i != t and len(_by_size(scores, i, head))]
+    if not others:
+        yield Wanted(t, head, "control", t, int(order[0]))
+        return
+    declared = [i for i in others if names[i] == control]
+    source = declared[0] if declared else min(others, key=lambda i: abs(float(scores.importance[i][head])))
+    there = _by_size(scores, source, head)
+    yield Wanted(t, head, "control", source, int(there[(len(there) - 1) // 2]))
+
+
+def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
+    """A task's examples by the size of the head's score, the smallest first, ties in file order."""
+    examples = scores.examples[t]
+    if examples is None:
+        return np.array([], dtype=int)
+    values = np.abs(examples.values[:, head.layer, head.head])
+    return np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+
+
+def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Pattern]:
+    """Run the model on the chosen examples, task by task, and read the heads' patterns."""
+    from reportgen.scoring.method import Setting
+    from reportgen.scoring.metrics import METRICS
+    from reportgen.scoring.patterns import observed
+    from reportgen.scoring.prepare import prepare
+    from reportgen.scoring.tokens import collate, plan_batches
+    from reportgen.validation.ground import refuse_others
+
+    if not chosen:
+        return []
+    prepared = prepare(study)
+    refuse_others(prepared, blocks)
+    model, scores = prepared.model, blocks[0]
+    setting = Setting(model, METRICS["log_probability"], "sum", {}, study.scoring.positions, study.scoring.seed)
+    found: dict[int, Pattern] = {}
+    for source in sorted({w.source for w in chosen}):
+        here = [(n, w) for n, w in enumerate(chosen) if w.source == source]
+        examples, task = scores.examples[source], prepared.tasks[source]
+        assert examples is not None
+        rows = {row.id: i for i, row in enumerate(task.rows)}
+        numbers = sorted({rows[examples.ids[w.example]] for _, w in here})
+        for members in plan_batches([task.encoded[i] for i in numbers], prepared.batch_size):
+            at = {numbers[m]: place for place, m in enumerate(members)}
+            encoded = [task.encoded[i] for i in at]
+            batch = collate(encoded, model.tokenizer.pad_token_id or 0, model.device)
+            sites, _ = observed(setting, batch, answer=False)
+            seen = {setting.heads.sites[i].layer: pattern for i, pattern in sites}
+            for n, w in here:
+                place = at.get(rows[examples.ids[w.example]])
+                if place is not None:
+                    one = encoded[place]
+                    end = one.places[0] if one.places else len(one.inputs) - 1
+                    tokens = one.inputs[: end + 1] if model.kind == "causal" else one.inputs
+                    weights = seen[w.head.layer][place, w.head.head, : len(tokens), : len(tokens)].double().cpu()
+                    spelled = [_spelled(model.tokenizer, i) for i in tokens]
+                    short = len(tokens) <= SHORT and len(scores.tasks) <= TASKS
+                    found[n] = Pattern(
+                        scores.tasks[w.task].name, str(w.head), w.role, scores.tasks[source].name,
+                        examples.ids[w.example], float(f"{examples.values[w.example][w.head]:.6g}"), spelled,
+                        _rounded(weights[end].numpy()), [_rounded(r) for r in weights.numpy()] if short else None,
+                    )  # fmt: skip
+    return [found[n] for n in sorted(found)]
+
+
+def _rounded(weights: np.ndarray) -> list[float]:
+    return [round(float(w), 3) for w in weights]
+
+
+def _spelled(tokenizer: object, token: int) -> str:
+    """A token's text, with the space that decoding it alone would drop."""
+    text: str = tokenizer.decode([token])  # type: ignore[attr-defined]
+    piece = tokenizer.convert_ids_to_tokens(token)  # type: ignore[attr-defined]
+    return f" {text}" if str(piece).startswith("▁") and not text.startswith(" ") else text
