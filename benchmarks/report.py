@@ -3,8 +3,8 @@
 PEERS is the ``bin`` folder of an environment with benchmarks/requirements-report.txt. The tensors are 8 × 32 × 32 and
 64 × 126 × 128, log-normal with one raised square a task. Each program runs as a process of its own, SMALL (3) times on
 the small tensor and LARGE (1) times on the large one, after one run that warms caches; medians. MultiQC draws custom-
-content heatmaps, nbconvert executes a notebook of seaborn heatmaps; neither analyses anything nor makes a PDF. Hover is the time from a
-pointer's move to the laid-out readout in Chromium. Writes benchmarks/results/report.json.
+content heatmaps, nbconvert executes a notebook of seaborn heatmaps; neither analyses anything nor makes a PDF. Hover is
+the time from a pointer's move to the laid-out readout in Chromium. Writes benchmarks/results/report.json.
 """
 
 import json

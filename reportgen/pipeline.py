@@ -384,9 +384,8 @@ def read_findings(folder: Path) -> Findings:
     path = folder / "findings.json"
     findings = from_json(read_json(path), str(path))
     if findings.scores != scores_hashes(folder):
-        raise InputError(
-            "these findings are of other scores", str(path), f"Run `reportgen analyze {folder} -o {folder}`"
-        )
+        mend = f"Run `reportgen analyze {folder} -o {folder}`"
+        raise InputError("these findings are of other scores", str(path), mend)
     blocks, _ = read_scores(folder / SCORES)
     findings.refuse_strangers({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
     return findings
