@@ -150,3 +150,31 @@ def test_scores_too_large_for_the_pdf_are_named_wherever_they_are_missed(
         "scores.csv, which the PDF carries, holds the importance of every head."
     )
     assert not (tmp_path / "again").exists()
+
+
+def test_the_flag_puts_ones_own_templates_first(tmp_path: Path) -> None:
+    """A section, a sentence and the style sheet overridden from the command line; what is not, stays ours."""
+    own = tmp_path / "own"
+    (own / "sections").mkdir(parents=True)
+    (own / "observations").mkdir()
+    (own / "sections" / "how_to_read.j2").write_text("<p>Read it as you like.</p>\n")
+    (own / "observations" / "concentration.j2").write_text("{{ f.task }} is told in other words.\n")
+    (own / "report.css").write_text("body { color: #123456; }\n")
+    write_study(tmp_path / "study", make_scores(), formats=("html",))
+    command = [sys.executable, "-m", "reportgen", "build", "study", "-o", "out", "--quiet", "--templates"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run([*command, "own"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<p>Read it as you like.</p>" in page
+    assert "Recall is told in other words." in page
+    assert "body { color: #123456; }" in page
+    assert "Data tables" in page
+    kept = {
+        p.relative_to(tmp_path / "out" / "templates").as_posix() for p in (tmp_path / "out").rglob("templates/**/*.*")
+    }
+    assert kept == {"sections/how_to_read.j2", "observations/concentration.j2", "report.css"}
+
+    done = subprocess.run([*command, "no"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
