@@ -53,8 +53,8 @@ def table(patterns: Sequence[Pattern]) -> Table:
         (p.head, f"{ROLES[p.role]}: {printable(p.example)}", printable(p.source), fmt.number(p.score), tops(p, 5))
         for p in patterns
     )
-    return Table("attention", "Attention from the place that predicts the answer", columns, rows,
-                 "Every weight is in patterns.json.")  # fmt: skip
+    caption = f"Attention from the place that predicts the answer, {printable(patterns[0].task)}"
+    return Table("attention", caption, columns, rows, "Every weight is in patterns.json.")
 
 
 def spelled(token: str) -> str:

@@ -52,6 +52,7 @@ def test_a_long_text_keeps_the_tokens_that_get_most_and_the_room():
 
 def test_tops_and_table():
     pattern = make_pattern(["a", " b", " "])
+    assert table([pattern]).caption.endswith(", Recall"), "regions of a page are told apart by their names"
     assert tops(pattern) == "“a” 0.90, “b” 0.03, “␣” 0.03"
     assert table([pattern]).rows == (("L1H2", "Median: e1", "Recall", "0.250", "“a” 0.90, “b” 0.03, “␣” 0.03"),)
 
