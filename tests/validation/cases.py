@@ -112,9 +112,9 @@ def validated(case: Case, seed: int = 0) -> tuple[Findings, Validation]:
 
 
 def verdict_on(case: Case, validation: Validation) -> Trial:
-    """The trial of exactly the planted heads."""
-    names = sorted(map(str, case.planted))
-    return next(trial for trial in validation.trials if sorted(trial.heads) == names)
+    """The trial of the smallest found set that holds the planted heads: by chance their neighbours join a region."""
+    names = set(map(str, case.planted))
+    return min((trial for trial in validation.trials if names <= set(trial.heads)), key=lambda trial: trial.size)
 
 
 def _idle(rng: np.random.Generator) -> list[list[Does]]:
