@@ -88,8 +88,8 @@ def _sentences(report: Report) -> Iterator[str]:
         yield f"Beside it were scored: {names}."
     if found.families:
         yield (
-            f"Findings were tested in {count(len(found.families), 'group')} of tests, each corrected for "
-            f"multiplicity at α = {found.alpha:g}; other statements are exact statements about the scores."
+            f"Findings were tested in {count(len(found.families), 'group')} of tests, each corrected for multiplicity "
+            f"at its part of α = {found.alpha:g}; other statements are exact statements about the scores."
         )
     if any(e is not None and e.discovery.any() and not e.discovery.all() for e in scores.examples):
         yield "Tested findings were detected on one half of the examples, and their values read from the other."
