@@ -126,3 +126,9 @@ def test_the_observation_templates_match_the_detectors() -> None:
 
     templates = {p.stem for p in (ROOT / "templates" / "observations").glob("[!_]*.j2")}
     assert templates == {d.kind for d in DETECTORS} | {"causal_validation"}
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by their bare names: of two of one name, it refuses the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
