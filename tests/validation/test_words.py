@@ -49,10 +49,10 @@ def test_every_number_is_a_field(verdict: str, reason: Reason | None) -> None:
 
 def test_each_verdict_says_its_name_and_its_intervention() -> None:
     assert told("confirmed")[0] == (
-        "t: with its 2 most important heads, L1H2 and L1H3, knocked out, 41.0 % of 57 held-out answers are right "
-        "instead of 93.0 %; with matched control sets knocked out, 89.0 % on average. Confirmed: mean ablation of them "
-        "lowers the answer's log-probability by 1.31 on 57 held-out examples, 1.23 (95 % interval 0.870 to 1.64) more "
-        "than 0 matched control sets from up to 2 layers away do on average (q = 0.012)."
+        "t: with its 2 most important heads on other examples, L1H2 and L1H3, knocked out, 41.0 % of 57 held-out "
+        "answers are right instead of 93.0 %; with matched control sets knocked out, 89.0 % on average. Confirmed: "
+        "mean ablation of them lowers the answer's log-probability by 1.31 on 57 held-out examples, 1.23 (95 % "
+        "interval 0.870 to 1.64) more than 0 matched control sets from up to 2 layers away do on average (q = 0.012)."
     )
     assert "not necessary under this intervention (redundancy or self-repair possible)" in told("refuted")[0]
     assert "about 71 more independent examples are needed" in told("undecided", "examples")[0]
