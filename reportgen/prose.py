@@ -16,6 +16,7 @@ from reportgen.plugins import template_folders
 # What each caveat code says below the finding's sentence.
 CAVEATS: dict[str, str] = {
     "in-sample": "The values come from the numbers that the finding was found in, so they are likely too large.",
+    "absolute": "Scores have signs; what is found and printed here are absolute values. The figures show the signs.",
     "head-order": "Head numbers carry no meaning: with its heads in another order a layer computes the same.",
     "edges": "The test is about the existence of the region, not about its exact edges.",
     "tail-model": "The p-value depends on a model of the background's tail.",
@@ -112,8 +113,9 @@ def listed(items: Sequence[Any]) -> str:
 
 
 def subject(finding: Finding) -> str:
-    """What a finding speaks of: its task, and in an encoder-decoder the block of heads."""
-    return ", ".join(part for part in (finding.task, title(finding.block)) if part)
+    """What a finding speaks of: its task, in an encoder-decoder the block of heads, and whether signs are left out."""
+    size = "in absolute value" if "absolute" in finding.caveats else ""
+    return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
 
 @lru_cache(maxsize=8)

@@ -76,6 +76,10 @@ class Detector:
         return self.doc.strip().splitlines()[0]
 
 
+# the kinds whose numbers keep the scores' signs, or are none of the scores
+WITH_SIGNS = ("out_of_range", "competence", "inert_heads", "causal_validation", "absence")
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """The scores of one block, the settings of its analysis, the block's scores by the study's further methods, and
@@ -116,6 +120,11 @@ class View:
     def whole(self) -> Float[np.ndarray, "task layer head"]:
         """|importance| over all examples, as scores.csv prints it: what observed findings speak of."""
         return np.abs(self.scores.importance.astype(np.float64))
+
+    @cached_property
+    def turned(self) -> bool:
+        """Whether any score is negative, so that findings speak of another number than scores.csv prints."""
+        return bool((self.scores.importance < 0).any())
 
     def held_out(self, t: int) -> bool:
         """Whether half of the task's examples are kept from detection: both halves need 4 units of resampling."""
@@ -173,6 +182,8 @@ class View:
             "task": None if t is None else self.scores.tasks[t].name,
             "n_examples": self._n_examples(t, register == "observed"),
         }
+        if self.turned and kind not in WITH_SIGNS:
+            rest["caveats"] = [*rest.get("caveats", []), "absolute"]
         return Finding(id="", kind=kind, register=register, priority=round(float(priority), 4), **{**common, **rest})
 
     def _n_examples(self, t: int | None, whole: bool) -> int | None:

@@ -190,3 +190,13 @@ def test_zeros_do_not_silence_the_anomaly_test() -> None:
     tensor[3, 20, 4] = np.exp(0.6 * 9)
     found = kinds(analyze(named(tensor), Settings(detectors=("anomaly",))), "anomaly", "tested")
     assert [(f.task, f.members) for f in found] == [("Task 3", ["L20H4"])]
+
+
+def test_sentences_on_negative_scores_say_that_they_leave_the_sign_out() -> None:
+    tensor = noise(5, (2, 12, 12))
+    tensor[0, 2, 2] = -60
+    heads = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L2H2"]]
+    assert heads
+    assert all(f.sentence.startswith("Task 0, in absolute value: L2H2 (60.0") for f in heads)
+    positive = analyze(named(np.abs(tensor))).findings
+    assert not [f for f in positive if "absolute value" in f.sentence or "absolute" in f.caveats]
