@@ -6,6 +6,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from reportgen.study import Study
 Notify = Callable[[str], None]
 DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
 PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
+RECOUNT = 2.0  # seconds after which the nodes are counted again while workers start
 NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
 ANSWERS_WITHIN = 30.0  # seconds for a cluster to answer
 START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine"
@@ -158,9 +160,8 @@ class Cluster:
             self._first()  # it finds the batch size that all the others are told
         for _ in range(room):
             self._start()
-        for _ in range(room):  # all of them, so that nothing is written before they are known to agree
-            self._started()
         self._first()
+        self._others(resource, wanted)
         told: Prepared = ray.get(self.idle[0].prepared.remote())
         left_out = {plugin.name for plugin in told.plugins if plugin.error}
         methods = tuple(c for c in chosen_methods(study) if c.method.name not in left_out)
@@ -193,6 +194,10 @@ class Cluster:
         """How much of it each node has."""
         return [int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"]]
 
+    def _places(self, resource: str, wanted: int) -> int:
+        """How many workers fit on the nodes that live."""
+        return sum(number // wanted for number in self._nodes(resource))
+
     def _needs(self) -> tuple[str, int]:
         """What a worker takes: a GPU, all those of a node where the model is spread, or the cores of its threads."""
         model, gpus = self.study.model, [number for number in self._nodes("GPU") if number]
@@ -202,7 +207,7 @@ class Cluster:
 
     def _room(self, resource: str, wanted: int) -> int:
         """How many workers the cluster has room for."""
-        room = sum(number // wanted for number in self._nodes(resource))
+        room = self._places(resource, wanted)
         if not room:
             mend = "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use"
             raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", mend)
@@ -215,6 +220,24 @@ class Cluster:
                 self._start()
             self._started()
         self.batch_size = self.first.batch_size
+
+    def _others(self, resource: str, wanted: int) -> None:
+        """Wait for the other workers, so that nothing is written before they are known to agree.
+
+        Not for those whose node has died since the workers were counted, nor where none gets ready within PATIENCE:
+        another's work may hold the cores. Those join the run when they are ready.
+        """
+        until = time.monotonic() + PATIENCE
+        while self.running and len(self.idle) < self._places(resource, wanted):
+            if time.monotonic() > until:
+                self.notify(f"{len(self.idle)} of {len(self.idle) + len(self.running)} workers are ready: "
+                            "the others take part as soon as the cluster has room for them")  # fmt: skip
+                break
+            before = len(self.idle)
+            if self.ray.wait(list(self.running), num_returns=1, timeout=RECOUNT)[0]:
+                self._started()
+            if len(self.idle) > before:
+                until = time.monotonic() + PATIENCE
 
     def _start(self) -> None:
         worker = self.actor.remote(self.study, self.threads, self.batch_size, self.sharing)

@@ -134,6 +134,35 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
     assert not (tmp_path / ".units").exists()
 
 
+def test_cores_that_others_hold_are_not_waited_for(
+    cluster: Any, study: Path, homes: dict[str, Path], alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    second = cluster.add_node(**node(homes["whole"]))
+    hold = f"""import ray, time
+ray.init({cluster.address!r}, log_to_driver=False)
+class Holder:
+    def holds(self): print("held", flush=True)
+holder = ray.remote(num_cpus=1)(Holder).remote()
+ray.get(holder.holds.remote())
+print("held", flush=True)
+time.sleep(600)"""
+    impatient = (
+        "from reportgen.scoring import ray_executor; ray_executor.PATIENCE = 2; from reportgen.cli import main; main()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env=environment(homes["whole"])) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        more = ("--executor", "ray", "--address", cluster.address)
+        done = subprocess.run([sys.executable, "-c", impatient, *command(study, tmp_path, *more)[3:]], text=True,
+                              capture_output=True, env=environment(homes["whole"]))  # fmt: skip
+        holder.kill()
+    cluster.remove_node(second)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 workers are ready: the others take part as soon as the cluster has room for them" in done.stderr
+    assert scores(tmp_path) == alone
+
+
 def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
     cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path
 ) -> None:
