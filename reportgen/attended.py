@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from reportgen.errors import InputError
+from reportgen.jsonfile import plain_of, read_plain
 
 Role = Literal["median", "strongest", "control"]
 
@@ -51,15 +51,9 @@ _ADAPTER = TypeAdapter(Patterns)
 
 def to_json(patterns: Patterns) -> dict[str, Any]:
     """The patterns as plain JSON values, the schema first."""
-    plain = _ADAPTER.dump_python(patterns, mode="json")
-    return {"schema": plain.pop("schema"), **plain}
+    return plain_of(_ADAPTER, patterns)
 
 
 def from_json(plain: Any, place: str = "patterns.json") -> Patterns:
     """Read patterns.json's content; raises InputError with the field that does not fit."""
-    try:
-        return _ADAPTER.validate_python(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {first['msg']}", place, "Make the file again with `reportgen build`") from error
+    return read_plain(_ADAPTER, plain, place, "build")

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from reportgen.blocks import parsed
 from reportgen.errors import InputError
+from reportgen.jsonfile import read_plain
 from reportgen.plugins import Plugin
 
 Register = Literal["observed", "tested"]
@@ -215,12 +216,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
 
 def from_json(plain: Any, place: str = "findings.json") -> Findings:
     """Read findings.json's content; raises InputError with the field that does not fit."""
-    try:
-        return _ADAPTER.validate_python(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {first['msg']}", place, "Make the file again with `reportgen analyze`") from error
+    return read_plain(_ADAPTER, plain, place, "analyze")
 
 
 def json_schema() -> dict[str, Any]:

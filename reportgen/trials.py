@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from reportgen.errors import InputError
 from reportgen.findings import Verdict
+from reportgen.jsonfile import plain_of, read_plain
 
 # Kinds of findings that name heads which are said to matter; and of sets that are a task's first heads
 TRIED = ("cluster", "row_segment", "head_band", "anomaly", "cross_task_head", "specialist_head", "scattered_heads")
@@ -193,15 +193,9 @@ _ADAPTER = TypeAdapter(Validation)
 
 def to_json(validation: Validation) -> dict[str, Any]:
     """The validation as plain JSON values, the schema first."""
-    plain = _ADAPTER.dump_python(validation, mode="json")
-    return {"schema": plain.pop("schema"), **plain}
+    return plain_of(_ADAPTER, validation)
 
 
 def from_json(plain: Any, place: str = "validation.json") -> Validation:
     """Read validation.json's content; raises InputError with the field that does not fit."""
-    try:
-        return _ADAPTER.validate_python(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {first['msg']}", place, "Make the file again with `reportgen build`") from error
+    return read_plain(_ADAPTER, plain, place, "build")

@@ -17,7 +17,7 @@ RANKS = [
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"places", "anonymous"}, {"store", "prose", "provenance"},
     {"stats", "trials", "attended", "study"}, {"findings"}, {"blocks"}, {"scores"}, {"plugins", "venues"},
-    {"unpacked"}, {"errors", "__init__"},
+    {"unpacked", "jsonfile"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {
