@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and in commands: the last bits hinge on the threads
+
+
+# a suite that a shell started in the background has interrupts ignored, and so would the commands that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
