@@ -12,7 +12,10 @@ from reportgen.blocks import title, written
 from reportgen.provenance import created
 from reportgen.rendering.canvas import Canvas, printable, wrapped
 from reportgen.rendering.format import NONE, accuracy, count, estimate, fixed, number, probability, share
-from reportgen.rendering.heatmap import Grid, Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks, scale_of
+from reportgen.rendering.grid import Grid
+from reportgen.rendering.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks
+from reportgen.rendering.scale import scale_of
+from reportgen.rendering.signs import sign_note
 from reportgen.rendering.view import Table
 
 SHOWN = 40  # heads and findings of one table; compare.json holds all
@@ -205,6 +208,6 @@ def _map(v: Versus, shown: Sequence[Difference], block: str | None) -> dict[str,
     tested = count(sum(len(d.changes) for d in shown), "head")
     caption = (
         f"Importance in {printable(v.run.name)} minus importance in the reference{named}, layer by head, one colour "
-        f"scale for all tasks. Framed: heads that were found to differ ({tested})."
+        f"scale for all tasks.{sign_note(grid, scale)} Framed: heads that were found to differ ({tested})."
     )
     return {"svg": canvas.svg(f"differences-{v.run.name}-{block or ''}", caption), "caption": caption}

@@ -8,7 +8,7 @@ from reportgen.blocks import title, written
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, printable, wrapped
 from reportgen.rendering.curves import DASHES, LINES
 from reportgen.rendering.format import count
-from reportgen.rendering.heatmap import nice_step, tick_label
+from reportgen.rendering.scale import nice_step, tick_label
 from reportgen.scores import Head
 
 COLUMNS, WIDTH, HEIGHT, NAMES, GAP = 3, 1.25, 1.1, 0.5, 0.42  # of panels in a row; inches

@@ -228,7 +228,7 @@ def _tidy(svg: str, title: str, images: Sequence[str]) -> str:
     # image-rendering that keeps /Interpolate out of the PDF.
     svg = svg.replace("image-rendering:crisp-edges;image-rendering:pixelated", "image-rendering: pixelated")
     svg = re.sub(r'style="([^"]*)"', _attributes, svg)
-    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg, count=2)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)  # those of the figure, which come first
     svg = svg.replace(f" font-family=\"'{FONT}'\"", "")
     head = f'<svg role="img" stroke-linejoin="round" font-family="\'{FONT}\', Verdana, sans-serif"'
     svg = svg.replace("<svg", head, 1).replace(">", f">\n <title>{escape(printable(title))}</title>", 1)

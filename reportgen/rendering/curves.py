@@ -8,8 +8,8 @@ from jaxtyping import Float
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
 from reportgen.rendering.drawing import Drawing, Look
 from reportgen.rendering.format import count, share
-from reportgen.rendering.heatmap import nice_step, tick_step
 from reportgen.rendering.pen import Dash
+from reportgen.rendering.scale import nice_step, tick_step
 from reportgen.scores import HeadScores
 
 # Okabe and Ito's palette without its yellow, which is too light for lines

@@ -22,7 +22,7 @@ def axes(scores: HeadScores, look: Look) -> str:
 
 def scale(look: Look) -> str:
     """What colour stands for, and from where to where."""
-    how = ", diverging around 0" if look.scale.signed else ""
+    how = ", diverging around 0, with a dash on what is clearly negative" if look.scale.signed else ""
     return f"Colour is {look.unit}, from {number(look.scale.low)} to {number(look.scale.high)}{how}."
 
 

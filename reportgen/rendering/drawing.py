@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from reportgen.blocks import title
 from reportgen.rendering.canvas import Canvas, printable
-from reportgen.rendering.heatmap import Grid, Order, Scale, scale_of
+from reportgen.rendering.grid import Grid, Order
+from reportgen.rendering.scale import Scale, scale_of
 from reportgen.rendering.sheet import PAGE, Sheet
 from reportgen.scores import HeadScores
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from reportgen.blocks import parsed
 from reportgen.findings import Finding
+from reportgen.rendering import signs
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.drawing import Drawing
 from reportgen.rendering.view import FindingView, Report
@@ -25,7 +26,7 @@ def embedded(report: Report) -> str:
     content = {
         "unit": report.looks[0].unit, "order": report.looks[0].order, "tasks": [t.name for t in report.tasks],
         "anchors": [t.anchor for t in report.tasks], "blocks": [_block(report, i) for i in range(len(report.blocks))],
-        "maps": {name: _colours(name) for name in MAPS}, "figures": figures,
+        "sign": signs.told(), "maps": {name: _colours(name) for name in MAPS}, "figures": figures,
         "findings": [f for v in report.views.values() if (f := _finding(report, v)) is not None],
     }  # fmt: skip
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -14,18 +14,12 @@ from reportgen.rendering.canvas import Canvas, fitted, printable, wrapped
 from reportgen.rendering.curves import concentration, profiles
 from reportgen.rendering.drawing import Box, Drawing, Look, Panel, Shows, box_of, layer_means, panel_of
 from reportgen.rendering.format import count, number
-from reportgen.rendering.heatmap import (
-    Grid,
-    Marks,
-    Scale,
-    draw_axes,
-    draw_bars,
-    draw_cells,
-    draw_colour_bar,
-    draw_marks,
-)  # fmt: skip
+from reportgen.rendering.grid import Grid
+from reportgen.rendering.heatmap import Marks, draw_axes, draw_bars, draw_cells, draw_colour_bar, draw_marks
 from reportgen.rendering.relations import shared, similarity
+from reportgen.rendering.scale import Scale
 from reportgen.rendering.sheet import Sheet
+from reportgen.rendering.signs import sign_note
 from reportgen.scores import HeadScores
 
 COLUMNS, ROWS = 4, 4  # panels of one overview figure; more tasks make more figures
@@ -93,7 +87,7 @@ def _page(scores: HeadScores, values: Float[np.ndarray, "task layer head"], find
     name += f"-{start // (COLUMNS * ROWS) + 1}" if part else ""
     words = _of_values if shows == "value" else _of_percentiles
     caption, alt = words(scores, findings, look, start, stop, part)
-    caption += _marks_note(shown)
+    caption += sign_note(grid, look.scale) + _marks_note(shown)
     return Drawing(name, "overview", canvas.svg(name, alt), caption, alt, canvas, True, look.block, shows,
                    tuple(panels), bar)  # fmt: skip
 
@@ -195,7 +189,7 @@ def panel(scores: HeadScores, findings: Findings, look: Look, t: int, name: str)
     bar = draw_colour_bar(canvas, look.scale, canvas.width - 0.5, top, max(height, 0.6), look.unit)
     caption = (
         f"{heading}: {look.unit} of each head ({look.layers}) and, right, the mean of each layer. "
-        f"{scale_note(look, 'all tasks')}{_marks_note(marks)}"
+        f"{scale_note(look, 'all tasks')}{sign_note(grid, look.scale)}{_marks_note(marks)}"
     )
     alt = look.of(
         f"Heatmap of {describe.axes(scores, look)}, with bars of the layer means on the same rows. "

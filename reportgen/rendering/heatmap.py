@@ -1,142 +1,21 @@
-"""Heatmaps of layer × head: the colour scale, the grid, and what is marked on it."""
+"""Heatmaps of layer × head: the cells, the axes, the colour bar, and what is marked on them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from reportgen.blocks import written
-from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, text_width
+from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, fitted, text_width
+from reportgen.rendering.grid import Grid
+from reportgen.rendering.scale import Scale, nice_step, tick_label, tick_step
+from reportgen.rendering.signs import draw_bar_signs, draw_signs
 from reportgen.scores import Head
 
-CLIP = 99.8  # percentile at which colour is clipped, so that a few extreme heads do not darken all others
-ABSENT, ABSENT_LINE = (0.93, 0.93, 0.93), "#a8adb4"
-Order = Literal["up", "down"]
-Segment = tuple[Point, Point]
+ABSENT_LINE = "#a8adb4"
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A colour scale shared by panels: its ends, and how many of ``total`` cells lie beyond an end (``clipped``)."""
-
-    low: float
-    high: float
-    colormap: str
-    clipped: int
-    total: int
-    largest: float
-
-    @property
-    def signed(self) -> bool:
-        """Whether the scale is a diverging one, centred at zero."""
-        return self.low < 0
-
-    def colours(self, values: Float[np.ndarray, "*cell"]) -> np.ndarray:
-        """RGB bytes, absent cells light grey."""
-        share = np.clip((values - self.low) / (self.high - self.low), 0, 1)
-        rgb: np.ndarray = matplotlib.colormaps[self.colormap](np.nan_to_num(share))[..., :3]
-        rgb[np.isnan(values)] = ABSENT
-        return np.round(rgb * 255).astype(np.uint8)
-
-    def ticks(self) -> list[float]:
-        """Round values along the scale, at least its ends' neighbours."""
-        step = nice_step((self.high - self.low) / 6)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [i * step for i in range(first, last + 1)]
-
-
-def nice_step(rough: float) -> float:
-    """The largest of 1, 2, 2.5, 5 × a power of ten that is not above ``rough`` by more than rounding."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return power * max(s for s in (1, 2, 2.5, 5, 10) if s * power <= rough * 1.35)
-
-
-def round_up(value: float) -> float:
-    """The next round number: two significant digits."""
-    power = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return math.ceil(round(value / power, 6)) * power
-
-
-def scale_of(values: Float[np.ndarray, "*cell"], colormap: str, signed: bool = False) -> Scale:
-    """A scale from zero to a rounded high percentile; diverging around zero where values are signed."""
-    present = values[~np.isnan(values)].astype(float)
-    diverging = signed or bool((present < 0).any())
-    size = np.abs(present)
-    largest = float(size.max())
-    top = round_up(float(np.percentile(size, CLIP))) if np.percentile(size, CLIP) > 0 else 0.0
-    # A scale is not worth clipping for a maximum close to its end: then every cell keeps its colour.
-    high = round_up(largest) if largest > 0 and (top == 0 or largest <= 1.1 * top) else (top or 1.0)
-    clipped = int((size > high).sum())
-    # Scores are float32: a value that is the scale's end in decimals must not count as beyond it.
-    clipped -= int(np.isclose(size[size > high], high, rtol=1e-6).sum())
-    return Scale(-high if diverging else 0.0, high, "RdBu_r" if diverging else colormap, clipped, size.size, largest)
-
-
-def tick_step(n: int) -> int:
-    """Every 6, as in the published figure; closer on small models, wider on large ones."""
-    return next((s for s in (1, 2, 6, 12, 24, 48) if n <= 6 * s), 2 ** math.ceil(math.log2(n / 6)))
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where the cells of layers × heads lie on a canvas, in inches; ``order`` down puts layer 0 on top."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    layers: int
-    heads: int
-    order: Order
-
-    @property
-    def cell(self) -> Point:
-        """Width and height of a cell."""
-        return self.width / self.heads, self.height / self.layers
-
-    def edge(self, layer: int) -> float:
-        """The y of the edge before a layer (``layer == layers``: after the last)."""
-        step = self.height / self.layers
-        return self.y + layer * step if self.order == "down" else self.y + self.height - layer * step
-
-    def centre(self, layer: int, head: int) -> Point:
-        """The middle of a cell."""
-        return self.x + (head + 0.5) * self.cell[0], (self.edge(layer) + self.edge(layer + 1)) / 2
-
-    def outline(self, mask: Bool[np.ndarray, "layer head"], away: float = 0.008) -> Iterator[Segment]:
-        """The boundary of the marked cells in runs as long as they go, drawn a little outside of the cells.
-
-        ``away`` keeps the line off the cells, which in small panels are hardly wider than the line.
-        """
-        padded = np.pad(mask, 1)
-        for side in (-1, 1):
-            sign = side if self.order == "down" else -side
-            open_rows = padded & ~np.roll(padded, -side, axis=0)
-            for r, first, last in _all_runs(open_rows):
-                a, b = (away * (1 - 2 * padded[r + side, c]) for c in (first - 1, last))
-                y, w = self.edge(r - 1 + (side > 0)) + sign * away, self.cell[0]
-                yield (self.x + (first - 1) * w - a, y), (self.x + (last - 1) * w + b, y)
-            open_columns = (padded & ~np.roll(padded, -side, axis=1)).T
-            for c, first, last in _all_runs(open_columns):
-                a, b = (away * (1 - 2 * padded[r, c + side]) for r in (first - 1, last))
-                x, down = self.x + (c - 1 + (side > 0)) * self.cell[0] + side * away, 1 if self.order == "down" else -1
-                yield (x, self.edge(first - 1) - down * a), (x, self.edge(last - 1) + down * b)
-
-
-def _all_runs(flags: Bool[np.ndarray, "row column"]) -> Iterator[tuple[int, int, int]]:
-    for row in np.flatnonzero(flags.any(axis=1)):
-        for first, last in _runs(flags[row]):
-            yield int(row), first, last
-
-
-def _runs(flags: Bool[np.ndarray, "cell"]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 @dataclass(frozen=True)
@@ -149,7 +28,7 @@ class Marks:
 
 
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
-    """The cells, one pixel each, and a hairline frame; absent heads are struck through."""
+    """The cells, one pixel each, and a hairline frame; absent heads are struck through, negative ones get a dash."""
     pixels = scale.colours(values)
     with canvas.part("cells"):
         canvas.image(pixels if grid.order == "down" else pixels[::-1], grid.x, grid.y, grid.width, grid.height)
@@ -159,6 +38,7 @@ def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head
         for la, h in np.argwhere(np.isnan(values))
     ]  # fmt: skip
     canvas.strokes(absent, ABSENT_LINE, 0.3, 1.5)
+    draw_signs(canvas, grid, values, scale)
     canvas.rectangle(grid.x, grid.y, grid.width, grid.height, "none", INK, 0.4, 2)
 
 
@@ -235,15 +115,6 @@ def draw_axes(canvas: Canvas, grid: Grid, *, left: bool = True, bottom: bool = T
         canvas.text(grid.x + grid.width / 2, base + 0.09 + size / 72 * 1.9, "Head", size + 0.5, "center", color=MUTED)
 
 
-def tick_label(value: float, step: float) -> str:
-    """A tick's number with the decimals that the step needs."""
-    if step < 1e-6 or step >= 1e7:
-        return f"{value:.3g}".replace("-", "−")
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    digits += not math.isclose(round(step, digits), step, rel_tol=1e-6)
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
 def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: float, unit: str) -> Box:
     """A vertical colour bar; its upper end (a signed scale: both ends) is open where cells are clipped.
 
@@ -263,6 +134,7 @@ def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: fl
         if foot:
             canvas.polygon(frame[3:], _hex(scale, scale.low), order=1.2)
     canvas.polygon(frame, "none", INK, 0.4)
+    draw_bar_signs(canvas, scale, x, y + tip, width, body)
     with canvas.part("bar-ticks"):
         _bar_ticks(canvas, scale, x + width, y + tip, body, bool(tip))
     canvas.text_up(x - 0.1, y + height / 2, fitted(unit, height, 6.5), 6.5)

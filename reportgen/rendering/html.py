@@ -21,6 +21,7 @@ from reportgen.rendering.paper import schema_org
 from reportgen.rendering.sections import GROUP, SECTIONS, chosen
 from reportgen.rendering.view import Report, Section
 
+SCRIPT = ("data", "maps", "telling", "saving", "controls")
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
 
 
@@ -54,6 +55,12 @@ def _read(folders: list[Path], name: str) -> str:
     return next(f / name for f in folders if (f / name).exists()).read_text(encoding="utf-8")
 
 
+def _script(folders: list[Path]) -> str:
+    """The page's script: its parts in reading order, in a scope of their own."""
+    parts = "\n".join(_read(folders, f"script/{part}.js") for part in SCRIPT)
+    return f'(async () => {{\n"use strict";\n{parts}}})();\n'
+
+
 def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...]]:
     """The page for the screen and the files beside it by their names; the page that the PDF is printed from; and the
     plug-ins of the report, with what became of its sections.
@@ -64,7 +71,7 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...
     folders = folders_of(report.study.report.templates)
     env = environment(folders)
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
-    script, study = _read(folders, "heatmap.js"), report.study.study
+    script, study = _script(folders), report.study.study
     sections, plugins = _rendered(env, report)
     sheets, plugins = _rendered(env, replace(report, printed=True, plugins=plugins))
     values = {

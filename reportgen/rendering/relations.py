@@ -10,8 +10,11 @@ from reportgen.findings import Finding, Findings
 from reportgen.rendering.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, printable
 from reportgen.rendering.drawing import Drawing, Look
 from reportgen.rendering.format import count
-from reportgen.rendering.heatmap import Scale, draw_colour_bar
+from reportgen.rendering.grid import Grid
+from reportgen.rendering.heatmap import draw_colour_bar
+from reportgen.rendering.scale import Scale
 from reportgen.rendering.shapes import circle
+from reportgen.rendering.signs import draw_signs
 from reportgen.scores import HeadScores
 
 TOP = 0.1  # of the heads, at least one: those that are a task's
@@ -110,6 +113,7 @@ def similarity(findings: Findings, look: Look) -> Drawing | None:
             _numbers(canvas, scale, values[i], left, y, cell)
     _tree(canvas, found, order, left + side + 0.06, 0.22, cell, tree)
     if bar:
+        draw_signs(canvas, Grid(left, 0.22, side, side, n, n, "down"), values, scale)
         draw_colour_bar(canvas, scale, canvas.width - 0.38, 0.22, max(side, 0.6), "correlation")
     return _similarity_record(found, values, [names[t] for t in order], canvas, look)
 

@@ -10,10 +10,13 @@ from PIL import Image
 
 from reportgen.findings import Findings
 from reportgen.rendering import figures
-from reportgen.rendering.canvas import fitted, text_width, wrapped
+from reportgen.rendering.canvas import Canvas, fitted, text_width, wrapped
 from reportgen.rendering.curves import shares
 from reportgen.rendering.drawing import look_for
-from reportgen.rendering.heatmap import Grid, scale_of, tick_label, tick_step
+from reportgen.rendering.grid import Grid
+from reportgen.rendering.heatmap import draw_cells
+from reportgen.rendering.scale import scale_of, tick_label, tick_step
+from reportgen.rendering.signs import block, draw_signs, strongest
 from reportgen.scores import HeadScores
 
 NOTHING = Findings({}, 0.05, 0, [], [])
@@ -99,6 +102,30 @@ def test_a_clipped_scale_counts_what_lies_beyond_it():
 def test_the_end_of_the_scale_in_float32_is_not_beyond_it():
     values = np.full((1, 40, 40), 0.003, dtype=np.float32)
     assert scale_of(values, "viridis").clipped == 0
+
+
+def test_negative_cells_are_told_from_positive_ones_in_grey():
+    values = np.array([[-1.0, 1.0, 0.3, -0.3, -0.1]])
+    canvas, grid = Canvas(1.0, 0.2), Grid(0, 0, 1.0, 0.2, 1, 5, "down")
+    draw_cells(canvas, grid, values, scale_of(values, "viridis", signed=True))
+    grey = np.asarray(Image.open(io.BytesIO(canvas.bitmap("png"))).convert("L")).astype(int)
+    middles = [grey[20:40, 60 * i + 8 : 60 * i + 52] for i in range(5)]
+    assert [int(np.ptp(m)) > 100 for m in middles] == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("order", ["up", "down"])
+def test_small_cells_share_a_dash_where_the_strongest_is_negative(order):
+    values = np.zeros((126, 128))
+    values[3, 5], values[1, 4], values[125, 127], values[60, 60] = -1, 0.9, -1, -0.19
+    grid = Grid(0, 0, 1.2, 1.2, 126, 128, order)
+    assert block(grid) == (4, 4)
+    assert np.argwhere(strongest(values, 4, 4) <= -0.2).tolist() == [[0, 1], [31, 31]]
+    canvas = Canvas(1.2, 1.2)
+    draw_signs(canvas, grid, values, scale_of(values, "viridis", signed=True))
+    strokes = re.findall(r"M ([\d.]+) ([\d.]+) ?\nL ([\d.]+) ([\d.]+)", canvas.svg("dashes", "dashes"))
+    middles = [((float(x1) + float(x2)) / 2 / 86.4 * 128, float(y) / 86.4 * 126) for x1, y, x2, _ in strokes]
+    down = np.array([(6, 2), (126, 125)])  # of layers 0 to 3, and of the last two
+    assert np.allclose(middles, down if order == "down" else np.abs(down - (0, 126)), atol=0.01)
 
 
 def test_signed_scores_get_a_centred_diverging_scale():

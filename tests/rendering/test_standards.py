@@ -8,7 +8,7 @@ from pathlib import Path
 import pikepdf
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made_reports import build, make_scores, make_study
+from made_reports import HOSTILE, build, make_scores, make_study
 
 DRIVER = Path(__file__).parent / "verapdf" / "Validate.java"
 JAXB = "jaxb-api jaxb-runtime jaxb-core istack-commons-runtime txw2 javax.activation"
@@ -42,10 +42,42 @@ def test_both_themes_and_the_brief_pdf_conform_to_both_standards_and_a_spoilt_pd
     assert said[-1] == "ua1 does not conform"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 375), ("light", 1280)])
-def test_no_axe_violation(browser, report, scheme, width):
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """A page whose script, style and images are files beside it."""
+    folder = tmp_path_factory.mktemp("beside")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        build(folder, make_scores(("Recall", *HOSTILE)), study=make_study(formats=["html"], assets="page"))
+    return folder
+
+
+@pytest.mark.parametrize("made", ["report", "beside"])
+def test_every_control_is_reached_by_the_keyboard_and_shows_it(browser, request, made):
+    page = browser.new_page()
+    page.goto((request.getfixturevalue(made) / "report.html").as_uri() + "#L5H7")
+    page.wait_for_selector("html[data-ready]")
+    page.locator(".view summary").click()
+    page.evaluate("document.activeElement.blur()")
+    controls = "a[href], button, input, select, summary, .scroll, .panel[tabindex='0']"
+    wanted = page.locator(controls).evaluate_all("all => all.filter(e => e.checkVisibility()).length")
+    page.evaluate(
+        """controls => { window.reached = new Set(); document.addEventListener('focusin', ({ target }) => {
+      const ring = getComputedStyle(target).outlineStyle !== 'none' && target.matches(':focus-visible');
+      if (ring && target.matches(controls) && !target.closest('.readout')) window.reached.add(target) }) }""",
+        controls,
+    )
+    for _ in range(wanted + 30):  # the readout of a focused map may hold links too
+        page.keyboard.press("Tab")
+    assert wanted > 60
+    assert page.evaluate("window.reached.size") == wanted
+    page.close()
+
+
+@pytest.mark.parametrize(("made", "scheme", "width"), [("report", "dark", 375), ("beside", "light", 1280)])
+def test_no_axe_violation(browser, request, made, scheme, width):
     page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    page.goto((report / "report.html").as_uri() + "#L5H7")
+    page.goto((request.getfixturevalue(made) / "report.html").as_uri() + "#L5H7")
     page.wait_for_selector("html[data-ready]")
     page.locator(".view summary").click()
     page.locator(".description summary").first.click()

@@ -12,6 +12,7 @@ def view(report: Report) -> dict[str, Any]:
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),
         "patterns": report.patterns is not None and report.patterns.problem is None,
+        "signed": any(look.scale.signed for look in report.looks),
         "absent": not all(b.present.all() for b in report.blocks),
         "alpha": f"α = {report.findings.alpha:g}",
         "percent": f"{100 * report.findings.alpha:g}",
