@@ -10,7 +10,7 @@ from typing import Any
 from reportgen.archive.crate import CRATE
 from reportgen.errors import InputError
 from reportgen.places import BUSY_MEND, Place
-from reportgen.store import HALF, SCORES, read_json, read_scores, sha256_file
+from reportgen.store import HALF, SCORES, read_json, read_scores, remove, sha256_file
 from reportgen.study import Study
 
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
@@ -38,7 +38,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
     Place(folder / UNITS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
-        path.unlink(missing_ok=True)  # what is not finished is then known by its units alone
+        remove(path)  # what is not finished is then known by its units alone
 
 
 def _stored_key(folder: Path) -> str | None:
@@ -65,7 +65,7 @@ def alone(folder: Path) -> Iterator[None]:
             yield
             return
         for path in folder.rglob(f".*{HALF}"):
-            path.unlink(missing_ok=True)
+            remove(path)
         yield
     finally:
         os.close(handle)
@@ -92,7 +92,7 @@ def clear(folder: Path, manifest: dict[str, Any]) -> None:
         path = folder / name
         kept = name in keep or (name.startswith("scores") and "/" not in name)
         if path.resolve().is_relative_to(folder.resolve()) and not kept:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def refuse_elsewhere(folder: Path, assets: str | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.store import canonical_json, write_atomic
+from reportgen.store import canonical_json, unwritable, write_atomic
 
 LOCK = "lock"
 BEAT = 5.0  # seconds between two signs of life where the file system knows no locks
@@ -175,8 +175,7 @@ def _kernel_lock(folder: Path) -> int | None:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            mend = "Choose a writable folder with -o"
-            raise MissingResourceError(f"cannot write ({error.strerror})", str(path), mend) from error
+            raise unwritable(path, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -186,12 +185,17 @@ def _kernel_lock(folder: Path) -> int | None:
         except OSError:  # ENOLCK, ENOSYS: no locks here
             os.close(handle)
             return None
-        with suppress(FileNotFoundError):
+        try:
             # a run that has just ended may have removed the file between our opening and locking it
             if os.path.samestat(os.fstat(handle), path.stat()):
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, canonical_json(_self()).encode(), 0)
                 return handle
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(handle)
+            raise unwritable(path, error) from error
         os.close(handle)
 
 

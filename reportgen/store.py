@@ -1,5 +1,6 @@
 """Files: atomic writes, canonical JSON, safetensors and tidy tables of scores, and the manifest."""
 
+import errno
 import hashlib
 import io
 import json
@@ -36,9 +37,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     except OSError as error:
-        raise MissingResourceError(
-            f"cannot write ({error.strerror})", str(path), "Choose a writable folder with -o"
-        ) from error
+        raise unwritable(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -47,9 +46,25 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            mend = "Free space there, or choose another folder with -o; finished files are complete"
-            raise MissingResourceError(f"cannot write ({error.strerror})", str(path), mend) from error
+            raise unwritable(path, error) from error
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there; raises MissingResourceError where its folder does not allow it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> MissingResourceError:
+    """What to tell where a file cannot be written or replaced: the disk is full, or the folder is not ours."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    mend = "Free space there, or choose another folder with -o; finished files are complete"
+    return MissingResourceError(
+        f"cannot write ({error.strerror})", str(path), mend if full else "Choose a writable folder with -o"
+    )
 
 
 def _umask() -> int:
@@ -267,7 +282,7 @@ def write_methods(folder: Path, scored: Mapping[str, Blocks], key: str) -> None:
     names = list(scored)
     for path in folder.glob("scores-*.safetensors"):
         if path.name not in [scores_file(name, names) for name in names]:
-            path.unlink()
+            remove(path)
     for name in reversed(names):
         write_atomic(folder / scores_file(name, names), scores_bytes(scored[name], key, names))
 

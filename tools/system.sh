@@ -28,18 +28,18 @@ fi
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"
-run=""
-if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then run="sudo -n "; else
-        echo "These system packages are missing:$missing" >&2
-        echo "Install them, then run the same command again:  sudo $install" >&2
-        exit 3
-    fi
-fi
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "These system packages are missing (Debian's names):$missing" >&2
     echo "Install them with this system's package manager, then run the same command again." >&2
     exit 3
+fi
+run=""
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then run="sudo -n "; else
+        echo "These system packages are missing:$missing" >&2
+        echo "Install them, then run the same command again:  sudo apt-get update && sudo $install" >&2
+        exit 3
+    fi
 fi
 echo "Installing system packages:$missing"
 ${run}env DEBIAN_FRONTEND=noninteractive apt-get update -qq

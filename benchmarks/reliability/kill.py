@@ -43,6 +43,7 @@ enabled = {validation}
 budget = 0.5
 """
 Files = dict[str, bytes]
+Kept = dict[str, tuple[int, int]]  # units by name: the file's number on disk, and when it was written
 
 
 def study(folder: Path, validation: bool) -> Path:
@@ -115,12 +116,18 @@ def without_verdicts(name: str, data: bytes) -> bool:
         return False
 
 
-def units(folder: Path) -> dict[str, tuple[int, int]]:
+def units(folder: Path) -> Kept:
     """Finished units by name: which file each is (its number on disk) and when it was written."""
     place = folder / ".units"
     if not place.is_dir():
         return {}
     return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in place.glob("*.safetensors") if p.name[0] != "."}
+
+
+def parted(one: bytes, other: bytes) -> str:
+    """Where two contents part, with what each has there."""
+    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return f"from byte {at}: {one[max(0, at - 60) : at + 40]!r}, {other[max(0, at - 60) : at + 40]!r}"
 
 
 class Campaign:
@@ -171,38 +178,53 @@ class Campaign:
         allowed = files(folder)
         child, moment = started(self.command(folder), self.place / "log"), time.monotonic() + after
         while time.monotonic() < moment:
-            self.seen(number, folder, allowed)
+            self.seen(str(number), folder, allowed)
             time.sleep(min(0.02, max(0.0, moment - time.monotonic())))
         os.killpg(child, signal.SIGKILL)
         self.counts["killed" if ended(child) == -signal.SIGKILL else "over before"] += 1
-        self.seen(number, folder, allowed)
+        self.seen(str(number), folder, allowed)
         finished = units(folder)
         self.counts["finished units kept"] += len(finished)
-        repeated: dict[str, tuple[int, int]] = {}
+        self.finished(f"{number}, killed after {after:.2f} s", folder, allowed, finished)
+        shutil.rmtree(folder.parent)
+
+    def finished(self, run: str, folder: Path, allowed: Files, kept: Kept) -> None:
+        """The same command again: it repeats no unit that was kept, and leaves the undisturbed folder."""
+        repeated: Kept = {}
         again = started(self.command(folder), self.place / "log")
         while (done := os.waitpid(again, os.WNOHANG))[0] == 0:
-            self.seen(number, folder, allowed)
-            repeated |= {n: s for n, s in units(folder).items() if n in finished and s != finished[n]}
+            self.seen(run, folder, allowed)
+            repeated |= {n: s for n, s in units(folder).items() if n in kept and s != kept[n]}
             time.sleep(0.02)
         code = os.waitstatus_to_exitcode(done[1])
         if code:
-            self.faults.append(f"{self.name} {number}: the same command ended with {code}: "
+            self.faults.append(f"{self.name} {run}: the same command ended with {code}: "
                                f"{(self.place / 'log').read_text()[-300:]}")  # fmt: skip
         if repeated:
-            self.faults.append(f"{self.name} {number}: repeated {sorted(repeated)}")
+            self.faults.append(f"{self.name} {run}: repeated {sorted(repeated)}")
         left = files(folder)
-        if left != self.whole:
-            unlike = sorted(n for n in {*left, *self.whole} if left.get(n) != self.whole.get(n))
-            self.faults.append(f"{self.name} {number}, killed after {after:.2f} s: not as undisturbed: {unlike[:5]}")
-        shutil.rmtree(folder.parent)
+        unlike = sorted(n for n in {*left, *self.whole} if left.get(n) != self.whole.get(n))
+        if unlike:
+            seen = parted(self.whole.get(unlike[0], b""), left.get(unlike[0], b""))
+            self.faults.append(f"{self.name} {run}: not as undisturbed: {unlike[:5]}; {seen}")
 
-    def seen(self, number: int, folder: Path, allowed: Files) -> None:
+    def seen(self, run: str, folder: Path, allowed: Files) -> None:
         """What a reader finds now must be whole."""
         half = [n for n, data in half_written(folder, self.whole).items()
                 if data != allowed.get(n) and not without_verdicts(n, data)]  # fmt: skip
         self.counts["looks"] += 1
         if half:
-            self.faults.append(f"{self.name} {number}: half-written {half[:3]}")
+            self.faults.append(f"{self.name} {run}: half-written {half[:3]}")
+
+
+def imported() -> None:
+    """Import all that a forked run needs, and fix what its bytes hinge on."""
+    os.environ.update(SOURCE_DATE_EPOCH="1767225600", OMP_NUM_THREADS="1")
+    import torch
+
+    for name in ("analysis.analyze", "rendering.render", "scoring.score", "validation.validate"):
+        import_module(f"reportgen.{name}")
+    torch.set_num_threads(1)  # a fork has one thread
 
 
 def main() -> None:
@@ -212,12 +234,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
-    os.environ.update(SOURCE_DATE_EPOCH="1767225600", OMP_NUM_THREADS="1")
-    import torch
-
-    for name in ("analysis.analyze", "rendering.render", "scoring.score", "validation.validate"):
-        import_module(f"reportgen.{name}")
-    torch.set_num_threads(1)  # a fork has one thread
+    imported()
     rng, rows = random.Random(chosen.seed), []
     with tempfile.TemporaryDirectory() as held:
         place = Path(held)

@@ -18,7 +18,7 @@ from reportgen.errors import InputError
 from reportgen.findings import Findings
 from reportgen.provenance import versions
 from reportgen.scores import Head, HeadScores
-from reportgen.store import key_of, pretty_json, read_json, write_atomic
+from reportgen.store import key_of, pretty_json, read_json, remove, write_atomic
 from reportgen.study import Study
 
 FILE = "patterns.json"
@@ -46,7 +46,7 @@ def obtain_patterns(study: Study, findings: Findings, blocks: Blocks, folder: Pa
     """
     path = folder / FILE
     if study.model is None or not study.report.patterns:
-        path.unlink(missing_ok=True)
+        remove(path)
         return
     chosen = wanted(findings, blocks[0], study.tasks.control)
     named = [[w.task, str(w.head), w.role, w.source, w.example] for w in chosen]
@@ -68,7 +68,7 @@ def carry_patterns(archive: Path, folder: Path) -> None:
     if (archive / FILE).is_file():
         write_atomic(folder / FILE, (archive / FILE).read_bytes())
     else:
-        (folder / FILE).unlink(missing_ok=True)
+        remove(folder / FILE)
 
 
 def read_patterns(folder: Path, findings: Findings) -> Patterns | None:

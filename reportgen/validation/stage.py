@@ -11,7 +11,7 @@ from reportgen.findings import Findings
 from reportgen.findings import to_json as findings_json
 from reportgen.prose import Prose
 from reportgen.provenance import versions
-from reportgen.store import key_of, pretty_json, read_json, write_atomic
+from reportgen.store import key_of, pretty_json, read_json, remove, write_atomic
 from reportgen.study import Study
 from reportgen.trials import Validation, from_json, to_json
 from reportgen.validation.verdicts import bare, judged
@@ -31,7 +31,7 @@ def obtain_verdicts(study: Study, findings: Findings, methods: Mapping[str, Bloc
     prose = Prose(study.report.templates)
     plain = bare(findings, prose)
     if study.model is None or not study.validation.enabled:
-        (folder / FILE).unlink(missing_ok=True)
+        remove(folder / FILE)
         return _written(findings, plain, folder)
     key = _key(study, plain)
     validation = _stored(folder, key)
