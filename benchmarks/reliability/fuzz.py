@@ -75,6 +75,7 @@ def piece(reader: readers.Reader, inputs: int, number: int, last: Path | None = 
         path = Path(folder) / reader.name
         for data in whole:
             path.write_bytes(data)
+            reader.read(path)  # with what is imported on the way, which no file is to blame for
             if (found := outcome(reader, path)) != "read":
                 raise AssertionError(f"{reader.title}: a whole file is not read ({found})")
         limit_memory()

@@ -25,7 +25,8 @@ from reportgen.scoring.record import keep_record, record_of
 from reportgen.scoring.score import score
 from reportgen.study import Study, load_study, parse_study, with_overrides
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Ray's own niceness of 15 starves workers beside another file of tests
+os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
 HOST = os.uname().nodename
 START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine."
 STUDY = """[model]
