@@ -22,7 +22,10 @@ METHOD = Method(
     "batch cancel each other, so that the result depends on the batch size. By default it then divides each layer by "
     "its norm, which makes layers incomparable, and stretches the map to 0–1, so that 0 is the least head, not an idle "
     "one; the file does not tell whether that was done.",
-    references=["Michel, Levy and Neubig 2019, Are Sixteen Heads Really Better than One?, arXiv 1905.10650"],
+    references=[
+        "Michel, P., Levy, O. & Neubig, G. (2019). Are sixteen heads really better than one? NeurIPS 32. "
+        "arXiv:1905.10650."
+    ],
 )
 
 

@@ -29,8 +29,8 @@ METHOD = Method(
     meaning="Read from a file of the Cognitive Mirrors code; reportgen did not compute it. A classifier was trained to "
     "tell the function c from the heads’ outputs: z_c is its logit, p(h) the 64 features that it projects head h to. "
     "The scores say what that classifier reads from a head, not what the model does without it.",
-    references=["Cognitive Mirrors: Exploring the Diverse Functional Roles of Attention Heads in LLM Reasoning, "
-                "arXiv 2512.10978"],
+    references=["Ma, X., Wang, J., Jiang, Y., Erfani, S. M., Liu, T. & Bailey, J. (2025). Cognitive Mirrors: exploring "
+                "the diverse functional roles of attention heads in LLM reasoning. NeurIPS 38. arXiv:2512.10978."],
 )  # fmt: skip
 
 

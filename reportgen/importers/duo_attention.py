@@ -28,8 +28,8 @@ METHOD = Method(
     f"{KV} A gate stands for all query heads that share it. It was trained once for the whole model, with a penalty on "
     "its size: near 1 the head needs the whole context to keep the model’s outputs, near 0 the first and the most "
     "recent tokens are enough. Gates are clipped to 0–1.",
-    references=["Xiao et al. 2024, DuoAttention: Efficient Long-Context LLM Inference with Retrieval and Streaming "
-                "Heads, arXiv 2410.10819"],
+    references=["Xiao, G., Tang, J., Zuo, J. et al. (2024). DuoAttention: efficient long-context LLM inference with "
+                "retrieval and streaming heads. arXiv:2410.10819."],
 )  # fmt: skip
 
 

@@ -23,7 +23,10 @@ METHOD = Method(
     meaning="Read from a file of the Function Vectors code; reportgen did not compute it. On a prompt whose examples "
     "carry shuffled labels, the output a_h of one head at the last token is replaced by its mean over prompts of the "
     "task: a positive score says that this brings the right answer y_e back.",
-    references=["Todd et al. 2023, Function Vectors in Large Language Models, arXiv 2310.15213"],
+    references=[
+        "Todd, E., Li, M. L., Sen Sharma, A., Mueller, A., Wallace, B. C. & Bau, D. (2024). Function vectors in "
+        "large language models. ICLR. arXiv:2310.15213."
+    ],
 )
 
 

@@ -23,7 +23,10 @@ METHOD = Method(
     meaning="Read from a file of the Retrieval Head code; reportgen did not compute it. One score per probe: the share "
     "of the hidden sentence’s tokens that the head attends to most while the model copies them. Probes are an ordered "
     "grid of context lengths and depths.",
-    references=["Wu et al. 2024, Retrieval Head Mechanistically Explains Long-Context Factuality, arXiv 2404.15574"],
+    references=[
+        "Wu, W., Wang, Y., Xiao, G., Peng, H. & Fu, Y. (2024). Retrieval head mechanistically explains "
+        "long-context factuality. arXiv:2404.15574."
+    ],
 )
 KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 

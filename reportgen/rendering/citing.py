@@ -7,9 +7,8 @@ from reportgen import __version__
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.format import count
 from reportgen.rendering.latex import escaped
+from reportgen.rendering.references import bibtex_of, entry, references
 from reportgen.rendering.view import Report
-
-REFERENCE = re.compile(r"(?P<authors>.+?) \((?P<year>\d{4})\)\. (?P<title>.+?[.?!]) (?P<where>.+)")
 
 
 def citation(report: Report) -> str:
@@ -24,9 +23,9 @@ def key(report: Report) -> str:
 
 
 def bibtex(report: Report) -> str:
-    """The report and its method's papers as BibTeX."""
+    """The report and the papers that it rests on as BibTeX, those in the order of its Methods."""
     authors = " and ".join(map(_name, _authors(report)))
-    own = _entry(key(report), title=f"{{{escaped(printable(report.study.study.title))}}}", author=authors,
+    own = entry(key(report), title=f"{{{escaped(printable(report.study.study.title))}}}", author=authors,
                  year=report.date[:4], note=escaped(_note(report)))  # fmt: skip
     return own + "".join(f"\n{entry}" for _, entry in _papers(report))
 
@@ -37,18 +36,9 @@ def _name(author: str) -> str:
 
 
 def _papers(report: Report) -> Iterator[tuple[str, str]]:
-    for i, reference in enumerate(report.scores.method.references, 1):
-        found, name = REFERENCE.fullmatch(printable(reference)), f"{key(report)}-{i}"
-        if found is None:
-            yield name, _entry(name, note=escaped(printable(reference)), key=escaped(report.scores.method.name))
-        else:
-            names = [escaped(a.strip()) for a in re.split(r"(?<=\.), | & ", found["authors"])]
-            yield name, _entry(name, title=f"{{{escaped(found['title'].rstrip('.'))}}}", author=" and ".join(names),
-                               year=found["year"], note=escaped(found["where"]))  # fmt: skip
-
-
-def _entry(name: str, **fields: str) -> str:
-    return "".join([f"@misc{{{name},\n", *(f"  {field} = {{{text}}},\n" for field, text in fields.items()), "}\n"])
+    for i, reference in enumerate(references(report), 1):
+        name = f"{key(report)}-{i}"
+        yield name, bibtex_of(name, reference)
 
 
 def methods(report: Report) -> str:

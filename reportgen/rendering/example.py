@@ -6,6 +6,7 @@ from reportgen.rendering.canvas import printable
 from reportgen.rendering.citing import methods_tex
 from reportgen.rendering.drawing import Drawing
 from reportgen.rendering.latex import escaped
+from reportgen.rendering.references import references
 from reportgen.rendering.view import TOP, Report
 from reportgen.venues import VENUES, widths
 
@@ -51,7 +52,7 @@ def example(report: Report, forms: Sequence[str]) -> str | None:
 def _fitting(report: Report, text: float) -> list[Drawing]:
     """The overview, and of the other figures those for which the page has room."""
     lines = text * 14  # letters in one
-    room = HEIGHT - 1.4 - LINE * (len(methods_tex(report)) / lines + TOP + 5 + 3 * len(report.scores.method.references))
+    room = HEIGHT - 1.4 - LINE * (len(methods_tex(report)) / lines + TOP + 5 + 3 * len(references(report)))
     known, shown = {d.name: d for d in report.drawings}, list[Drawing]()
     for drawing in (known[name] for name in SHOWN if name in known):
         height = drawing.canvas.height * min(1.0, text / drawing.canvas.width) * (1.1 if drawing.wide else 1.0)

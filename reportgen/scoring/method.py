@@ -25,8 +25,8 @@ MICHEL = (
     "Michel, P., Levy, O. & Neubig, G. (2019). Are sixteen heads really better than one? NeurIPS 32. arXiv:1905.10650."
 )
 VOITA = (
-    "Voita, E., Talbot, D., Moiseev, F., Sennrich, R. & Titov, I. (2019). Analyzing multi-head self-attention. ACL. "
-    "arXiv:1905.09418."
+    "Voita, E., Talbot, D., Moiseev, F., Sennrich, R. & Titov, I. (2019). Analyzing multi-head self-attention: "
+    "specialized heads do the heavy lifting, the rest can be pruned. ACL. arXiv:1905.09418."
 )
 
 

@@ -7,21 +7,9 @@ import numpy as np
 from reportgen.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.canvas import printable
+from reportgen.rendering.citing import bibtex
+from reportgen.rendering.references import references
 from reportgen.rendering.view import KINDS, Report, Section, Table
-
-_HALL = (
-    "Hall, P. (1992). On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, "
-    "221–228."
-)
-_BH = (
-    "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate. Journal of the Royal Statistical "
-    "Society B 57, 289–300."
-)
-_PHIPSON = (
-    "Phipson, B. & Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical Applications in "
-    "Genetics and Molecular Biology 9, 39."
-)
-_WILSON = "Wilson, E. B. (1927). Probable inference. Journal of the American Statistical Association 22, 209–212."
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -39,7 +27,7 @@ def view(report: Report) -> dict[str, Any]:
         "percent": f"{100 * report.findings.alpha:g}",
         "analysis_seed": report.findings.seed, "examples": bool(examples),
         "ordered": any(e.ordered for e in examples), "halves": any(e.discovery.any() for e in examples),
-        "references": _references(report),
+        "references": references(report), "bibtex": "" if report.printed else bibtex(report),
     }  # fmt: skip
 
 
@@ -98,17 +86,6 @@ def _families(report: Report) -> Table | None:
     rows = tuple((_kind(f.id), f"{f.size:,}", f"{f.alpha:.3g}", f.correction) for f in report.findings.families)
     columns = (("Family", False), ("Tests", True), ("α", True), ("Correction", False))
     return Table("", "Families of tests corrected together", columns, rows) if rows else None
-
-
-def _references(report: Report) -> list[str]:
-    tests = [f.test for f in report.findings.findings if f.test is not None]
-    wanted = {
-        _BH: any("Benjamini" in f.correction for f in report.findings.families),
-        _HALL: any(e is not None for e in report.scores.examples),
-        _PHIPSON: any(t.draws for t in tests),
-        _WILSON: any(t.accuracy is not None for t in report.scores.tasks),
-    }
-    return sorted([*report.scores.method.references, *(text for text, used in wanted.items() if used)])
 
 
 SECTION = Section("methods", "Methods", view)

@@ -35,8 +35,8 @@ from reportgen.scoring.probe_baselines import (
 from reportgen.scoring.probing import Features, Probe, collect, folds_of, refuse_too_large, splits
 
 MIRRORS = (
-    "Cognitive Mirrors: exploring the diverse functional roles of attention heads in LLM reasoning (2025). NeurIPS. "
-    "arXiv:2512.10978."
+    "Ma, X., Wang, J., Jiang, Y., Erfani, S. M., Liu, T. & Bailey, J. (2025). Cognitive Mirrors: exploring the diverse "
+    "functional roles of attention heads in LLM reasoning. NeurIPS 38. arXiv:2512.10978."
 )
 HEWITT = "Hewitt, J. & Liang, P. (2019). Designing and interpreting probes with control tasks. EMNLP. arXiv:1909.03368."
 PLACE = "[scoring] parameters.probe"
