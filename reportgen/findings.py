@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -117,6 +117,10 @@ class Finding:
 MOST = 0.5  # of alpha that one family of tests gets, however few there are
 
 
+def _ranked(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: -f.priority)
+
+
 @dataclass(frozen=True)
 class Findings:
     """The content of findings.json: ``alpha`` is shared by all families of tests; ``plugins`` are other packages'
@@ -138,7 +142,7 @@ class Findings:
 
     def by_task(self, task: str | None) -> list[Finding]:
         """The findings on one task (None: those on several tasks), most important first."""
-        return [f for f in self.ranked() if f.task == task]
+        return _ranked(f for f in self.findings if f.task == task)
 
     def of_block(self, block: str | None) -> "Findings":
         """Only the findings on the heads of that block (None: on heads that are in no block, or on no heads)."""
@@ -146,11 +150,11 @@ class Findings:
 
     def by_kind(self, *kinds: str) -> list[Finding]:
         """The findings of the given kinds, most important first."""
-        return [f for f in self.ranked() if f.kind in kinds]
+        return _ranked(f for f in self.findings if f.kind in kinds)
 
     def ranked(self) -> list[Finding]:
         """All findings, most important first; ties keep the order of analysis."""
-        return sorted(self.findings, key=lambda f: -f.priority)
+        return _ranked(self.findings)
 
     def get(self, identifier: str) -> Finding:
         """The finding of that id; raises InputError naming the known ones."""

@@ -10,7 +10,7 @@ from typing import Any
 from reportgen.archive.crate import CRATE
 from reportgen.errors import InputError
 from reportgen.places import BUSY_MEND, Place
-from reportgen.store import HALF, SCORES, read_json, read_scores, remove, sha256_file
+from reportgen.store import HALF, SCORES, read_json, remove, sha256_file, stored_key
 from reportgen.study import Study
 
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
@@ -43,7 +43,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
 
 def _stored_key(folder: Path) -> str | None:
     try:
-        return read_scores(folder / SCORES)[1]
+        return stored_key(folder / SCORES)
     except InputError:
         return None
 
@@ -119,7 +119,7 @@ def scores_hashes(folder: Path) -> dict[str, str]:
 
 def scores_key_of(folder: Path) -> str:
     """The key that the folder's scores were made under."""
-    return read_scores(folder / SCORES)[1]
+    return stored_key(folder / SCORES)
 
 
 def forms_of(manifest: dict[str, Any]) -> list[str]:

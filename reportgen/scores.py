@@ -1,6 +1,7 @@
 """The importance of every head on every task: what scoring makes, analysis reads and rendering draws."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ from reportgen.errors import InputError
 from reportgen.plugins import Plugin
 
 Reduction = Literal["mean", "mean_abs"]
+MOST_TASKS = 1000  # of one report, which draws a map of each
 
 
 class Head(NamedTuple):
@@ -154,10 +156,11 @@ class HeadScores:
             raise InputError(f"shape {array.shape} is not (task, layer, head)", place, "Give a non-empty 3-d array")
         if len(names) != len(array) or len(self.examples) != len(array):
             raise InputError(f"{len(array)} tasks of scores but {len(names)} names", place, "Name every task once")
+        count = Counter(names)  # of ten thousand tasks too
         for name in names:
             if any("\ud800" <= c <= "\udfff" for c in name):
                 raise InputError(f"task name {name!r} holds half a character", place, "Write it in UTF-8")
-            if names.count(name) > 1 or not name.strip():
+            if count[name] > 1 or not name.strip():
                 raise InputError(f"task name {name!r} is empty or not unique", place, "Give each task its own name")
         for task, examples in zip(names, self.examples, strict=True):
             if examples is not None and examples.values.shape[1:] != array.shape[1:]:
@@ -198,8 +201,9 @@ class HeadScores:
     def with_groups(self, groups: dict[str, list[str]]) -> "HeadScores":
         """The same scores with the user's task groups; raises InputError for a task that does not exist."""
         owner = {name: group for group, names in groups.items() for name in names}
+        names = {*self.task_names}
         for name in owner:
-            if name not in self.task_names:
+            if name not in names:
                 known = ", ".join(self.task_names)
                 raise InputError(f"no task is called {name!r}", "[tasks] groups", f"The tasks are: {known}")
         return replace(self, tasks=tuple(replace(t, group=owner.get(t.name, t.group)) for t in self.tasks))
@@ -236,6 +240,13 @@ def _numbers(values: Any, place: str) -> np.ndarray:
     if (np.abs(array[np.isfinite(array)]) > np.finfo(np.float32).max).any():
         raise InputError("a number does not fit into 32 bits", place, "Rescale the scores")
     return array
+
+
+def refuse_many(tasks: int, place: str) -> None:
+    """Raise InputError for more tasks than a report can show."""
+    if tasks > MOST_TASKS:
+        mend = "Let rows of one kind share a task's name, or make several reports"
+        raise InputError(f"{tasks:,} tasks are more than a report can show ({MOST_TASKS:,})", place, mend)
 
 
 def _as_examples(values: Any, task: str, seed: int) -> Examples:

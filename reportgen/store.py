@@ -155,7 +155,7 @@ def _digest(meta: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
     found = hashlib.sha256(canonical_json({k: v for k, v in meta.items() if k != "sha256"}).encode())
     for name in sorted(tensors):
         found.update(canonical_json([name, str(tensors[name].dtype), list(tensors[name].shape)]).encode())
-        found.update(np.ascontiguousarray(tensors[name]).tobytes())
+        found.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)  # no copy
     return found.hexdigest()
 
 
@@ -164,9 +164,9 @@ def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
     tensors = {f"importance{under}": np.ascontiguousarray(scores.importance)}
     for t, examples in enumerate(scores.examples):
         if examples is not None:
-            tensors[f"examples{under}/{t}"] = np.ascontiguousarray(examples.values.astype(np.float32))
+            tensors[f"examples{under}/{t}"] = np.ascontiguousarray(examples.values, np.float32)
             if examples.errors is not None:
-                tensors[f"errors{under}/{t}"] = np.ascontiguousarray(examples.errors.astype(np.float32))
+                tensors[f"errors{under}/{t}"] = np.ascontiguousarray(examples.errors, np.float32)
     return tensors
 
 
@@ -209,6 +209,17 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
         return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
     except (KeyError, TypeError, IndexError, ValueError, ValidationError) as error:
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
+
+
+def stored_key(path: Path) -> str:
+    """The key that a scores file says it was made under; of its numbers nothing is read.
+
+    Raises InputError where it is not one of ours.
+    """
+    key = _opened(path).get("key")
+    if not isinstance(key, str):
+        raise InputError("its metadata does not fit (it names no key)", str(path), REMAKE)
+    return key
 
 
 def scored_together(path: Path) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from reportgen.importers import (
     tidy,
 )
 from reportgen.importers.record import Importer
-from reportgen.scores import HeadScores
+from reportgen.scores import HeadScores, refuse_many
 from reportgen.study import ScoresSection
 
 IMPORTERS: tuple[Importer, ...] = (
@@ -44,7 +44,9 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
     for importer in IMPORTERS:
         if section.format == importer.name or (section.format is None and importer.claims(path)):
             _refuse_axis(importer, section)
-            return as_blocks(importer.load(path, section))
+            blocks = as_blocks(importer.load(path, section))
+            refuse_many(len(blocks[0].tasks), str(path))
+            return blocks
     known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
     if section.format is not None:
         raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")

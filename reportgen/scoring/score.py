@@ -116,7 +116,10 @@ def _of_method(
         parts = np.split(stored.values, np.cumsum([len(t.encoded) for t in prepared.tasks])[:-1])
         units = tuple(UnitScores(part, None) for part in parts)
         return Scored(chosen, units, *(unflattened(stored.checks, said) for said in SAID))
-    shards = [[unit for unit in mine if unit.task == t] for t in range(len(prepared.tasks))]
+    shards: list[list[Unit]] = [[] for _ in prepared.tasks]
+    for unit in mine:
+        assert unit.task is not None, "only methods of all tasks have units without one"
+        shards[unit.task].append(unit)
     joined = tuple(_joined(of_task, results) for of_task in shards)
     overall: dict[str, dict[str, float | None]] = {}
     if prepared.races(chosen):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import InputError, nearest
+from reportgen.scores import refuse_many
 from reportgen.scoring.sources import Record, Values, records, text_of
 from reportgen.store import once
 from reportgen.study import TasksSection
@@ -73,6 +74,7 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
         members = tasks.setdefault(row.task, [])
         if section.limit is None or len(members) < section.limit:
             members.append(row)
+    refuse_many(len(tasks), place)
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
 
 

@@ -14,6 +14,7 @@ from test_concentration import noisy
 from test_detectors import noise, probed, with_examples
 from test_hard_inputs import weakest_at_zero
 from test_other_methods import ablated, norm_and_ablation, small_and_large
+from test_special_heads import correlated
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
@@ -25,6 +26,8 @@ from reportgen.scores import HeadScores
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?(?:e−?\d+)?")
 # Fixed words of the method, no results: interval level, the share of cells in a range, top shares of a layer.
 FIXED = ("95 % interval", "middle 80 %", "top 10 %")
+INTERVAL = re.compile(r"(?:95 % interval|middle 80 % of heads:) (−?[\d.e−]+)(?:–| to )(−?[\d.]+(?:e−?\d+)?)")
+UNSAID = ("condition", "order", "searched", "verdict")  # which of a template's sentences, the order of a figure, a kind
 TESTED_WORDS = re.compile(r"\b(clusters?|anomal(y|ies)|gradients?|specialised|higher than)\b")
 CAUSAL_WORDS = re.compile(r"\b(cause[sd]?|because|pathways?|responsible|drives?|used for|specialised for)\b", re.I)
 
@@ -47,9 +50,8 @@ def findings_to_read() -> Iterator[Finding]:
     yield from banded()
     yield from several_methods()
     yield from special()
-    few, many = np.full((8, 8), 0.1), np.ones((8, 8))
-    few[2, :6] = 5.0
-    yield from analyze(noisy([few, many, many], [1.0] * 3), Settings(detectors=("concentration",))).findings
+    yield from tested()
+    yield from localised(others=2)
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
@@ -95,6 +97,31 @@ def special() -> Iterator[Finding]:
         yield from analyze(scores, wanted).findings
 
 
+def tested() -> Iterator[Finding]:
+    """What only enough tasks, examples or heads can be tested for, and single examples beyond their unit."""
+    maps = correlated(1)
+    maps[3, 7, 9] = np.exp(0.6 * 8)
+    wanted = Settings(detectors=("specialist_head", "out_of_range"), control="Task 5", bounds=(0.0, 80.0))
+    yield from analyze(with_examples(maps, 60), wanted).findings
+    bands = noise(4)
+    bands[:3, 20:31] *= 2
+    eight = HeadScores.from_array(bands, list("abcdefgh")).with_groups({"few": list("abc")})
+    yield from analyze(eight, Settings(detectors=("layer_band_contrast",))).findings
+    groups = noise(3, (8, 32, 8))
+    groups[2, 10:18, 3:5] *= 8
+    tied = np.repeat(groups, 4, axis=2) * np.exp(0.2 * np.random.default_rng(0).normal(size=(8, 32, 32)))
+    yield from analyze(HeadScores.from_array(tied, list("abcdefgh")), Settings(detectors=("cluster",))).findings
+    yield from localised(others=5)
+
+
+def localised(others: int) -> Iterator[Finding]:
+    """A task in fewer heads than so many others."""
+    few, many = np.full((8, 8), 0.1), np.ones((8, 8))
+    few[2, :6] = 5.0
+    maps = [few, *[many] * others]
+    yield from analyze(noisy(maps, [1.0] * len(maps)), Settings(detectors=("concentration",))).findings
+
+
 READ = list(findings_to_read())
 
 
@@ -109,10 +136,15 @@ def numbers(value: Any) -> Iterator[float]:
         yield from (n for v in value for n in numbers(v))
 
 
+def written(n: float) -> set[str]:
+    """All ways in which a sentence may print a number."""
+    return {significant(n, d) for d in (1, 2, 3)} | {percent(n), unpadded(n), rho(n)}
+
+
 def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
     words = set()
     for n in numbers({k: v for k, v in plain.items() if k != "sentence"}):
-        words |= {significant(n, d) for d in (1, 2, 3)} | {percent(n), unpadded(n), rho(n), probability(n).split()[-1]}
+        words |= written(n) | {probability(n).split()[-1]}
         if float(n).is_integer():
             words.add(str(int(n)))
     return words | {str(len(some or [])) for some in (finding.members, finding.cells, finding.tasks)}
@@ -142,6 +174,35 @@ def test_every_number_is_a_field(kind: str) -> None:
         text = re.sub(r"L\d+H\d+", "", text)
         for number in NUMBER.findall(text.replace("–", " – ")):
             assert number in allowed(finding, plain), (number, finding.sentence)
+
+
+def ends(value: Any) -> Iterator[tuple[float, float]]:
+    """The two ends of every interval that a finding holds."""
+    if isinstance(value, dict):
+        for name, low in value.items():
+            high = value.get(f"{name.removesuffix('low')}high") if name.endswith("low") else None
+            if isinstance(low, float | int) and isinstance(high, float | int):
+                yield low, high
+            yield from ends(low)
+
+
+def test_every_interval_runs_from_the_lower_to_the_upper_end_of_one_field() -> None:
+    met = set()
+    for finding in READ:
+        held = [(written(low), written(high)) for low, high in ends(to_json_one(finding))]
+        for low, high in INTERVAL.findall(finding.sentence):
+            assert any(low in lower and high in upper for lower, upper in held), (low, high, finding.sentence)
+            met.add(finding.kind)
+    assert met >= {"anomaly", "cluster", "competence", "concentration", "reliability", "specialist_head"}
+
+
+def test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds() -> None:
+    for finding in READ:
+        assert finding.sentence.startswith(finding.task or ""), finding.sentence
+        data = {k: v for k, v in (finding.data or {}).items() if k not in UNSAID}
+        shown = {k: v[: data.get("shown", len(v))] if isinstance(v, list) else [v] for k, v in data.items()}
+        for word in (w for words in shown.values() for w in words if isinstance(w, str)):
+            assert word.replace("_", " ").lower() in finding.sentence.lower(), (word, finding.sentence)
 
 
 def to_json_one(finding: Finding) -> dict[str, Any]:
