@@ -26,7 +26,11 @@ from reportgen.scores import HeadScores
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?(?:e−?\d+)?")
 # Fixed words of the method, no results: interval level, the share of cells in a range, top shares of a layer.
 FIXED = ("95 % interval", "middle 80 %", "top 10 %")
-INTERVAL = re.compile(r"(?:95 % interval|middle 80 % of heads:) (−?[\d.e−]+)(?:–| to )(−?[\d.]+(?:e−?\d+)?)")
+INTERVAL = re.compile(
+    r"(?:95 % interval|middle 80 % of heads:|theirs from|values from) (−?[\d.e−]+)(?:–| to )(−?[\d.]+(?:e−?\d+)?)"
+)
+AGAINST = re.compile(r"([\d.]+) %(?: of \w+ importance there)? against ([\d.]+) %")
+TOGETHER = (("low", "high"), ("least", "most"), ("inside", "outside"))  # the names of fields that are printed as two
 UNSAID = ("condition", "order", "searched", "verdict")  # which of a template's sentences, the order of a figure, a kind
 TESTED_WORDS = re.compile(r"\b(clusters?|anomal(y|ies)|gradients?|specialised|higher than)\b")
 CAUSAL_WORDS = re.compile(r"\b(cause[sd]?|because|pathways?|responsible|drives?|used for|specialised for)\b", re.I)
@@ -176,24 +180,26 @@ def test_every_number_is_a_field(kind: str) -> None:
             assert number in allowed(finding, plain), (number, finding.sentence)
 
 
-def ends(value: Any) -> Iterator[tuple[float, float]]:
-    """The two ends of every interval that a finding holds."""
+def pairs(value: Any) -> Iterator[tuple[float, float]]:
+    """The numbers of a finding that belong together, such as the ends of its intervals."""
     if isinstance(value, dict):
-        for name, low in value.items():
-            high = value.get(f"{name.removesuffix('low')}high") if name.endswith("low") else None
-            if isinstance(low, float | int) and isinstance(high, float | int):
-                yield low, high
-            yield from ends(low)
+        for name, first in value.items():
+            for one, other in TOGETHER:
+                second = value.get(f"{name.removesuffix(one)}{other}") if name.endswith(one) else None
+                if isinstance(first, float | int) and isinstance(second, float | int):
+                    yield first, second
+            yield from pairs(first)
 
 
-def test_every_interval_runs_from_the_lower_to_the_upper_end_of_one_field() -> None:
+def test_every_interval_and_comparison_prints_two_fields_that_belong_together_in_their_order() -> None:
     met = set()
     for finding in READ:
-        held = [(written(low), written(high)) for low, high in ends(to_json_one(finding))]
-        for low, high in INTERVAL.findall(finding.sentence):
-            assert any(low in lower and high in upper for lower, upper in held), (low, high, finding.sentence)
+        held = [(written(first), written(second)) for first, second in pairs(to_json_one(finding))]
+        for first, second in INTERVAL.findall(finding.sentence) + AGAINST.findall(finding.sentence):
+            assert any(first in one and second in other for one, other in held), (first, second, finding.sentence)
             met.add(finding.kind)
-    assert met >= {"anomaly", "cluster", "competence", "concentration", "reliability", "specialist_head"}
+    assert met >= {"anomaly", "cluster", "competence", "concentration", "layer_band_contrast", "out_of_range",
+                   "reliability", "specialist_head"}  # fmt: skip
 
 
 def test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds() -> None:
