@@ -1,12 +1,13 @@
 """The archival PDF: PDF/A-3a and PDF/UA-1 at once, printed from the page's own HTML, its data attached."""
 
 import gc
+import io
 import logging
 import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ def spelled(html: str) -> str:
 
 def _weasyprint() -> Any:
     try:
-        import weasyprint
-        import weasyprint.text.fonts
+        with redirect_stdout(io.StringIO()):  # its banner about missing libraries has no place in what we print
+            import weasyprint
+            import weasyprint.text.fonts
     except (ImportError, OSError) as error:
         problem = f"the PDF cannot be made: WeasyPrint does not load ({str(error).splitlines()[0]})"
         raise MissingResourceError(

@@ -117,6 +117,16 @@ def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):
     assert not (tmp_path / "report.pdf").exists()
 
 
+def test_weasyprints_own_banner_is_not_printed(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "weasyprint.py").write_text('print("-----")\nraise OSError("cannot load library")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingResourceError, match="WeasyPrint does not load"):
+        module._weasyprint()
+    assert capsys.readouterr().out == ""
+
+
 def test_a_missing_font_leaves_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "font_files", lambda: ["/fonts/DejaVuSans.ttf"])
     with pytest.raises(MissingResourceError) as error:
