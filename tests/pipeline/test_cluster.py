@@ -128,6 +128,7 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
             if second is not None and line.startswith("a worker died"):
                 cluster.remove_node(second, allow_graceful=False)
                 second = None
+    cluster.wait_for_nodes()  # until the cluster knows: who joins before may be sent to the dead node
     assert process.returncode == 0, told
     assert any(line.startswith("a worker died (") and line.endswith("its process or node has gone): "
                "another one takes its place") for line in told)  # fmt: skip
@@ -159,6 +160,7 @@ time.sleep(600)"""
                               capture_output=True, env=environment(homes["whole"]))  # fmt: skip
         holder.kill()
     cluster.remove_node(second)
+    cluster.wait_for_nodes()
     assert done.returncode == 0, done.stderr
     assert "1 of 2 workers are ready: the others take part as soon as the cluster has room for them" in done.stderr
     assert scores(tmp_path) == alone
