@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from reportgen.blocks import TITLES, Blocks
 from reportgen.errors import InputError
 from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
-from reportgen.scores import Examples, Head, HeadScores, Method
+from reportgen.scores import Examples, Head, HeadScores, Method, refuse_many
 from reportgen.study import ScoresSection
 from reportgen.unpacked import refuse_bomb
 
@@ -83,6 +83,7 @@ def _of_block(
 ) -> HeadScores:
     """The scores of one block's rows; every task of the table must have some."""
     names, layer, head = list(dict.fromkeys(columns.task)), columns.layer, columns.head
+    refuse_many(len(names), str(columns.path))  # before each task's rows are looked for
     shape = int(layer[mine].max()) + 1, int(head[mine].max()) + 1
     parts = []
     for name in names:

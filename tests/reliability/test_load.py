@@ -23,6 +23,11 @@ def test_very_many_tasks_of_scores_are_refused_by_number(tmp_path: Path) -> None
     with pytest.raises(InputError) as error:
         load_scores(path)
     assert str(error.value) == f"{path}: {TOLD} reports."
+    table = tmp_path / "scores.csv"
+    table.write_text("task,layer,head,importance\n" + "".join(f"{name},0,0,1\n" for name in names))
+    with pytest.raises(InputError) as error:
+        load_scores(table)
+    assert str(error.value) == f"{table}: {TOLD} reports."
     np.savez(path, importance=np.ones((MOST_TASKS, 2, 2), np.float32), tasks=names[:MOST_TASKS])
     assert len(load_scores(path).tasks) == MOST_TASKS
 
