@@ -161,20 +161,24 @@ def checked(prepared: Prepared, batch: Batch, works: Works) -> dict[str, float]:
     return {name: float(difference) for name, difference in found.items()}
 
 
-def floor(config: Any, batch: Batch) -> tuple[float, float]:
-    """Multiplications of exact ablation of all heads, in plain forwards; and those of all that the result holds."""
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
+def of_heads(config: Any, tokens: float, answers: float) -> list[float]:
+    """Multiplications of a run without a head of each layer, in plain forwards, for examples of so many tokens."""
+    layers = config.num_hidden_layers
     d, kv = config.hidden_size, config.num_key_value_heads * config.head_dim
-    tokens, answers = batch.input_ids.shape[1], len(batch.target) / batch.size
     scores = 2 * d * (tokens + 1) / 2  # of a token with those before it: products and their use
     rest = d * d + 3 * d * config.intermediate_size
     layer, last = (2 * d * kv + d * d + scores + rest) * tokens, 2 * d * kv * tokens + (d * d + scores + rest) * answers
     logits = d * config.vocab_size * answers
     of_head = [rest * tokens + (layers - 2 - i) * layer + last for i in range(layers - 1)] + [rest * answers]
-    whole, lowest = layers * layer + logits, of_head[0] + logits
-    each = sum(heads * (one + logits) for one in of_head)
+    return [(one + logits) / (layers * layer + logits) for one in of_head]
+
+
+def floor(config: Any, batch: Batch) -> tuple[float, float]:
+    """Multiplications of exact ablation of all heads, in plain forwards; and those of all that the result holds."""
+    of_head = of_heads(config, batch.input_ids.shape[1], len(batch.target) / batch.size)
+    each = config.num_attention_heads * sum(of_head)
     # of the lowest layer's attention nothing else is put out where all heads are lost, so that none of it need run
-    return each / whole, (each + whole + lowest) / whole
+    return each, each + 1 + of_head[0]
 
 
 def square(folder: Path) -> None:

@@ -135,8 +135,9 @@ class ScoringSection(_Section):
     ``executor`` says who computes: this process, or the workers of the Ray cluster at ``address`` ("host:port", or
     "auto" for the one this machine belongs to; without it, one is started on this machine). It changes no number.
     ``examples`` = "adaptive" races the heads of each task for its ``top_k`` (a tenth of all heads where it is not
-    given), which are found with probability ``confidence`` and scored on every example, the others on few; the methods
-    that can are zero_ablation and mean_ablation. ``batch_size`` = "auto" is found before anything is scored, from the
+    given), which are found with probability ``confidence`` but for heads within 5 % of the last of them; heads of which
+    it is known where they belong are scored no further, with ``exact_top`` only those outside the top. The methods that
+    can are zero_ablation and mean_ablation. ``batch_size`` = "auto" is found before anything is scored, from the
     prompts' lengths and the memory that is free, and kept for as long as the run is gone on with.
     """
 
@@ -153,6 +154,7 @@ class ScoringSection(_Section):
     examples: Literal["all", "adaptive"] = "all"
     top_k: Annotated[int, Field(ge=1)] | None = None
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    exact_top: bool = False
 
     @model_validator(mode="after")
     def _address_needs_a_cluster(self) -> "ScoringSection":
@@ -162,7 +164,7 @@ class ScoringSection(_Section):
 
     @model_validator(mode="after")
     def _a_race_has_a_top(self) -> "ScoringSection":
-        for name in ("top_k", "confidence"):
+        for name in ("top_k", "confidence", "exact_top"):
             given = getattr(self, name) != type(self).model_fields[name].default  # a dump holds defaults too
             if given and self.examples != "adaptive":
                 raise ValueError(f'{name} is that of a race; give examples = "adaptive" with it')

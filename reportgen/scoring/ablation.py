@@ -33,8 +33,8 @@ def without_each(
     Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
     resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer
     positions are run. Of ``setting.wanted`` alone where it is given. ``together``: the change with all heads
-    replaced at once is the check ``EVERY``. ``alike``: the substitute is the same in all examples, so that tokens which
-    they all begin with are run once.
+    replaced at once is the check ``EVERY``, where all heads are wanted. ``alike``: the substitute is the same in all
+    examples, so that tokens which they all begin with are run once.
     """
     values = absent(setting.heads, batch.size)
     (before, logits), record = _baseline(setting, batch)
@@ -48,6 +48,7 @@ def without_each(
             chosen = torch.as_tensor(heads, device=setting.model.device)
             after = _ablated(setting, many[len(heads)], record, index, chosen, by, prefix)
             values[:, index, heads] = (before.double() - after).T.cpu().numpy()
+    together = together and _all_wanted(setting)
     checks = {EVERY: (before.double() - _without_all(setting, batch, substitute)).cpu().numpy()} if together else {}
     return BatchScores(values, logits, checks=checks)
 
@@ -60,6 +61,10 @@ def _without_all(setting: Setting, batch: Batch, substitute: Substitute) -> Floa
         edits[index] = replaced(lost, substitute(index), setting.where(batch, index))
     with _narrowed(setting, batch), edited(setting.model.model, setting.heads, edits):
         return setting.value(batch)[0].double()
+
+
+def _all_wanted(setting: Setting) -> bool:
+    return setting.wanted is None or int(setting.wanted.sum()) == sum(site.heads for site in setting.heads.sites)
 
 
 def at_once(batch: Batch, shared: int = 0) -> int:

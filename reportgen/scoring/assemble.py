@@ -104,7 +104,9 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
     if scoring.batch_size == "auto":
         settings["batch_size"] = prepared.batch_size
     if prepared.races(scored.chosen):
-        settings |= {"examples": scoring.examples, "top_k": prepared.top, "confidence": scoring.confidence}
+        settings |= {name: getattr(scoring, name) for name in ("examples", "confidence", "exact_top")} | {
+            "top_k": prepared.top
+        }
     if scoring.positions != "all":
         settings["positions"] = scoring.positions
     if method.reduction == "mean_abs":
@@ -118,11 +120,11 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
 
 
 def _diagnostics(prepared: Prepared, scored: Scored) -> dict[str, dict[str, float | None]]:
-    """What a method says of all tasks, and the mean of what it says of each example."""
+    """What a method says of all tasks, and the mean of what it says of each example (NaN: nothing)."""
     found = {check: dict(by_task) for check, by_task in scored.diagnostics.items()}
     for task, unit in zip(prepared.tasks, scored.units, strict=True):
         for check, values in unit.checks.items():
-            found.setdefault(check, {})[task.name] = float(np.mean(values))
+            found.setdefault(check, {})[task.name] = float(np.nanmean(values))
     return {check: found[check] for check in sorted(found)}
 
 

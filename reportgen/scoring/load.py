@@ -1,6 +1,7 @@
 """Read a model's folder: its configuration, weights and tokenizer; safetensors only, no code of the model's own."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from reportgen.errors import InputError, MissingResourceError
 from reportgen.store import read_json
 from reportgen.study import ModelSection
 
+COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What the last word of an architecture's name says of it, the longest first
 HEADS = {
@@ -61,7 +63,7 @@ def read_folder(section: ModelSection) -> Folder:
         config = _config(folder)
         _refuse_quantised(config, folder)
         kind = _kind(config, folder)
-        model, unplaced = _model(folder, config, kind, section)
+        model, unplaced = _model(folder, config, kind, section, _compiled(weights))
         tokenizer = _tokenizer(folder)
     return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights))
 
@@ -143,7 +145,18 @@ def _kind(config: Any, folder: Path) -> str:
     raise InputError(problem, str(folder), "Choose a causal, masked or sequence-to-sequence language model")
 
 
-def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> tuple[Any, tuple[str, ...]]:
+def _compiled(weights: list[Path]) -> bool:
+    """Whether weights are those of a model that torch.compile had wrapped, or parts of it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights[0], "pt") as file:
+            return any(re.search(COMPILED, name) for name in file.keys())  # noqa: SIM118
+    except SafetensorError:  # told when they are loaded
+        return False
+
+
+def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled: bool) -> tuple[Any, tuple[str, ...]]:
     import transformers
 
     mend, placed = "Save the model again with model.save_pretrained", _placed(section)
@@ -152,6 +165,7 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection) -> tuple
         model, info = loader.from_pretrained(
             folder, config=config, dtype=getattr(torch, section.dtype), use_safetensors=True, local_files_only=True,
             trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **placed,
+            **({"key_mapping": {COMPILED: ""}} if compiled else {}),
         )  # fmt: skip
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
         raise InputError(f"its weights cannot be loaded ({_reason(error)})", str(folder), mend) from error

@@ -1,92 +1,196 @@
-"""Race the heads of a task for its top k: heads that cannot be among them are scored on few examples.
+"""Race the heads of a task for its top k: a head is ablated for as long as it is unknown where it belongs.
 
-Every head is scored on the first ``FIXED`` examples of an order drawn beforehand, those still in the race on twice as
-many at each look, and at last on all: the top k are exact, and exactly ranked. After each look a head leaves whose
-interval lies below the k-th greatest lower end. Its estimate is that of the fixed examples alone, so that when it left
+Every head is scored on the first ``FIXED`` examples of an order drawn beforehand, those still in the race on more at
+each look. A head is out once k heads are known to have greater effects, and in once all but k - 1 heads' effects, less
+``TIE`` of them, are known to be smaller than its own: an (ε, δ)-top-k, ε 5 % of the k-th effect. Heads still in the
+race when the examples end are exact. All others keep the estimate of the fixed examples alone, so that when they left
 does not bias it.
 
-The intervals hold at all looks at once: the normal mixture of Robbins in the asymptotic form of Waudby-Smith, Arbour,
-Sinha, Kennedy & Ramdas (2024, Annals of Statistics 52(6), eq. 6) for sums of martingale differences of sampling without
-replacement (Waudby-Smith & Ramdas 2020, arXiv 2006.04347, section 3), Bonferroni over heads, on the logarithm's scale.
-Effects are skewed, and a few examples that miss the tail make mean and spread too small at once; so a head's relative
-width is no less than the 90 % quantile of all heads', and its upper end lies 1.2 times as far. That is measured, not
-proven: it covers populations from half-normal to log-normal (σ = 1.2), and not heads that matter in one example of ten.
+Heads are compared in pairs on the same examples, by intervals that hold at all looks at once. The mean of the first n
+of N examples in a random order, less the mean of all, times n N / (N - n), is a martingale in n, as spread as the sum
+of n N / (N - n) independent examples (Serfling 1974, Annals of Statistics 2(1); Bardenet & Maillard 2015, Bernoulli
+21(3)). It is held below Robbins's one-sided normal mixture, the spread estimated: an asymptotic confidence sequence
+(Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52(6)). Only a claim that another head is
+above one of the true top can do harm, so that those pairs share δ, half of it for either kind of claim. Effects have no
+known bound, so that nothing can be proven of few examples: that the claims hold is measured, on effects from
+half-normal to log-normal (σ = 1.5).
+
+Where a cheap score's mean over all examples is known, effects are taken less their regression on it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-FIXED = 32  # examples on which every head is scored
-TIE = 0.05  # heads within this share of the k-th effect are tied with it
-WIDTH, FARTHER = 0.9, 1.2
+FIXED = 24  # examples on which every head is scored
+STEP = 1.25  # from look to look
+TIE = 0.05  # heads within this share of an effect are tied with it
+AT_ONCE = 256  # heads compared with all others at once: memory
 # scores (example, head) of the examples and heads with these indices
 Ablate = Callable[[Int[np.ndarray, "some"], Int[np.ndarray, "alive"]], Float[np.ndarray, "some alive"]]
+# a cheap score's sizes of all examples, where it pays, given the sizes of the fixed ones and the heads in the race
+Cheap = Callable[[Float[np.ndarray, "fixed head"], Int[np.ndarray, "alive"]], Float[np.ndarray, "example head"] | None]
+
+
+@dataclass(frozen=True)
+class Raced:
+    """Signed scores, NaN where a head was not scored or what was scored must not count; the top heads, greatest first;
+    the other heads that are within ``TIE`` of the last of them, or that were not told apart from it; and the share of
+    all pairs of an example and a head that were scored.
+    """
+
+    values: Float[np.ndarray, "example head"]
+    best: tuple[int, ...]
+    tied: tuple[int, ...]
+    taken: float
 
 
 def race(
-    order: Int[np.ndarray, "example"], heads: int, top: int, confidence: float, ablate: Ablate
-) -> Float[np.ndarray, "example head"]:
-    """Signed scores, NaN where a head was not scored or what was scored must not count; the top ``top`` by mean |s|
-    are, with probability ``confidence``, among the heads without NaN.
+    order: Int[np.ndarray, "example"],
+    heads: int,
+    top: int,
+    confidence: float,
+    ablate: Ablate,
+    cheap: Cheap | None = None,
+    exact: bool = False,
+) -> Raced:
+    """The top ``top`` heads by mean |s|, with probability ``confidence`` but for heads tied with the last of them.
+
+    ``exact``: the top heads are scored on every example.
     """
-    values, alive = np.full((len(order), heads), np.nan), np.arange(heads)
-    done, look = 0, min(FIXED, len(order))
-    while done < len(order):
-        some = order[done:look]
-        values[np.ix_(some, alive)] = ablate(some, alive)
-        done, look = look, min(2 * look, len(order))
-        if done < len(order) and len(alive) > top:
-            sizes = np.abs(values[np.ix_(order[:done], alive)])
-            low, high = intervals(sizes, len(order), (1 - confidence) / heads)
-            alive = alive[high >= np.sort(low)[-top]]
-    left = np.setdiff1d(np.arange(heads), alive)
-    values[np.ix_(order[FIXED:], left)] = np.nan
-    return values
+    n, field = len(order), _Field(np.arange(heads), top, 0 if exact else top)
+    values, done, beside = np.full((n, heads), np.nan), 0, None
+    for look in _looks(n):
+        values[np.ix_(order[done:look], field.alive)] = ablate(order[done:look], field.alive)
+        done = look
+        if done < n and heads > top:
+            sizes = np.abs(values[np.ix_(order[:done], field.alive)])
+            first, was = done == FIXED, sizes
+            if beside is not None:
+                sizes = adjusted(sizes, beside[np.ix_(order, field.alive)])
+            field.look(sizes, n, (1 - confidence) / (2 * top * (heads - top)), 1 if beside is None else 2)
+            if first and cheap is not None and not field.over:
+                beside = cheap(was, field.alive)
+        if field.over:
+            break
+    return field.result(values, order, done)
 
 
-def intervals(
-    sizes: Float[np.ndarray, "done head"], n: int, alpha: float
-) -> tuple[Float[np.ndarray, "head"], Float[np.ndarray, "head"]]:
-    """Of each head, an interval for its mean over all ``n`` examples from the first of them in a random order."""
-    done = len(sizes)
-    left = n - np.arange(done)  # examples that each could have been
-    before = np.cumsum(sizes, axis=0) - sizes
-    scale = (n / left).sum()
-    centre = (sizes + before / left[:, None]).sum(axis=0) / scale
-    narrowest = 2 * FIXED  # the number of examples for which the mixture is tuned
-    rho = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha)) + 1) / narrowest
-    reach = np.sqrt(2 * (done * rho + 1) / rho * np.log(np.sqrt(done * rho + 1) / alpha)) / scale
-    known = centre > 0
-    relative = sizes.std(axis=0, ddof=1) * reach / np.where(known, centre, 1)
-    relative = np.maximum(relative, np.quantile(relative[known], WIDTH) if known.any() else 0.0)
-    high = centre * np.exp(np.minimum(FARTHER * relative, 50))
-    # nothing is known of a head that has done nothing yet: it might still be the one that matters in a later example
-    return np.where(known, centre * np.exp(-relative), 0.0), np.where(known, high, np.inf)
+def _looks(n: int) -> Iterator[int]:
+    look = min(FIXED, n)
+    while look < n:
+        yield look
+        look = min(n, int(np.ceil(STEP * look)))
+    yield n
 
 
-def ranked(values: Float[np.ndarray, "example head"], top: int) -> tuple[list[int], list[int]]:
-    """The top heads, greatest first, and the heads tied with the last of them: within 5 % of its effect, either side.
+class _Field:
+    """The heads that are in the race, in, and out; the counts of what is known of those in the race against others."""
 
-    Heads that left the race are in neither.
+    def __init__(self, heads: Int[np.ndarray, "head"], top: int, places: int) -> None:
+        self.alive, self.heads, self.top, self.places = heads, len(heads), top, places
+        self.chosen = list[int]()
+        self.above, self.below = np.zeros(len(heads), dtype=int), np.zeros(len(heads), dtype=int)
+
+    @property
+    def over(self) -> bool:
+        """Whether no place is left."""
+        return len(self.chosen) == self.top
+
+    def look(self, sizes: Float[np.ndarray, "done alive"], n: int, alpha: float, fitted: int) -> None:
+        """Let go the heads of which it is now known where they belong."""
+        greater, close = claims(sizes, n, alpha, fitted)
+        out = self.above + greater.sum(axis=0) >= self.top
+        worse = self.below + close[:, ~out].sum(axis=1) + out.sum()
+        enter = np.flatnonzero(~out & (worse >= self.heads - self.top))
+        mean = sizes.mean(axis=0)
+        enter = enter[np.argsort(-mean[enter], kind="stable")][: max(0, self.places - len(self.chosen))]
+        if self.places and len(out) - out.sum() + len(self.chosen) == self.top:
+            enter = np.flatnonzero(~out)
+        self.chosen += self.alive[enter].tolist()
+        stay = ~out
+        stay[enter] = False
+        self.above = (self.above + greater[enter].sum(axis=0))[stay]
+        self.below = (self.below + close[:, enter].sum(axis=1) + out.sum())[stay]
+        self.alive = self.alive[stay]
+
+    def result(self, values: Float[np.ndarray, "example head"], order: Int[np.ndarray, "example"], done: int) -> Raced:
+        """How it ended, after so many examples."""
+        taken, whole = float(np.isfinite(values).mean()), done == len(order)
+        chosen, tied = self.chosen, self.alive.tolist()
+        if whole:
+            exact = np.abs(values[:, self.alive]).mean(axis=0)
+            ranks, free = np.argsort(-exact, kind="stable"), self.top - len(chosen)
+            chosen = [*chosen, *self.alive[ranks[:free]].tolist()]
+            tied = [int(self.alive[r]) for r in ranks[free:] if free and exact[r] >= (1 - TIE) * exact[ranks[free - 1]]]
+        left = np.setdiff1d(np.arange(self.heads), self.alive) if whole else np.arange(self.heads)
+        values[np.ix_(order[FIXED:], left)] = np.nan
+        found = np.nanmean(np.abs(values), axis=0)
+        return Raced(values, tuple(sorted(chosen, key=lambda head: -found[head])), tuple(tied), taken)
+
+
+def claims(
+    sizes: Float[np.ndarray, "done head"], n: int, alpha: float, fitted: int = 1
+) -> tuple[Bool[np.ndarray, "head head"], Bool[np.ndarray, "head head"]]:
+    """Of which pairs of heads, by the first of all ``n`` examples in a random order, the first one's mean over all is
+    greater than the second one's, and greater than that less ``TIE``: each wrong at any look with probability
+    ``alpha``. ``fitted``: parameters of each head that were fitted to the same examples.
     """
-    sizes = np.abs(values).mean(axis=0)  # NaN for heads that left
-    order = [int(head) for head in np.argsort(-sizes, kind="stable") if np.isfinite(sizes[head])]
-    last = order[min(top, len(order)) - 1]
-    tied = [head for head in order if head != last and abs(sizes[head] - sizes[last]) <= TIE * sizes[last]]
-    return order[:top], [*tied, last] if tied else []
+    done, mean = len(sizes), sizes.mean(axis=0)
+    centred = (sizes - mean) / np.sqrt(done - fitted)
+    variance = (centred**2).sum(axis=0)
+    reach = bound(done, n, alpha) * np.sqrt(1 / done - 1 / n)
+    made = [np.zeros((len(mean), len(mean)), dtype=bool) for _ in range(2)]
+    for start in range(0, len(mean), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        together = centred[:, some].T @ centred
+        for claim, share in zip(made, (1.0, 1 - TIE), strict=True):
+            spread = variance[some, None] + share**2 * variance - 2 * share * together
+            claim[some] = mean[some, None] - share * mean > reach * np.sqrt(np.maximum(spread, 0))
+    for claim in made:
+        np.fill_diagonal(claim, False)
+    return made[0], made[1]
+
+
+def bound(done: int, n: int, alpha: float) -> float:
+    """Standard errors of a mean that it keeps below at all looks, but for a probability ``alpha``."""
+    log = -2 * np.log(2 * alpha)
+    rho = (log + np.log(log) + 1) / (2 * FIXED)  # narrowest at about twice the fixed examples
+    time = done * n / (n - done) * rho
+    return float(np.sqrt(2 * (1 + 1 / time) * np.log1p(np.sqrt(time + 1) / (2 * alpha))))
+
+
+def adjusted(
+    sizes: Float[np.ndarray, "done head"], cheap: Float[np.ndarray, "example head"]
+) -> Float[np.ndarray, "done head"]:
+    """Sizes of the first examples less each head's regression on its cheap score, about that score's mean over all."""
+    centred = cheap[: len(sizes)] - cheap[: len(sizes)].mean(axis=0)
+    spread: np.ndarray = (centred**2).sum(axis=0)
+    slopes: np.ndarray = (centred * sizes).sum(axis=0) / np.where(spread > 0, spread, 1)
+    result: np.ndarray = sizes - slopes * (cheap[: len(sizes)] - cheap.mean(axis=0))
+    return result
+
+
+def explained(
+    sizes: Float[np.ndarray, "done head"], cheap: Float[np.ndarray, "done head"]
+) -> Float[np.ndarray, "head"]:
+    """The share of each head's variance over examples that its cheap score explains (0 where it has none)."""
+    whole: np.ndarray = sizes.var(axis=0)
+    left: np.ndarray = adjusted(sizes, cheap).var(axis=0)
+    share: np.ndarray = 1 - np.where(whole > 0, left, 1) / np.where(whole > 0, whole, 1)
+    return share
 
 
 def agreement(
-    values: Float[np.ndarray, "example head"], cheap: Float[np.ndarray, "fixed head"], top: int
+    values: Float[np.ndarray, "example head"], cheap: Float[np.ndarray, "fixed head"], best: tuple[int, ...]
 ) -> tuple[float, float]:
     """How well a cheap score of the fixed examples foretold the race: the rank correlation of its mean |·| with the
     exact one over heads, and the share of the top heads that are among its own.
     """
     from scipy.stats import spearmanr
 
-    exact, foretold = np.nanmean(np.abs(values), axis=0), np.abs(cheap).mean(axis=0)
-    best: Sequence[int] = ranked(values, top)[0]
-    own = set(np.argsort(-foretold, kind="stable")[:top].tolist())
+    exact, foretold = np.nanmean(np.abs(values), axis=0), cheap.mean(axis=0)
+    own = set(np.argsort(-foretold, kind="stable")[: len(best)].tolist())
     return float(spearmanr(exact, foretold).statistic), len(own & set(best)) / len(best)

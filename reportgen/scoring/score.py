@@ -123,10 +123,11 @@ def _of_method(
     joined = tuple(_joined(of_task, results) for of_task in shards)
     overall: dict[str, dict[str, float | None]] = {}
     if prepared.races(chosen):
-        for task, unit in zip(prepared.tasks, joined, strict=True):
-            said, effects = finish(prepared, chosen, task, unit)
+        ended = [finish(prepared, chosen, task, unit) for task, unit in zip(prepared.tasks, joined, strict=True)]
+        joined = tuple(unit for _, unit, _ in ended)
+        for said, _, effects in ended:
             notify(said)
-            overall[f"{task.name}: top {prepared.top} and ties"] = dict(effects)
+            overall |= {title: dict(of) for title, of in effects.items()}
     return Scored(chosen, joined, _shrunk(prepared, mine, results), overall)
 
 

@@ -23,7 +23,8 @@ from reportgen.store import canonical_json, key_of, sha256
 
 UNIT_FORMAT = 5  # raised when the same inputs come to mean other numbers
 UNIT_FORWARDS = 64  # the least work of a unit, in plain forwards of one batch: what a killed run repeats at most
-SAID = ("diagnostics", "overall")  # what a method of all tasks says beside its scores
+OVERALL = "overall"
+SAID = ("diagnostics", OVERALL)  # what a method of all tasks says beside its scores
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
     scoring = prepared.study.scoring
     measured: list[Any] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
     if prepared.races(chosen):
-        measured += [scoring.examples, prepared.top, scoring.confidence]
+        measured += [scoring.examples, prepared.top, scoring.confidence, scoring.exact_top]
     others_own = [] if chosen.plugin is None else identity(chosen.plugin.group, [chosen.plugin.name])
     return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, dict(prepared.identity), *others_own]
 

@@ -1,6 +1,7 @@
 """Models spread over several places, models offloaded to disk, and quantised ones, which are refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_models import build, word_tokenizer
 
 from reportgen.errors import InputError, MissingResourceError
@@ -89,3 +91,20 @@ def test_compilation_is_refused_with_the_reason(study_of: Make) -> None:
         "by which heads are gated and ablated, and layers compiled under them took 1.3 times as long. Remove the key; "
         "CHANGELOG.md says what each version can do."
     )
+
+
+def test_weights_of_a_compiled_model_score_as_the_model_within(study_of: Make, tmp_path: Path) -> None:
+    (whole,) = score(study_of())["gate_gradient"]
+    for name, parts in (("model", False), ("layers", True)):
+        model = build("llama")
+        if parts:
+            for i, layer in enumerate(model.model.layers):
+                model.model.layers[i] = torch.compile(layer, backend="eager")
+        compiled = model if parts else torch.compile(model, backend="eager")
+        folder = tmp_path / name
+        shutil.copytree(Path(study_of().model.path), folder)
+        kept = {key: value.clone() for key, value in compiled.state_dict().items()}
+        assert any("_orig_mod." in key for key in kept)
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+        (found,) = score(study_of(model={"path": str(folder)}))["gate_gradient"]
+        np.testing.assert_array_equal(found.importance, whole.importance)
