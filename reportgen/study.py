@@ -134,11 +134,9 @@ class ScoringSection(_Section):
     predict an answer token, or the one that predicts the first of them. exact_match is greedy generation.
     ``executor`` says who computes: this process, or the workers of the Ray cluster at ``address`` ("host:port", or
     "auto" for the one this machine belongs to; without it, one is started on this machine). It changes no number.
-    ``examples`` = "adaptive" races the heads of each task for its ``top_k`` (a tenth of all heads where it is not
-    given), which are found with probability ``confidence`` but for heads within 5 % of the last of them; heads of which
-    it is known where they belong are scored no further, with ``exact_top`` only those outside the top. The methods that
-    can are zero_ablation and mean_ablation. ``batch_size`` = "auto" is found before anything is scored, from the
-    prompts' lengths and the memory that is free, and kept for as long as the run is gone on with.
+    ``examples`` = "adaptive" races the heads of each task for its ``top_k`` (a tenth of all) by zero_ or mean_ablation,
+    found with probability ``confidence`` but for heads within 5 % of the last; heads known to belong on either side are
+    scored no further, with ``exact_top`` only those outside the top. ``batch_size`` = "auto" is found beforehand.
     """
 
     method: str = "gate_gradient"
