@@ -54,7 +54,7 @@ def findings_to_read() -> Iterator[Finding]:
     yield from banded()
     yield from several_methods()
     yield from special()
-    yield from tested()
+    yield from with_enough()
     yield from localised(others=2)
     zeros = np.zeros((1, 10, 10))
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
@@ -101,7 +101,7 @@ def special() -> Iterator[Finding]:
         yield from analyze(scores, wanted).findings
 
 
-def tested() -> Iterator[Finding]:
+def with_enough() -> Iterator[Finding]:
     """What only enough tasks, examples or heads can be tested for, and single examples beyond their unit."""
     maps = correlated(1)
     maps[3, 7, 9] = np.exp(0.6 * 8)
