@@ -23,6 +23,7 @@ if [ "${1:-report}" = test ]; then
     need fonts-dejavu has_fonts
     need poppler-utils command -v pdftoppm
     need default-jdk-headless command -v javac
+    need libatomic1 library libatomic.so.1 # of the node that playwright brings along
     need libjaxb-java test -e /usr/share/java/jaxb-runtime.jar
 fi
 [ -n "$missing" ] || exit 0
