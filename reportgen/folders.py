@@ -13,6 +13,7 @@ from reportgen.places import BUSY_MEND, Place
 from reportgen.store import HALF, SCORES, read_json, remove, sha256_file, stored_key
 from reportgen.study import Study
 
+PDF = "report.pdf"
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
 TEMPLATES = "templates"  # overriding templates, kept in the report that they made
 ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
@@ -88,7 +89,8 @@ def found_hash(folder: Path) -> str:
 def clear(folder: Path, manifest: dict[str, Any]) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
     keep = {"findings.json", "validation.json", "patterns.json"}
-    for name in (*manifest.get("files", {}), "manifest.json", CRATE):
+    # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
+    for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF):
         path = folder / name
         kept = name in keep or (name.startswith("scores") and "/" not in name)
         if path.resolve().is_relative_to(folder.resolve()) and not kept:
@@ -107,7 +109,7 @@ def refuse_elsewhere(folder: Path, assets: str | None) -> None:
 def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
     """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
     files = manifest.get("files", {})
-    if "pdf" in study.report.formats and not (folder / "report.pdf").is_file():
+    if "pdf" in study.report.formats and not (folder / PDF).is_file():
         return False
     return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
 

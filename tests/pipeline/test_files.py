@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pikepdf
 import pytest
 from safetensors.numpy import save_file
 
-from reportgen import store
+from reportgen import pipeline, store
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.folders import alone, claim, clear, forms_of, intact, manifest_in, refuse_elsewhere
 from reportgen.places import Place, is_remote
@@ -224,3 +225,26 @@ def test_an_unfinished_run_of_another_version_is_not_gone_on_with(tmp_path: Path
     (tmp_path / "zero_ablation-1.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="was started by another version of reportgen"):
         kept_record(Place(tmp_path))
+
+
+def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{task},{i},{j},{1 + i + j / 9}" for task in "ab" for i in range(3) for j in range(3)]
+    (tmp_path / "scores.csv").write_text("\n".join(["task,layer,head,importance", *rows]))
+
+    def made(title: str) -> str:
+        folder = pipeline.build(tmp_path / "scores.csv", tmp_path / "out", overrides={"study.title": title}).folder
+        with pikepdf.open(folder / "report.pdf") as document:
+            return str(document.docinfo.Title)
+
+    def cut_short(*_: Any) -> bytes:
+        raise KeyboardInterrupt
+
+    assert made("Old") == "Old"
+    with monkeypatch.context() as patch:
+        patch.setattr("reportgen.rendering.render.pdf", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            made("New")
+    assert not (tmp_path / "out" / "report.pdf").exists()
+    assert made("New") == "New"
