@@ -1,5 +1,6 @@
 """Pages about several reports, in the style of a report's own page."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,21 @@ def rendered(template: str, **values: Any) -> str:
     The style sheet and script of the template's name, where there are such, are the page's own.
     """
     folder = template_folder()
-    loader = FileSystemLoader([folder / "archive", folder])
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"svg": Markup, "printable": printable, "count": count}
     name = template.partition(".")[0]
     css, script = (
         _read(folder / "report.css") + _read(folder / "archive" / f"{name}.css"),
         _read(folder / "archive" / f"{name}.js"),
     )
     values |= {"css": Markup(css), "script": Markup(script), "csp": policy(css, script)}
-    return made.get_template(template).render(values)
+    return _environment(folder).get_template(template).render(values)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder / "archive", folder])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"svg": Markup, "printable": printable, "count": count}
+    return made
 
 
 def _read(path: Path) -> str:
