@@ -26,10 +26,11 @@ def units(groups: Sequence[str], ordered: bool = False) -> Int[np.ndarray, "exam
 def unit_sums(
     values: Float[np.ndarray, "example *cell"], unit: Int[np.ndarray, "example"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Per-unit sums (unit, *cell) in float64 and per-unit counts (unit,)."""
+    """Per-unit sums (unit, *cell) in float64, in memory of their own, and per-unit counts (unit,)."""
     counts = np.bincount(unit)
     sums = np.zeros((len(counts), *values.shape[1:]))
-    np.add.at(sums, unit, values.astype(np.float64))
+    for u, value in zip(unit, values, strict=True):  # added in float64, without a copy of all values in it
+        sums[u] += value
     return sums, counts
 
 

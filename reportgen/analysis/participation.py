@@ -68,7 +68,7 @@ def spread(view: View, t: int, part: Literal["discovery", "held-out", "whole"]) 
     if examples is None:
         return None
     chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(part, examples.discovery | True)
-    values = signless(view, examples.values[chosen][:, view.present])
+    values = signless(view, examples.values[chosen][:, view.present]).astype(np.float64)
     groups = [g for g, kept in zip(examples.groups, chosen, strict=True) if kept]
     sums, counts = unit_sums(values * np.sign(values.mean(axis=0)), units(groups, examples.ordered))
     if len(counts) < LEAST:

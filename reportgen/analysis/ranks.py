@@ -74,9 +74,8 @@ def dealt(examples: Examples, seed: int) -> Int[np.ndarray, "example"]:
 
 
 def signless(view: View, values: Float[np.ndarray, "*any layer head"]) -> Float[np.ndarray, "*any layer head"]:
-    """Values whose mean over examples is importance: their sizes where it is the mean of sizes."""
-    exact = values.astype(np.float64)
-    result: np.ndarray = np.abs(exact) if view.scores.reduction == "mean_abs" else exact
+    """Values whose mean over examples is importance: their sizes where it is the mean of sizes, else themselves."""
+    result: np.ndarray = np.abs(values) if view.scores.reduction == "mean_abs" else values
     return result
 
 

@@ -90,7 +90,8 @@ class _Halves:
         assert examples is not None, "only tasks with examples are split"
         unit = units(examples.groups, examples.ordered)
         self.present, self.n = view.present, len(unit)
-        self.sums, self.counts = unit_sums(signless(view, examples.values), unit)
+        sums, self.counts = unit_sums(signless(view, examples.values), unit)
+        self.sums = np.nan_to_num(sums, copy=False)  # heads that there are not; the sums are nobody else's
         group = dealt(examples, view.settings.seed)
         self.group = np.array([group[np.flatnonzero(unit == u)[0]] for u in range(len(self.counts))])
         rng = np.random.default_rng([view.settings.seed, len(self.counts), 1])
@@ -101,7 +102,7 @@ class _Halves:
         """The ranks of both halves' maps on every split."""
         kept = self.group != without
         weights = np.stack([self.first & kept, ~self.first & kept]).astype(float)
-        sums = np.tensordot(weights, np.nan_to_num(self.sums), axes=1)
+        sums = np.tensordot(weights, self.sums, axes=1)
         means = np.abs(sums) / np.maximum(weights @ self.counts, 1)[..., None, None]
         return ranked(means, self.present, scope)
 
