@@ -97,6 +97,21 @@ def benjamini_hochberg(p: Sequence[float]) -> list[float]:
     return [float(q) for q in stats.false_discovery_control(p, method="bh")] if len(p) else []
 
 
+def guarded_benjamini_hochberg(p: Sequence[float]) -> list[float]:
+    """Benjamini–Hochberg q-values with every p-value but the smallest held against the threshold of the rank before.
+
+    Beside one true effect, the plain thresholds give each other test twice what it has alone, so that where most
+    reports hold one, false findings are more than alpha of all findings, although not of the mean report's. Lower
+    thresholds in a step-up keep the false discovery rate (Blanchard & Roquain 2008, Electron. J. Stat. 2:963).
+    """
+    values, ranks = np.asarray(p, dtype=np.float64), np.arange(1, len(p) + 1)
+    order = np.argsort(values)
+    scaled = len(p) * values[order] / np.maximum(ranks - 1, 1)
+    q = np.empty(len(p))
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return [float(each) for each in q]
+
+
 def wilson(right: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson score interval of a share ``right / n``, 95 % unless told otherwise."""
     z = stats.norm.ppf((1 + level) / 2)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from reportgen.analysis import arrangement
 from reportgen.analysis.ties import estimated
 from reportgen.analysis.view import View
-from reportgen.stats import benjamini_hochberg
+from reportgen.stats import guarded_benjamini_hochberg
 
 ROUNDS = 8  # a map with more regions than that is described by its strongest
 
@@ -108,7 +108,7 @@ def _scan_round(
         if window is not None:
             windows.append((t, window, arrangement.scan_p(window.statistic, maxima)))
     # Later rounds hold fewer tasks; the correction stays that of the whole family.
-    q = benjamini_hochberg([p for _, _, p in windows] + [1.0] * (len(maps) - len(windows)))
+    q = guarded_benjamini_hochberg([p for _, _, p in windows] + [1.0] * (len(maps) - len(windows)))
     return [Region(t, _cells(w, maps[t], left[t], rows), w.statistic, p, q[i]) for i, (t, w, p) in enumerate(windows)]
 
 

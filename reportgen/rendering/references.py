@@ -11,6 +11,10 @@ BENJAMINI = (
     "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate: a practical and powerful approach to "
     "multiple testing. Journal of the Royal Statistical Society B 57, 289–300."
 )
+BLANCHARD = (
+    "Blanchard, G. & Roquain, E. (2008). Two simple sufficient conditions for FDR control. Electronic Journal of "
+    "Statistics 2, 963–992."
+)
 HALL = (
     "Hall, P. (1992). On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54, "
     "221–228."
@@ -65,6 +69,7 @@ def _statistics(report: Report) -> Iterator[str]:
     tested = {f.id.partition("/")[0] for f in findings.families}
     wanted = {
         BENJAMINI: any("Benjamini" in f.correction for f in findings.families),
+        BLANCHARD: any("rank before" in f.correction for f in findings.families),
         HALL: any(e is not None for e in scores.examples),
         PHIPSON: any(f.test is not None and f.test.draws for f in findings.findings),
         WILSON: any(t.accuracy is not None for t in scores.tasks),

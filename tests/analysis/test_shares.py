@@ -8,6 +8,7 @@ from test_hard_inputs import named
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Settings
+from reportgen.stats import benjamini_hochberg, guarded_benjamini_hochberg
 
 ALPHA = 0.10
 
@@ -50,3 +51,14 @@ def test_each_size_of_window_is_held_against_its_own_null() -> None:
         rows = analyze(named(tensor), Settings(detectors=("row_segment",))).findings
         found += any(f.register == "tested" and f.task == "Task 2" for f in rows)
     assert found >= 10  # 7 with one threshold for all sizes
+
+
+def test_a_test_beside_one_true_effect_is_held_against_the_level_it_has_alone() -> None:
+    level, p = 0.02, [0.0001, 0.004, *[0.5] * 6]
+    assert [q <= level for q in benjamini_hochberg(p)] == [True, True, *[False] * 6]
+    assert [q <= level for q in guarded_benjamini_hochberg(p)] == [True, *[False] * 7]
+    assert guarded_benjamini_hochberg([0.3, 0.002, 0.001, 0.003]) == pytest.approx([0.4, 0.006, 0.004, 0.006])
+    assert guarded_benjamini_hochberg([]) == []
+    rng = np.random.default_rng(0)
+    for ps in rng.random((20, 9)) ** 3:
+        assert (np.array(guarded_benjamini_hochberg(list(ps))) >= np.array(benjamini_hochberg(list(ps))) - 1e-12).all()

@@ -59,7 +59,9 @@ def make_findings(scores: HeadScores) -> Findings:
         ))  # fmt: skip
     found.append(Finding("absence/1", "absence", "m", "observed", 0.1, "No gradient was found.", rule="no test passed",
                          tasks=list(scores.task_names)))  # fmt: skip
-    return Findings({}, 0.05, 0, [Family("cluster", 8, 0.05, "Benjamini–Hochberg over tasks")], found)
+    return Findings(
+        {}, 0.05, 0, [Family("cluster", 8, 0.05, "Benjamini–Hochberg over tasks, thresholds of the rank before")], found
+    )
 
 
 def make_study(**report) -> Study:

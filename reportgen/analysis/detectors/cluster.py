@@ -15,10 +15,11 @@ Null: the heads of each layer in random order (key/value groups under grouped-qu
 known, runs of heads of the length in which adjacent heads are tied, if a test at .01 says so). Statistic: the largest
 standardised sum of van der Waerden scores over windows of up to 16 × 16, a common slope along heads removed first; each
 size of window is held against the largest such sums of its size under the null, and the most extreme one counts.
-Benjamini–Hochberg over tasks. Found cells are dropped and the rest is scanned again; regions that touch are one region.
+Benjamini–Hochberg over tasks, every p-value but the smallest held against the threshold of the rank before. Found cells
+are dropped and the rest is scanned again; regions that touch are one region.
 Silent where no window stands out, on maps too small for any window to reach significance, and on constant maps.
 """
-CORRECTION = "Benjamini–Hochberg over tasks"
+CORRECTION = "Benjamini–Hochberg over tasks, thresholds of the rank before"
 
 
 @closed
