@@ -72,7 +72,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = view.family("concentration", len(pairs), "Benjamini–Hochberg over pairs of tasks")
     q = benjamini_hochberg([p for _, _, p in pairs])
     beaten: dict[int, list[tuple[int, float, float]]] = {}
-    held = {t: s for pair in pairs for t in pair[:2] if (s := spread(view, t, "held-out")) is not None}
+    tasks = sorted({t for pair in pairs for t in pair[:2]})
+    held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None}
     for (a, b, p), each in zip(pairs, q, strict=True):
         if each <= family.alpha and held[b].log - held[a].log >= np.log(TIMES):
             beaten.setdefault(a, []).append((b, p, each))
