@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from reportgen import __version__
-from reportgen.errors import InputError, ReportgenError, nearest
+from reportgen.errors import InputError, ReportgenError, nearest, unreachable
 from reportgen.given import command, overrides
 from reportgen.progress import progress
 from reportgen.told import announce, described_lines, plain, print_plan, show, warn
@@ -315,7 +315,7 @@ def detectors(as_json: Json = False) -> None:
 def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
     """Print the JSON Schema of study.toml or of findings.json."""
     from reportgen.analysis.analyze import findings_schema
-    from reportgen.study import study_schema
+    from reportgen.study_file import study_schema
 
     known = {"study": study_schema, "findings": findings_schema}
     if what not in known:
@@ -351,6 +351,9 @@ def usage_or_internal(error: Exception) -> int:
         return fail(f"{shown()} (see reportgen --help)", 2)
     if os.environ.get("REPORTGEN_DEBUG"):
         traceback.print_exc()
+    closed = unreachable(error) if isinstance(error, OSError) else None
+    if closed is not None:
+        return fail(str(closed), closed.exit_code)
     note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
     return fail(f"{type(error).__name__}: {error}\n{note}", 70)
 

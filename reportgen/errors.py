@@ -1,6 +1,7 @@
 """The one exception base: every error says what is wrong, where, and how to mend it."""
 
 import difflib
+import errno
 from collections.abc import Sequence
 
 
@@ -24,6 +25,21 @@ class ReportgenError(Exception):
 
 class InputError(ReportgenError):
     """A file, flag or value that the user gave cannot be used."""
+
+
+UNREACHABLE = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EISDIR})
+
+
+def unreachable(error: OSError) -> InputError | None:
+    """What to say of a path that the file system does not follow: too long, a closed folder, a loop of links.
+
+    None for other errors, and where no path is named.
+    """
+    if error.errno not in UNREACHABLE or error.filename is None:
+        return None
+    name = str(error.filename)
+    short = name if len(name) < 200 else f"{name[:100]}…{name[-50:]}"
+    return InputError(f"this path cannot be used ({error.strerror})", short, "Check the path")
 
 
 class MissingResourceError(ReportgenError):

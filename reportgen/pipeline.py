@@ -46,7 +46,8 @@ from reportgen.store import (
     write_atomic,
     write_methods,
 )
-from reportgen.study import ScoresSection, Study, StudySection, load_study, with_overrides
+from reportgen.study import ScoresSection, Study, StudySection
+from reportgen.study_file import load_study, with_overrides
 from reportgen.validation.patterns import carry_patterns, obtain_patterns, read_patterns
 from reportgen.validation.stage import carry_verdicts, obtain_verdicts, read_validation
 

@@ -1,7 +1,6 @@
 """study.toml: what to score, how to analyse it and what to print."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,24 +11,16 @@ from pydantic import (
     Field,
     FiniteFloat,
     PrivateAttr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from reportgen import venues
-from reportgen.errors import InputError, nearest
 
 HUB = "hf://"  # begins the path of a data set of the hub
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 ASSETS = re.compile(r"(?!(?:figures|tables|templates)(?:/|$))[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 TASK_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-
-# Keys that are refused with the reason, never ignored.
-REFUSED = {
-    "model": {"compile": "torch.compile is not used: its guards overlook hooks that change between runs, by which "
-                         "heads are gated and ablated, and layers compiled under them took 1.3 times as long"},
-}  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -297,104 +288,3 @@ class Study(_Section):
         if self.scores is not None and "scoring" in self.model_fields_set:
             raise ValueError("[scores] are scored already; [scoring] says how to score a [model]")
         return self
-
-
-def load_study(path: Path) -> Study:
-    """Read a study.toml; raises InputError naming the file and the key that does not fit."""
-    try:
-        source = path.read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(source)
-    except OSError as error:
-        raise InputError(
-            "no such file", str(path), "Give the path of a study.toml, or make one with `reportgen init`"
-        ) from error
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or a thousand brackets
-        raise InputError(f"this is not TOML ({error})", str(path), "Mend the file at that place") from error
-    return parse_study(raw, str(path), path.resolve().parent, source)
-
-
-def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
-    """Check the content of a study.toml and make its paths absolute against ``folder``."""
-    _refuse_reserved(raw, place)
-    if "source" in raw:
-        raise InputError("unknown key 'source'", place, "Remove it")
-    try:
-        study = Study(**{**raw, "source": source})
-    except ValidationError as error:
-        raise _readable(error, place) from error
-    return _resolve_paths(study, folder)
-
-
-def _refuse_reserved(raw: dict[str, Any], place: str) -> None:
-    for section, reasons in REFUSED.items():
-        content = raw.get(section)
-        for key in sorted(reasons.keys() & set(content if isinstance(content, dict) else ())):
-            mend = "Remove the key; CHANGELOG.md says what each version can do"
-            raise InputError(reasons[key], f"{place}: [{section}] {key}", mend)
-
-
-def _readable(error: ValidationError, place: str) -> InputError:
-    first = error.errors()[0]
-    parts = [str(part) for part in first["loc"]]
-    where = f"{place}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else place
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(parts[:-1])
-        return InputError(f"unknown key {parts[-1]!r}", where, nearest(parts[-1], known))
-    problem = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return InputError(
-        f"{problem} (got {first['input']!r})" if parts else problem,
-        where,
-        "Change the value; `reportgen schema study` shows what is allowed",
-    )
-
-
-def _known_keys(section: list[str]) -> list[str]:
-    model: Any = Study
-    for part in section:
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return sorted(set(model.model_fields) - {"source"})
-
-
-def _resolve_paths(study: Study, folder: Path) -> Study:
-    updates: dict[str, Any] = {}
-    if study.tasks.path is not None:
-        updates["tasks"] = study.tasks.beside(folder)
-    if study.scores is not None:
-        updates["scores"] = study.scores.model_copy(update={"path": folder / study.scores.path})
-    if study.model is not None and (folder / study.model.path).exists():
-        updates["model"] = study.model.model_copy(update={"path": str(folder / study.model.path)})
-    if study.report.templates is not None:
-        updates["report"] = study.report.model_copy(update={"templates": folder / study.report.templates})
-    found = study.model_copy(update=updates)
-    found._model_as_given = None if study.model is None else study.model.path
-    return found
-
-
-def study_schema() -> dict[str, Any]:
-    """The JSON Schema of study.toml."""
-    schema: dict[str, Any] = Study.model_json_schema()
-    schema["properties"].pop("source")
-    return schema
-
-
-def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
-    """The study with single values set over it, ``{"scoring.batch_size": 8}``; paths among them relative to here."""
-    if not values:
-        return study
-    raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"source"})
-    for name, value in values.items():
-        *tables, key = name.split(".")
-        if not tables or not all((*tables, key)):
-            raise InputError(f"{name!r} names no value", "--set", "Write section.key=value, as scoring.batch_size=8")
-        within = raw
-        for table in tables:
-            within = within.setdefault(table, {})
-            if not isinstance(within, dict):
-                raise InputError(f"{table!r} is no table", f"--set {name}", "Set it whole")
-        within[key] = value
-    changed = parse_study(raw, f"{path} with --set", Path.cwd(), study.source)
-    if "model.path" not in values:
-        changed._model_as_given = study._model_as_given
-    return changed

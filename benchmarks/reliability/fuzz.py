@@ -24,12 +24,13 @@ from typing import Any
 import readers
 from apart import apart
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 from mutations import damaged
 
 from reportgen.errors import ReportgenError
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "fuzz.json"
-PIECE = 5000
+PIECE, EACH = 5000, 10  # files of a process, and of one example of Hypothesis's
 SECONDS, MEGABYTES = 2.0, 500
 
 
@@ -66,29 +67,27 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (held + MEGABYTES * 2**20,) * 2)
 
 
-def piece(reader: readers.Reader, inputs: int, number: int, last: Path | None = None) -> dict[str, Any]:
-    """Read some damaged files; failures by kind with the shortest input of each. ``last`` keeps what is being read."""
+def piece(reader: readers.Reader, inputs: int, number: int, folder: str) -> dict[str, Any]:
+    """Read some damaged files, each in its turn in ``folder``; failures by kind with the shortest input of each."""
     readers.quiet()
     whole = tuple(make() for make in reader.seeds)
     counts, failures, slowest = Counter[str](), dict[str, bytes](), 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / reader.name
-        for data in whole:
-            path.write_bytes(data)
-            reader.read(path)  # with what is imported on the way, which no file is to blame for
-            if (found := outcome(reader, path)) != "read":
-                raise AssertionError(f"{reader.title}: a whole file is not read ({found})")
-        limit_memory()
+    path = Path(folder) / reader.name
+    for data in whole:
+        path.write_bytes(data)
+        reader.read(path)  # with what is imported on the way, which no file is to blame for
+        if (found := outcome(reader, path)) != "read":
+            raise AssertionError(f"{reader.title}: a whole file is not read ({found})")
+    limit_memory()
 
-        @seed(number)
-        @settings(max_examples=inputs, database=None, deadline=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
-        @given(damaged(whole))
-        def run(data: bytes) -> None:
-            nonlocal slowest
+    @seed(number)
+    @settings(max_examples=-(-inputs // EACH), database=None, deadline=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(st.lists(damaged(whole), min_size=EACH, max_size=EACH))
+    def run(some: list[bytes]) -> None:
+        nonlocal slowest
+        for data in some:
             path.write_bytes(data)
-            if last is not None:
-                last.write_bytes(data)
             began = time.process_time()
             found = outcome(reader, path)
             slowest = max(slowest, time.process_time() - began)
@@ -98,7 +97,7 @@ def piece(reader: readers.Reader, inputs: int, number: int, last: Path | None = 
                 found = "failed"
             counts[found] += 1
 
-        run()
+    run()
     return {"counts": counts, "failures": {k: v.hex() for k, v in failures.items()}, "slowest": slowest}
 
 
@@ -106,10 +105,10 @@ def campaign(reader: readers.Reader, inputs: int, first: int) -> dict[str, Any]:
     """All pieces of one reader, each in a process of its own."""
     counts, failures, slowest = Counter[str](), dict[str, str](), 0.0
     for number in range(first, first + max(1, inputs // PIECE)):
-        with tempfile.TemporaryDirectory() as folder:
-            last = Path(folder) / "last"
-            found, ended = apart(piece, reader, min(PIECE, inputs), number, last)
+        with tempfile.TemporaryDirectory(dir=readers.PLACE) as folder:
+            found, ended = apart(piece, reader, min(PIECE, inputs), number, folder)
             if ended:
+                last = Path(folder) / reader.name
                 failures[ended] = last.read_bytes().hex() if last.exists() else ""
                 counts["failed"] += 1
                 continue

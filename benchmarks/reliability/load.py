@@ -212,7 +212,7 @@ def scored_in_units(place: str, number: int, kept: bool) -> dict[str, Any]:
     """Score so many units of one example each; how memory and the processor time of a unit grow."""
     from reportgen.scoring import units
     from reportgen.scoring.score import score
-    from reportgen.study import load_study
+    from reportgen.study_file import load_study
 
     units.UNIT_FORWARDS = 1  # the least unit: one batch, here of one example
     seen: list[tuple[int, float, float]] = []

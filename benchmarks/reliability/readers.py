@@ -4,6 +4,7 @@ One record a reader: ``seeds`` are well-formed files (bytes), ``read`` reads one
 other files beside the one that is tried.
 """
 
+import atexit
 import io
 import json
 import os
@@ -25,10 +26,12 @@ from reportgen.pipeline import build
 from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.scoring.tasks import read_tasks
 from reportgen.store import read_json, scores_bytes, scores_csv
-from reportgen.study import ScoresSection, TasksSection, load_study
+from reportgen.study import ScoresSection, TasksSection
+from reportgen.study_file import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = "1767225600"
+PLACE = "/dev/shm" if Path("/dev/shm").is_dir() else None  # files in memory, where there is such a place
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def small_scores(tasks: int = 2, layers: int = 4, heads: int = 4, examples: int 
 def report_folder() -> Path:
     """A whole report of small scores, made once a process; those that it forks share it."""
     os.environ["SOURCE_DATE_EPOCH"] = EPOCH
-    folder = Path(tempfile.mkdtemp(prefix="reportgen-reliability-"))
+    folder = Path(tempfile.mkdtemp(prefix="reportgen-reliability-", dir=PLACE))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "scores.csv").write_text(scores_csv(small_scores()))
     build(folder / "scores.csv", folder / "report")
     return folder / "report"

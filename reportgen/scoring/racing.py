@@ -70,11 +70,15 @@ class Racing:
         return f"{f'{site.block}.' if site.block else ''}{Head(site.layer, number)}"
 
     def _size(self, some: np.ndarray, heads: list[tuple[int, int]]) -> int:
-        """Examples of a batch: up to twice as many as planned, where few heads of a layer would fill no larger one."""
+        """Examples of a batch: up to twice as many as planned, where few heads of a layer would fill no larger one; as
+        few as fill the device with a layer's heads, where a tenth of the tokens would else be padding.
+        """
         widest = max(Counter(site for site, _ in heads).values(), default=1)
-        longest = max((len(self.task.encoded[i].inputs) for i in some), default=1)
-        room = most_tokens(self.setting.model.device) // (longest * widest)
-        return min(2 * self.size, max(self.size, room))
+        lengths = np.sort([len(self.task.encoded[i].inputs) for i in some])
+        room = most_tokens(self.setting.model.device) // (widest * int(max(lengths, default=1)))
+        size = min(2 * self.size, max(self.size, room))
+        small = min(size, max(1, room))
+        return small if padded(lengths, small) < 0.9 * padded(lengths, size) else size
 
     def _ablated(self, some: np.ndarray, heads: list[tuple[int, int]]) -> np.ndarray:
         wanted = np.zeros((len(self.setting.heads.sites), self.setting.heads.widest), dtype=bool)
@@ -101,6 +105,11 @@ class Racing:
         checks |= {name: np.full(len(members), value) for name, value in said.items()}
         return UnitScores(by_site, None if plain is None else Baseline(*map(np.array, zip(*plain, strict=True))),
                           checks=checks)  # fmt: skip
+
+
+def padded(lengths: np.ndarray, size: int) -> int:
+    """Tokens of examples, whose lengths ascend, in batches of ``size``, each as long as its longest."""
+    return sum(int(lengths[i : i + size][-1]) * len(lengths[i : i + size]) for i in range(0, len(lengths), size))
 
 
 class Gradients:

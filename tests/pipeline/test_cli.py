@@ -13,7 +13,7 @@ import pytest
 
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.errors import InputError
-from reportgen.study import load_study, with_overrides
+from reportgen.study_file import load_study, with_overrides
 
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
@@ -198,6 +198,9 @@ def test_init_writes_a_study_that_is_understood(tmp_path: Path) -> None:
         ("[scores]\npath = 'scores.csv'\n[analysis]\ndetectors = ['clusters']\n", "no detector is called 'clusters'"),
         ("[scores]\npath = 'scores.csv'\n[report]\nsections = ['sumary']\n", "sumary"),
         ("title = \n", "this is not TOML"),
+        (f"[scores]\npath = '{'a' * 300}'\n", "this path cannot be used (File name too long). Check the path."),
+        (f"[tasks]\npath = 'x.csv'\n[model]\npath = '{'a' * 300}'\n", "this path cannot be used (File name too long)"),
+        ("[scores]\npath = 'scores.csv/x'\n", "no such file"),
         ("[study]\ntitle = 'x'\n", "a study needs [model] path and [tasks] path, or [scores] path"),
     ],
 )  # fmt: skip
@@ -238,6 +241,13 @@ def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path: Path, name: str)
     assert done.returncode == 2
     assert "Choose another" in done.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["build", "verify", "analyze"])
+def test_a_path_that_is_too_long_is_refused(command: str) -> None:
+    done = run(command, "a" * 300)
+    assert done.returncode == 2
+    assert "this path cannot be used (File name too long). Check the path." in done.stderr
 
 
 def test_findings_edited_by_hand_are_not_rendered(figure: Path, tmp_path: Path) -> None:

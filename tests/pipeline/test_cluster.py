@@ -23,7 +23,8 @@ from reportgen.places import Place
 from reportgen.scoring import ray_executor
 from reportgen.scoring.record import keep_record, record_of
 from reportgen.scoring.score import score
-from reportgen.study import Study, load_study, parse_study, with_overrides
+from reportgen.study import Study
+from reportgen.study_file import load_study, parse_study, with_overrides
 
 # Ray's own niceness of 15 starves workers beside another file of tests
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")

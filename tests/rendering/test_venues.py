@@ -18,7 +18,7 @@ from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
 from reportgen.errors import InputError
 from reportgen.rendering.render import build_report, paper_figures
-from reportgen.study import parse_study
+from reportgen.study_file import parse_study
 
 NAMES = ("Knowledge Recall", "Semantic Understanding", "Decision-making")
 DRAWN = {"overview", "percentiles", "layer-profiles", "cross-task", "shared-heads", "task-similarity", "concentration",

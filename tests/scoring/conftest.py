@@ -11,7 +11,8 @@ import torch
 from tiny_models import ROWS, build, word_tokenizer
 from transformers.utils import logging
 
-from reportgen.study import Study, parse_study
+from reportgen.study import Study
+from reportgen.study_file import parse_study
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,7 +18,8 @@ from reportgen.scoring.memory import free_bytes, peak_bytes
 from reportgen.scoring.plan import plan
 from reportgen.scoring.prepare import prepare
 from reportgen.scoring.score import score
-from reportgen.study import Study, parse_study
+from reportgen.study import Study
+from reportgen.study_file import parse_study
 
 Make = Callable[..., Study]
 MANY = [{**ROWS[0], "id": f"r{i}"} for i in range(200)]

@@ -27,7 +27,8 @@ from reportgen.scoring.probe_baselines import (
 from reportgen.scoring.probing import Bundle, Features, Probe, collect, folds_of, gigabytes, refuse_too_large
 from reportgen.scoring.tasks import Row
 from reportgen.scoring.tokens import Encoded, plan_batches
-from reportgen.study import TasksSection, parse_study
+from reportgen.study import TasksSection
+from reportgen.study_file import parse_study
 
 PLANTED = ((1, 3), (2, 0))
 WORDS = "one two three four five six seven eight red green blue".split()

@@ -10,7 +10,8 @@ from reportgen.errors import InputError
 from reportgen.scoring.encode import Options, encode
 from reportgen.scoring.prompts import prompted, shots_of
 from reportgen.scoring.tasks import Row
-from reportgen.study import TasksSection, parse_study, with_overrides
+from reportgen.study import TasksSection
+from reportgen.study_file import parse_study, with_overrides
 
 ROWS = [row(f"{w} is", a, id=str(i), group=g) for i, (w, a, g) in enumerate(
     [("a", "red", "x"), ("b", "green", "x"), ("c", "blue", "y"), ("d", "red", "z")])]  # fmt: skip

@@ -17,7 +17,8 @@ from reportgen.scoring import model as model_module
 from reportgen.scoring.methods import METHODS
 from reportgen.scoring.plan import plan
 from reportgen.scoring.score import score
-from reportgen.study import Study, load_study
+from reportgen.study import Study
+from reportgen.study_file import load_study
 
 Make = Callable[..., Study]
 

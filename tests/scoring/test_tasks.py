@@ -15,7 +15,8 @@ from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.scoring.sources import fingerprint
 from reportgen.scoring.tasks import Row, TaskFile, chance, read_tasks
 from reportgen.store import sha256_file
-from reportgen.study import TasksSection, parse_study, with_overrides
+from reportgen.study import TasksSection
+from reportgen.study_file import parse_study, with_overrides
 
 GOOD = {"task": "t", "prompt": "p", "answer": "a"}
 

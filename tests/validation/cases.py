@@ -18,7 +18,8 @@ from reportgen.blocks import Blocks
 from reportgen.findings import Findings
 from reportgen.scores import Examples, Head
 from reportgen.scoring.score import score
-from reportgen.study import Study, parse_study
+from reportgen.study import Study
+from reportgen.study_file import parse_study
 from reportgen.trials import Trial, Validation
 from reportgen.validation.validate import validate
 

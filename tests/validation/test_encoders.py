@@ -17,7 +17,7 @@ from reportgen.scoring.method import Setting
 from reportgen.scoring.prepare import prepare
 from reportgen.scoring.runs import forward
 from reportgen.scoring.tokens import collate
-from reportgen.study import parse_study
+from reportgen.study_file import parse_study
 from reportgen.trials import TOP, Validation
 from reportgen.validation.readout import Readout, pooled, readout
 from reportgen.validation.verdicts import judged
