@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -106,13 +107,18 @@ def _refuse_silent(address: str, place: str) -> None:
 
 
 @contextmanager
-def named_node() -> Iterator[None]:
-    """Within the context, errors name this machine beside the place that they are about."""
+def named_node(study: Study) -> Iterator[None]:
+    """Within the context, errors name this machine beside the place that they are about, and files that it lacks."""
     try:
         yield
     except ReportgenError as error:
-        place = f"{error.place}, on the worker {platform.node()}"
-        raise type(error)(error.problem, place, error.mend) from error
+        place, mend = f"{error.place}, on the worker {platform.node()}", error.mend
+        needed = (study.model and study.model.path, study.tasks.path)
+        absent = [str(path) for path in needed if path and not Path(path).expanduser().exists()]
+        if absent:
+            mend = (f"{' and '.join(absent)}: not on that machine. Every node needs the model and the task files at "
+                    "the same path, best on a disk that all of them share")  # fmt: skip
+        raise type(error)(error.problem, place, mend) from error
 
 
 class RemoteWorker:
@@ -124,7 +130,7 @@ class RemoteWorker:
 
     def ready(self) -> Started:
         """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
-        with named_node():
+        with named_node(self.study):
             self.worker = Worker(prepare(self.study, self.batch_size, self.sharing))
         self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
         prepared = self.worker.prepared
@@ -136,7 +142,7 @@ class RemoteWorker:
 
     def score(self, key: str, size: int, reference_size: int) -> UnitScores:
         """One unit, as ``Worker.run``."""
-        with named_node():
+        with named_node(self.study):
             return self.worker.run(self.units[key], lambda _: None, size, reference_size)
 
 

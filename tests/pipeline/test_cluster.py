@@ -225,7 +225,8 @@ def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finishe
 @pytest.mark.parametrize(
     ("home", "told"),
     [
-        ("bare", f"~/model, on the worker {HOST}: no such model folder. Check [model] path in the study file."),
+        ("bare", f"~/model, on the worker {HOST}: no such model folder. ~/model: not on that machine. "
+         "Every node needs the model and the task files at the same path, best on a disk that all of them share."),
         ("stale", f"the worker {HOST}: it and the worker {HOST} differ in the model's weights. Give every node "
                   "the same versions, model and task files, best on a disk that all of them share."),
     ],
