@@ -131,15 +131,18 @@ def analyze(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Find what the scores say: from a folder of `score`, or a scores file."""
+    """Find what the scores say: from a scores file, or from the folder of `score` or a report, with its study."""
     from reportgen import pipeline
-    from reportgen.folders import alone
+    from reportgen.folders import alone, copy_scores
 
     with progress(quiet, as_json) as (step, _):
-        if scores.is_dir() and scores.resolve() == output.resolve():
+        if scores.is_dir():
             loaded, others, source = pipeline.open_folder(scores, overrides(set_))
+            if scores.resolve() != output.resolve():
+                copy_scores(scores, output, force)
+                pipeline.save_scores(source, loaded, output)
         else:
-            source = pipeline.open_source(scores / "scores.safetensors" if scores.is_dir() else scores, overrides(set_))
+            source = pipeline.open_source(scores, overrides(set_))
             pipeline.check(source.study)
             loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
             pipeline.save_scores(source, loaded, output)

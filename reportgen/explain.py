@@ -84,7 +84,7 @@ def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
     if finding.test is not None and finding.test.draws is not None:
         settings["permutations"] = finding.test.draws
     chosen = " ".join(f"--set analysis.{key}={value}" for key, value in settings.items())
-    return [f"reportgen analyze {folder / 'scores.safetensors'} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]
+    return [f"reportgen analyze {folder} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]
 
 
 def _by_hand(finding: Finding, folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from reportgen.archive.crate import CRATE
 from reportgen.errors import InputError
 from reportgen.places import BUSY_MEND, Place
-from reportgen.store import HALF, SCORES, read_json, remove, sha256_file, stored_key
+from reportgen.store import HALF, SCORES, read_json, read_methods, remove, sha256_file, stored_key, write_methods
 from reportgen.study import Study
 
 PDF = "report.pdf"
@@ -112,6 +112,13 @@ def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
     if "pdf" in study.report.formats and not (folder / PDF).is_file():
         return False
     return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
+
+
+def copy_scores(source: Path, folder: Path, force: bool) -> None:
+    """Put the scores of one folder, by all of its methods, into another, which is claimed for them."""
+    stored, key = read_methods(source)
+    claim(folder, key, force)
+    write_methods(folder, stored, key)
 
 
 def scores_hashes(folder: Path) -> dict[str, str]:

@@ -53,7 +53,7 @@ def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: P
         "layers 4–9",
         "heads 3–8",
         "cells: 36",
-        f"  reportgen analyze {tmp_path / 'scores.safetensors'} -o NEW --set analysis.alpha=0.1 "
+        f"  reportgen analyze {tmp_path} -o NEW --set analysis.alpha=0.1 "
         "--set analysis.seed=0 --set analysis.permutations=4000",
         "  reportgen explain NEW cluster/task-0/1",
         "  print(importance[4:10, 3:9].mean())",

@@ -57,6 +57,14 @@ def test_the_figure_report_is_whole(figure: Path) -> None:
     assert json.loads((figure / "findings.json").read_text())["schema"] == "reportgen/findings/1"
 
 
+def test_what_explain_prints_gives_the_same_findings(figure: Path, tmp_path: Path) -> None:
+    told = run("explain", figure, "layer_band_contrast/all/1", "--json")  # of task groups, which the study alone names
+    analyze, explain = json.loads(told.stdout)["again"]["commands"]
+    assert run(*analyze.split()[1:], "--quiet", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "NEW" / "findings.json").read_bytes() == (figure / "findings.json").read_bytes()
+    assert json.loads(run(*explain.split()[1:], "--json", cwd=tmp_path).stdout)["id"] == "layer_band_contrast/all/1"
+
+
 def test_an_unchanged_report_is_not_made_again(figure: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in figure.rglob("*") if p.is_file()}
     assert run("build", FIGURE, "-o", figure, "--quiet").returncode == 0
