@@ -20,11 +20,35 @@ MOST = 3  # tokens named in words
 Shaded = list[tuple[str, float]]
 
 
-def attention(patterns: Sequence[Pattern], anchor: str) -> Drawing | None:
-    """The figure of one task's patterns; None where there are none."""
-    heads = list(dict.fromkeys(p.head for p in patterns))
+def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None) -> Drawing | None:
+    """The figure of one task's patterns; None where there are none.
+
+    With ``most``, as print shows it: the first heads, an image each, so that a page can end between two of them.
+    """
+    named = list(dict.fromkeys(p.head for p in patterns))
+    heads = named[:most]
     if not heads:
         return None
+    task, name = printable(patterns[0].task), f"attention-{anchor.removeprefix('task-')}"
+    caption = (
+        f"{task}: where {fmt.count(len(heads), 'head')} {'looks' if len(heads) == 1 else 'look'} on the median, the "
+        "strongest and a control example. Behind each token, the attention that the place which predicts the answer "
+        "pays to it, blue being the example’s largest; dots stand for tokens left out. Squares: every token (row) over "
+        "every token (column), blue being 1."
+    )
+    if left := named[len(heads) :]:
+        caption += f" {', '.join(left[:-1])}{' and ' * (len(left) > 1)}{left[-1]}: on the page."
+    alt = _told(patterns, heads, task)
+    if most is None:
+        canvas = _rows(patterns, heads)
+        return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True)
+    rows = [(head, _rows(patterns, [head])) for head in heads]
+    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _told(patterns, [head], task))}</div>" for head, row in rows)
+    return Drawing(name, "tasks", svg, caption, alt, rows[0][1], wide=True)
+
+
+def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
+    """A row a head, hairlines between them."""
     height = 0.2 + max(SIDE, LINES * LINE) + 0.16
     canvas = Canvas(WIDTH, 0.06 + len(heads) * height)
     room = (WIDTH - 2 * GAP) / 3
@@ -34,16 +58,14 @@ def attention(patterns: Sequence[Pattern], anchor: str) -> Drawing | None:
             _example(canvas, pattern, column * (room + GAP), 0.12 + row * height, room)
         if row:
             canvas.lines([[(0, row * height), (WIDTH, row * height)]], HAIR, 0.4, 1)
-    task, name = printable(patterns[0].task), f"attention-{anchor.removeprefix('task-')}"
-    caption = (
-        f"{task}: where {fmt.count(len(heads), 'head')} {'looks' if len(heads) == 1 else 'look'} on the median, the "
-        "strongest and a control example. Behind each token, the attention that the place which predicts the answer "
-        "pays to it, blue being the example’s largest; dots stand for tokens left out. Squares: every token (row) over "
-        "every token (column), blue being 1."
-    )
-    told = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in patterns)
-    alt = f"Attention of {fmt.count(len(heads), 'head')} on {task}. {told}."
-    return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True)
+    return canvas
+
+
+def _told(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
+    """The figure's alternative text."""
+    shown = (p for p in patterns if p.head in heads)
+    told = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
+    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {told}."
 
 
 def table(patterns: Sequence[Pattern]) -> Table:

@@ -113,10 +113,12 @@ def orders(validation: Validation) -> Table:
 
 def tasks(validation: Validation) -> Table:
     """Each task's ceiling and floor."""
+    untested = any(t.reason for t in validation.tasks)
     rows = tuple((printable(t.name), f"{t.examples:,}", _both(t.intact), _both(t.floor), fmt.share(t.chance),
-                  REASONS[t.reason] if t.reason else "") for t in validation.tasks)  # fmt: skip
+                  *([REASONS[t.reason] if t.reason else ""] if untested else []))
+                 for t in validation.tasks)  # fmt: skip
     columns = (("Task", False), ("Held-out examples", True), ("All heads", True), ("No head", True), ("Chance", True),
-               ("Not tested because", False))  # fmt: skip
+               *([("Not tested because", False)] if untested else []))  # fmt: skip
     return Table("validation-range", "What there is to lose", columns, rows,
                  "No head: with the mean in place of every head’s output.")  # fmt: skip
 

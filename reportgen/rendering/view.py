@@ -23,6 +23,8 @@ from reportgen.trials import Validation
 
 TOP = 10  # heads in a task's table
 BRIEF = 24  # tasks beyond which the PDF is brief
+# Columns beyond which a table is set close; letters that its headings have room for in a word, its rows in a name.
+DENSE, WORD, NAME = 7, 14, 40
 CHUNK = 1024  # cells resampled at once, to bound memory
 KINDS = {
     "cluster": "cluster", "row_segment": "row segment", "anomaly": "single head", "cross_task_head": "shared head",
@@ -54,6 +56,14 @@ class Table:
     note: str = ""
     links: tuple[str | None, ...] = ()
     ids: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> str:
+        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break."""
+        titles = [title for title, _ in self.columns]
+        whole = all(len(word) <= WORD for title in titles for word in title.replace("-", " ").split())
+        whole = whole and all(len(row[0]) <= NAME for row in self.rows)
+        return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
 
 
 @dataclass(frozen=True)

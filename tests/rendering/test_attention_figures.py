@@ -1,6 +1,7 @@
 """The figure and table of attention patterns, on tokens that are meant to break them."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from made_reports import build, make_scores
@@ -55,6 +56,16 @@ def test_tops_and_table():
     assert table([pattern]).caption.endswith(", Recall"), "regions of a page are told apart by their names"
     assert tops(pattern) == "“a” 0.90, “b” 0.03, “␣” 0.03"
     assert table([pattern]).rows == (("L1H2", "Median: e1", "Recall", "0.250", "“a” 0.90, “b” 0.03, “␣” 0.03"),)
+
+
+def test_print_shows_the_first_heads_an_image_each_and_names_the_others():
+    heads = [f"L0H{i}" for i in range(5)]
+    drawing = attention([replace(make_pattern([" a", " b"]), head=head) for head in heads], "task-recall", 3)
+    images = ET.fromstring(f"<all>{drawing.svg}</all>")
+    assert [i.find(".//{*}title").text.split(" on ")[0] for i in images] == ["Attention of 1 head"] * 3
+    assert ["L0H2" in "".join(i.itertext()) for i in images] == [False, False, True]
+    assert drawing.caption.startswith("Recall: where 3 heads look")
+    assert drawing.caption.endswith("L0H3 and L0H4: on the page.")
 
 
 def test_patterns_stand_with_their_task_on_page_and_pdf(tmp_path):

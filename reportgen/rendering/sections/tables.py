@@ -12,7 +12,7 @@ from reportgen.rendering.drawing import layer_means
 from reportgen.rendering.view import KINDS, FindingView, Report, Section, Table
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
-MOST, PRINTED, SHORT = 100, 40, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
+MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
 
 
 def view(report: Report) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from typing import Any
 
 from reportgen.rendering import format as fmt
-from reportgen.rendering.attention import table
+from reportgen.rendering.attention import attention, table
 from reportgen.rendering.describe import statistics
 from reportgen.rendering.drawing import Drawing
 from reportgen.rendering.view import Report, Section, Table, head_table
 from reportgen.scores import Task
 
 NAMED = 5  # heads in a brief paragraph
+LOOKS = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -32,9 +33,13 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
     """The figure and the table of each task's attention patterns, by the task's anchor."""
     if report.patterns is None:
         return {}
-    figures = {t.anchor: drawings.get(f"attention-{t.anchor.removeprefix('task-')}") for t in report.tasks}
-    return {t.anchor: (figure, table(report.patterns.of(t.task.name)))
-            for t in report.tasks if (figure := figures[t.anchor]) is not None}  # fmt: skip
+    made = dict[str, tuple[Drawing, Table]]()
+    for t in report.tasks:
+        figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
+        if figure is not None:
+            shorter = attention(patterns, t.anchor, LOOKS) if report.printed else None
+            made[t.anchor] = (shorter or figure, table(patterns))
+    return made
 
 
 def _told(report: Report, task: int, block: int) -> str:
