@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 FIXED = 24  # examples on which every head is scored
-STEP = 1.25  # from look to look
+STEP = 1.5  # from look to look
 TIE = 0.05  # heads within this share of an effect are tied with it
 AT_ONCE = 256  # heads compared with all others at once: memory
 # scores (example, head) of the examples and heads with these indices
