@@ -243,7 +243,8 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
         raise InputError("this safetensors file holds no reportgen scores", str(path), REMAKE)
     try:
         content = json.loads(meta)
-    except ValueError as error:
+        canonical_json(content).encode()
+    except ValueError as error:  # no JSON, or with half a character, which no file can hold
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
     if not isinstance(content, dict):
         raise InputError("its metadata does not fit (it is no object)", str(path), REMAKE)

@@ -86,6 +86,15 @@ def _torch_bomb() -> bytes:
     return _zipped({n: bytes(400_000_000) if n.endswith("data/0") else d for n, d in members.items()})
 
 
+def _parquet(task: str) -> bytes:
+    import pandas as pd
+
+    out = io.BytesIO()
+    frame = pd.DataFrame({"task": [task], "layer": [0], "head": [0], "importance": [1.0]})
+    frame.to_parquet(out, compression=None, write_statistics=False)
+    return out.getvalue()
+
+
 def _parquet_bomb(columns: dict[str, Any]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
@@ -175,6 +184,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("scores, PyTorch", "a zip bomb of 400 MB", _torch_bomb),
     Hostile("scores, Parquet", "20 million rows in a few bytes",
             lambda: _parquet_bomb({"task": "a", "layer": 0, "head": 0, "importance": 1.0})),
+    Hostile("scores, Parquet", "a text that is no UTF-8", lambda: _parquet("Math").replace(b"Math", b"Mat\x8d")),
     Hostile("tasks, Parquet", "20 million rows in a few bytes",
             lambda: _parquet_bomb({"task": "a", "prompt": "b", "answer": "c"})),
     Hostile("PDF as scores", "an attachment that unpacks to 1 GB", _pdf_bomb),
@@ -196,6 +206,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("scores, safetensors", "a deep header", lambda: _safetensors(b'{"a":' * DEEP)),
     Hostile("scores, own safetensors", "task names of another number", lambda: _own(tasks=[])),
     Hostile("scores, own safetensors", "a block without tensors", lambda: _own(blocks=["enc", "dec"])),
+    Hostile("scores, own safetensors", "half a character", lambda: _own(method={"name": "\ud800"}, sha256="0" * 64)),
     Hostile("scores, own safetensors", "metadata that are a list", lambda: _own(model=[])),
     Hostile("scores, own safetensors", "an example of another number", lambda: _own(
         examples=[{"ids": ["a"], "groups": ["a"], "discovery": [True], "ordered": False}] * 2)),

@@ -116,23 +116,22 @@ def _parquet(path: Path) -> dict[str, list[str]]:
     """The columns of a Parquet file as text; what is neither text nor a number becomes an empty cell."""
     import pandas as pd
 
-    try:
-        refuse_bomb(path)
-        frame = pd.read_parquet(path)
-    except InputError:
-        raise
-    except Exception as error:  # pyarrow raises many kinds for a broken file
-        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), MEND) from error
-
     def text(cell: object) -> str:
         plain = isinstance(cell, str | int | float | np.integer | np.floating) and not isinstance(cell, bool | np.bool_)
         return str(cell) if plain else ""
 
     names = {"task", *OPTIONAL}
-    return {
-        str(c): ["" if c in names and pd.api.types.is_scalar(v) and pd.isna(v) else text(v) for v in frame[c]]
-        for c in frame.columns
-    }
+    try:
+        refuse_bomb(path)
+        frame = pd.read_parquet(path)
+        return {
+            str(c): ["" if c in names and pd.api.types.is_scalar(v) and pd.isna(v) else text(v) for v in frame[c]]
+            for c in frame.columns
+        }
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds for a broken file, of its texts only as they are looked at
+        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), MEND) from error
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
