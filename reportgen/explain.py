@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from reportgen.analysis.detectors import known
 from reportgen.blocks import title, written
+from reportgen.by_hand import by_hand
 from reportgen.findings import Finding, Findings
 from reportgen.prose import CAVEATS, listed, probability, significant
 from reportgen.scores import Head
@@ -13,7 +15,7 @@ from reportgen.scores import Head
 
 def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
     """The finding's fields, its detector's documentation, and the lines that compute it again."""
-    again = {"commands": _commands(finding, findings, folder), "value": _by_hand(finding, folder)}
+    again = {"commands": _commands(finding, findings, folder), "by_hand": by_hand(finding, folder)}
     return {**asdict(finding), "detector": _documentation(finding), "again": again}
 
 
@@ -24,8 +26,8 @@ def text(finding: Finding, findings: Findings, folder: Path) -> str:
     parts += [f"caveat: {CAVEATS[c]}" for c in finding.caveats if c in CAVEATS]
     parts += ["", "how it is found:", *(f"  {line}" for line in _documentation(finding).splitlines())]
     parts += ["", "to compute it again:", *(f"  {line}" for line in _commands(finding, findings, folder))]
-    if by_hand := _by_hand(finding, folder):
-        parts += ["", "its value by hand, in Python:", *(f"  {line}" for line in by_hand)]
+    if lines := by_hand(finding, folder):
+        parts += ["", "its numbers by hand, in Python:", *(f"  {line}" for line in lines)]
     return "\n".join(parts)
 
 
@@ -48,14 +50,18 @@ def _evidence(finding: Finding, findings: Findings) -> list[str]:
 def _place(finding: Finding) -> list[str]:
     lines = [f"block: {title(finding.block)}"] if finding.block else []
     if finding.layers is not None:
-        lines.append(f"layers {finding.layers[0]}–{finding.layers[1]}")
+        lines.append(_range("layer", finding.layers))
     if finding.heads is not None:
-        lines.append(f"heads {finding.heads[0]}–{finding.heads[1]}")
+        lines.append(_range("head", finding.heads))
     if finding.members:
         lines.append(f"members: {listed(finding.members)}")
     if finding.cells:
         lines.append("cells: " + " ".join(written(finding.block, Head(*cell)) for cell in finding.cells))
     return lines
+
+
+def _range(name: str, ends: tuple[int, int]) -> str:
+    return f"{name} {ends[0]}" if ends[0] == ends[1] else f"{name}s {ends[0]}–{ends[1]}"
 
 
 def _numbers(finding: Finding) -> list[str]:
@@ -84,29 +90,4 @@ def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
     if finding.test is not None and finding.test.draws is not None:
         settings["permutations"] = finding.test.draws
     chosen = " ".join(f"--set analysis.{key}={value}" for key, value in settings.items())
-    return [f"reportgen analyze {folder} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]
-
-
-def _by_hand(finding: Finding, folder: Path) -> list[str]:
-    """Python that prints the estimate of a finding on heads of one task; nothing for other findings."""
-    if finding.value is None or finding.task is None or finding.heads is None or finding.layers is None:
-        return []
-    block = "" if finding.block is None else f', block="{finding.block}"'
-    held_out = finding.value.split == "held-out"
-    importance = "scores.importance[t]"
-    if held_out:
-        importance = "reduce_examples(examples.values[~examples.discovery], scores.reduction)"
-    if finding.cells is None:
-        (top, bottom), (first, last) = finding.layers, finding.heads
-        cells = f"{top}:{bottom + 1}, {first}:{last + 1}"
-    else:
-        cells = ", ".join(str([cell[axis] for cell in finding.cells]) for axis in (0, 1))
-    return [
-        "from reportgen import load_scores",
-        *(["from reportgen.scores import reduce_examples"] if held_out else []),
-        f'scores = load_scores("{folder / "scores.safetensors"}"{block})',
-        f"t = scores.task_names.index({finding.task!r})",
-        *(["examples = scores.examples[t]"] if held_out else []),
-        f"importance = abs({importance}.astype(float))",
-        f"print(importance[{cells}].mean())",
-    ]
+    return [f"reportgen analyze {quote(str(folder))} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]

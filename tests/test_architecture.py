@@ -15,7 +15,7 @@ RANKS = [
     {"cli", "__main__"}, {"progress", "told", "given"}, {"pipeline", "explain", "archive", "keys", "folders"},
     {"validation"},
     {"scoring", "analysis", "rendering"}, {"importers"},
-    {"staging"}, {"study_file"}, {"places", "anonymous"}, {"store", "prose", "provenance"},
+    {"staging"}, {"study_file"}, {"places", "anonymous"}, {"store", "prose", "provenance", "by_hand"},
     {"stats", "trials", "attended", "study"}, {"findings"}, {"blocks"}, {"scores"}, {"plugins", "venues"},
     {"unpacked", "jsonfile"}, {"errors", "__init__"},
 ]  # fmt: skip

@@ -28,19 +28,26 @@ def planted() -> np.ndarray:
 
 
 @pytest.mark.parametrize("examples", [False, True])
-def test_the_lines_for_a_value_print_it(tmp_path: Path, examples: bool) -> None:
-    scores = with_examples(planted(), noise_scale=0.5) if examples else named(planted())
+def test_the_lines_for_a_findings_numbers_print_them(tmp_path: Path, examples: bool) -> None:
+    tensor = planted()
+    tensor[2, 5] /= 9
+    tensor[2, 10, 3:9] *= 30
+    scores = with_examples(tensor, noise_scale=0.5) if examples else named(tensor)
     (tmp_path / "scores.safetensors").write_bytes(scores_bytes(scores))
-    findings = analyze(scores)
-    valued = [f for f in findings.findings if f.value and f.heads and f.task]
-    assert {f.value.split for f in valued if f.value} >= ({"held-out", "in-sample"} if examples else {"in-sample"})
-    assert any(f.cells for f in valued)
-    for finding in valued:
+    findings, explained = analyze(scores), set()
+    for finding in findings.findings:
+        if not (lines := explain.as_json(finding, findings, tmp_path)["again"]["by_hand"]):
+            assert not (finding.value and finding.heads and finding.task)
+            continue
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec("\n".join(explain.as_json(finding, findings, tmp_path)["again"]["value"]), {})
-        assert finding.value is not None
-        assert float(out.getvalue()) == pytest.approx(finding.value.estimate, rel=1e-6), finding.id
+            exec("\n".join(lines), {})
+        told = {"value": finding.value, "effect": finding.effect}
+        wanted = [n.estimate for name, n in told.items() if n and any(line.endswith(f"# {name}") for line in lines)]
+        assert [float(number) for number in out.getvalue().split()] == pytest.approx(wanted, rel=1e-6), finding.id
+        explained.add((finding.kind, "in-sample" not in finding.caveats))
+    assert {("anomaly", False), ("sparse_layers", False), ("weakest_layers", examples)} <= explained
+    assert {("cluster", examples), ("row_segment", False)} <= explained
 
 
 def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: Path) -> None:
@@ -56,7 +63,7 @@ def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: P
         f"  reportgen analyze {tmp_path} -o NEW --set analysis.alpha=0.1 "
         "--set analysis.seed=0 --set analysis.permutations=4000",
         "  reportgen explain NEW cluster/task-0/1",
-        "  print(importance[4:10, 3:9].mean())",
+        "  print(importance[4:10, 3:9].mean())  # value",
     ):
         assert line in text, line
     single = next(f for f in findings.findings if f.kind == "anomaly" and f.register == "observed")
@@ -73,5 +80,5 @@ def test_every_kind_is_explained_with_its_documentation(tmp_path: Path) -> None:
 def test_a_block_is_named_where_its_scores_are_read(tmp_path: Path) -> None:
     scores = HeadScores.from_array(planted(), list("abc"), block="dec")
     findings: Findings = analyze(scores, Settings(detectors=("cluster",)))
-    lines = explain.as_json(findings.findings[0], findings, tmp_path)["again"]["value"]
-    assert lines[1] == f'scores = load_scores("{tmp_path / "scores.safetensors"}", block="dec")'
+    lines = explain.as_json(findings.findings[0], findings, tmp_path)["again"]["by_hand"]
+    assert f"scores = load_scores('{tmp_path / 'scores.safetensors'}', block='dec')" in lines
