@@ -26,6 +26,7 @@ SCORES = "scores.safetensors"
 MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
 FORMAT = "reportgen/scores/1"
 HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
+LONGEST_NAME = 255  # bytes, of a file within a report, its folders' names included
 MANIFEST = "reportgen/manifest/1"
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
@@ -366,6 +367,8 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
         parts = PurePosixPath(name).parts
         if not parts or parts[0] == "/" or ".." in parts or "\0" in name or "\\" in name:
             raise InputError(f"it lists {name!r}, which is outside the report", place, "Make the report again")
+        if len(name.encode(errors="replace")) > LONGEST_NAME:  # the file system would not answer
+            raise InputError(f"it lists a file whose name has {len(name)} letters", place, "Make the report again")
     for key in ("created", "reportgen"):
         if not isinstance(content.get(key), str):
             raise InputError(f"its {key!r} is no text", place, "Make the report again")

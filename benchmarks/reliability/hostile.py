@@ -251,6 +251,7 @@ HOSTILE: tuple[Hostile, ...] = (
             lambda: readers.of_report("findings.json")().replace(b'"alpha"', b'"seed": 1, "alpha"', 1)),
     Hostile("manifest.json in verify", "a name that climbs", lambda: _manifest(files={"../../etc/passwd": {}})),
     Hostile("manifest.json in verify", "a name from the root", lambda: _manifest(files={"/etc/passwd": {}})),
+    Hostile("manifest.json in verify", "a name of 5,000 letters", lambda: _manifest(files={"1" * 5000: {}})),
     Hostile("manifest.json in verify", "a newer version", lambda: _manifest(schema="reportgen/manifest/2")),
     Hostile("manifest.json in verify", "deep lists", lambda: b"[" * DEEP),
     Hostile("PDF in verify", "a PDF of another maker", lambda: _pdf(_attachments(), "another")),
