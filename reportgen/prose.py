@@ -51,6 +51,8 @@ NOUNS = {
     "layer_band_contrast": "layer band in which a task group differs from other tasks",
     "diagonal_gradient": "diagonal gradient",
 }
+# what is sought among all tasks together, not on each
+TOGETHER = ("cross_task_head", "head_band", "layer_band", "layer_band_contrast", "concentration", "specialist_head")
 
 
 def template_folder() -> Path:
@@ -134,7 +136,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         "listed": listed,
     }
     made.filters |= {"subject": subject, "block_title": title}
-    made.globals |= {"span": span, "NOUNS": NOUNS}
+    made.globals |= {"span": span, "NOUNS": NOUNS, "TOGETHER": TOGETHER}
     return made
 
 

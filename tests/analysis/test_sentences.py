@@ -19,7 +19,7 @@ from test_special_heads import correlated
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
 from reportgen.findings import Finding, from_json, to_json
-from reportgen.prose import percent, probability, rho, significant
+from reportgen.prose import Prose, percent, probability, rho, significant
 from reportgen.prose import plain as unpadded
 from reportgen.scores import HeadScores
 
@@ -240,6 +240,17 @@ def test_sentences_read_like_sentences() -> None:
         assert "None" not in text, text
         assert not re.search(r"\s[,.;:)]|\(\s|[,;]{2}", text), text
         assert "q = 0)" not in text, text
+
+
+def test_a_region_beside_a_brighter_one_is_not_said_to_have_the_larger_mean() -> None:
+    tensor = noise(3, (2, 16, 16))
+    tensor[0, 2:8, 2:8] *= 4
+    cluster = analyze(HeadScores.from_array(tensor, ["a", "b"]), Settings(detectors=("cluster",))).findings[0]
+    assert cluster.effect is not None
+    assert "raised in rank" not in cluster.sentence
+    faint = replace(cluster, effect=replace(cluster.effect, estimate=0.79))
+    words = ", but 0.79 × the other heads of these layers on average: raised in rank, not in the mean (q"
+    assert words in Prose().sentence(faint)
 
 
 def test_findings_survive_their_file() -> None:

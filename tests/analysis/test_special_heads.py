@@ -63,7 +63,7 @@ def test_without_examples_the_head_is_described_and_not_called_specialised() -> 
     (found,) = only(named(tensor), "specialist_head")
     assert (found.register, found.members) == ("observed", ["L2H3"])
     assert found.sentence == (
-        "Task 0: relative to its layer’s median L2H3 (10.0) is 5.0 × as large as on Task 1, the next of the 2 other "
+        "Task 0: relative to its layer's median L2H3 (10.0) is 5.0 × as large as on Task 1, the next of the 2 other "
         "tasks."
     )
     assert not only(named(tensor[:2]), "specialist_head")
