@@ -3,12 +3,12 @@
     python benchmarks/reliability/kill.py [KILLS] [--ray KILLS] [--seed N]
 
 A small study of the sample's model is scored, analysed, rendered and built undisturbed once, timed; then KILLS (200)
-runs are killed (SIGKILL) at moments drawn evenly over that time, those that were over before not counted, each in a new folder, and each followed by the same
-command, which must leave, to the byte, the undisturbed folder: no finished unit is repeated (its file is the one that
-the killed run wrote), no temporary file stays, and at the moment of death and all the while before every file that has
-its final name is whole. Runs with ``--ray`` score on a local Ray. Each run is a fork of this process, which has
-imported what it needs: what is killed is the work, not the start of Python. Writes benchmarks/results/kill.json; ends
-with 1 on a fault.
+runs are killed (SIGKILL) at moments drawn evenly over that time (those that were over before do not count), each in a
+new folder, and each followed by the same command, which must leave, to the byte, the undisturbed folder: no finished
+unit is repeated (its file is the one that the killed run wrote), no temporary file stays, and at the moment of death
+and all the while before every file that has its final name is whole. Runs with ``--ray`` score on a local Ray. Each run
+is a fork of this process, which has imported what it needs: what is killed is the work, not the start of Python. Writes
+benchmarks/results/kill.json; ends with 1 on a fault.
 """
 
 import argparse
@@ -253,7 +253,8 @@ def main() -> None:
             campaign = Campaign(name, source, own, ray)
             took = {"undisturbed_s": round(campaign.takes, 2)}
             while campaign.counts["killed"] < kills:
-                campaign.killed(campaign.counts.total(), rng.uniform(0, campaign.takes))
+                run = campaign.counts["killed"] + campaign.counts["over before"]
+                campaign.killed(run, rng.uniform(0, campaign.takes))
             about = {"command": name, "executor": "ray" if ray else "local"}
             rows.append(about | took | campaign.counts | {"faults": campaign.faults})
             print(json.dumps(rows[-1]), flush=True)
