@@ -37,7 +37,7 @@ def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None)
         "every token (column), blue being 1."
     )
     if left := named[len(heads) :]:
-        caption += f" {', '.join(left[:-1])}{' and ' * (len(left) > 1)}{left[-1]}: on the page."
+        caption += f" {fmt.ordinal_list(left)}: on the page."
     alt = _told(patterns, heads, task)
     if most is None:
         canvas = _rows(patterns, heads)

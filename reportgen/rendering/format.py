@@ -5,6 +5,7 @@ from fractions import Fraction
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 NONE = "—"
+LEAST = 1e-300  # what a probability too small for a float is held at
 
 
 def _place(value: float) -> int:
@@ -51,13 +52,18 @@ def estimate(value: float | None, low: float | None, high: float | None) -> str:
 
 def probability(p: float) -> str:
     """A p- or q-value with two significant digits; never zero."""
-    if p <= 0:
+    if p <= LEAST:
         return "< 10⁻³⁰⁰"
     if p >= 1e-5:
         text = f"{p:.{max(2, 1 - _place(float(f'{p:.1e}')))}f}"
         return "1" if p == 1 else text if float(text) < 1 else "> 0.99"
     mantissa, power = f"{p:.1e}".split("e")
     return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
+
+
+def compared(number: str) -> str:
+    """``= 0.010``, ``< 10⁻³⁰⁰``."""
+    return number if number[0] in "<>" else f"= {number}"
 
 
 def share(value: float | None, digits: int = 1) -> str:

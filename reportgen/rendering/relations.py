@@ -69,7 +69,8 @@ def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, look: Look) -
     keep = max(1, round(TOP * int(scores.present.sum())))
     left_out = len(top_sets(scores)) - len(sets)
     more = (
-        f" The {count(left_out, 'smaller set')} of tasks {'is' if left_out == 1 else 'are'} left out."
+        f" {'One smaller set' if left_out == 1 else f'The {left_out:,} smaller sets'} of tasks "
+        f"{'is' if left_out == 1 else 'are'} left out."
         if left_out
         else ""
     )

@@ -160,6 +160,12 @@ class Report:
         return self.blocks[0]
 
     @property
+    def apart(self) -> str:
+        """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
+        families = self.findings.families
+        return next((f"{f.alpha:g}" for f in families if f.id.partition("/")[0] == "causal_validation"), "")
+
+    @property
     def named(self) -> bool:
         """Whether heads are in named blocks."""
         return self.scores.block is not None
@@ -268,7 +274,7 @@ def _evidence(finding: Finding, findings: Findings) -> Iterable[str]:
     if test is not None:
         corrections = {f.id: f.correction for f in findings.families}
         how = corrections.get(test.family, "corrected")
-        yield f"q = {fmt.probability(test.q)} ({how}; family of {fmt.count(test.family_size, 'test')})"
+        yield f"q {fmt.compared(fmt.probability(test.q))} ({how}; family of {fmt.count(test.family_size, 'test')})"
         drawn = f", {test.draws:,} draws" if test.draws else ""
         yield f"{test.name}; null: {test.null}{drawn}"
     elif finding.rule:

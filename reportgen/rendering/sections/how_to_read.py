@@ -15,6 +15,7 @@ def view(report: Report) -> dict[str, Any]:
         "signed": any(look.scale.signed for look in report.looks),
         "absent": not all(b.present.all() for b in report.blocks),
         "alpha": f"α = {report.findings.alpha:g}",
+        "apart": report.apart,
         "percent": f"{100 * report.findings.alpha:g}",
         "blocks": [(b.block, title(b.block)) for b in report.blocks if b.block],
     }

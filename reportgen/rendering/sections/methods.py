@@ -24,7 +24,7 @@ def view(report: Report) -> dict[str, Any]:
         "diagnostics": _diagnostics(report),
         "tests": _tests(report), "rules": _rules(report),
         "families": _families(report), "alpha": f"{report.findings.alpha:g}",
-        "percent": f"{100 * report.findings.alpha:g}",
+        "apart": report.apart, "percent": f"{100 * report.findings.alpha:g}",
         "analysis_seed": report.findings.seed, "examples": bool(examples),
         "ordered": any(e.ordered for e in examples), "halves": any(e.discovery.any() for e in examples),
         "references": references(report), "bibtex": "" if report.printed else bibtex(report),
