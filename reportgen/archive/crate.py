@@ -1,6 +1,8 @@
 """ro-crate-metadata.json: the report described for repositories and search engines (RO-Crate, schema.org terms)."""
 
+import sys
 import tomllib
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def crate_json(folder: Path) -> str:
 
     Follows RO-Crate (Soiland-Reyes et al. 2022, Data Science 5:97). Raises InputError where the manifest is missing.
     """
+    _put_off("requests")
     from rocrate.model.person import Person
     from rocrate.model.softwareapplication import SoftwareApplication
     from rocrate.rocrate import ROCrate
@@ -44,6 +47,15 @@ def crate_json(folder: Path) -> str:
         described = {"name": name, "sha256": sha256_file(path), "contentSize": str(path.stat().st_size)}
         crate.add_file(dest_path=name, properties={**described, "encodingFormat": FORMATS.get(path.suffix, "")})
     return pretty_json(crate.metadata.generate())
+
+
+def _put_off(name: str) -> None:
+    """Load a module at its first use: rocrate imports requests for files on the net, of which a report has none."""
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is not None and spec.loader is not None:
+        spec.loader = LazyLoader(spec.loader)
+        sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
 
 
 def _about(folder: Path) -> dict[str, Any]:
