@@ -7,6 +7,7 @@ from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.findings import Finding, Findings, Value
 from reportgen.rendering.figures import percentile_of
+from reportgen.rendering.view import Table
 
 RULE = {"register": "observed", "rule": "as stated"}
 SHOWN = ["summary", "key-observations", "overview", "how-to-read", "tasks", "across-tasks", "anomalies", "agreement",
@@ -78,3 +79,13 @@ def test_the_shared_overview_says_what_its_colours_cannot_say(report):
     assert "Brightness is not comparable between tasks" in overview
     assert "100 being the largest" in overview
     assert (report / "figures" / "percentiles.svg").exists()
+
+
+def test_a_table_breaks_words_only_where_it_must():
+    def classes(name, columns):
+        return Table("t", "", tuple((f"{name} {i}", False) for i in range(columns)), ((name, "x"),)).classes
+
+    assert classes("Recall", 3) == ""
+    assert classes("x" * 300, 3) == "long"
+    assert classes("Recall", 8) == "dense whole"
+    assert classes("x" * 300, 8) == "dense"
