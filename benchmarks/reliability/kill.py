@@ -1,6 +1,6 @@
 """Runs killed at random moments, and what the same command makes of what they leave.
 
-    python benchmarks/reliability/kill.py [KILLS] [--ray KILLS] [--seed N]
+    python benchmarks/reliability/kill.py [KILLS] [--ray KILLS] [--seed N] [--only COMMAND...]
 
 A small study of the sample's model is scored, analysed, rendered and built undisturbed once, timed; then KILLS (200)
 runs are killed (SIGKILL) at moments drawn evenly over that time (those that were over before do not count), each in a
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def started(arguments: list[str], log: Path) -> int:
     """The process of a reportgen command, forked from this one."""
     child = os.fork()
     if child:
+        with suppress(PermissionError, ProcessLookupError):  # whichever of the two comes first
+            os.setpgid(child, child)
         return child
     os.setpgid(0, 0)
     with log.open("w") as out:
@@ -234,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", nargs="?", type=int, default=200)
     parser.add_argument("--ray", type=int, default=0)
+    parser.add_argument("--only", nargs="*", choices=("score", "analyze", "render", "build"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
@@ -244,7 +248,8 @@ def main() -> None:
         plain, validated = study(place / "plain", False), study(place / "validated", True)
         shares = [("score", plain, 0.35, False), ("analyze", plain, 0.15, False), ("render", plain, 0.25, False),
                   ("build", validated, 0.25, False)]  # fmt: skip
-        todo = [(name, source, round(chosen.kills * share), ray) for name, source, share, ray in shares]
+        todo = [(name, source, round(chosen.kills * share), ray) for name, source, share, ray in shares
+                if chosen.only is None or name in chosen.only]  # fmt: skip
         if chosen.ray:
             todo.append(("score", plain, chosen.ray, True))
         for name, source, kills, ray in todo:
