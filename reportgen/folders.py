@@ -121,9 +121,19 @@ def copy_scores(source: Path, folder: Path, force: bool) -> None:
     write_methods(folder, stored, key)
 
 
+def own_templates(study: Study) -> dict[str, bytes]:
+    """The study's overriding templates and style sheets by their names in its folder."""
+    folder = study.report.templates
+    if folder is None:
+        return {}
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.suffix in (".j2", ".css")}  # fmt: skip
+
+
 def scores_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of every scores file in the folder."""
-    return {p.name: sha256_file(p) for p in sorted(folder.glob("scores*.safetensors"), key=lambda p: p.name != SCORES)}
+    """The sha256 of every scores file in the folder, the first method's first, however the disk lists them."""
+    files = sorted(folder.glob("scores*.safetensors"), key=lambda p: (p.name != SCORES, p.name))
+    return {p.name: sha256_file(p) for p in files}
 
 
 def scores_key_of(folder: Path) -> str:

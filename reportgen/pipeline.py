@@ -27,6 +27,7 @@ from reportgen.folders import (
     found_hash,
     intact,
     manifest_in,
+    own_templates,
     refuse_elsewhere,
     scores_hashes,
     scores_key_of,
@@ -321,9 +322,11 @@ def render_folder(
             "report": report_key(study, found_hash(folder), figures)}  # fmt: skip
     old = manifest_in(folder)
     if old.get("keys") == keys and intact(folder, old, study):
+        if not (folder / CRATE).is_file():  # killed just before its end
+            write_atomic(folder / CRATE, crate_json(folder))
         return
     refuse_elsewhere(folder, study.report.assets)
-    own = _own_templates(study)  # read before clearing: they may lie in the folder itself
+    own = own_templates(study)  # read before clearing: they may lie in the folder itself
     clear(folder, old)
     for name, content in own.items():
         write_atomic(folder / TEMPLATES / name, content)
@@ -349,15 +352,6 @@ def render_folder(
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
             write_atomic(folder / CRATE, crate_json(folder))
     progress("rendering", 4, 4)
-
-
-def _own_templates(study: Study) -> dict[str, bytes]:
-    """The study's overriding templates and style sheets by their names in its folder."""
-    folder = study.report.templates
-    if folder is None:
-        return {}
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*"))
-            if p.is_file() and p.suffix in (".j2", ".css")}  # fmt: skip
 
 
 def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:

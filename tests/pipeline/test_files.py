@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from reportgen import pipeline, store
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.folders import alone, claim, clear, forms_of, intact, manifest_in, refuse_elsewhere
+from reportgen.folders import alone, claim, clear, forms_of, intact, manifest_in, refuse_elsewhere, scores_hashes
 from reportgen.places import Place, is_remote
 from reportgen.scoring.record import kept_record
 from reportgen.study import Study
@@ -248,3 +248,21 @@ def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_i
             made("New")
     assert not (tmp_path / "out" / "report.pdf").exists()
     assert made("New") == "New"
+
+
+def test_a_report_that_was_killed_before_its_crate_gets_it(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("task,layer,head,importance\na,0,0,1\na,0,1,2\n")
+    crate = pipeline.build(tmp_path / "scores.csv", tmp_path / "out").folder / "ro-crate-metadata.json"
+    before = crate.read_bytes()
+    crate.unlink()
+    pipeline.build(tmp_path / "scores.csv", tmp_path / "out")
+    assert crate.read_bytes() == before
+
+
+def test_scores_files_are_taken_in_the_order_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["scores.safetensors", "scores-a.safetensors", "scores-b.safetensors"]
+    for listed in (names, names[::-1]):  # as file systems may have them
+        for name in names:
+            (tmp_path / name).write_text(name)
+        monkeypatch.setattr(Path, "glob", lambda folder, _, listed=listed: iter([folder / name for name in listed]))
+        assert list(scores_hashes(tmp_path)) == names
