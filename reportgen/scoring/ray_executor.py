@@ -22,7 +22,7 @@ from reportgen.scoring.prepare import Prepared, chosen_methods, prepare
 from reportgen.scoring.record import differing
 from reportgen.scoring.units import Begun, Unit, UnitScores, Within, units_of
 from reportgen.scoring.worker import Worker
-from reportgen.study import Study
+from reportgen.study import HUB, Study
 
 Notify = Callable[[str], None]
 DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
@@ -114,7 +114,8 @@ def named_node(study: Study) -> Iterator[None]:
     except ReportgenError as error:
         place, mend = f"{error.place}, on the worker {platform.node()}", error.mend
         needed = (study.model and study.model.path, study.tasks.path)
-        absent = [str(path) for path in needed if path and not Path(path).expanduser().exists()]
+        files = [str(path) for path in needed if path and not str(path).startswith(HUB)]
+        absent = [path for path in files if not Path(path).expanduser().exists()]
         if absent:
             mend = (f"{' and '.join(absent)}: not on that machine. Every node needs the model and the task files at "
                     "the same path, best on a disk that all of them share")  # fmt: skip
