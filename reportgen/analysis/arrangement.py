@@ -16,6 +16,7 @@ from scipy import stats
 from reportgen.store import cached, sha256
 
 WINDOW = 16
+LEAST = 0.25  # spread of a size's largest sums
 VERSION = 4  # of the cached nulls; raise it when the statistic changes
 CHUNK = 4_000_000  # cells of null maps held at once
 
@@ -112,10 +113,12 @@ class Null:
 
         Few windows of a large size are nearly apart, and ranks bound the sums of narrow rows, so that against one
         threshold for all sizes the most extreme row of 8 of 32 heads would hardly pass: each size is held against its
-        own null, and the most extreme counts.
+        own null, and the most extreme counts. Ranks bound narrow windows so closely that under
+        the null their largest sums hardly differ; there taking a slope off would pass for much, so that no spread
+        counts as less than ``LEAST``.
         """
         mean, spread = self.largest.mean(axis=0), self.largest.std(axis=0)
-        return {size: (float(mean[i]), float(spread[i]) if spread[i] > 1e-6 else 1.0)
+        return {size: (float(mean[i]), max(float(spread[i]), LEAST))
                 for i, size in enumerate(self.sizes)}  # fmt: skip
 
     @cached_property

@@ -53,6 +53,14 @@ def test_each_size_of_window_is_held_against_its_own_null() -> None:
     assert found >= 10  # 7 with one threshold for all sizes
 
 
+def test_a_slope_along_heads_is_no_row_of_two() -> None:
+    """Ranks bound what two heads can reach, so that under the null their largest sums hardly differ."""
+    for seed in (407, 415, 419):
+        tensor = noise(seed, (1, 32, 32)) * np.exp(0.6 * np.linspace(0, 1, 32))
+        found = analyze(named(tensor), Settings(detectors=("cluster", "row_segment"))).findings
+        assert all(f.heads[1] - f.heads[0] > 2 for f in found if f.test and f.heads and f.kind == "row_segment")
+
+
 def test_a_test_beside_one_true_effect_is_held_against_the_level_it_has_alone() -> None:
     level, p = 0.02, [0.0001, 0.004, *[0.5] * 6]
     assert [q <= level for q in benjamini_hochberg(p)] == [True, True, *[False] * 6]
