@@ -47,10 +47,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         return Outcome("weakest_layers")
     split = [t for t in tasks if view.held_out(t)]
     family = view.family("weakest_layers", len(split), "Benjamini–Hochberg over tasks")
-    ps = [_paired_p(view, t) for t in split]
-    q = dict(zip(split, benjamini_hochberg(ps), strict=True))
-    p = dict(zip(split, ps, strict=True))
-    findings = [_finding(view, t, p.get(t), q.get(t), family) for t in tasks]
+    tests = {t: _paired(view, t) for t in split}
+    q = dict(zip(split, benjamini_hochberg([p for _, p in tests.values()]), strict=True))
+    findings = [_finding(view, t, tests.get(t), q.get(t), family) for t in tasks]
     return Outcome("weakest_layers", [f for f in findings if f], family if split else None)
 
 
@@ -72,15 +71,17 @@ def _unit_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "u
     return means
 
 
-def _paired_p(view: View, t: int) -> float:
-    """The largest p of the discovery half's weakest layer against each other layer, on the held-out units."""
+def _paired(view: View, t: int) -> tuple[float, float]:
+    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out units."""
     means, chosen = _unit_means(view, t), int(_means(view, view.maps[t]).argmin())
     gaps = np.delete(means, chosen, axis=1) - means[:, [chosen]]
     if (gaps.mean(axis=0) <= 0).any():
-        return 1.0
+        return 0.0, 1.0
     error = gaps.std(axis=0, ddof=1) / np.sqrt(len(gaps))
     t_values = np.divide(gaps.mean(axis=0), error, out=np.full(gaps.shape[1], np.inf), where=error > 0)
-    return max(LEAST_P, float(stats.t.sf(t_values, len(gaps) - 1).max()))
+    freedom = len(gaps) - 1
+    least = min(float(t_values.min()), float(stats.t.isf(LEAST_P, freedom)))
+    return least, float(stats.t.sf(least, freedom))
 
 
 def _among_weakest(view: View, t: int) -> Float[np.ndarray, "layer"]:
@@ -93,13 +94,13 @@ def _among_weakest(view: View, t: int) -> Float[np.ndarray, "layer"]:
     return shares
 
 
-def _finding(view: View, t: int, p: float | None, q: float | None, family: Family) -> Finding | None:
+def _finding(view: View, t: int, paired: tuple[float, float] | None, q: float | None, family: Family) -> Finding | None:
     whole = _means(view, view.whole[t])
     if whole.min() == whole.max():
         return None
-    if p is not None and q is not None and q <= family.alpha:
+    if paired and q is not None and q <= family.alpha:
         chosen = int(_means(view, view.maps[t]).argmin())
-        test = view.test("paired t tests against every other layer", "another layer is as weak", 1 - p, p, q, family)
+        test = view.test("paired t tests against every other layer", "another layer is as weak", *paired, q, family)
         return _named(view, t, "tested", [chosen], _means(view, view.read(t)), test=test, caveats=view.caveats(t))
     caveats = view.caveats(t, whole=True)
     if view.scores.examples[t] is None:
