@@ -42,6 +42,8 @@ class ModelSection(_Section):
     accelerators, then the memory of the machine; or it says where each module goes, ``{"model.layers.0" = "cuda:1",
     "model.layers.1" = "cpu", "lm_head" = "disk"}``. What lies on "disk", or on "cpu" beside an accelerator, is fetched
     whenever it runs.
+
+    ``compile`` has torch.compile compile what stands beside the attentions, such as feed-forward parts and norms.
     """
 
     path: str
@@ -49,11 +51,14 @@ class ModelSection(_Section):
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     device: str = "cpu"
     device_map: Literal["auto", "balanced", "sequential"] | dict[str, str] | None = None
+    compile: bool = False
 
     @model_validator(mode="after")
     def _one_place(self) -> "ModelSection":
         if self.device_map is not None and "device" in self.model_fields_set:
             raise ValueError("device_map stands instead of device; give one of them")
+        if self.device_map is not None and self.compile:
+            raise ValueError("compile is for a model on one device, not beside device_map; give one of them")
         return self
 
 

@@ -9,12 +9,6 @@ from pydantic import BaseModel, ValidationError
 from reportgen.errors import InputError, nearest, unreachable
 from reportgen.study import Study
 
-# Keys that are refused with the reason, never ignored.
-REFUSED = {
-    "model": {"compile": "torch.compile is not used: its guards overlook hooks that change between runs, by which "
-                         "heads are gated and ablated, and layers compiled under them took 1.3 times as long"},
-}  # fmt: skip
-
 
 def load_study(path: Path) -> Study:
     """Read a study.toml; raises InputError naming the file and the key that does not fit."""
@@ -31,7 +25,6 @@ def load_study(path: Path) -> Study:
 
 def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
     """Check the content of a study.toml and make its paths absolute against ``folder``."""
-    _refuse_reserved(raw, place)
     if "source" in raw:
         raise InputError("unknown key 'source'", place, "Remove it")
     try:
@@ -42,14 +35,6 @@ def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "")
         return _resolve_paths(study, folder)
     except OSError as error:
         raise unreachable(error) or error from error
-
-
-def _refuse_reserved(raw: dict[str, Any], place: str) -> None:
-    for section, reasons in REFUSED.items():
-        content = raw.get(section)
-        for key in sorted(reasons.keys() & set(content if isinstance(content, dict) else ())):
-            mend = "Remove the key; CHANGELOG.md says what each version can do"
-            raise InputError(reasons[key], f"{place}: [{section}] {key}", mend)
 
 
 def _readable(error: ValidationError, place: str) -> InputError:

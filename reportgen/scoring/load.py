@@ -123,7 +123,7 @@ def _config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         mend = "Choose a model that transformers knows without code of the model's own"
-        raise InputError(f"its config.json cannot be used ({_reason(error)})", str(folder), mend) from error
+        raise InputError(f"its config.json cannot be used ({reason(error)})", str(folder), mend) from error
 
 
 def _kind(config: Any, folder: Path) -> str:
@@ -168,7 +168,7 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
             **({"key_mapping": {COMPILED: ""}} if compiled else {}),
         )  # fmt: skip
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
-        raise InputError(f"its weights cannot be loaded ({_reason(error)})", str(folder), mend) from error
+        raise InputError(f"its weights cannot be loaded ({reason(error)})", str(folder), mend) from error
     _refuse_misfits(folder, info["mismatched_keys"])
     # nothing reads the pooled output of a plain encoder
     missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
@@ -181,7 +181,7 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
             model = model.to(section.device)
         except (RuntimeError, AssertionError) as error:
             mend = 'Choose a device this machine has, such as "cpu"'
-            raise InputError(f"cannot use the device ({_reason(error)})", f"[model] device {section.device!r}", mend
+            raise InputError(f"cannot use the device ({reason(error)})", f"[model] device {section.device!r}", mend
                              ) from error  # fmt: skip
     return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
 
@@ -201,7 +201,7 @@ def _placed(section: ModelSection) -> dict[str, Any]:
         except (RuntimeError, AssertionError) as error:
             mend = 'Choose devices this machine has, such as "cpu", or "disk"'
             place = f"[model] device_map {device!r}"
-            raise InputError(f"cannot use the device ({_reason(error)})", place, mend) from error
+            raise InputError(f"cannot use the device ({reason(error)})", place, mend) from error
     return {"device_map": section.device_map}
 
 
@@ -230,14 +230,15 @@ def _tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # as many kinds as there are tokenizer libraries
-        raise InputError(f"its tokenizer cannot be loaded ({_reason(error)})", str(folder), mend) from error
+        raise InputError(f"its tokenizer cannot be loaded ({reason(error)})", str(folder), mend) from error
     if not tokenizer.is_fast:
         problem = f"its tokenizer {type(tokenizer).__name__} gives no character offsets"
         raise InputError(problem, str(folder), "Save a fast tokenizer (tokenizer.json) there")
     return tokenizer
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """An exception in one line: the first of its message, or its kind."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reportgen.scores import Model
 from reportgen.scoring.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
+from reportgen.scoring.compiled import compile_beside
 from reportgen.scoring.generate import after_prompt, in_decoder
 from reportgen.scoring.heads import Heads, find
 from reportgen.scoring.interventions import Edit
@@ -134,8 +135,10 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         refuse_looking_ahead(model)
     said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
-    return LoadedModel(model, folder.tokenizer, kind, heads, shortcuts(model, kind, heads),
-                       _context(model, folder.tokenizer), described)  # fmt: skip
+    short = shortcuts(model, kind, heads)
+    if section.compile:
+        compile_beside(model, kind, heads)
+    return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
 
 
 def _kv_groups(heads: Heads) -> int | None:

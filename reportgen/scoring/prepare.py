@@ -194,8 +194,9 @@ def plugins_of(study: Study) -> tuple[Plugin, ...]:
 
 def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
     weights, config = model.described.weights_sha256 or "", model.model.config.to_json_string()
+    compiled = {"compiled": "by torch.compile"} if section.compile else {}
     return {"the model's weights": weights, "the model's config.json": config, "dtype": section.dtype,
-            "kind of device": model.device.type, "kind of model": model.kind, **versions()}  # fmt: skip
+            "kind of device": model.device.type, "kind of model": model.kind, **compiled, **versions()}  # fmt: skip
 
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:

@@ -1,8 +1,9 @@
-"""Models spread over several places, models offloaded to disk, and quantised ones, which are refused."""
+"""Models spread over several places, offloaded to disk, or compiled, and quantised ones, which are refused."""
 
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tiny_models import build, word_tokenizer
+from torch._dynamo.utils import counters
 
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring import load as load_module
@@ -21,6 +23,7 @@ from reportgen.study import Study
 
 Make = Callable[..., Study]
 METHODS = ["zero_ablation", "mean_ablation", "attribution_patching", "direct_logit_attribution", "retrieval"]
+SOME = ["zero_ablation", "direct_logit_attribution"]  # beside the gradient
 SPLIT = {"model.embed_tokens": "cpu", "model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk",
          "model.norm": "disk", "model.rotary_emb": "cpu", "lm_head": "disk"}  # fmt: skip
 ROWS: list[dict[str, Any]] = [
@@ -83,14 +86,31 @@ def test_gates_and_masks_follow_to_the_device_of_the_outputs_they_act_on() -> No
         assert attributed(z, z, touched).device == z.device
 
 
-def test_compilation_is_refused_with_the_reason(study_of: Make) -> None:
-    with pytest.raises(InputError) as caught:
-        study_of(model={"compile": True})
-    assert str(caught.value) == (
-        "study.toml: [model] compile: torch.compile is not used: its guards overlook hooks that change between runs, "
-        "by which heads are gated and ablated, and layers compiled under them took 1.3 times as long. Remove the key; "
-        "CHANGELOG.md says what each version can do."
+@pytest.mark.filterwarnings("ignore")  # dynamo looks at gradients that are none
+def test_compiled_parts_score_as_the_plain_ones(study_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of torch.compile but its last step, which would call a C++ compiler for minutes."""
+    plain = score(study_of("llama-gqa", rows=ROWS, also=SOME))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    counters["stats"].clear()
+    other = score(study_of("llama-gqa", rows=ROWS, also=SOME, model={"compile": True}))
+    assert counters["stats"]["unique_graphs"] >= 2  # a norm and a feed-forward part, shared by layers
+    for name, (scores,) in plain.items():
+        np.testing.assert_allclose(other[name][0].importance, scores.importance, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_compilation_that_fails_is_told(study_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiler(*_: object) -> None:
+        raise RuntimeError("no such compiler\nand more")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=compiler))
+    told = refused(study_of(model={"compile": True}))
+    assert told == (
+        "[model] compile: torch.compile fails (no such compiler). Install a C++ compiler that torch.compile can use, "
+        "or remove the key: scores are the same without."
     )
+    with pytest.raises(InputError) as caught:
+        study_of(model={"device_map": "auto", "compile": True})
+    assert "compile is for a model on one device, not beside device_map; give one of them" in str(caught.value)
 
 
 def test_weights_of_a_compiled_model_score_as_the_model_within(study_of: Make, tmp_path: Path) -> None:
