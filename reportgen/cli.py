@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from reportgen import __version__
+from reportgen import __version__, lean
 from reportgen.errors import InputError, ReportgenError, nearest, unreachable
 from reportgen.given import command, overrides
 from reportgen.progress import progress
@@ -132,6 +132,7 @@ def analyze(
     as_json: Json = False,
 ) -> None:
     """Find what the scores say: from a scores file, or from the folder of `score` or a report, with its study."""
+    lean.without_scipys_notes()
     from reportgen import pipeline
     from reportgen.folders import alone, copy_scores
 
@@ -166,6 +167,7 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
+    lean.without_scipys_notes()
     from reportgen import pipeline
     from reportgen.folders import alone
 
@@ -177,7 +179,7 @@ def render(
     forms = [f.strip() for f in figures.split(",") if f.strip()]
     with alone(folder), progress(quiet, as_json) as (step, _):
         pipeline.render_folder(
-            scores, others, findings, source, folder, progress=step, command=command(), figures=forms
+            scores, others, findings, source, folder, progress=step, command=command(), figures=forms, apart=True
         )
     announce(pipeline.Built(folder, scores, findings), as_json)
 
@@ -201,6 +203,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
+    lean.without_scipys_notes()
     from reportgen import pipeline
     from reportgen.staging import staged
 
@@ -212,7 +215,7 @@ def build(
         with progress(quiet, as_json) as (step, say):
             built = pipeline.build(
                 source, stage.folder, overrides=values, force=force, progress=step, notify=say, units=stage.units,
-                command=command(),
+                command=command(), apart=True,
             )  # fmt: skip
             stage.publish()
         announce(built, as_json, output)

@@ -120,13 +120,15 @@ def build(
     notify: Notify = _silent,
     units: Path | str | None = None,
     command: str = "",
+    apart: bool = False,
 ) -> Built:
     """Score, analyze, validate and render.
 
     ``source`` is a study.toml, a folder holding one, a scores file, or a report's PDF; ``overrides`` sets single values
     over the study, ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not
     run again. ``units`` is where finished parts of an unfinished scoring are kept, as ``score`` takes it (default: in
-    the folder, until the scoring is done). Raises InputError for input that cannot be used, before anything is written.
+    the folder, until the scoring is done). ``apart`` lets a process of its own lay out the PDF of small scores, which
+    takes less time. Raises InputError for input that cannot be used, before anything is written.
     """
     source, folder = Path(source), Path(folder)
     if source.suffix.lower() == ".pdf":
@@ -141,7 +143,7 @@ def build(
         methods = {scores[0].method.name: scores, **others}
         findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
         obtain_patterns(opened.study, findings, scores, folder, progress=progress)
-        render_folder(scores, others, findings, opened, folder, progress=progress, command=command)
+        render_folder(scores, others, findings, opened, folder, progress=progress, command=command, apart=apart)
     return Built(folder, scores, findings)
 
 
@@ -312,6 +314,7 @@ def render_folder(
     progress: Progress = _silent,
     command: str = "",
     figures: Sequence[str] = ("svg",),
+    apart: bool = False,
 ) -> None:
     """Write the report's files, unless the folder holds the very same report already."""
     study, hashes = source.study, scores_hashes(folder)
@@ -346,7 +349,7 @@ def render_folder(
     try:
         with at(moment):
             render(scores, findings, study, folder, others=others, validation=read_validation(folder, findings),
-                   patterns=read_patterns(folder, findings), provenance=provenance, figures=figures,
+                   patterns=read_patterns(folder, findings), provenance=provenance, figures=figures, apart=apart,
                    progress=lambda step: progress(f"rendering: {step}", next(steps), 4))  # fmt: skip
     finally:
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete

@@ -18,20 +18,20 @@ from typing import Any, Literal, cast
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
-from reportgen.rendering.pen import Dash, Mark, Marks
+from reportgen.rendering.pen import Dash, Drawn, Mark, Pen
 
 FONT = "DejaVu Sans"
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
 PART = "part-"
 Point = tuple[float, float]
 Align = Literal["left", "center", "right"]
-Form = Literal["svg", "pdf", "png"]
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # start-anchored text: 20 times cheaper than glyph paths, and searchable
     "pdf.fonttype": 42,  # conferences refuse matplotlib's default, Type 3
@@ -159,18 +159,19 @@ class Canvas:
         part = self._part
         self._add(lambda pen: pen.path(outline, closed=closed, part=part, **look), order)
 
-    def _figure(self, form: Form) -> Figure:
-        figure = Figure(figsize=(self.width, self.height))
-        figure.patch.set_visible(form == "png")
-        figure.add_artist(Marks([mark for _, mark in sorted(self._marks, key=itemgetter(0))], form == "svg"))
-        return figure
+    def _draw(self, renderer: RendererBase, dots: float, blank: bool = False) -> None:
+        pen = Pen(renderer, dots, dots * self.height, blank)
+        for _, mark in sorted(self._marks, key=itemgetter(0)):
+            mark(pen)
 
     def svg(self, name: str, title: str) -> str:
         """The figure as SVG, the same bytes in every process; ``title`` is its text alternative."""
         with _settings({"svg.hashsalt": f"reportgen/{name}"}):
             buffer = io.StringIO()
             nothing = dict.fromkeys(["Date", "Creator", "Format", "Type"])
-            self._figure("svg").savefig(buffer, format="svg", metadata=nothing)
+            renderer = cast(Any, RendererSVG)(72 * self.width, 72 * self.height, buffer, image_dpi=72, metadata=nothing)
+            self._draw(renderer, 72, blank=True)
+            renderer.finalize()
         return _tidy(buffer.getvalue(), title, [base64.b64encode(png(pixels)).decode() for pixels in self._images])
 
     def sized(self, svg: str) -> str:
@@ -180,10 +181,16 @@ class Canvas:
 
     def bitmap(self, form: Literal["pdf", "png"]) -> bytes:
         """The figure as PDF (TrueType fonts) or PNG (300 dots an inch)."""
+        # A whole Figure, for its file's metadata; loading what it knows of axes takes as long as drawing ten SVGs.
+        from matplotlib.figure import Figure
+
         with _settings({}):
             buffer = io.BytesIO()
             kept: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
-            self._figure(form).savefig(buffer, format=form, dpi=300, metadata=kept, facecolor="white")
+            figure = Figure(figsize=(self.width, self.height))
+            figure.patch.set_visible(form == "png")
+            figure.add_artist(Drawn(self._draw))
+            figure.savefig(buffer, format=form, dpi=300, metadata=kept, facecolor="white")
         return buffer.getvalue()
 
 

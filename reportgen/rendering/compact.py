@@ -4,10 +4,14 @@ import re
 import struct
 import zlib
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 _DATA = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+_FIGURE = re.compile(r'<svg role="img"[^>]*>\s*<title>([^<]*)</title>.*?</svg>', re.S)
+_BOX = re.compile(r'viewBox="([^"]*)"')
 FAST, SMALL, LARGE = 4, 9, 1 << 20  # levels of zlib, and the bytes from which the fast one is taken
 
 
@@ -58,15 +62,47 @@ class Palette:
         return found
 
 
-def lifted(html: str) -> tuple[str, dict[str, Palette]]:
-    """The page with short addresses in place of its images, and the images by address, each once."""
-    images: dict[str, Palette] = {}
+@dataclass(frozen=True)
+class Figure:
+    """A figure of ours as an image: in the page itself the style sheet would be held against each of its marks."""
+
+    svg: str
+    images: Mapping[str, Palette]
+    fonts: Any
+
+    def get_intrinsic_size(self, resolution: float, font_size: float) -> tuple[None, None, float]:
+        """Neither width nor height, and their ratio."""
+        _, _, width, height = map(float, _BOX.findall(self.svg)[0].split())
+        return None, None, width / height
+
+    def draw(self, stream: Any, width: float, height: float, style: Any) -> None:
+        """Draw the marks in a rectangle of the page."""
+        from weasyprint.svg import SVG
+
+        drawing = SVG(ElementTree.fromstring(self.svg), None, self.fonts, None)
+        drawing.draw(stream, width, height, None, self)
+
+    def get_image_from_uri(self, url: str, forced_mime_type: str) -> Palette | None:
+        """An image within the figure, by its address."""
+        return self.images.get(url)
+
+
+def lifted(html: str, fonts: Any) -> tuple[str, dict[str, Any]]:
+    """The page with short addresses in place of its figures and images, and these by address, each image once."""
+    images, figures = dict[str, Palette](), dict[str, Figure]()
 
     def address(found: re.Match[str]) -> str:
         name = f"image:{len(images)}"
         return images.setdefault(found[1], Palette(name, b64decode(found[1]))).id
 
-    return _DATA.sub(address, html), {image.id: image for image in images.values()}
+    def figure(found: re.Match[str]) -> str:
+        name = f"figure:{len(figures)}"
+        figures[name] = Figure(found[0], held, fonts)
+        return f'<img src="{name}" alt="{found[1]}"/>'
+
+    text = _DATA.sub(address, html)
+    held = {image.id: image for image in images.values()}
+    return _FIGURE.sub(figure, text), {**held, **figures}
 
 
 def compress_once(_document: Any, pdf: Any) -> None:

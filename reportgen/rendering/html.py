@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from reportgen.rendering.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.canvas import printable
 from reportgen.rendering.embed import embedded
 from reportgen.rendering.paper import schema_org
+from reportgen.rendering.print_style import for_print
 from reportgen.rendering.sections import GROUP, SECTIONS, chosen
 from reportgen.rendering.view import Report, Section
 
@@ -61,9 +63,9 @@ def _script(folders: list[Path]) -> str:
     return f'(async () => {{\n"use strict";\n{parts}}})();\n'
 
 
-def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...]]:
-    """The page for the screen and the files beside it by their names; the page that the PDF is printed from; and the
-    plug-ins of the report, with what became of its sections.
+def html(report: Report, print_it: Callable[[str], None]) -> tuple[dict[str, str | bytes], tuple[Plugin, ...]]:
+    """The page for the screen and the files beside it by their names; and the plug-ins of the report, with what became
+    of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
 
     The page for the screen holds script and data, or names the files that do where the study wants them beside it
     ([report] assets); the printed one has neither.
@@ -82,17 +84,15 @@ def html(report: Report) -> tuple[dict[str, str | bytes], str, tuple[Plugin, ...
         "csp": policy(css, script),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
+    on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
+    unscripted = dict.fromkeys(("script", "data", "catalogue"))
+    print_it(_filled(env, "report.html.j2", {**values, **on_paper, **unscripted}))
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
-    printed = _filled(env, "report.html.j2", {**values, "sections": sheets, **dict.fromkeys(told), "beside": None})
     folder = report.study.report.assets
     if folder is None:
-        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, printed, plugins
+        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, plugins
     page = _filled(env, "report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE})
-    return (
-        beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]),
-        printed,
-        plugins,
-    )
+    return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), plugins
 
 
 def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """A pen: matplotlib's renderer of a format, to which positions are given in inches from the top left corner."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -17,19 +17,17 @@ Dash = tuple[float, tuple[float, ...]] | None
 Mark = Callable[["Pen"], None]
 
 
-class Marks(Artist):
+class Drawn(Artist):
     """All marks of a canvas as one artist: an Axes and an artist a mark would take most of the time."""
 
-    def __init__(self, marks: Sequence[Mark], blank: bool) -> None:
+    def __init__(self, draw: Callable[[RendererBase, float], None]) -> None:
         super().__init__()
-        self._marks, self._blank = marks, blank
+        self._draw = draw
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw each mark with the renderer of a format."""
         assert self.figure is not None
-        pen = Pen(renderer, self.figure.get_figure(root=True).dpi, self.figure.bbox.height, self._blank)
-        for mark in self._marks:
-            mark(pen)
+        self._draw(renderer, self.figure.get_figure(root=True).dpi)
 
 
 @dataclass(frozen=True)

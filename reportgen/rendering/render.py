@@ -20,7 +20,8 @@ from reportgen.rendering.knockout import knockout
 from reportgen.rendering.latex import csv_text, latex
 from reportgen.rendering.method_ranks import method_ranks
 from reportgen.rendering.paper import paper_files
-from reportgen.rendering.pdf import attachments, moment, pdf, unattached
+from reportgen.rendering.pdf import attachments, moment, unattached
+from reportgen.rendering.press import press
 from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.sheet import LEGIBLE, Sheet
@@ -40,15 +41,16 @@ Progress = Callable[[str], None]
 def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study: Study, folder: Path, *,
            others: Mapping[str, Blocks] | None = None, validation: Validation | None = None,
            patterns: Patterns | None = None, provenance: Mapping[str, Any] | None = None,
-           progress: Progress | None = None, figures: Sequence[str] = ("svg",)) -> list[Path]:  # fmt: skip
+           progress: Progress | None = None, figures: Sequence[str] = ("svg",),
+           apart: bool = False) -> list[Path]:  # fmt: skip
     """Write the report's files into ``folder`` and list them in order.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
     methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads
     look, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step, ``figures``
-    are the files drawn of each figure: svg, pdf, png. Raises MissingResourceError where the PDF cannot be made; all
-    else is complete then.
+    are the files drawn of each figure: svg, pdf, png. ``apart`` lets a process of its own lay out the PDF meanwhile.
+    Raises MissingResourceError where the PDF cannot be made; all else is complete then.
     """
     _check_forms(figures)
     blocks, paths = as_blocks(scores), list[Path]()
@@ -61,27 +63,28 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
         if progress is not None:
             progress(step)
 
-    if study.source:
-        save("study.toml", study.source)
-    save("scores.csv", scores_csv(blocks))
-    say("figures")
-    report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
-    report = replace(report, unattached=unattached(folder))
-    for name, content in (*_figure_files(report, figures), *paper_figures(report, validation)):
-        save(name, content)
-    say("tables")
-    for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report, figures)):
-        save(name, text)
-    say("page")
-    pages, printed, plugins = html(report)
-    if "html" in study.report.formats:
-        for name, content in pages.items():
-            save(name, content)
-    others_own = {"plugins": plain(plugins)} if plugins else {}
-    save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
-    if "pdf" in study.report.formats:
-        say("PDF")
-        save("report.pdf", pdf(printed, attachments(folder)))
+    with press(sum(b.importance.size for b in blocks), apart and "pdf" in study.report.formats) as printing:
+        if study.source:
+            save("study.toml", study.source)
+        save("scores.csv", scores_csv(blocks))
+        say("figures")
+        report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
+        report = replace(report, unattached=unattached(folder))
+        say("page")
+        pages, plugins = html(report, printing.begin)
+        if "html" in study.report.formats:
+            for name, content in pages.items():
+                save(name, content)
+        say("tables")
+        for name, drawn in (*_figure_files(report, figures), *paper_figures(report, validation)):
+            save(name, drawn)
+        for name, text in (*_table_files(report), ("heads.json", heads_json(report)), *paper_files(report, figures)):
+            save(name, text)
+        others_own = {"plugins": plain(plugins)} if plugins else {}
+        save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
+        if "pdf" in study.report.formats:
+            say("PDF")
+            save("report.pdf", printing.finish(attachments(folder)))
     return paths
 
 

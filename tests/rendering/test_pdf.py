@@ -12,6 +12,7 @@ from PIL import Image
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering import pdf as module
+from reportgen.rendering import typeset
 from reportgen.rendering.canvas import png
 from reportgen.rendering.compact import Palette
 from reportgen.rendering.view import BRIEF
@@ -111,7 +112,7 @@ def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):
     with pytest.raises(MissingResourceError) as error:
         build(tmp_path, make_scores())
     assert error.value.exit_code == 3
-    assert module.INSTALL in str(error.value)
+    assert typeset.INSTALL in str(error.value)
     assert (tmp_path / "report.html").exists()
     assert (tmp_path / "manifest.json").exists()
     assert not (tmp_path / "report.pdf").exists()
@@ -123,7 +124,7 @@ def test_weasyprints_own_banner_is_not_printed(tmp_path, monkeypatch, capsys):
     (tmp_path / "weasyprint.py").write_text('print("-----")\nraise OSError("cannot load library")\n')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingResourceError, match="WeasyPrint does not load"):
-        module._weasyprint()
+        typeset._weasyprint()
     assert capsys.readouterr().out == ""
 
 

@@ -1,0 +1,77 @@
+"""A process of its own makes the same PDF, and says what it lacks."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from made_reports import build, make_scores
+
+from reportgen.errors import MissingResourceError
+from reportgen.rendering import press as module
+from reportgen.rendering import typeset
+from reportgen.rendering.print_style import for_print
+
+
+@pytest.fixture(autouse=True)
+def _epoch(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def test_a_process_of_its_own_makes_the_same_bytes(tmp_path):
+    scores = make_scores(("One", "Two"), (3, 3))
+    for apart in (False, True):
+        build(tmp_path / str(apart), scores, apart=apart)
+    assert (tmp_path / "True/report.pdf").read_bytes() == (tmp_path / "False/report.pdf").read_bytes()
+
+
+def test_what_is_missing_there_is_said_here(tmp_path, monkeypatch):
+    (tmp_path / "weasyprint.py").write_text('raise OSError("cannot load library")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingResourceError, match="WeasyPrint does not load") as error:
+        build(tmp_path / "out", make_scores(("One",), (2, 2)), apart=True)
+    assert typeset.INSTALL in str(error.value)
+    assert (tmp_path / "out/manifest.json").exists()
+    assert not (tmp_path / "out/report.pdf").exists()
+
+
+def test_a_process_that_is_killed_is_told_of():
+    with module.PressApart() as press:
+        press._process.send_signal(signal.SIGKILL)
+        press.begin("<html></html>")
+        with pytest.raises(MissingResourceError, match="ended with signal 9"):
+            press.finish({})
+
+
+def test_a_press_that_is_left_leaves_no_process():
+    with module.PressApart() as press:
+        press.begin("<html></html>")
+    with pytest.raises(ProcessLookupError):
+        os.kill(press._process.pid, 0)
+
+
+def test_large_scores_take_one_process_after_another():
+    assert type(module.press(module.LARGEST + 1, True)) is module.Press
+    assert type(module.press(1, False)) is module.Press
+
+
+def test_print_has_neither_screens_rules_nor_the_roots_variables():
+    css = """/* a */ :root { --ink: #111; --own: 1pt }
+    @media screen and (min-width: 9rem) { :root { --ink: #eee } p { color: red } }
+    p { color: var(--ink); margin: var(--own) } .x { --own: 2pt }
+    @media print { :root { --ink: #222 } p { top: 0 } }"""
+    printed = for_print(css)
+    assert "color: #222; margin: var(--own)" in printed
+    assert "top: 0" in printed
+    assert "red" not in printed
+
+
+def test_scipy_is_loaded_without_its_notes_and_computes_as_ever():
+    code = (
+        "from reportgen.lean import without_scipys_notes as f; f()\nfrom scipy import stats\n"
+        "r = stats.spearmanr([1, 2, 3, 4], [1, 3, 2, 4]).statistic\n"
+        "print(round(r, 9), 'correlation' in stats.spearmanr.__doc__)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["0.8", "False"]
