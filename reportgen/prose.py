@@ -1,6 +1,7 @@
 """From a finding to its sentence: one jinja template per kind, rendered from the finding's fields only."""
 
 import math
+import traceback
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -140,6 +141,16 @@ def environment(*folders: Path) -> jinja2.Environment:
     return made
 
 
+def broken(error: jinja2.TemplateError, name: str) -> InputError:
+    """What to say of a template that cannot be filled: the file, the line and the name at fault."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
+    file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        file, line = error.filename or error.name or name, error.lineno
+    place = f"{file}, line {line}" if line else file
+    return InputError(f"the template fails ({error.message or error})", place, "Mend the template")
+
+
 class Prose:
     """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist.
 
@@ -164,6 +175,5 @@ class Prose:
         try:
             text = self._environment.get_template(name).render(f=finding, data=finding.data or {})
         except jinja2.TemplateError as error:
-            place = f"{name}, line {getattr(error, 'lineno', None) or '?'}"
-            raise InputError(f"the sentence template fails ({error})", place, "Mend the template") from error
+            raise broken(error, name) from error
         return " ".join(text.split())

@@ -2,18 +2,17 @@
 
 import base64
 import hashlib
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from reportgen.errors import InputError
 from reportgen.plugins import Plugin, template_folders
-from reportgen.prose import template_folder
+from reportgen.prose import broken, template_folder
 from reportgen.rendering import format as fmt
 from reportgen.rendering.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.canvas import printable
@@ -100,12 +99,7 @@ def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:
     try:
         return env.get_template(name).render(values)
     except TemplateError as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
-        file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
-        if isinstance(error, TemplateSyntaxError):
-            file, line = error.filename or name, error.lineno
-        place = f"{file}, line {line}" if line else file
-        raise InputError(f"the template fails ({error.message})", place, "Mend the template") from error
+        raise broken(error, name) from error
 
 
 def policy(css: str, script: str = "") -> str:

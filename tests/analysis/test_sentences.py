@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import make_scores
@@ -18,6 +19,7 @@ from test_special_heads import correlated
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
+from reportgen.errors import InputError
 from reportgen.findings import Finding, from_json, to_json
 from reportgen.prose import Prose, percent, probability, rho, significant
 from reportgen.prose import plain as unpadded
@@ -32,6 +34,11 @@ INTERVAL = re.compile(
 AGAINST = re.compile(r"([\d.]+) %(?: of \w+ importance there)? against ([\d.]+) %")
 TOGETHER = (("low", "high"), ("least", "most"), ("inside", "outside"))  # the names of fields that are printed as two
 UNSAID = ("condition", "order", "searched", "verdict")  # which of a template's sentences, the order of a figure, a kind
+# Kinds whose sentences tell of all examples (ranks, counts and bounds), and those never tested but on held-out ones.
+WHOLE, ALWAYS = (
+    ("cross_task_head", "method_agreement", "inert_heads", "competence"),
+    ("concentration", "weakest_layers"),
+)
 TESTED_WORDS = re.compile(r"\b(clusters?|anomal(y|ies)|gradients?|specialised|higher than)\b")
 CAUSAL_WORDS = re.compile(r"\b(cause[sd]?|because|pathways?|responsible|drives?|used for|specialised for)\b", re.I)
 
@@ -232,6 +239,21 @@ def test_registers_keep_their_words() -> None:
         assert not CAUSAL_WORDS.search(finding.sentence), finding.sentence
 
 
+def test_a_tested_sentence_tells_that_its_values_are_held_out() -> None:
+    """A reader who takes them from scores.csv, which holds all examples, gets others."""
+    told = set()
+    for finding in (f for f in READ if f.register == "tested" and f.kind not in WHOLE):
+        others = [c for c in finding.caveats if c != "in-sample"]
+        for split, caveats in (("held-out", others), ("in-sample", [*others, "in-sample"])):
+            value = finding.value and replace(finding.value, split=split)
+            said = Prose().sentence(replace(finding, caveats=caveats, value=value))
+            if split == "held-out" or finding.kind not in ALWAYS:
+                assert ("held-out" in said) == (split == "held-out"), said
+        told.add(finding.kind)
+    assert told >= {"layer_band", "layer_band_contrast", "head_band", "layer_gradient", "diagonal_gradient", "cluster",
+                    "row_segment", "anomaly", "specialist_head", *ALWAYS}  # fmt: skip
+
+
 def test_sentences_read_like_sentences() -> None:
     for finding in READ:
         text = finding.sentence
@@ -251,6 +273,16 @@ def test_a_region_beside_a_brighter_one_is_not_said_to_have_the_larger_mean() ->
     faint = replace(cluster, effect=replace(cluster.effect, estimate=0.79))
     words = ", but 0.79 × the other heads of these layers on average: raised in rank, not in the mean (q"
     assert words in Prose().sentence(faint)
+
+
+@pytest.mark.parametrize(("second", "why"), [("{{ nobody }}", "'nobody' is undefined"), ("{% if %}", "Expected an ex")])
+def test_a_sentence_template_that_fails_is_told_with_file_line_and_name(tmp_path: Path, second: str, why: str) -> None:
+    finding = next(f for f in READ if f.kind == "cluster")
+    path = tmp_path / "observations" / "cluster.j2"
+    path.parent.mkdir()
+    path.write_text(f"{{{{ f.task }}}}\n{second}\n")
+    with pytest.raises(InputError, match=re.escape(f"{path}, line 2: the template fails ({why}")):
+        Prose(tmp_path).sentence(finding)
 
 
 def test_findings_survive_their_file() -> None:

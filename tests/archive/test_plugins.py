@@ -173,7 +173,7 @@ BROKEN = {
     "strange kind": (finds("", "cluster"), "ValueError: a finding of kind cluster"),
     "strange head": (finds(", members=['L99H0']"), "InputError: odd: finding  is about a task or head that the scores"),
     "no JSON": (finds(", data={'x': print}"), "PydanticSerializationError: Unable to serialize unknown type"),
-    "no template": (finds(""), "InputError: odd.j2, line ?: the sentence template fails ("),
+    "no template": (finds(""), "InputError: odd.j2: the template fails ("),
 }
 
 

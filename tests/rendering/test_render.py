@@ -28,10 +28,10 @@ def test_files_and_their_order(tmp_path):
     steps = []
     written = build(tmp_path, make_scores(), study=make_study(formats=["html"]), progress=steps.append)
     names = [p.relative_to(tmp_path).as_posix() for p in written]
-    assert names[:3] == ["study.toml", "scores.csv", "figures/overview.svg"]
+    assert names[:4] == ["study.toml", "scores.csv", "report.html", "figures/overview.svg"]
     paper = ["cite.txt", "report.bib", "figures/captions.tex"]
-    assert names[-6:] == ["heads.json", *paper, "report.html", "manifest.json"]
-    assert steps == ["figures", "tables", "page"]
+    assert names[-5:] == ["heads.json", *paper, "manifest.json"]
+    assert steps == ["figures", "page", "tables"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert set(manifest["files"]) == {*names, "scores.safetensors", "findings.json"} - {"manifest.json"}
     assert manifest["files"]["report.html"]["sha256"] == store.sha256_file(tmp_path / "report.html")
