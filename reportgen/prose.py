@@ -56,6 +56,10 @@ NOUNS = {
 TOGETHER = ("cross_task_head", "head_band", "layer_band", "layer_band_contrast", "concentration", "specialist_head")
 
 
+# Marks that turn the direction of writing: in a name they would turn the numbers after it around too.
+TURNING = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
 def template_folder() -> Path:
     """The shipped templates: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent
@@ -176,4 +180,4 @@ class Prose:
             text = self._environment.get_template(name).render(f=finding, data=finding.data or {})
         except jinja2.TemplateError as error:
             raise broken(error, name) from error
-        return " ".join(text.split())
+        return " ".join(text.translate(TURNING).split())

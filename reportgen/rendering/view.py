@@ -25,7 +25,7 @@ TOP = 10  # heads in a task's table
 BRIEF = 24  # tasks beyond which the PDF is brief
 # Columns beyond which a table is set close; letters that its headings have room for in a word, its rows in a name.
 DENSE, WORD, NAME = 7, 14, 40
-LONGEST = 48  # letters of a word from which on a table of few columns may break words anywhere
+LONGEST = 24  # letters of a word from which on its cell may break words anywhere
 CHUNK = 1024  # cells resampled at once, to bound memory
 KINDS = {
     "cluster": "cluster", "row_segment": "row segment", "anomaly": "single head", "cross_task_head": "shared head",
@@ -60,17 +60,16 @@ class Table:
 
     @property
     def classes(self) -> str:
-        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break.
-
-        ``long`` is one of few columns with a word that no column has room for.
-        """
+        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break."""
         titles = [title for title, _ in self.columns]
         whole = all(len(word) <= WORD for title in titles for word in title.replace("-", " ").split())
         whole = whole and all(len(row[0]) <= NAME for row in self.rows)
-        if len(titles) > DENSE:
-            return f"dense{' whole' * whole}"
-        words = (word for row in (titles, *self.rows) for cell in row for word in cell.split())
-        return "long" if max(map(len, words), default=0) > LONGEST else ""
+        return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
+
+    @staticmethod
+    def breaks(text: str) -> bool:
+        """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
+        return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST
 
 
 @dataclass(frozen=True)

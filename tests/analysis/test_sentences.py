@@ -285,6 +285,12 @@ def test_a_sentence_template_that_fails_is_told_with_file_line_and_name(tmp_path
         Prose(tmp_path).sentence(finding)
 
 
+def test_a_name_does_not_turn_what_is_written_after_it() -> None:
+    finding = next(f for f in READ if f.kind == "cluster")
+    said = Prose().sentence(replace(finding, task="\u202eשלום\u2067"))
+    assert said == Prose().sentence(replace(finding, task="שלום"))
+
+
 def test_findings_survive_their_file() -> None:
     from reportgen.findings import Findings
 

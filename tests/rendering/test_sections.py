@@ -86,9 +86,11 @@ def test_a_table_breaks_words_only_where_it_must():
         return Table("t", "", tuple((f"{name} {i}", False) for i in range(columns)), ((name, "x"),)).classes
 
     assert classes("Recall", 3) == ""
-    assert classes("x" * 300, 3) == "long"
+    assert classes("x" * 300, 3) == ""
     assert classes("Recall", 8) == "dense whole"
     assert classes("x" * 300, 8) == "dense"
+    assert Table.breaks("a name " + "x" * 25)
+    assert not Table.breaks("sparse layers, an ordinary-name-with-hyphens " * 9)
 
 
 def test_the_tests_of_interventions_are_said_to_have_an_alpha_of_their_own(tmp_path):
