@@ -81,6 +81,7 @@ def planted(orders: int) -> None:
         **{f"log-normal, σ = {s}": lambda rng, shape, s=s: rng.lognormal(0, s, size=shape) for s in (1.0, 1.2, 1.5)},
         "in one example of 10": lambda rng, shape: (rng.random(shape) < 0.1) * rng.exponential(size=shape) + 0.005,
         "in one example of 30": lambda rng, shape: (rng.random(shape) < 0.03) * rng.exponential(size=shape) + 0.001,
+        "in one of 100": lambda rng, shape: (rng.random(shape) < 0.01) * rng.exponential(size=shape) + 0.001,
     }
     shapes = {"falling by a fifth": 0.8 ** np.arange(40), "4 a fifth above 36": np.r_[np.full(4, 1.2), np.ones(36)]}
     for name, draw in draws.items():

@@ -13,7 +13,8 @@ of n N / (N - n) independent examples (Serfling 1974, Annals of Statistics 2(1);
 (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52(6)). Only a claim that another head is
 above one of the true top can do harm, so that those pairs share δ, half of it for either kind of claim. Effects have no
 known bound, so that nothing can be proven of few examples: that the claims hold is measured, on effects from
-half-normal to log-normal (σ = 1.5), and they do not for heads that matter in one example of thirty.
+half-normal to log-normal (σ = 1.5), and from one example in thirty; not from one in a hundred. A pair's spread has a
+least size, for heads that have not mattered yet differ by nearly the same in every example, which is no evidence.
 
 Where a cheap score's mean over all examples is known, effects are taken less their regression on it.
 """
@@ -27,6 +28,7 @@ from jaxtyping import Bool, Float, Int
 FIXED = 24  # examples on which every head is scored
 STEP = 1.5  # from look to look
 TIE = 0.05  # heads within this share of an effect are tied with it
+LEAST = 1.0  # spread of any pair, in greatest mean effects over the number of examples
 AT_ONCE = 256  # heads compared with all others at once: memory
 # scores (example, head) of the examples and heads with these indices
 Ablate = Callable[[Int[np.ndarray, "some"], Int[np.ndarray, "alive"]], Float[np.ndarray, "some alive"]]
@@ -142,13 +144,14 @@ def claims(
     centred = (sizes - mean) / np.sqrt(done - fitted)
     variance = (centred**2).sum(axis=0)
     reach = bound(done, n, alpha) * np.sqrt(1 / done - 1 / n)
+    least = (LEAST * mean.max(initial=0.0) / done) ** 2
     made = [np.zeros((len(mean), len(mean)), dtype=bool) for _ in range(2)]
     for start in range(0, len(mean), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         together = centred[:, some].T @ centred
         for claim, share in zip(made, (1.0, 1 - TIE), strict=True):
             spread = variance[some, None] + share**2 * variance - 2 * share * together
-            claim[some] = mean[some, None] - share * mean > reach * np.sqrt(np.maximum(spread, 0))
+            claim[some] = mean[some, None] - share * mean > reach * np.sqrt(np.maximum(spread, 0) + least)
     for claim in made:
         np.fill_diagonal(claim, False)
     return made[0], made[1]

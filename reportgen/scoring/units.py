@@ -21,7 +21,7 @@ from reportgen.scoring.metrics import Baseline
 from reportgen.scoring.prepare import Chosen, Prepared, PreparedTask
 from reportgen.store import canonical_json, key_of, sha256
 
-UNIT_FORMAT = 5  # raised when the same inputs come to mean other numbers
+UNIT_FORMAT = 6  # raised when the same inputs come to mean other numbers
 UNIT_FORWARDS = 64  # the least work of a unit, in plain forwards of one batch: what a killed run repeats at most
 OVERALL = "overall"
 SAID = ("diagnostics", OVERALL)  # what a method of all tasks says beside its scores

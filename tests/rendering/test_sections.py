@@ -1,6 +1,7 @@
 """Sections that print findings of kinds of their own, and print nothing where there are none."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from made_reports import build, make_findings, make_scores, make_study
@@ -50,6 +51,16 @@ def test_sections_without_matter_print_nothing(tmp_path):
     build(tmp_path, make_scores(("One",)), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
     absent = {"anomalies", "agreement", "validation", "reliability"}
     assert list(sections(tmp_path)) == [s for s in SHOWN if s not in absent]
+
+
+def test_a_race_tells_what_it_cannot_promise(tmp_path):
+    scores = make_scores(("One",))
+    for settings in ({}, {"examples": "adaptive", "confidence": 0.95, "top_k": 3, "exact_top": False}):
+        method = replace(scores.method, name="zero_ablation", parameters=settings)
+        folder = tmp_path / f"{len(settings)}"
+        build(folder, replace(scores, method=method), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
+        assert ("raced for the top 3 of each task" in sections(folder)["limits"]) == bool(settings)
+        assert ("one in a hundred, can be missed" in sections(folder)["limits"]) == bool(settings)
 
 
 def test_single_heads_are_listed_with_their_evidence_and_have_an_address(report):

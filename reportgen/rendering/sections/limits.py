@@ -24,12 +24,19 @@ def view(report: Report) -> dict[str, Any]:
         "at_chance": [t.name for t in report.tasks if t.at_chance],
         "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
         "ablation": scores.method.name.endswith(("_ablation", "activation_patching")),
+        "raced": _raced(report),
         "gradient": scores.method.name == "gate_gradient",
         "estimate": scores.method.name in ("attribution_patching", "eap_ig", "integrated_gradients"),
         "pattern": scores.method.name in ("previous_token", "induction", "retrieval"),
         "unseen": _unseen(report),
         "one_method": not report.others,
     }
+
+
+def _raced(report: Report) -> dict[str, Any] | None:
+    """The settings of a race for the top heads, where there was one."""
+    methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
+    return next((m.parameters for m in methods if m.parameters.get("examples") == "adaptive"), None)
 
 
 def _unseen(report: Report) -> str | None:
