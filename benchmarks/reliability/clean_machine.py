@@ -29,7 +29,7 @@ SELECTION = " ".join(f"tests/{name}" for name in (
     "test_architecture.py", "test_dependencies.py", "pipeline/test_store.py", "importers/test_arrays.py",
     "rendering/test_pdf.py", "reliability/test_hostile_content.py", "scoring/test_heads.py"))  # fmt: skip
 SMALL = ".venv/bin/reportgen build sample_data -o out/sample --quiet --limit 8 --set validation.enabled=false"
-PANGO = "dpkg --purge --force-depends libpango-1.0-0 libpangoft2-1.0-0 libpangocairo-1.0-0"
+PANGO = "dpkg --purge --force-depends libpango-1.0-0 libpangoft2-1.0-0"
 
 
 class Machine(Bare):
@@ -106,11 +106,13 @@ def pango(machine: Machine) -> None:
     """Without pango, all but the PDF is made, and the message says how to come by it."""
     machine.check("pango is taken away", PANGO, user="root")
     made = "rm -rf out/figure; .venv/bin/reportgen build sample_data/figure -o out/figure --quiet"
-    machine.check("reportgen build ends with 3 and says what to install", made, code=3,
-                  says="report.pdf: the PDF cannot be made: .*`apt-get install libpango-1.0-0.*complete.$")  # fmt: skip
+    says = "report.pdf: the PDF cannot be made: .*`apt-get install libpango-1.0-0.*complete.$"
+    said = machine.check("reportgen build ends with 3 and says what to install", made, code=3, says=says)
     machine.check("the page is whole", "test -s out/figure/report.html && test ! -e out/figure/report.pdf")
     machine.check("make report names it", "rm .venv/.installed; make report", code=2, says="missing: libpango-1.0-0")
-    machine.check("what was printed installs it", "apt-get install -y libpango-1.0-0 libpangoft2-1.0-0", user="root")
+    command = re.search(r"`apt-get (install [^`]*)`", said.told)
+    printed = f"apt-get -y {command[1]}" if command else "false"
+    machine.check("what was printed installs it", printed, user="root")
     again = ".venv/bin/reportgen build sample_data/figure -o out/figure --quiet && test -s out/figure/report.pdf"
     machine.check("the same command then makes the PDF", again)
 
