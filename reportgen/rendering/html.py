@@ -62,7 +62,9 @@ def _script(folders: list[Path]) -> str:
     return f'(async () => {{\n"use strict";\n{parts}}})();\n'
 
 
-def html(report: Report, print_it: Callable[[str], None]) -> tuple[dict[str, str | bytes], tuple[Plugin, ...]]:
+def html(
+    report: Report, print_it: Callable[[str], None] | None = None
+) -> tuple[dict[str, str | bytes], tuple[Plugin, ...]]:
     """The page for the screen and the files beside it by their names; and the plug-ins of the report, with what became
     of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
 
@@ -74,7 +76,8 @@ def html(report: Report, print_it: Callable[[str], None]) -> tuple[dict[str, str
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
     script, study = _script(folders), report.study.study
     sections, plugins = _rendered(env, report)
-    sheets, plugins = _rendered(env, replace(report, printed=True, plugins=plugins))
+    if print_it is not None:
+        sheets, plugins = _rendered(env, replace(report, printed=True, plugins=plugins))
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors], "synthetic": report.scores.synthetic,
@@ -83,9 +86,10 @@ def html(report: Report, print_it: Callable[[str], None]) -> tuple[dict[str, str
         "csp": policy(css, script),
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }  # fmt: skip
-    on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
-    unscripted = dict.fromkeys(("script", "data", "catalogue"))
-    print_it(_filled(env, "report.html.j2", {**values, **on_paper, **unscripted}))
+    if print_it is not None:
+        on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
+        unscripted = dict.fromkeys(("script", "data", "catalogue"))
+        print_it(_filled(env, "report.html.j2", {**values, **on_paper, **unscripted}))
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
     folder = report.study.report.assets
     if folder is None:

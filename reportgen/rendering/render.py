@@ -71,7 +71,7 @@ def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study:
         report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
         report = replace(report, unattached=unattached(folder))
         say("page")
-        pages, plugins = html(report, printing.begin)
+        pages, plugins = html(report, printing.begin if "pdf" in study.report.formats else None)
         if "html" in study.report.formats:
             for name, content in pages.items():
                 save(name, content)
