@@ -98,7 +98,7 @@ def _refuse_silent(address: str, place: str) -> None:
         done = subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
         if done.returncode == 0:
             return
-        reason = "what is there is no Ray cluster, or one of another version"
+        reason = "what is there is no Ray cluster, or one of another version, or it wants a token"
     except subprocess.TimeoutExpired:
         reason = "what is there is no Ray cluster"
     except (OSError, OverflowError) as error:
