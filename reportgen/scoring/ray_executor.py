@@ -30,7 +30,7 @@ PATIENCE = 60.0  # seconds without a running worker before the user is told what
 RECOUNT = 2.0  # seconds after which the nodes are counted again while workers start
 NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
 ANSWERS_WITHIN = 30.0  # seconds for a cluster to answer
-START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine"
+START = "Start one (`ray start --head`, docs/long-runs.md), and give its address, or none to compute on this machine"
 
 
 @dataclass(frozen=True)

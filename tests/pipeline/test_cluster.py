@@ -29,7 +29,7 @@ from reportgen.study_file import load_study, parse_study, with_overrides
 # Ray's own niceness of 15 starves workers beside another file of tests
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
 HOST = os.uname().nodename
-START = "Start one with `ray start --head --port=6379`, and give its address, or none to compute on this machine."
+START = "Start one (`ray start --head`, docs/long-runs.md), and give its address, or none to compute on this machine."
 STUDY = """[model]
 path = "~/model"
 [tasks]
