@@ -71,7 +71,9 @@ def test_effects_that_cancel_are_told() -> None:
     effects[:, :, 7, 7] = np.resize([3.0, -3.0], 400)
     found = only(ablated(effects), "inert_heads")[0]
     assert "L7H7" in (found.members or [])
-    assert found.sentence.endswith("; 1 of them changes single answers by more, in directions that cancel.")
+    assert found.sentence.endswith(
+        "; on held-out examples 1 of them changes single answers by more, in directions that cancel."
+    )
 
 
 @pytest.mark.parametrize("kind", ["rare", "skewed", "symmetric"])

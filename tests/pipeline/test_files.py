@@ -243,7 +243,7 @@ def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_i
 
     assert made("Old") == "Old"
     with monkeypatch.context() as patch:
-        patch.setattr("reportgen.rendering.render.pdf", cut_short)
+        patch.setattr("reportgen.rendering.press.pdf", cut_short)
         with pytest.raises(KeyboardInterrupt):
             made("New")
     assert not (tmp_path / "out" / "report.pdf").exists()
