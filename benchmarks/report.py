@@ -74,6 +74,7 @@ def notebook(source: Path, path: Path) -> None:
 def measured(command: list[str]) -> dict[str, float]:
     start = time.monotonic()
     environment = {**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a program that was run before is compiled
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, cwd=ROOT, env=environment)
         peak, done = 0.0, 0

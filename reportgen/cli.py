@@ -335,6 +335,7 @@ def main() -> NoReturn:
     SIGTERM, with which clusters and shells ask a process to end, ends it as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lean.collect_seldom()
     try:
         code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
         if code == INTERRUPTED:

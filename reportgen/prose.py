@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from reportgen.blocks import title
+from reportgen.cache import CompiledTemplates
 from reportgen.errors import InputError
 from reportgen.findings import Finding
 from reportgen.plugins import template_folders
@@ -131,6 +132,7 @@ def environment(*folders: Path) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False,
+        bytecode_cache=CompiledTemplates("observations"),
     )  # fmt: skip
     made.filters |= {
         "num": significant,

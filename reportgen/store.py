@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from reportgen.blocks import Blocks, as_blocks
+from reportgen.cache import cache_folder
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.plugins import plain, recorded_in
 from reportgen.scores import Examples, HeadScores, Method, Model, Task
@@ -377,10 +378,7 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
 
 def cached(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     """An array from the user's cache, made and stored when missing or broken; no cache folder is no error."""
-    root = os.environ.get("REPORTGEN_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "reportgen"
-    )
-    path = Path(root).expanduser() / f"{name}.npy"
+    path = cache_folder() / f"{name}.npy"
     try:
         stored: np.ndarray = np.load(path, allow_pickle=False)
         digest = path.with_suffix(".sha256").read_text()

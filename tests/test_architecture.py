@@ -17,7 +17,7 @@ RANKS = [
     {"scoring", "analysis", "rendering"}, {"importers"},
     {"staging"}, {"study_file"}, {"places", "anonymous"}, {"store", "prose", "provenance", "by_hand"},
     {"stats", "trials", "attended", "study"}, {"findings"}, {"blocks"}, {"scores"}, {"plugins", "venues"},
-    {"unpacked", "jsonfile", "lean"}, {"errors", "__init__"},
+    {"unpacked", "jsonfile", "lean", "cache"}, {"errors", "__init__"},
 ]  # fmt: skip
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {

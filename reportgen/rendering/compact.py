@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 _DATA = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 _FIGURE = re.compile(r'<svg role="img"[^>]*>\s*<title>([^<]*)</title>.*?</svg>', re.S)
 _BOX = re.compile(r'viewBox="([^"]*)"')
-FAST, SMALL, LARGE = 4, 9, 1 << 20  # levels of zlib, and the bytes from which the fast one is taken
+FAST, SMALL, LARGE = 4, 6, 1 << 20  # levels of zlib, and the bytes from which the fast one is taken
 
 
 @dataclass(frozen=True)

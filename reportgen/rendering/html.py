@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
+from reportgen.cache import CompiledTemplates
 from reportgen.errors import InputError
 from reportgen.plugins import Plugin, template_folders
 from reportgen.prose import broken, template_folder
@@ -46,7 +47,7 @@ def folders_of(extra: Path | None = None) -> list[Path]:
 def environment(folders: list[Path]) -> Environment:
     """Jinja with autoescape and strict names."""
     made = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined,
-                       trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+                       trim_blocks=True, lstrip_blocks=True, bytecode_cache=CompiledTemplates("page"))  # fmt: skip
     # SVG comes from our own drawing code, where every name in it was escaped.
     made.filters |= {"svg": Markup, "number": fmt.number, "printable": printable, "count": fmt.count}
     return made

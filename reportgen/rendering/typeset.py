@@ -85,6 +85,7 @@ class Typesetter:
         return made
 
 
+@no_collection()
 def serve() -> None:
     """Be the process that makes a PDF: fonts, page, and attachments with their moment in; bytes or an error out.
 

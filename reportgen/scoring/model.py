@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from reportgen.lean import collect_as_ever
 from reportgen.scores import Model
 from reportgen.scoring.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.compiled import compile_beside
@@ -127,6 +128,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
 
     Raises InputError for a folder that cannot be used (``load.read_folder``) and where heads cannot be found.
     """
+    collect_as_ever()
     folder = read_folder(section)
     model = folder.model
     kind: Any = folder.kind

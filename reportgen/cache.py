@@ -1,0 +1,35 @@
+"""What is costly to make and the same for every report: kept in the user's cache, which may be cleared at any time."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
+
+from reportgen import __version__
+
+
+def cache_folder() -> Path:
+    """The user's cache of reportgen: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
+    own, shared = os.environ.get("REPORTGEN_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own or os.path.join(shared, "reportgen")).expanduser()
+
+
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Templates as jinja compiled them, by their text and this version; no cache folder is no error."""
+
+    def __init__(self, kind: str) -> None:
+        folder = cache_folder() / f"{kind}-{__version__}"
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(str(folder))
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill the bucket where its template was compiled before."""
+        with suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled, where that can be written."""
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
