@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from reportgen import __version__, lean
-from reportgen.errors import InputError, ReportgenError, nearest, unreachable
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 from reportgen.given import command, overrides
 from reportgen.progress import progress
 from reportgen.told import announce, described_lines, plain, print_plan, show, warn
@@ -361,6 +361,9 @@ def usage_or_internal(error: Exception) -> int:
     closed = unreachable(error) if isinstance(error, OSError) else None
     if closed is not None:
         return fail(str(closed), closed.exit_code)
+    if ran_out(error):
+        said = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
+        return fail(said, MissingResourceError.exit_code)
     note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
     return fail(f"{type(error).__name__}: {error}\n{note}", 70)
 

@@ -27,6 +27,14 @@ class InputError(ReportgenError):
     """A file, flag or value that the user gave cannot be used."""
 
 
+MEMORY_SIGNS = ("allocate memory", "out of memory", "bad_alloc", "ALLOC_FAILED")  # of torch, C++ and CUDA's libraries
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, whoever asked for it."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY_SIGNS)
+
+
 UNREACHABLE = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EISDIR})
 
 

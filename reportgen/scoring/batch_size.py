@@ -47,7 +47,7 @@ def found_size(
         try:
             trial.run(size)
             return size
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             size = halved(size, error, LONGEST)
 
 
@@ -104,7 +104,7 @@ def _peak(run: Callable[[int], object], rows: int) -> float:
     """Bytes that a run of so many rows takes; infinite where they are not there. One row must fit."""
     try:
         return peak_bytes(lambda: run(rows))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         halved(rows, error, LONGEST)
         return math.inf
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, ran_out
 from reportgen.scoring.follow import MEND, Call, Layout, Order, calls
 from reportgen.scoring.trace import DECODED, TOKENS, Trace, watch
 
@@ -113,6 +113,8 @@ def _watched(model: Any) -> Trace:
         return watch(model)
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, NotImplementedError,
             KeyError, AssertionError) as error:  # fmt: skip
+        if ran_out(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         problem = f"the model cannot be run on a short text alone ({reason})"
         raise InputError(problem, type(model).__name__, "Choose a model that reads text alone") from error

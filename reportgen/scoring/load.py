@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from reportgen.errors import InputError, MissingResourceError
+from reportgen.errors import InputError, MissingResourceError, ran_out
 from reportgen.store import read_json
 from reportgen.study import ModelSection
 
@@ -168,6 +168,8 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
             **({"key_mapping": {COMPILED: ""}} if compiled else {}),
         )  # fmt: skip
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
+        if ran_out(error):
+            raise
         raise InputError(f"its weights cannot be loaded ({reason(error)})", str(folder), mend) from error
     _refuse_misfits(folder, info["mismatched_keys"])
     # nothing reads the pooled output of a plain encoder
@@ -180,6 +182,8 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
         try:
             model = model.to(section.device)
         except (RuntimeError, AssertionError) as error:
+            if ran_out(error):
+                raise
             mend = 'Choose a device this machine has, such as "cpu"'
             raise InputError(f"cannot use the device ({reason(error)})", f"[model] device {section.device!r}", mend
                              ) from error  # fmt: skip

@@ -4,6 +4,7 @@ import os
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, ran_out
 
 MEND = "Use a smaller model or shorter prompts, a narrower dtype, or a machine with more memory"
 CGROUPS = (  # what bounds a container: its limit, what it has taken, and what of that are files read once
@@ -107,9 +108,20 @@ def _read(path: str) -> str:
         return ""
 
 
-def halved(size: int, error: RuntimeError, place: str) -> int:
+@contextmanager
+def enough(place: str) -> Iterator[None]:
+    """Within the context, memory that runs out is an InputError: no smaller batch would help there."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        raise InputError("out of memory while the model is loaded", place, MEND) from error
+
+
+def halved(size: int, error: Exception, place: str) -> int:
     """Half the batch size where memory ran out; raises what is another fault, or cannot be mended so."""
-    if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    if not ran_out(error):
         raise error
     if size == 1:
         raise InputError("out of memory with batches of one example", place, MEND) from error

@@ -17,6 +17,7 @@ from reportgen.scoring.generate import after_prompt, in_decoder
 from reportgen.scoring.heads import Heads, find
 from reportgen.scoring.interventions import Edit
 from reportgen.scoring.load import read_folder
+from reportgen.scoring.memory import enough
 from reportgen.scoring.metrics import longest_answer, matches
 from reportgen.scoring.resume import Record, attended, narrowed, recorded, resumed_at
 from reportgen.scoring.runs import forward
@@ -126,18 +127,20 @@ class LoadedModel:
 def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     """Load the study's model; ``as_given`` is its path as the study file writes it.
 
-    Raises InputError for a folder that cannot be used (``load.read_folder``) and where heads cannot be found.
+    Raises InputError for a folder that cannot be used (``load.read_folder``), where heads cannot be found, and where
+    memory runs out.
     """
     collect_as_ever()
-    folder = read_folder(section)
-    model = folder.model
-    kind: Any = folder.kind
-    heads = find(model)
-    if kind == "causal":
-        refuse_looking_ahead(model)
-    said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+    with enough(section.path):
+        folder = read_folder(section)
+        model = folder.model
+        kind: Any = folder.kind
+        heads = find(model)
+        if kind == "causal":
+            refuse_looking_ahead(model)
+        said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        short = shortcuts(model, kind, heads)
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
-    short = shortcuts(model, kind, heads)
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)

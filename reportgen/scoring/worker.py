@@ -47,7 +47,7 @@ class Worker:
                 else:
                     scores = self._batches(setting, chosen, task, batches, done)
                 return replace(scores, batch_size=size, reference_size=references)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 size = halved(size, error, f"task {task.name}")
 
     def _setting(self, chosen: Chosen, size: int) -> tuple[Setting, int]:
@@ -66,7 +66,7 @@ class Worker:
             batches = [self._batch(task, members) for task in tasks for members in task.discovery_batches()]
             try:
                 return self.prepared.setting(chosen, chosen.method.prepare(setting, batches)), size
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 size = halved(size, error, f"the references of {chosen.method.name}")
 
     def _batches(

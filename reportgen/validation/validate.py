@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from reportgen.blocks import Blocks
-from reportgen.errors import InputError
+from reportgen.errors import InputError, ran_out
 from reportgen.findings import Findings
 from reportgen.scoring.ablation import at_once
 from reportgen.scoring.prepare import versions
@@ -118,7 +117,7 @@ def _fresh(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Inter
         while found is None:
             try:
                 found = outcomes(at_hand.setting, at_hand.means, at_hand.readout.read, batch, some, together)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 together = _fewer(error, together, at_hand.tasks[t].name)
         correct[:, places], log_probability[:, places] = found.correct, found.log_probability
     if not np.isfinite(log_probability).all():
@@ -127,9 +126,9 @@ def _fresh(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Inter
     return Outcomes(correct, log_probability)
 
 
-def _fewer(error: RuntimeError, together: int, task: str) -> int:
+def _fewer(error: Exception, together: int, task: str) -> int:
     """Half as many side by side after memory has run out; raises what is another fault or cannot be mended so."""
-    if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    if not ran_out(error):
         raise error
     if together == 1:
         mend = "Give a smaller [scoring] batch_size, or use a machine with more memory"

@@ -2,17 +2,20 @@
 allocator gives and takes.
 """
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import ROWS, word_tokenizer
+from tiny_models import ROWS, build, word_tokenizer
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from reportgen.errors import InputError
 from reportgen.scoring.ablation import at_once
-from reportgen.scoring.memory import peak_bytes
+from reportgen.scoring.memory import halved, peak_bytes
 from reportgen.scoring.method import Setting
 from reportgen.scoring.methods import gate_gradient, zero_ablation
 from reportgen.scoring.prepare import Prepared, prepare
@@ -100,3 +103,21 @@ def test_the_count_that_batch_sizes_are_found_by_is_the_allocators(prepared: Pre
         assert chosen.method.score is not None
         score, setting = chosen.method.score, prepared.setting(chosen)
         assert peak_bytes(lambda: score(setting, batch)) == pytest.approx(counted(lambda: score(setting, batch)), 0.02)  # noqa: B023
+
+
+def test_a_model_that_does_not_fit_is_said_to_be_too_large_and_not_damaged(study_of: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    build("llama").save_pretrained(folder)
+    word_tokenizer().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 10**13}))  # more than can be addressed
+    told = f"{folder}: out of memory while the model is loaded. Use a smaller model"
+    with pytest.raises(InputError, match=re.escape(told)):
+        prepare(study_of(model={"path": str(folder)}))
+
+
+def test_memory_that_the_language_or_a_library_misses_halves_batches_too() -> None:
+    for error in (MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")):
+        assert halved(8, error, "") == 4
+    with pytest.raises(RuntimeError, match="shape"):
+        halved(8, RuntimeError("shape"), "")
