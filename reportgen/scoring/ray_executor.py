@@ -90,10 +90,11 @@ def _connect(ray: Any, address: str | None) -> None:
 def _refuse_silent(address: str, place: str) -> None:
     """Raise InputError where nothing answers: Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise InputError("this is no address of a Ray cluster", place, 'Write HOST:PORT, or "auto"')
+    if not host or not port.isdigit() or "/" in host:  # ray:// is that of Ray's client, which is no node of the cluster
+        mend = 'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster'
+        raise InputError("this is no address of a Ray cluster's head", place, mend)
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
         check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
         done = subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
         if done.returncode == 0:

@@ -269,7 +269,12 @@ def test_an_address_that_does_not_answer(study: Path, silent: str, monkeypatch: 
 
     assert at("127.0.0.1:1") == f"no Ray cluster answers (Connection refused). {START}"
     assert at(silent) == f"no Ray cluster answers (what is there is no Ray cluster). {START}"
-    assert at("cluster") == 'this is no address of a Ray cluster. Write HOST:PORT, or "auto".'
+    assert at("[::1]:1") == f"no Ray cluster answers (Connection refused). {START}"
+    for address in ("cluster", "ray://127.0.0.1:10001"):
+        assert at(address) == (
+            "this is no address of a Ray cluster's head. "
+            'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster.'
+        )
 
 
 def test_an_address_needs_a_cluster() -> None:
