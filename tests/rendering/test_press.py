@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from made_reports import build, make_scores
@@ -65,6 +66,21 @@ def test_print_has_neither_screens_rules_nor_the_roots_variables():
     assert "color: #222; margin: var(--own)" in printed
     assert "top: 0" in printed
     assert "red" not in printed
+
+
+def test_a_heading_of_the_paper_theme_goes_to_the_page_of_what_follows():
+    css = for_print((Path(typeset.__file__).parents[2] / "templates" / "report.css").read_text())
+    sections = "".join(
+        f'<section><h2>{name}</h2><div style="height: {mm}mm; break-inside: avoid"></div><p>text</p></section>'
+        for name, mm in (("First", 200), ("Second", 60))  # there is room for the second heading, not for what it heads
+    )
+    page = f'<style>{css}</style><body class="theme-paper"><main>{sections}</main>'
+    pdf = typeset._weasyprint().HTML(string=page).write_pdf()
+    text = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True).stdout.decode()
+    pages = text.split("\f")
+    assert "First" in pages[0]
+    assert "Second" in pages[1]
+    assert "text" in pages[1]
 
 
 def test_scipy_is_loaded_without_its_notes_and_computes_as_ever():
