@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from reportgen.analysis.detectors import DETECTORS
+from reportgen.cli import usage_or_internal
 from reportgen.errors import InputError
 from reportgen.study_file import load_study, with_overrides
 
@@ -296,3 +297,11 @@ def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:
     before = (tmp_path / "out" / "scores.safetensors").stat().st_mtime_ns
     assert run("build", FIGURE, "-o", tmp_path / "out", "--quiet").returncode == 0
     assert (tmp_path / "out" / "scores.safetensors").stat().st_mtime_ns == before
+
+
+def test_memory_that_runs_out_anywhere_is_no_fault_to_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage_or_internal(MemoryError("std::bad_alloc")) == 3
+    told = (
+        "reportgen: memory ran out; finished parts are kept, and the same command goes on where there is more of it\n"
+    )
+    assert capsys.readouterr().err == told
