@@ -25,6 +25,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
+from reportgen.errors import MissingResourceError
 from reportgen.rendering.pen import Dash, Drawn, Mark, Pen
 
 FONT = "DejaVu Sans"
@@ -263,10 +264,12 @@ def _attributes(style: re.Match[str]) -> str:
 
 @cache
 def _covered() -> frozenset[int]:
+    names = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
     paths = {os.path.basename(path): path for path in font_files()}
-    return frozenset.intersection(
-        *(frozenset(get_font(paths[n]).get_charmap()) for n in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
-    )
+    for name in (name for name in names if name not in paths):
+        mend = "Run `pip install --force-reinstall matplotlib` and build again"
+        raise MissingResourceError(f"no figure can be drawn: matplotlib’s font {name} is missing", "figures", mend)
+    return frozenset.intersection(*(frozenset(get_font(paths[n]).get_charmap()) for n in names))
 
 
 def unprintable(text: str) -> set[str]:

@@ -8,8 +8,9 @@ import pytest
 from made_reports import HOSTILE, make_findings, make_scores
 from PIL import Image
 
+from reportgen.errors import MissingResourceError
 from reportgen.findings import Findings
-from reportgen.rendering import figures
+from reportgen.rendering import canvas, figures
 from reportgen.rendering.canvas import Canvas, fitted, text_width, wrapped
 from reportgen.rendering.curves import shares
 from reportgen.rendering.drawing import look_for
@@ -186,6 +187,13 @@ def test_cross_task_counts():
 def test_shares_are_exact():
     assert shares(np.array([[3.0, 1.0], [np.nan, -4.0]])).tolist() == [0, 0.5, 0.875, 1.0]
     assert shares(np.zeros((1, 2))).tolist() == [0, 0.5, 1]
+
+
+def test_a_missing_font_of_the_figures_is_named(monkeypatch):
+    canvas._covered.cache_clear()
+    monkeypatch.setattr(canvas, "font_files", lambda: ["/fonts/DejaVuSans-Bold.ttf"])
+    with pytest.raises(MissingResourceError, match=r"figures: .* font DejaVuSans.ttf is missing. Run `pip install"):
+        canvas.unprintable("a")
 
 
 def test_paper_figures_have_no_type_3_fonts():
