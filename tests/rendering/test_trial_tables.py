@@ -1,5 +1,14 @@
 """The tables and curves of the causal validation, from a validation made by hand."""
 
+import re
+import subprocess
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+from made_reports import build, make_findings, make_scores, make_study
+
+from reportgen.findings import Finding
 from reportgen.rendering.knockout import CONTROLS, knockout
 from reportgen.rendering.trial_tables import tables
 from reportgen.trials import TOP, Curve, Interval, Outcome, TaskTrial, Trial, Validation
@@ -45,3 +54,34 @@ def test_curves_are_told_apart_without_colours() -> None:
     dashes = {stroke.partition('"')[0] for stroke in drawing.svg.split('stroke-dasharray="')[1:]}
     assert {"5,1.5", "1,1.2", "5,1.5,1,1.5"} <= dashes
     assert 'stroke="#0072b2"' in drawing.svg, "the method's own line is drawn through"
+
+
+def test_no_word_of_a_wide_table_lies_over_another_in_two_columns(tmp_path: Path) -> None:
+    names = ("Knowledge Recall", "Syntactic Understanding", "Semantic Understanding", "Logical Reasoning", "Inference")
+    one, trials = made(), []
+    for i, name in enumerate(names):
+        trials.append(replace(one.trials[0], id=f"top/{i}", tasks=[name], heads=["L0H1", "L0H4", "L5H2"]))
+    tasks = [replace(one.tasks[0], name=name) for name in names]
+    matrix = {trial.id: dict.fromkeys(names, Outcome(0.2, -2.0)) for trial in trials}
+    validation = replace(one, tasks=tasks, trials=trials, matrix=matrix, curves=[])
+    study = make_study(formats=["pdf"], theme="paper")
+    scores = make_scores(names)
+    knocked_out = Finding(
+        "causal_validation/top/0", "causal_validation", "m", "observed", 0.8, "It was so.", rule="as stated"
+    )
+    findings = replace(make_findings(scores), findings=[*make_findings(scores).findings, knocked_out])
+    build(tmp_path, scores, findings, study, validation=validation)
+    command = ["pdftotext", "-bbox", str(tmp_path / "report.pdf"), "-"]
+    pages = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("<page ")[1:]
+    assert any(">amplifying<" in page for page in pages)
+    for page in pages:
+        boxes = [
+            tuple(map(float, box)) for box in re.findall(r'xMin="(.+?)" yMin="(.+?)" xMax="(.+?)" yMax="(.+?)"', page)
+        ]
+        over = [(a, b) for a, b in combinations(boxes, 2) if _shared(a, b, 0) > 1.5 and _shared(a, b, 1) > 2.5]
+        assert not over
+
+
+def _shared(one: tuple[float, ...], other: tuple[float, ...], axis: int) -> float:
+    """Points that two boxes (left, top, right, bottom) share along an axis."""
+    return min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
