@@ -172,6 +172,7 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
             raise
         raise InputError(f"its weights cannot be loaded ({reason(error)})", str(folder), mend) from error
     _refuse_misfits(folder, info["mismatched_keys"])
+    _refuse_parted(model)
     # nothing reads the pooled output of a plain encoder
     missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
     if missing:  # transformers would fill them with random numbers
@@ -225,6 +226,19 @@ def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Se
         held, asked = (" × ".join(map(str, shape)) for shape in (saved, wanted))
         problem = f"{name} is {held} in the weights and {asked} by config.json"
         raise InputError(problem, str(folder), "Put back the config.json that the weights were saved with")
+
+
+def _refuse_parted(model: Any) -> None:
+    """A weight that two modules share, of which one is on disk: what loads modules from there looks for it by name."""
+    placed = getattr(model, "hf_device_map", {})
+
+    def device(weight: str) -> Any:
+        return next((placed[at] for at in sorted(placed, reverse=True) if f"{weight}.".startswith(f"{at}.")), None)
+
+    for one, other in sorted((getattr(model, "all_tied_weights_keys", None) or {}).items()):
+        if "disk" in (device(one), device(other)) and device(one) != device(other):
+            problem = f"{one} and {other} are one weight, put on {device(one)} and on {device(other)}"
+            raise InputError(problem, "[model] device_map", "Put both modules on the same device")
 
 
 def _tokenizer(folder: Path) -> Any:

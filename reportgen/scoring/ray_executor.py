@@ -271,6 +271,7 @@ class Cluster:
             problem = f"it and the worker {first.node} differ in {' and '.join(found)}"
             raise InputError(problem, f"the worker {started.node}", mend)
         self.idle.append(worker)
+        self.deaths[""] = 0  # only workers that die one after the other while they start show that none can
 
     def _next(self) -> tuple[Any, Unit | None, Any]:
         """The next worker that has something to say, its unit (None: it was starting), and what it says: an exception

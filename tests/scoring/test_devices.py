@@ -62,6 +62,15 @@ def test_places_that_do_not_exist_are_told(study_of: Make, monkeypatch: pytest.M
     )
 
 
+def test_a_weight_that_two_modules_share_is_not_parted_between_disk_and_memory(study_of: Make, tmp_path: Path) -> None:
+    build("llama", tie_word_embeddings=True).save_pretrained(tmp_path / "m")
+    word_tokenizer().save_pretrained(tmp_path / "m")
+    assert refused(study_of(model={"path": str(tmp_path / "m"), "device_map": SPLIT})) == (
+        "[model] device_map: lm_head.weight and model.embed_tokens.weight are one weight, put on disk and on cpu. Put "
+        "both modules on the same device."
+    )
+
+
 def test_a_quantised_model_is_refused_by_name(study_of: Make, tmp_path: Path) -> None:
     build("llama").save_pretrained(tmp_path / "m")
     word_tokenizer().save_pretrained(tmp_path / "m")
