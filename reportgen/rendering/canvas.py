@@ -44,8 +44,8 @@ _SETTINGS: dict[str, Any] = {
 
 @cache
 def font(size: float, bold: bool = False) -> FontProperties:
-    """The figures' one typeface."""
-    return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    """The figures' one typeface, from the file that matplotlib ships: another of that name may lie on the machine."""
+    return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal", fname=_file(bold))
 
 
 @cache
@@ -264,12 +264,18 @@ def _attributes(style: re.Match[str]) -> str:
 
 @cache
 def _covered() -> frozenset[int]:
-    names = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
-    paths = {os.path.basename(path): path for path in font_files()}
-    for name in (name for name in names if name not in paths):
+    return frozenset.intersection(*(frozenset(get_font(_file(bold)).get_charmap()) for bold in (False, True)))
+
+
+@cache
+def _file(bold: bool) -> str:
+    """Where the typeface lies; raises MissingResourceError where it is missing."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    found = next((path for path in font_files() if os.path.basename(path) == name), None)
+    if found is None:
         mend = "Run `pip install --force-reinstall matplotlib` and build again"
         raise MissingResourceError(f"no figure can be drawn: matplotlib’s font {name} is missing", "figures", mend)
-    return frozenset.intersection(*(frozenset(get_font(paths[n]).get_charmap()) for n in names))
+    return found
 
 
 def unprintable(text: str) -> set[str]:

@@ -92,7 +92,8 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
         command += ["--venue", "3.3", "--set", "report.formats=['html', 'pdf']"]
         subprocess.run(command, check=True, cwd=place, env=environment, capture_output=True)
         made.append(contents(place / "out"))
-    assert made[0] == made[1]
+    assert made[0].keys() == made[1].keys()
+    assert [name for name, content in made[0].items() if content != made[1][name]] == []
     assert {"example.tex", "figures/paper/overview-text.pdf", "report.pdf", "ro-crate-metadata.json"} <= made[0].keys()
     assert json.loads(made[0]["manifest.json"])["command"].startswith("reportgen build study --venue 3.3")
 

@@ -2,10 +2,12 @@ import base64
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_reports import HOSTILE, make_findings, make_scores
+from matplotlib import font_manager
 from PIL import Image
 
 from reportgen.errors import MissingResourceError
@@ -190,10 +192,21 @@ def test_shares_are_exact():
 
 
 def test_a_missing_font_of_the_figures_is_named(monkeypatch):
-    canvas._covered.cache_clear()
+    for kept in (canvas._covered, canvas._file):
+        kept.cache_clear()
     monkeypatch.setattr(canvas, "font_files", lambda: ["/fonts/DejaVuSans-Bold.ttf"])
     with pytest.raises(MissingResourceError, match=r"figures: .* font DejaVuSans.ttf is missing. Run `pip install"):
         canvas.unprintable("a")
+
+
+def test_figures_are_set_in_the_shipped_font_whatever_fonts_of_that_name_the_machine_has(monkeypatch):
+    width, manager = text_width("Layer", 10), font_manager.fontManager
+    other = next(entry.fname for entry in manager.ttflist if entry.name == "DejaVu Serif")
+    monkeypatch.setattr(manager, "ttflist", [replace(entry, fname=other) for entry in manager.ttflist])
+    for kept in (canvas.font, text_width, manager._findfont_cached):
+        kept.cache_clear()
+    assert text_width("Layer", 10) == width
+    manager._findfont_cached.cache_clear()
 
 
 def test_paper_figures_have_no_type_3_fonts():
