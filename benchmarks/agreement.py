@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from reportgen.core.config import ModelSection, ScoringSection, Study, TasksSection
 from reportgen.scoring.methods import METHODS
 from reportgen.scoring.score import score
-from reportgen.study import ModelSection, ScoringSection, Study, TasksSection
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,8 +69,9 @@ def main() -> None:
         tasks, found = importance(arguments, path)
     print(f"{'Spearman with ' + arguments.reference:32}", *(f"{task[:14]:>15}" for task in [*tasks, "mean"]))
     for name in found:
-        pairs = [(a[~np.isnan(a)], b[~np.isnan(b)])
-                 for a, b in zip(found[name], found[arguments.reference], strict=True)]  # fmt: skip
+        pairs = [
+            (a[~np.isnan(a)], b[~np.isnan(b)]) for a, b in zip(found[name], found[arguments.reference], strict=True)
+        ]
         each = [float(spearmanr(a, b).statistic) for a, b in pairs]
         print(f"{name:32}", *(f"{value:15.2f}" for value in [*each, np.mean(each)]))
 

@@ -56,8 +56,10 @@ def main() -> None:
     results |= {name: repeated(None, source, repeats) for name, source in INPUTS.items()}
     for name, row in results.items():
         ratio = row["cpu_s"] / results["imports alone"]["cpu_s"]
-        print(f"{name:14} {row['wall_s']:6.1f} s wall  {row['cpu_s']:6.1f} s CPU ({ratio:.1f} × imports)  "
-              f"{row['peak_mib']:5.0f} MiB  target {TARGETS.get(name, 'none')}")  # fmt: skip
+        print(
+            f"{name:14} {row['wall_s']:6.1f} s wall  {row['cpu_s']:6.1f} s CPU ({ratio:.1f} × imports)  "
+            f"{row['peak_mib']:5.0f} MiB  target {TARGETS.get(name, 'none')}"
+        )
     content = {
         "cores": os.cpu_count(),
         "repeats": repeats,

@@ -27,9 +27,9 @@ from published import pieces_of_published, published
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Settings
-from reportgen.prose import Prose
-from reportgen.scores import HeadScores
-from reportgen.stats import mean_intervals
+from reportgen.core.scores import HeadScores
+from reportgen.core.sentences import Prose
+from reportgen.core.stats import mean_intervals
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT, PAGE = ROOT / "benchmarks" / "results" / "calibration.jsonl", ROOT / "docs" / "calibration.md"
@@ -120,8 +120,13 @@ def run(piece: tuple[str, int, int, str]) -> dict[str, object]:
             counts.update(coverage(int(what.split()[1]), what.split()[2], seed))
         else:
             counts.update(published(what, Path(folder), seed, counted))
-    return {"what": what, "first": start, "last": stop, "seconds": round(time.process_time() - began, 2),
-            "counts": {k: round(v, 4) for k, v in sorted(counts.items()) if v}}  # fmt: skip
+    return {
+        "what": what,
+        "first": start,
+        "last": stop,
+        "seconds": round(time.process_time() - began, 2),
+        "counts": {k: round(v, 4) for k, v in sorted(counts.items()) if v},
+    }
 
 
 def code() -> str:
@@ -146,8 +151,11 @@ def main() -> None:
     options = parser.parse_args()
     version = code()
     done = {(r["what"], r["first"], r["last"]) for r in kept() if r["code"] == version}
-    todo = [(*p, str(options.published)) for p in pieces(options.tensors, options.published)
-            if p not in done and options.only in p[0]]  # fmt: skip
+    todo = [
+        (*p, str(options.published))
+        for p in pieces(options.tensors, options.published)
+        if p not in done and options.only in p[0]
+    ]
     weights = {cell.name: cell.weight for cell in CELLS}
     # all cells go on together, the costly ones with fewer tensors, so that whatever is reached is even
     todo.sort(key=lambda piece: piece[1] / weights.get(piece[0], 1.0))

@@ -40,10 +40,18 @@ EMPTY = (
     Cell("key/value groups of 4 correlated .9, not known", World(kv_correlation=0.9, kv_known=False)),
     Cell("50 examples, noise 1", World(examples=50), there=("weakest_layers", "reliability"), weight=0.3),
     Cell("200 examples, noise 1", World(examples=200), there=("weakest_layers", "reliability"), weight=0.1),
-    Cell("60 examples in groups of 3, noise 2", World(examples=60, group=3, noise=2.0),
-         there=("weakest_layers", "reliability"), weight=0.3),
-    Cell("60 signed examples", World(examples=60, signed=True, noise=3.0), there=("weakest_layers", "reliability"),
-         weight=0.3),
+    Cell(
+        "60 examples in groups of 3, noise 2",
+        World(examples=60, group=3, noise=2.0),
+        there=("weakest_layers", "reliability"),
+        weight=0.3,
+    ),
+    Cell(
+        "60 signed examples",
+        World(examples=60, signed=True, noise=3.0),
+        there=("weakest_layers", "reliability"),
+        weight=0.3,
+    ),
     Cell("60 examples, all heads equal, model at chance", World(examples=60, equal=True, chance=0.25), weight=0.3),
     Cell("8 × 12 × 12", World(layers=12, heads=12)),
     Cell("8 × 40 × 40", World(layers=40, heads=40), weight=0.7),
@@ -56,7 +64,7 @@ EMPTY = (
     Cell("layers of unlike spread", World(layer_spread=0.35), stress=True),
     Cell("every fourth layer half as wide", World(missing=True), stress=True),
     Cell("two significant digits", World(digits=2), stress=True),
-)  # fmt: skip
+)
 
 SQUARE, SAMPLED = ((4, 8), (4, 8)), World(examples=60)
 PLANTED = (
@@ -65,8 +73,11 @@ PLANTED = (
     Cell("cluster of 5–8 × 5–8, 1.5 SD", BASE, Plant("cluster", "cluster", rectangle((5, 8), (5, 8), 1.5))),
     Cell("cluster of 4–8 × 4–8, 3 SD", BASE, Plant("cluster", "cluster", rectangle(*SQUARE, 3.0))),
     Cell("row of 6 heads, 4 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (6, 6), 4.0))),
-    Cell("row of 6 heads, 4 SD, tested or observed", BASE,
-         Plant("row", "row_segment", rectangle((1, 1), (6, 6), 4.0), registers=("tested", "observed"))),
+    Cell(
+        "row of 6 heads, 4 SD, tested or observed",
+        BASE,
+        Plant("row", "row_segment", rectangle((1, 1), (6, 6), 4.0), registers=("tested", "observed")),
+    ),
     Cell("row of 8 heads, 4 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (8, 8), 4.0))),
     Cell("row of 8 heads, 3 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (8, 8), 3.0))),
     Cell("two rectangles that overlap, 2 SD", BASE, Plant("overlap", "cluster", overlapping(2.0), f1=True)),
@@ -76,23 +87,44 @@ PLANTED = (
     Cell("head 8 SD above, lognormal", BASE, Plant("anomaly", "anomaly", single(8.0))),
     Cell("head 6 SD above, gamma", World(background="gamma"), Plant("anomaly", "anomaly", single(6.0))),
     Cell("head 8 SD below, lognormal", BASE, Plant("anomaly", "anomaly", single(-8.0))),
-    Cell("head 12 SD above, Pareto, observed", World(background="Pareto"),
-         Plant("anomaly", "anomaly", single(12.0), registers=("observed",))),
+    Cell(
+        "head 12 SD above, Pareto, observed",
+        World(background="Pareto"),
+        Plant("anomaly", "anomaly", single(12.0), registers=("observed",)),
+    ),
     Cell("head 12 SD above, Pareto, tested", World(background="Pareto"), Plant("anomaly", "anomaly", single(12.0))),
     Cell("head 3 SD up on all tasks", BASE, Plant("cross", "cross_task_head", single(3.0, None))),
     Cell("fall of 2 SD over the layers", BASE, Plant("gradient", "layer_gradient", slope(-2.0, 0.0))),
-    Cell("fall of 2 SD, layers autocorrelated .7", World(profile="AR .7"),
-         Plant("gradient", "layer_gradient", slope(-2.0, 0.0))),
+    Cell(
+        "fall of 2 SD, layers autocorrelated .7",
+        World(profile="AR .7"),
+        Plant("gradient", "layer_gradient", slope(-2.0, 0.0)),
+    ),
     Cell("5 layers up by .5 SD on all tasks", BASE, Plant("band", "layer_band", lines(5, None, 0.5))),
     Cell("4 heads of all layers up by .3 SD on all tasks", BASE, Plant("band", "head_band", lines(None, 4, 0.3))),
-    Cell("8 layers up by 1 SD on 3 tasks of a group", World(grouped=3),
-         Plant("contrast", "layer_band_contrast", lines(8, None, 1.0, 3))),
-    Cell("head 8 SD above on one task, 60 examples", SAMPLED,
-         Plant("specialist", "specialist_head", single(8.0)), weight=0.2),
-    Cell("one layer down by 1 SD on one task, 60 examples", SAMPLED,
-         Plant("weakest", "weakest_layers", lines(1, None, -1.0, 0)), weight=0.2),
-    Cell("one task's heads twice as unequal, 60 examples", SAMPLED,
-         Plant("concentration", "concentration", unequal(2.0)), weight=0.2),
+    Cell(
+        "8 layers up by 1 SD on 3 tasks of a group",
+        World(grouped=3),
+        Plant("contrast", "layer_band_contrast", lines(8, None, 1.0, 3)),
+    ),
+    Cell(
+        "head 8 SD above on one task, 60 examples",
+        SAMPLED,
+        Plant("specialist", "specialist_head", single(8.0)),
+        weight=0.2,
+    ),
+    Cell(
+        "one layer down by 1 SD on one task, 60 examples",
+        SAMPLED,
+        Plant("weakest", "weakest_layers", lines(1, None, -1.0, 0)),
+        weight=0.2,
+    ),
+    Cell(
+        "one task's heads twice as unequal, 60 examples",
+        SAMPLED,
+        Plant("concentration", "concentration", unequal(2.0)),
+        weight=0.2,
+    ),
     Cell("1 SD along layers and along heads", BASE, Plant("diagonal", "diagonal_gradient", slope(1.0, 1.0))),
-)  # fmt: skip
+)
 CELLS = (*EMPTY, *PLANTED)

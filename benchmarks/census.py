@@ -31,9 +31,14 @@ def main() -> None:
         expected[f"{kind}/{name}"] = said
         what, _, reason = said.partition(": ")
         counts[what] += 1
-        found = "" if heads is None else "; ".join(
-            f"{block + ' ' if block else ''}{sum(s.block == block for s in heads.sites)} of {heads.depth[block]} layers"
-            for block in heads.blocks)  # fmt: skip
+        found = (
+            ""
+            if heads is None
+            else "; ".join(
+                f"{block + ' ' if block else ''}{sum(s.block == block for s in heads.sites)} of {heads.depth[block]} layers"
+                for block in heads.blocks
+            )
+        )
         rest = "" if heads is None else "; ".join(sorted({s.reason.partition(" (")[0] for s in heads.skipped}))
         lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {(reason or rest).replace('|', '/')[:160]} |")
     types = {name.split("/")[1] for name, said in expected.items() if said == "verified"}

@@ -17,9 +17,9 @@ import numpy as np
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.inert_heads import EVERY
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding
-from reportgen.scores import Examples, HeadScores, Method, Task, split_halves
-from reportgen.stats import wilson
+from reportgen.core.findings import Finding
+from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.stats import wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (16, 16)
@@ -153,17 +153,20 @@ def intervals(n: int) -> Iterator[tuple[str, np.ndarray]]:
                 similar, kept = found(scores, "task_similarity")[0].data, found(scores, "reliability")[0].data
                 for part in ("overall", "specific"):
                     rows.setdefault(f"task_similarity, {part}", []).append(
-                        (similar[part][0][1], similar[f"{part}_low"][0][1], similar[f"{part}_high"][0][1]))  # fmt: skip
+                        (similar[part][0][1], similar[f"{part}_low"][0][1], similar[f"{part}_high"][0][1])
+                    )
                 for part in ("overall", "within", "specific"):
                     rows.setdefault(f"reliability, {part}", []).append(
-                        (kept[part], kept[f"{part}_low"], kept[f"{part}_high"]))  # fmt: skip
+                        (kept[part], kept[f"{part}_low"], kept[f"{part}_high"])
+                    )
                 exact, norm = (
                     replace(scored(noisy(m, examples, [noise] * 4, rng), seed), method=Method(name))
                     for m, name in zip(others, ("zero_ablation", "activation_norm"), strict=True)
                 )
                 held = found(scores, "method_agreement", exact, norm)[0].data
                 rows.setdefault("method_agreement, beyond the norm", []).append(
-                    (held["difference"], held["low"], held["high"]))  # fmt: skip
+                    (held["difference"], held["low"], held["high"])
+                )
             for what, each in rows.items():
                 yield f"{what}, {examples} examples, noise {noise:g}", np.array(each)
 
@@ -180,8 +183,9 @@ def inert(tensors: int) -> Iterator[tuple[str, int, int, int]]:
                 rng = np.random.default_rng([seed, 3])
                 mean = np.where(rng.random(SHAPE) < 0.5, 0.0, 5.0)
                 effects = [mean + spread * rng.normal(size=(examples, *SHAPE)) for _ in range(2)]
-                masks = [f.mask(SHAPE) for f in found(scored(effects, seed, "zero_ablation", 100.0), "inert_heads")
-                         if f.task]  # fmt: skip
+                masks = [
+                    f.mask(SHAPE) for f in found(scored(effects, seed, "zero_ablation", 100.0), "inert_heads") if f.task
+                ]
                 there += 2 * int((mean == 0).sum())
                 named += sum(int((m & (mean == 0)).sum()) for m in masks)
                 wrong += sum(int((m & (mean > 0)).sum()) for m in masks)

@@ -21,18 +21,28 @@ import torch
 import transformers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from reportgen.core.config import Study
 from reportgen.scoring.methods import METHODS
-from reportgen.scoring.prepare import prepare
-from reportgen.scoring.units import units_of
-from reportgen.scoring.worker import Worker
-from reportgen.study import Study
+from reportgen.scoring.run.prepare import prepare
+from reportgen.scoring.run.shards import units_of
+from reportgen.scoring.run.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, WORDS = 32, 60
-SMALL = {"hidden_size": 256, "intermediate_size": 896, "num_hidden_layers": 4, "num_attention_heads": 4,
-         "num_key_value_heads": 1}  # fmt: skip
-LARGE = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-         "num_key_value_heads": 8}  # fmt: skip
+SMALL = {
+    "hidden_size": 256,
+    "intermediate_size": 896,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 1,
+}
+LARGE = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
 EXAMPLES, TOKENS = 1000, 100
 GPU = 989e12 * 0.4  # an H100's dense bf16 peak by its data sheet, of which large matrix products reach some 40 %
 
@@ -55,12 +65,25 @@ def study(folder: Path) -> Study:
     for n in range(2 * ROWS):
         answer, foil = rng.choice(words, 2, replace=False)
         prompt, corrupted = (" ".join(rng.choice(words, WORDS)) for _ in range(2))
-        rows.append({"task": f"task {n % 2}", "id": str(n), "prompt": prompt, "corrupted": corrupted,
-                     "answer": answer, "foil": foil})  # fmt: skip
+        rows.append(
+            {
+                "task": f"task {n % 2}",
+                "id": str(n),
+                "prompt": prompt,
+                "corrupted": corrupted,
+                "answer": answer,
+                "foil": foil,
+            }
+        )
     (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     names = [method.name for method in METHODS if method.together is None]
-    return Study.model_validate({"model": {"path": str(folder)}, "tasks": {"path": str(folder / "tasks.jsonl")},
-                                 "scoring": {"method": names[0], "also": names[1:], "batch_size": 32}})  # fmt: skip
+    return Study.model_validate(
+        {
+            "model": {"path": str(folder)},
+            "tasks": {"path": str(folder / "tasks.jsonl")},
+            "scoring": {"method": names[0], "also": names[1:], "batch_size": 32},
+        }
+    )
 
 
 def seconds(run: Callable[[], Any], times: int = 3) -> float:
@@ -91,8 +114,10 @@ def main() -> None:
             plain = seconds(lambda: [prepared.model.answer_logits(batch) for batch in batches], 7)
         rate = products_a_second(SMALL["hidden_size"], batches[0].input_ids.numel())
         expected = tokens * operations(SMALL, batches[0].input_ids.shape[1]) / rate
-        print(f"plain forward of {tokens} tokens: {plain:.3f} s, by arithmetic {expected:.3f} s "
-              f"at {rate / 1e9:.0f} GFLOP/s of matrix products")  # fmt: skip
+        print(
+            f"plain forward of {tokens} tokens: {plain:.3f} s, by arithmetic {expected:.3f} s "
+            f"at {rate / 1e9:.0f} GFLOP/s of matrix products"
+        )
         large = SimpleNamespace(sites=[SimpleNamespace(heads=32)] * 32, widest=32)
         once = EXAMPLES * TOKENS * operations(LARGE, TOKENS) / GPU
         rows = {}
@@ -101,14 +126,27 @@ def main() -> None:
             took = seconds(lambda mine=mine: [worker.run(unit, lambda _: None) for unit in mine], 1) / plain
             said = method.forwards(prepared.model.heads, chosen.parameters)
             on_large = method.forwards(large, chosen.parameters)
-            rows[method.name] = {"measured": round(took, 2), "stated": round(said, 2), "forwards_32x32": on_large,
-                                 "gpu_s_32x32": round(on_large * once, 1)}  # fmt: skip
-            print(f"{method.name:26} {took:8.1f} forwards, stated {said:8.1f}   32 × 32: {on_large:8.0f} forwards, "
-                  f"{on_large * once / 3600:7.2f} h")  # fmt: skip
+            rows[method.name] = {
+                "measured": round(took, 2),
+                "stated": round(said, 2),
+                "forwards_32x32": on_large,
+                "gpu_s_32x32": round(on_large * once, 1),
+            }
+            print(
+                f"{method.name:26} {took:8.1f} forwards, stated {said:8.1f}   32 × 32: {on_large:8.0f} forwards, "
+                f"{on_large * once / 3600:7.2f} h"
+            )
     total = sum(row["gpu_s_32x32"] for row in rows.values()) / 3600
     print(f"one forward of {EXAMPLES} × {TOKENS} tokens through 32 × 32 heads: {once:.2f} s; all: {total:.1f} h")
-    content = {"plain_s": plain, "expected_s": expected, "gflops": rate / 1e9, "methods": rows,
-               "forward_32x32_s": once, "total_h": total, "torch": torch.__version__}  # fmt: skip
+    content = {
+        "plain_s": plain,
+        "expected_s": expected,
+        "gflops": rate / 1e9,
+        "methods": rows,
+        "forward_32x32_s": once,
+        "total_h": total,
+        "torch": torch.__version__,
+    }
     (ROOT / "benchmarks" / "results" / "cost.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reportgen import pipeline
+from reportgen.pipeline import build as pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
 

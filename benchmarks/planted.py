@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from worlds import World
 
-from reportgen.findings import Finding
+from reportgen.core.findings import Finding
 
 Kinds = Sequence[str]
 

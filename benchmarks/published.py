@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding
+from reportgen.core.findings import Finding
+from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.scores import HeadScores
 
 SCAN = Settings(detectors=("cluster", "row_segment"))
 SHUFFLED, HALVES = "heads shuffled: ", "halves: "
@@ -61,6 +61,8 @@ def _same(f: Finding, g: Finding, shape: Sequence[int]) -> bool:
     """The same kind and rule on mostly the same heads or layers."""
     if (f.kind, f.register) != (g.kind, g.register):
         return False
-    a, b = (set(map(tuple, np.argwhere(x.mask(tuple(shape))))) or set(x.members or range(x.layers[0], x.layers[1] + 1))
-            for x in (f, g))  # fmt: skip
+    a, b = (
+        set(map(tuple, np.argwhere(x.mask(tuple(shape))))) or set(x.members or range(x.layers[0], x.layers[1] + 1))
+        for x in (f, g)
+    )
     return len(a & b) >= 0.5 * len(a | b)

@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.scoring import BATCH, square  # noqa: E402
-from reportgen.scoring.prepare import Prepared, prepare  # noqa: E402
-from reportgen.scoring.racing import finish, tied_in, top_of  # noqa: E402
-from reportgen.scoring.tokens import collate  # noqa: E402
-from reportgen.scoring.units import Unit, UnitScores, units_of  # noqa: E402
-from reportgen.scoring.worker import Worker  # noqa: E402
-from reportgen.study import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
+from reportgen.core.config import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
+from reportgen.scoring.data.batches import collate  # noqa: E402
+from reportgen.scoring.run.prepare import Prepared, prepare  # noqa: E402
+from reportgen.scoring.run.racing import finish, tied_in, top_of  # noqa: E402
+from reportgen.scoring.run.shards import Unit, UnitScores, units_of  # noqa: E402
+from reportgen.scoring.run.worker import Worker  # noqa: E402
 
 TARGET = 6.0
 
@@ -67,11 +67,17 @@ def compared(prepared: Prepared, worker: Worker, unit: Unit, peer: str) -> dict[
     ranks = np.argsort(-exact.mean(axis=0)).tolist()
     true, last = set(ranks[: prepared.top]), exact.mean(axis=0)[ranks[prepared.top - 1]]
     told = {name: float(of[0]) for name, of in scores.checks.items() if len(set(of.tolist())) == 1}
-    return {"race": raced, peer: whole, "ratio": whole / raced,
-            "the exact top": best == true, "every head of the exact top is in the top or tied": true <= best | tied,
-            "least of the top, in the last of the exact top": float(exact.mean(axis=0)[list(best)].min() / last),
-            "tied": len(tied), "greatest difference": float(np.nanmax(np.abs(np.abs(values) - exact))),
-            **told}  # fmt: skip
+    return {
+        "race": raced,
+        peer: whole,
+        "ratio": whole / raced,
+        "the exact top": best == true,
+        "every head of the exact top is in the top or tied": true <= best | tied,
+        "least of the top, in the last of the exact top": float(exact.mean(axis=0)[list(best)].min() / last),
+        "tied": len(tied),
+        "greatest difference": float(np.nanmax(np.abs(np.abs(values) - exact))),
+        **told,
+    }
 
 
 def main() -> None:

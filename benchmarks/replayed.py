@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.scoring import of_heads, prepared_on  # noqa: E402
-from reportgen.scoring.prepare import Prepared  # noqa: E402
-from reportgen.scoring.race import FIXED, TIE, race  # noqa: E402
-from reportgen.scoring.units import units_of  # noqa: E402
-from reportgen.scoring.worker import Worker  # noqa: E402
+from reportgen.scoring.methods.common.race import FIXED, TIE, race  # noqa: E402
+from reportgen.scoring.run.prepare import Prepared  # noqa: E402
+from reportgen.scoring.run.shards import units_of  # noqa: E402
+from reportgen.scoring.run.worker import Worker  # noqa: E402
 
 GRADIENT = 2.12  # forwards of gate_gradient
 Share = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of each head, by effects and an order, how many examples
@@ -91,8 +91,10 @@ def planted(orders: int) -> None:
                 for seed in range(orders):
                     rng = np.random.default_rng([seed, n])
                     taken += raced(4, False, wrong)(draw(rng, (n, 40)) * means, rng.permutation(n)).mean() / n / orders
-                print(f"{name:22} {shape:20} {n:5} examples: {len(wrong) / orders:.3f} wrong, share {taken:.2f}",
-                      flush=True)  # fmt: skip
+                print(
+                    f"{name:22} {shape:20} {n:5} examples: {len(wrong) / orders:.3f} wrong, share {taken:.2f}",
+                    flush=True,
+                )
 
 
 def main() -> None:
@@ -110,18 +112,22 @@ def main() -> None:
     if not given.kept.exists():
         np.savez(given.kept, **effects_of(prepared))
     kept, wrong = np.load(given.kept), list[str]()
-    rules = {"race": raced(top, False, wrong), "race, top heads on every example": raced(top, True, wrong),
-             f"oracle from {FIXED} examples, top heads on no more": oracle(top, FIXED, False),
-             f"oracle from {FIXED} examples, top heads on all": oracle(top, FIXED, True),
-             "oracle from no example, top heads on all": oracle(top, 0, True)}  # fmt: skip
+    rules = {
+        "race": raced(top, False, wrong),
+        "race, top heads on every example": raced(top, True, wrong),
+        f"oracle from {FIXED} examples, top heads on no more": oracle(top, FIXED, False),
+        f"oracle from {FIXED} examples, top heads on all": oracle(top, FIXED, True),
+        "oracle from no example, top heads on all": oracle(top, 0, True),
+    }
     for name, rule in rules.items():
         ratios = []
         for task in prepared.tasks:
             tokens = statistics.mean(len(example.inputs) for example in task.encoded)
             each, effects = of_heads(prepared.model.model.config, tokens, 1.0), kept[task.name]
             orders = [np.random.default_rng(seed).permutation(len(effects)) for seed in range(given.orders)]
-            work = np.mean([(rule(effects, order) * np.repeat(each, effects.shape[1] // len(each))).sum()
-                            for order in orders]) / len(effects)  # fmt: skip
+            work = np.mean(
+                [(rule(effects, order) * np.repeat(each, effects.shape[1] // len(each))).sum() for order in orders]
+            ) / len(effects)
             ratios.append((effects.shape[1] + 1) / (1 + GRADIENT * FIXED / len(effects) + work))
         print(f"{name:52} {statistics.median(ratios):5.2f}   {' '.join(f'{ratio:.1f}' for ratio in ratios)}")
     print(f"races that were wrong: {len(wrong)} of {2 * given.orders * len(prepared.tasks)}")

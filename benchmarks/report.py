@@ -60,14 +60,26 @@ def multiqc_input(source: Path, folder: Path) -> None:
     for task, panel in enumerate(np.load(source)["importance"]):
         cats = {"xcats": [f"H{i}" for i in range(panel.shape[1])], "ycats": [f"L{i}" for i in range(panel.shape[0])]}
         title = f"Task {task + 1}"
-        content = {"id": f"task_{task}", "section_name": title, "plot_type": "heatmap", "data": panel.tolist(),
-                   "pconfig": {"id": f"plot_{task}", "title": title}, **cats}  # fmt: skip
+        content = {
+            "id": f"task_{task}",
+            "section_name": title,
+            "plot_type": "heatmap",
+            "data": panel.tolist(),
+            "pconfig": {"id": f"plot_{task}", "title": title},
+            **cats,
+        }
         (folder / f"task{task}_mqc.json").write_text(json.dumps(content))
 
 
 def notebook(source: Path, path: Path) -> None:
-    cell = {"cell_type": "code", "source": CELL.format(path=str(source)), "metadata": {}, "outputs": [],
-            "execution_count": None, "id": "a"}  # fmt: skip
+    cell = {
+        "cell_type": "code",
+        "source": CELL.format(path=str(source)),
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "id": "a",
+    }
     path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
 
@@ -85,8 +97,11 @@ def measured(command: list[str]) -> dict[str, float]:
         said.seek(0)
         if os.waitstatus_to_exitcode(status) != 0:
             raise SystemExit(f"{command} failed: {said.read().decode()[-2000:]}")
-    return {"wall_s": time.monotonic() - start, "cpu_s": usage.ru_utime + usage.ru_stime,
-            "peak_mib": max(peak, usage.ru_maxrss / 1024)}  # fmt: skip
+    return {
+        "wall_s": time.monotonic() - start,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_mib": max(peak, usage.ru_maxrss / 1024),
+    }
 
 
 def held(pid: int) -> float:
@@ -104,11 +119,26 @@ def commands(peers: Path, source: Path, work: Path) -> dict[str, list[str]]:
     multiqc_input(source, work / "mqc")
     notebook(source, work / "heads.ipynb")
     made = {"reportgen": [sys.executable, "-m", "reportgen", "build", str(source), "-o", str(work / "out"), "--quiet"]}
-    made["reportgen, page only"] = [*made["reportgen"][:4], str(source), "-o", str(work / "page"), "--quiet", "--force",
-                                    "--set", 'report.formats=["html"]']  # fmt: skip
+    made["reportgen, page only"] = [
+        *made["reportgen"][:4],
+        str(source),
+        "-o",
+        str(work / "page"),
+        "--quiet",
+        "--force",
+        "--set",
+        'report.formats=["html"]',
+    ]
     made["MultiQC"] = [str(peers / "multiqc"), "-q", "-f", "-o", str(work / "m"), str(work / "mqc")]
-    made["nbconvert + seaborn"] = [str(peers / "jupyter-nbconvert"), "--to", "html", "--execute", "--output-dir",
-                                   str(work), str(work / "heads.ipynb")]  # fmt: skip
+    made["nbconvert + seaborn"] = [
+        str(peers / "jupyter-nbconvert"),
+        "--to",
+        "html",
+        "--execute",
+        "--output-dir",
+        str(work),
+        str(work / "heads.ipynb"),
+    ]
     return made
 
 

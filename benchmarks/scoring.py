@@ -32,11 +32,11 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from reportgen.scoring.interventions import edited, scaled  # noqa: E402
-from reportgen.scoring.method import Setting  # noqa: E402
-from reportgen.scoring.prepare import Prepared, prepare  # noqa: E402
-from reportgen.scoring.tokens import Batch, collate  # noqa: E402
-from reportgen.study import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
+from reportgen.core.config import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
+from reportgen.scoring.data.batches import Batch, collate  # noqa: E402
+from reportgen.scoring.methods.common.method import Setting  # noqa: E402
+from reportgen.scoring.model.interventions import edited, scaled  # noqa: E402
+from reportgen.scoring.run.prepare import Prepared, prepare  # noqa: E402
 
 BATCH = 32
 PEERS = ("hooks", "transformer_lens", "nnsight", "pyvene", "captum")
@@ -93,8 +93,9 @@ def one_by_one(setting: Setting, batch: Batch) -> np.ndarray:
     for e in range(batch.size):
         one = batch.taken([e])
         length = int(one.attention_mask.sum())
-        one = replace(one, **{name: getattr(one, name)[:, :length]
-                              for name in ("input_ids", "attention_mask", "position_ids")})  # fmt: skip
+        one = replace(
+            one, **{name: getattr(one, name)[:, :length] for name in ("input_ids", "attention_mask", "position_ids")}
+        )
         gates = [torch.ones(1, site.heads, requires_grad=True) for site in setting.heads.sites]
         edits = {i: scaled(gate, None) for i, gate in enumerate(gates)}
         with edited(setting.model.model, setting.heads, edits):
@@ -115,15 +116,22 @@ def headed(batch: Batch) -> Batch:
     header = torch.arange(HEADER).repeat(batch.size, 1) + 5
     ids = torch.cat([batch.input_ids[:, :1], header, batch.input_ids[:, 1:]], dim=1)
     mask = torch.cat([torch.ones_like(header), batch.attention_mask], dim=1)
-    return replace(batch, input_ids=ids, attention_mask=mask, prompt=batch.prompt + HEADER,
-                   position_ids=torch.arange(ids.shape[1]).repeat(batch.size, 1),
-                   position=batch.position + HEADER)  # fmt: skip
+    return replace(
+        batch,
+        input_ids=ids,
+        attention_mask=mask,
+        prompt=batch.prompt + HEADER,
+        position_ids=torch.arange(ids.shape[1]).repeat(batch.size, 1),
+        position=batch.position + HEADER,
+    )
 
 
 def works_of(prepared: Prepared, batch: Batch, peers: bool) -> Works:
     """Every piece of work by its name."""
-    (gradient, ablation), settings = (c.method for c in prepared.methods[:2]), [
-        prepared.setting(chosen) for chosen in prepared.methods]  # fmt: skip
+    (gradient, ablation), settings = (
+        (c.method for c in prepared.methods[:2]),
+        [prepared.setting(chosen) for chosen in prepared.methods],
+    )
     assert gradient.score is not None
     assert ablation.score is not None
     score, ablate = gradient.score, ablation.score
@@ -149,9 +157,12 @@ def checked(prepared: Prepared, batch: Batch, works: Works) -> dict[str, float]:
     """The greatest difference between each tool's scores and reportgen's; raises where they are not the same."""
     ours = works["zero_ablation"]().values
     value = prepared.setting(prepared.methods[1]).value(batch)[0].numpy()
-    found = {"gradients, batches of one": np.abs(works["gate_gradient"]().values
-                                                 - works["gradients, batches of one"]()).max(),
-             ONCE: np.abs(works[ONCE]().values - works[EACH]().values).max()}  # fmt: skip
+    found = {
+        "gradients, batches of one": np.abs(
+            works["gate_gradient"]().values - works["gradients, batches of one"]()
+        ).max(),
+        ONCE: np.abs(works[ONCE]().values - works[EACH]().values).max(),
+    }
     for name, work in works.items():
         if name.partition(",")[0] in PEERS:
             found[name] = np.abs(value[:, None, None] - work().permute(2, 0, 1).numpy() - ours).max()
@@ -187,18 +198,31 @@ def square(folder: Path) -> None:
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "sample_data" / "model")
-    config = LlamaConfig(vocab_size=8192, hidden_size=192, intermediate_size=512, num_hidden_layers=12, head_dim=16,
-                         num_attention_heads=12, num_key_value_heads=12, max_position_embeddings=128, pad_token_id=0,
-                         bos_token_id=1, eos_token_id=2)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=8192,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=12,
+        head_dim=16,
+        num_attention_heads=12,
+        num_key_value_heads=12,
+        max_position_embeddings=128,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 def prepared_on(model: Path) -> Prepared:
-    return prepare(Study(
-        model=ModelSection(path=str(model)), tasks=TasksSection(path=ROOT / "sample_data" / "tasks.jsonl"),
-        scoring=ScoringSection(also=["zero_ablation"], batch_size=BATCH),
-    ))  # fmt: skip
+    return prepare(
+        Study(
+            model=ModelSection(path=str(model)),
+            tasks=TasksSection(path=ROOT / "sample_data" / "tasks.jsonl"),
+            scoring=ScoringSection(also=["zero_ablation"], batch_size=BATCH),
+        )
+    )
 
 
 def peak(model: Path, name: str, peers: bool) -> int:
@@ -264,11 +288,24 @@ def measured(prepared: Prepared, batch: Batch, works: Works, rounds: int) -> dic
     sites = prepared.model.heads.sites
     differences, seconds = checked(prepared, batch, works), median_cpu(works, rounds)
     least = floor(prepared.model.model.config, batch)
-    shape = {"layers": len(sites), "heads": sum(site.heads for site in sites), "examples": batch.size,
-             "tokens": batch.input_ids.shape[1], "answer_tokens": len(batch.target), "rounds": rounds}  # fmt: skip
+    shape = {
+        "layers": len(sites),
+        "heads": sum(site.heads for site in sites),
+        "examples": batch.size,
+        "tokens": batch.input_ids.shape[1],
+        "answer_tokens": len(batch.target),
+        "rounds": rounds,
+    }
     versions = {"torch": str(torch.__version__), "transformers": transformers.__version__}
-    return {"shape": shape, "greatest_difference": differences, "cpu_seconds": seconds, "floor_in_forwards": least,
-            "ratios": ratios(seconds, least), "targets": TARGETS, "versions": versions}  # fmt: skip
+    return {
+        "shape": shape,
+        "greatest_difference": differences,
+        "cpu_seconds": seconds,
+        "floor_in_forwards": least,
+        "ratios": ratios(seconds, least),
+        "targets": TARGETS,
+        "versions": versions,
+    }
 
 
 def told(result: dict[str, Any]) -> None:

@@ -26,10 +26,10 @@ sys.path[:0] = [str(TESTS / "scoring"), str(TESTS / "validation")]
 
 import cases  # noqa: E402
 
-from reportgen import pipeline  # noqa: E402
 from reportgen.analysis.analyze import analyze  # noqa: E402
+from reportgen.core.trials import TOP, Outcome, Trial, from_json  # noqa: E402
+from reportgen.pipeline import build as pipeline  # noqa: E402
 from reportgen.scoring.score import score  # noqa: E402
-from reportgen.trials import TOP, Outcome, Trial, from_json  # noqa: E402
 from reportgen.validation.validate import validate  # noqa: E402
 
 MAKERS = {"one copying head": cases.copying_case, "an induction pair": cases.induction_case}
@@ -93,12 +93,14 @@ def cost() -> dict[str, Any]:
     runs = validation.cost.runs
     made = {
         "seconds": {name: round(value, 1) for name, value in spent.items()},
-        "build": round(sum(spent.values()), 1), "zero_ablation": round(zero, 1),
+        "build": round(sum(spent.values()), 1),
+        "zero_ablation": round(zero, 1),
         "validation_over_zero_ablation": round(spent["validation"] / zero, 2),
-        "runs": round(runs), "runs_over_zero_ablation": round(runs / validation.cost.ablation, 2),
+        "runs": round(runs),
+        "runs_over_zero_ablation": round(runs / validation.cost.ablation, 2),
         "announced": next(line for line in said if line.startswith("validation: ")),
         "random_and_found": [_row(t) for t in validation.trials if t.kind == TOP],
-    }  # fmt: skip
+    }
     print(json.dumps(made, indent=1), flush=True)
     return made
 
@@ -110,9 +112,19 @@ def _row(trial: Trial) -> dict[str, Any]:
         return None if outcome is None else round(100 * outcome.accuracy, 1)
 
     gains = {factor: [gain.estimate, gain.low, gain.high] for factor, gain in trial.gain.items()}
-    return {"task": trial.tasks[0], "heads": trial.heads, "examples": trial.examples, "controls": len(trial.controls),
-            "as_it_is": share(trial.intact), "random": share(trial.after_controls), "found": share(trial.knocked_out),
-            "kept": share(trial.kept), "gain": gains, "verdict": trial.verdict, "q": trial.q}  # fmt: skip
+    return {
+        "task": trial.tasks[0],
+        "heads": trial.heads,
+        "examples": trial.examples,
+        "controls": len(trial.controls),
+        "as_it_is": share(trial.intact),
+        "random": share(trial.after_controls),
+        "found": share(trial.knocked_out),
+        "kept": share(trial.kept),
+        "gain": gains,
+        "verdict": trial.verdict,
+        "q": trial.q,
+    }
 
 
 def main() -> None:
@@ -125,8 +137,11 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    for name, run in (("known", lambda: known(arguments.cases)), ("null", lambda: null(arguments.null)),
-                      ("cost", cost)):  # fmt: skip
+    for name, run in (
+        ("known", lambda: known(arguments.cases)),
+        ("null", lambda: null(arguments.null)),
+        ("cost", cost),
+    ):
         if name in arguments.parts:
             start = time.process_time()
             results[name] = run()

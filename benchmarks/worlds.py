@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 
 # log importance as a function of a standard normal variable
 BACKGROUNDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

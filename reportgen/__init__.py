@@ -10,11 +10,11 @@ __version__ = "0.1.0"
 __all__ = ["Finding", "HeadScores", "analyze", "build", "compare", "load_scores", "render", "score", "verify"]
 
 _HOMES = {
-    "Finding": "reportgen.findings",
-    "HeadScores": "reportgen.scores",
+    "Finding": "reportgen.core.findings",
+    "HeadScores": "reportgen.core.scores",
     "analyze": "reportgen.analysis.analyze",
-    "build": "reportgen.pipeline",
-    "compare": "reportgen.archive.compare",
+    "build": "reportgen.pipeline.build",
+    "compare": "reportgen.archive.compare.run",
     "load_scores": "reportgen.importers",
     "render": "reportgen.rendering.render",
     "score": "reportgen.scoring.score",
@@ -23,13 +23,13 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from reportgen.analysis.analyze import analyze
-    from reportgen.archive.compare import compare
+    from reportgen.archive.compare.run import compare
     from reportgen.archive.verify import verify
-    from reportgen.findings import Finding
+    from reportgen.core.findings import Finding
+    from reportgen.core.scores import HeadScores
     from reportgen.importers import load_scores
-    from reportgen.pipeline import build
+    from reportgen.pipeline.build import build
     from reportgen.rendering.render import render
-    from reportgen.scores import HeadScores
     from reportgen.scoring.score import score
 
 

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 class ReportgenError(Exception):
     """An error that a user can mend.
 
-    ``problem`` says what is wrong, ``place`` where (file, row, field), ``mend`` what to do. ``exit_code`` is the
+    ``problem`` says what is wrong, ``place`` where (file, row, field), ``hint`` what to do. ``exit_code`` is the
     command line's exit status.
     """
 
     exit_code = 2
 
-    def __init__(self, problem: str, place: str, mend: str) -> None:
-        super().__init__(problem, place, mend)
-        self.problem, self.place, self.mend = problem, place, mend
+    def __init__(self, problem: str, place: str, hint: str) -> None:
+        super().__init__(problem, place, hint)
+        self.problem, self.place, self.hint = problem, place, hint
 
     def __str__(self) -> str:
-        end = "" if self.mend.endswith(("?", ".")) else "."
-        return f"{self.place}: {self.problem}. {self.mend}{end}"
+        end = "" if self.hint.endswith(("?", ".")) else "."
+        return f"{self.place}: {self.problem}. {self.hint}{end}"
 
 
 class InputError(ReportgenError):

@@ -38,11 +38,20 @@ def build_model(size: int) -> LlamaForCausalLM:
     torch.manual_seed(SEED)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=size, hidden_size=128, intermediate_size=256, num_hidden_layers=8, num_attention_heads=8,
-            num_key_value_heads=8, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.05,
-            pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            vocab_size=size,
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=8,
+            num_attention_heads=8,
+            num_key_value_heads=8,
+            max_position_embeddings=128,
+            tie_word_embeddings=True,
+            initializer_range=0.05,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
         )
-    )  # fmt: skip
+    )
 
 
 def encode(rows: list[Row], tokenizer: PreTrainedTokenizerFast) -> tuple[torch.Tensor, torch.Tensor]:

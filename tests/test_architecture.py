@@ -12,13 +12,24 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
 # From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
 RANKS = [
-    {"cli", "__main__"}, {"progress", "told", "given"}, {"pipeline", "explain", "archive", "keys", "folders"},
+    {"cli", "__main__"},
+    {"progress", "told", "given"},
+    {"pipeline", "explain", "archive", "keys", "folders"},
     {"validation"},
-    {"scoring", "analysis", "rendering"}, {"importers"},
-    {"staging"}, {"study_file"}, {"places", "anonymous"}, {"store", "prose", "provenance", "by_hand"},
-    {"stats", "trials", "attended", "study"}, {"findings"}, {"blocks"}, {"scores"}, {"plugins", "venues"},
-    {"unpacked", "jsonfile", "lean", "cache"}, {"errors", "__init__"},
-]  # fmt: skip
+    {"scoring", "analysis", "rendering"},
+    {"importers"},
+    {"staging"},
+    {"study_file"},
+    {"places", "anonymous"},
+    {"store", "prose", "provenance", "by_hand"},
+    {"stats", "trials", "attended", "study"},
+    {"findings"},
+    {"blocks"},
+    {"scores"},
+    {"plugins", "venues"},
+    {"unpacked", "jsonfile", "lean", "cache"},
+    {"errors", "__init__"},
+]
 STAGES = {"scoring", "analysis", "rendering"}
 HEAVY = {
     "torch": {"scoring", "validation", "importers"},
@@ -87,10 +98,12 @@ def test_no_import_loops() -> None:
 @pytest.mark.parametrize(
     ("folder", "tuple_name", "record"),
     [
-        ("analysis/detectors", "DETECTORS", "DETECTOR"), ("importers", "IMPORTERS", "IMPORTER"),
-        ("scoring/methods", "METHODS", "METHOD"), ("rendering/sections", "SECTIONS", "SECTION"),
+        ("analysis/detectors", "DETECTORS", "DETECTOR"),
+        ("importers", "IMPORTERS", "IMPORTER"),
+        ("scoring/methods", "METHODS", "METHOD"),
+        ("rendering/sections", "SECTIONS", "SECTION"),
     ],
-)  # fmt: skip
+)
 def test_every_plug_in_is_registered(folder: str, tuple_name: str, record: str) -> None:
     package = "reportgen." + folder.replace("/", ".")
     registered = getattr(import_module(package), tuple_name)

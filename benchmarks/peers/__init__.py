@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reportgen.scoring.metrics import METRICS, measure
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.metrics import METRICS, measure
 
 Losses = Callable[[], Tensor]  # the metric without head h of layer l: (layer, head, example)
 

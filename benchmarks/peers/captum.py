@@ -7,7 +7,7 @@ from captum.attr import FeatureAblation
 from torch import Tensor
 
 from benchmarks.peers import Losses, inputs, metric, shape
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
 
 AT_ONCE = 1  # perturbations_per_eval; more were slower here
 
@@ -21,11 +21,13 @@ def losses(model: Any, batch: Batch, matched: bool) -> Losses:
         of_layer = gates.view(-1, layers, heads)
 
         def gated(layer: int) -> Any:
-            return lambda _, given: ((given[0].unflatten(-1, (heads, size))
-                                      * of_layer[:, layer, None, :, None]).flatten(-2),)  # fmt: skip
+            return lambda _, given: (
+                (given[0].unflatten(-1, (heads, size)) * of_layer[:, layer, None, :, None]).flatten(-2),
+            )
 
-        handles = [layer.self_attn.o_proj.register_forward_pre_hook(gated(i))
-                   for i, layer in enumerate(model.model.layers)]  # fmt: skip
+        handles = [
+            layer.self_attn.o_proj.register_forward_pre_hook(gated(i)) for i, layer in enumerate(model.model.layers)
+        ]
         try:
             return metric(chosen(model(**named).logits), batch)
         finally:

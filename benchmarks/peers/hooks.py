@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import Losses, inputs, metric, shape
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
 
 
 def losses(model: Any, batch: Batch, matched: bool) -> Losses:

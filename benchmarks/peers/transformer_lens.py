@@ -10,7 +10,7 @@ from transformer_lens.config.hooked_transformer_config import HookedTransformerC
 from transformer_lens.pretrained.weight_conversions.llama import convert_llama_weights
 
 from benchmarks.peers import Losses, metric, shape
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
 
 
 def losses(model: Any, batch: Batch, matched: bool) -> Losses:
@@ -39,15 +39,32 @@ def losses(model: Any, batch: Batch, matched: bool) -> Losses:
 def _lens(model: Any) -> HookedTransformer:
     config, (layers, heads, size) = model.config, shape(model)
     settings = HookedTransformerConfig(
-        d_head=size, n_ctx=config.max_position_embeddings, d_vocab=config.vocab_size, device="cpu", dtype=torch.float32,
-        d_model=config.hidden_size, n_layers=layers, n_heads=heads, n_key_value_heads=config.num_key_value_heads,
-        d_mlp=config.intermediate_size, act_fn="silu", normalization_type="RMS", final_rms=True, gated_mlp=True,
-        positional_embedding_type="rotary", rotary_adjacent_pairs=False, rotary_base=10000, rotary_dim=size,
+        d_head=size,
+        n_ctx=config.max_position_embeddings,
+        d_vocab=config.vocab_size,
+        device="cpu",
+        dtype=torch.float32,
+        d_model=config.hidden_size,
+        n_layers=layers,
+        n_heads=heads,
+        n_key_value_heads=config.num_key_value_heads,
+        d_mlp=config.intermediate_size,
+        act_fn="silu",
+        normalization_type="RMS",
+        final_rms=True,
+        gated_mlp=True,
+        positional_embedding_type="rotary",
+        rotary_adjacent_pairs=False,
+        rotary_base=10000,
+        rotary_dim=size,
         eps=config.rms_norm_eps,
-    )  # fmt: skip
+    )
     lens = HookedTransformer(settings)
     lens.load_and_process_state_dict(
-        convert_llama_weights(model, settings), fold_ln=False, center_writing_weights=False, center_unembed=False,
+        convert_llama_weights(model, settings),
+        fold_ln=False,
+        center_writing_weights=False,
+        center_unembed=False,
         fold_value_biases=False,
-    )  # fmt: skip
+    )
     return lens.eval().requires_grad_(False)

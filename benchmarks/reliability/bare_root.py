@@ -36,8 +36,10 @@ def debootstrapped(place: Path) -> Path:
     base = place / "base"
     if not (base / "etc" / "debian_version").exists():
         place.mkdir(parents=True, exist_ok=True)
-        mirror = os.environ.get("DEBIAN_MIRROR") or _asked("apt-get", "indextargets", "--format", "$(REPO_URI)",
-                                                           f"Codename: {RELEASE}").splitlines()[0]  # fmt: skip
+        mirror = (
+            os.environ.get("DEBIAN_MIRROR")
+            or _asked("apt-get", "indextargets", "--format", "$(REPO_URI)", f"Codename: {RELEASE}").splitlines()[0]
+        )
         options = ["--variant=minbase", "--include=python3,make"]
         subprocess.run(["debootstrap", *options, RELEASE, base, mirror], check=True, stdout=sys.stderr)
     (base / "etc/apt/apt.conf.d/90registries").write_text(_asked("apt-config", "dump", "Acquire"))
@@ -83,14 +85,25 @@ class Bare:
         for folder in (self.layers[0], self.work, self.root):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, command: str, folder: str = "/", *, user: str = "root", network: bool = True, log: Path | None = None,
-            **environment: str) -> Ran:  # fmt: skip
+    def run(
+        self,
+        command: str,
+        folder: str = "/",
+        *,
+        user: str = "root",
+        network: bool = True,
+        log: Path | None = None,
+        **environment: str,
+    ) -> Ran:
         """Run a shell's command as a user in a folder of the root; without network, it has the loopback alone."""
         root, home = shlex.quote(str(self.root)), "/root" if user == "root" else f"/home/{user}"
         lower = ":".join(map(str, self.layers[1:]))
-        lines = ["set -e", f"mount -t overlay overlay {root} "
-                 f"-o lowerdir={lower},upperdir={self.layers[0]},workdir={self.work}",
-                 f"mount --rbind /dev {root}/dev", f"mount -t proc proc {root}/proc"]  # fmt: skip
+        lines = [
+            "set -e",
+            f"mount -t overlay overlay {root} -o lowerdir={lower},upperdir={self.layers[0]},workdir={self.work}",
+            f"mount --rbind /dev {root}/dev",
+            f"mount -t proc proc {root}/proc",
+        ]
         for source in sorted(_local_folders()):
             target = shlex.quote(f"{self.root}{HOST}{source}")
             lines += [f"mkdir -p {target}", f"mount --bind -o ro {shlex.quote(source)} {target}"]
@@ -118,8 +131,14 @@ class Bare:
             )
         )
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
-        done = subprocess.run([*apart, "sh", "-c", "\n".join(lines)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace")  # fmt: skip
+        done = subprocess.run(
+            [*apart, "sh", "-c", "\n".join(lines)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
         if log:
             with log.open("a") as file:
                 file.write(f"$ {command}    [{user}, {folder}]\n{done.stdout}\n[exit code {done.returncode}]\n\n")

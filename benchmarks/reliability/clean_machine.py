@@ -25,9 +25,18 @@ from bare_root import ROOT, Bare, Ran, debootstrapped
 RESULTS = ROOT / "benchmarks" / "results" / "clean_machine.json"
 HOME = "/home/reader/reportgen"
 ODD = "/home/reader/Größe und Maß/reportgen"
-SELECTION = " ".join(f"tests/{name}" for name in (
-    "test_architecture.py", "test_dependencies.py", "pipeline/test_store.py", "importers/test_arrays.py",
-    "rendering/test_pdf.py", "reliability/test_hostile_content.py", "scoring/test_heads.py"))  # fmt: skip
+SELECTION = " ".join(
+    f"tests/{name}"
+    for name in (
+        "test_architecture.py",
+        "test_dependencies.py",
+        "pipeline/test_store.py",
+        "importers/test_arrays.py",
+        "rendering/test_pdf.py",
+        "reliability/test_hostile_content.py",
+        "scoring/test_heads.py",
+    )
+)
 SMALL = ".venv/bin/reportgen build sample_data -o out/sample --quiet --limit 8 --set validation.enabled=false"
 PANGO = "dpkg --purge --force-depends libpango-1.0-0 libpangoft2-1.0-0"
 
@@ -44,8 +53,18 @@ class Machine(Bare):
         self.checks = list[dict[str, Any]]()
         self.log.unlink(missing_ok=True)
 
-    def check(self, what: str, command: str, folder: str = HOME, *, code: int = 0, says: str = "", user: str = "reader",
-              network: bool = True, **environment: str) -> Ran:  # fmt: skip
+    def check(
+        self,
+        what: str,
+        command: str,
+        folder: str = HOME,
+        *,
+        code: int = 0,
+        says: str = "",
+        user: str = "reader",
+        network: bool = True,
+        **environment: str,
+    ) -> Ran:
         """Run a command, which must end with ``code`` and print what the pattern ``says`` finds."""
         begun = time.monotonic()
         ran = self.run(command, folder, user=user, network=network, log=self.log, **environment)
@@ -87,8 +106,12 @@ def reader(machine: Machine) -> None:
     """A user without root: the README's commands print what is missing, and go on once it is installed."""
     machine.with_project()
     for goal, named in (("report", "libpango-1.0-0.* python3-venv"), ("test", "chromium.* default-jdk-headless")):
-        said = machine.check(f"make {goal} without root says what to install", f"make {goal}", code=2,
-                             says=f"Install them, then run the same command again: sudo .*{named}")  # fmt: skip
+        said = machine.check(
+            f"make {goal} without root says what to install",
+            f"make {goal}",
+            code=2,
+            says=f"Install them, then run the same command again: sudo .*{named}",
+        )
         command = re.search(r"same command again: +(.*)", said.told)
         printed = command[1].replace("sudo ", "") if command else "false"
         machine.check("what it prints installs them", printed, user="root")
@@ -145,9 +168,13 @@ def path(machine: Machine) -> None:
 
 # each variant with the one above whose layer it works, "" for the bare system
 VARIANTS: dict[str, tuple[Callable[[Machine], None], str]] = {
-    "root": (root, ""), "reader": (reader, ""), "pango": (pango, "reader"), "chromium": (chromium, "reader"),
-    "network": (network, "reader"), "path": (path, "reader"),
-}  # fmt: skip
+    "root": (root, ""),
+    "reader": (reader, ""),
+    "pango": (pango, "reader"),
+    "chromium": (chromium, "reader"),
+    "network": (network, "reader"),
+    "path": (path, "reader"),
+}
 
 
 def main() -> None:

@@ -23,13 +23,15 @@ from pathlib import Path
 
 from kill import ROOT, Campaign, ended, files, imported, started, study, units
 
-from reportgen.archive.crate import CRATE
+from reportgen.storage.crate import CRATE
 
 RESULTS = ROOT / "benchmarks" / "results" / "full_disk.json"
 PAGE = 4096  # bytes: the least that a file takes
 ROOM = 64 * 2**20
-MENDS = {"No space left on device": "Free space there, or choose another folder with -o; finished files are complete.",
-         "Read-only file system": "Choose a writable folder with -o."}  # fmt: skip
+MENDS = {
+    "No space left on device": "Free space there, or choose another folder with -o; finished files are complete.",
+    "Read-only file system": "Choose a writable folder with -o.",
+}
 
 
 @contextmanager

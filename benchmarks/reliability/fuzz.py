@@ -81,8 +81,13 @@ def piece(reader: readers.Reader, inputs: int, number: int, folder: str) -> dict
     limit_memory()
 
     @seed(number)
-    @settings(max_examples=-(-inputs // EACH), database=None, deadline=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=-(-inputs // EACH),
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.lists(damaged(whole), min_size=EACH, max_size=EACH))
     def run(some: list[bytes]) -> None:
         nonlocal slowest

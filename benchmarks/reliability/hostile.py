@@ -100,8 +100,9 @@ def _parquet_bomb(columns: dict[str, Any]) -> bytes:
     from pyarrow import parquet
 
     rows = 20_000_000
-    values = {n: pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([v]))
-              for n, v in columns.items()}  # fmt: skip
+    values = {
+        n: pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([v])) for n, v in columns.items()
+    }
     out = io.BytesIO()
     parquet.write_table(pa.table(values), out, use_dictionary=True, compression="zstd")
     return out.getvalue()
@@ -182,11 +183,17 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("scores, PyTorch", "a bare pickle", lambda: pickle.dumps(_Runs())),
     Hostile("scores, npz", "a zip bomb of 400 MB", _npz_bomb),
     Hostile("scores, PyTorch", "a zip bomb of 400 MB", _torch_bomb),
-    Hostile("scores, Parquet", "20 million rows in a few bytes",
-            lambda: _parquet_bomb({"task": "a", "layer": 0, "head": 0, "importance": 1.0})),
+    Hostile(
+        "scores, Parquet",
+        "20 million rows in a few bytes",
+        lambda: _parquet_bomb({"task": "a", "layer": 0, "head": 0, "importance": 1.0}),
+    ),
     Hostile("scores, Parquet", "a text that is no UTF-8", lambda: _parquet("Math").replace(b"Math", b"Mat\x8d")),
-    Hostile("tasks, Parquet", "20 million rows in a few bytes",
-            lambda: _parquet_bomb({"task": "a", "prompt": "b", "answer": "c"})),
+    Hostile(
+        "tasks, Parquet",
+        "20 million rows in a few bytes",
+        lambda: _parquet_bomb({"task": "a", "prompt": "b", "answer": "c"}),
+    ),
     Hostile("PDF as scores", "an attachment that unpacks to 1 GB", _pdf_bomb),
     Hostile("PDF in verify", "an attachment that unpacks to 1 GB", _pdf_bomb),
     Hostile("scores, npy", "a header of 10 GB", lambda: _npy((50_000, 25_000))),
@@ -208,13 +215,22 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("scores, own safetensors", "a block without tensors", lambda: _own(blocks=["enc", "dec"])),
     Hostile("scores, own safetensors", "half a character", lambda: _own(method={"name": "\ud800"}, sha256="0" * 64)),
     Hostile("scores, own safetensors", "metadata that are a list", lambda: _own(model=[])),
-    Hostile("scores, own safetensors", "an example of another number", lambda: _own(
-        examples=[{"ids": ["a"], "groups": ["a"], "discovery": [True], "ordered": False}] * 2)),
+    Hostile(
+        "scores, own safetensors",
+        "an example of another number",
+        lambda: _own(examples=[{"ids": ["a"], "groups": ["a"], "discovery": [True], "ordered": False}] * 2),
+    ),
     Hostile("scores, CSV", "2^31 heads", lambda: _tidy("a,0,2147483648,1")),
     Hostile("scores, CSV", "a lone head far out", lambda: _tidy("a,0,0,1", "a,99999,99999,1")),
-    Hostile("scores, CSV", "many examples of one head", lambda: b"task,layer,head,importance,example\n" + b"".join(
-        b"a,%d,%d,1,e0\n" % divmod(i, 300) for i in range(90_000)) + b"".join(
-        b"a,0,0,1,e%d\n" % i for i in range(1, 20_000))),
+    Hostile(
+        "scores, CSV",
+        "many examples of one head",
+        lambda: (
+            b"task,layer,head,importance,example\n"
+            + b"".join(b"a,%d,%d,1,e0\n" % divmod(i, 300) for i in range(90_000))
+            + b"".join(b"a,0,0,1,e%d\n" % i for i in range(1, 20_000))
+        ),
+    ),
     Hostile("scores, CSV", "an exponent beyond floats", lambda: _tidy("a,0,0,1e999")),
     Hostile("scores, CSV", "NUL characters", lambda: _tidy("a\x00b,0,0,1"), readable=True),
     Hostile("scores, CSV", "UTF-16", lambda: _tidy("a,0,0,1").decode().encode("utf-16")),
@@ -235,8 +251,12 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("tasks, JSON lines", "deep lists", lambda: b'{"task":' + b"[" * DEEP),
     Hostile("tasks, JSON lines", "a number of 5,000 digits", lambda: b"1" * 5000),
     Hostile("tasks, JSON lines", "UTF-16", lambda: readers.JSONL.decode().encode("utf-16")),
-    Hostile("tasks, JSON lines", "a BOM and CRLF", lambda: b"\xef\xbb\xbf" + readers.JSONL.replace(b"\n", b"\r\n"),
-            readable=True),
+    Hostile(
+        "tasks, JSON lines",
+        "a BOM and CRLF",
+        lambda: b"\xef\xbb\xbf" + readers.JSONL.replace(b"\n", b"\r\n"),
+        readable=True,
+    ),
     Hostile("tasks, JSON lines", "half a character", lambda: b'{"task": "a", "prompt": "\\ud800", "answer": "b"}'),
     Hostile("tasks, JSON lines", "a key twice", lambda: b'{"task": "a", "task": "b", "prompt": "c", "answer": "d"}'),
     Hostile("tasks, CogQA", "deep lists", lambda: b"[" * DEEP),
@@ -247,8 +267,11 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("study.toml", "a number of 5,000 digits", lambda: b"[scoring]\nseed = " + b"1" * 5000),
     Hostile("study.toml", "UTF-16", lambda: "[model]\n".encode("utf-16")),
     Hostile("findings.json", "deep lists", lambda: b"[" * DEEP),
-    Hostile("findings.json", "a key twice beside another",
-            lambda: readers.of_report("findings.json")().replace(b'"alpha"', b'"seed": 1, "alpha"', 1)),
+    Hostile(
+        "findings.json",
+        "a key twice beside another",
+        lambda: readers.of_report("findings.json")().replace(b'"alpha"', b'"seed": 1, "alpha"', 1),
+    ),
     Hostile("manifest.json in verify", "a name that climbs", lambda: _manifest(files={"../../etc/passwd": {}})),
     Hostile("manifest.json in verify", "a name from the root", lambda: _manifest(files={"/etc/passwd": {}})),
     Hostile("manifest.json in verify", "a name of 5,000 letters", lambda: _manifest(files={"1" * 5000: {}})),
@@ -257,10 +280,14 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("PDF in verify", "a PDF of another maker", lambda: _pdf(_attachments(), "another")),
     Hostile("PDF in verify", "no attachments", lambda: _pdf({})),
     Hostile("PDF as scores", "an edited attachment", lambda: _pdf(_attachments(**{"findings.json": b"{}"}))),
-    Hostile("PDF as scores", "an attachment whose name climbs",
-            lambda: _pdf(_attachments(**{"templates/../../../x": b"x"})), readable=True),
+    Hostile(
+        "PDF as scores",
+        "an attachment whose name climbs",
+        lambda: _pdf(_attachments(**{"templates/../../../x": b"x"})),
+        readable=True,
+    ),
     Hostile("PDF in verify", "a manifest that is a list", lambda: _pdf(_attachments(**{"manifest.json": b"[]"}))),
-)  # fmt: skip
+)
 
 
 def tried(hostile: Hostile) -> str:

@@ -26,8 +26,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from reportgen.core.findings import from_json
 from reportgen.errors import ReportgenError
-from reportgen.findings import from_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "kill.json"
@@ -70,7 +70,7 @@ def started(arguments: list[str], log: Path) -> int:
     with log.open("w") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
-    from reportgen import cli
+    from reportgen.cli import main as cli
 
     sys.argv = ["reportgen", *arguments]
     code: Any = 70
@@ -204,8 +204,9 @@ class Campaign:
             time.sleep(0.02)
         code = os.waitstatus_to_exitcode(done[1])
         if code:
-            self.faults.append(f"{self.name} {run}: the same command ended with {code}: "
-                               f"{(self.place / 'log').read_text()[-300:]}")  # fmt: skip
+            self.faults.append(
+                f"{self.name} {run}: the same command ended with {code}: {(self.place / 'log').read_text()[-300:]}"
+            )
         if repeated:
             self.faults.append(f"{self.name} {run}: repeated {sorted(repeated)}")
         left = files(folder)
@@ -216,8 +217,11 @@ class Campaign:
 
     def seen(self, run: str, folder: Path, allowed: Files) -> None:
         """What a reader finds now must be whole."""
-        half = [n for n, data in half_written(folder, self.whole).items()
-                if data != allowed.get(n) and not without_verdicts(n, data)]  # fmt: skip
+        half = [
+            n
+            for n, data in half_written(folder, self.whole).items()
+            if data != allowed.get(n) and not without_verdicts(n, data)
+        ]
         self.counts["looks"] += 1
         if half:
             self.faults.append(f"{self.name} {run}: half-written {half[:3]}")
@@ -246,10 +250,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as held:
         place = Path(held)
         plain, validated = study(place / "plain", False), study(place / "validated", True)
-        shares = [("score", plain, 0.35, False), ("analyze", plain, 0.15, False), ("render", plain, 0.25, False),
-                  ("build", validated, 0.25, False)]  # fmt: skip
-        todo = [(name, source, round(chosen.kills * share), ray) for name, source, share, ray in shares
-                if chosen.only is None or name in chosen.only]  # fmt: skip
+        shares = [
+            ("score", plain, 0.35, False),
+            ("analyze", plain, 0.15, False),
+            ("render", plain, 0.25, False),
+            ("build", validated, 0.25, False),
+        ]
+        todo = [
+            (name, source, round(chosen.kills * share), ray)
+            for name, source, share, ray in shares
+            if chosen.only is None or name in chosen.only
+        ]
         if chosen.ray:
             todo.append(("score", plain, chosen.ray, True))
         for name, source, kills, ray in todo:

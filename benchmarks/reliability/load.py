@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from apart import apart
 
-from reportgen.pipeline import build
+from reportgen.pipeline.build import build
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "load.json"
@@ -112,10 +112,15 @@ def built_by_stage(source: str, folder: str, without: list[str], gib: float, sec
     built = build(source, folder, overrides=detectors, progress=lambda stage, done, total: stages.begin(stage))
     stages.begin("end")
     size = sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file() and p.suffix != ".safetensors")
-    return {"stages": stages.rows, "peak_mib": max(r["peak_mib"] for r in stages.rows),
-            "seconds": round(sum(r["seconds"] for r in stages.rows)),
-            "cpu_s": round(sum(r["cpu_s"] for r in stages.rows)), "findings": len(built.findings.findings),
-            "report_mib": round(size / 2**20, 1), "page_mib": round(built.html.stat().st_size / 2**20, 1)}  # fmt: skip
+    return {
+        "stages": stages.rows,
+        "peak_mib": max(r["peak_mib"] for r in stages.rows),
+        "seconds": round(sum(r["seconds"] for r in stages.rows)),
+        "cpu_s": round(sum(r["cpu_s"] for r in stages.rows)),
+        "findings": len(built.findings.findings),
+        "report_mib": round(size / 2**20, 1),
+        "page_mib": round(built.html.stat().st_size / 2**20, 1),
+    }
 
 
 def large(
@@ -128,8 +133,13 @@ def large(
     told = ended(*apart(built_by_stage, str(source), str(place / "out"), without, gib, seconds))
     floats = 4 * int(np.prod([float(n) for n in shape]))
     names = ("tasks", "examples", "layers", "heads")
-    return {**dict(zip(names, shape, strict=True)), "float32_mib": round(floats / 2**20), "limit_gib": gib,
-            "without": without, **told}  # fmt: skip
+    return {
+        **dict(zip(names, shape, strict=True)),
+        "float32_mib": round(floats / 2**20),
+        "limit_gib": gib,
+        "without": without,
+        **told,
+    }
 
 
 # --- very many tasks
@@ -174,7 +184,7 @@ def write_tasks(place: Path, form: str, number: int) -> Path:
 
 def command(arguments: list[str], log: str, gib: float, seconds: int) -> dict[str, Any]:
     """Run a reportgen command in this process: its exit code, what it took, and the last it said."""
-    from reportgen import cli
+    from reportgen.cli import main as cli
 
     limited(gib, seconds)
     with open(log, "w") as out:
@@ -185,8 +195,13 @@ def command(arguments: list[str], log: str, gib: float, seconds: int) -> dict[st
         cli.main()
     except SystemExit as end:
         code = int(end.code or 0)
-    return {"exit": code, "seconds": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time(), 1),
-            "peak_mib": round(resident("VmHWM")), "said": " ".join(Path(log).read_text().split())[-300:]}  # fmt: skip
+    return {
+        "exit": code,
+        "seconds": round(time.monotonic() - began, 1),
+        "cpu_s": round(time.process_time(), 1),
+        "peak_mib": round(resident("VmHWM")),
+        "said": " ".join(Path(log).read_text().split())[-300:],
+    }
 
 
 def many_tasks(numbers: list[int], gib: float, place: Path, seconds: int) -> list[dict[str, Any]]:
@@ -210,9 +225,9 @@ def many_tasks(numbers: list[int], gib: float, place: Path, seconds: int) -> lis
 
 def scored_in_units(place: str, number: int, kept: bool) -> dict[str, Any]:
     """Score so many units of one example each; how memory and the processor time of a unit grow."""
-    from reportgen.scoring import units
+    from reportgen.core.config_file import load_study
+    from reportgen.scoring.run import shards as units
     from reportgen.scoring.score import score
-    from reportgen.study_file import load_study
 
     units.UNIT_FORWARDS = 1  # the least unit: one batch, here of one example
     seen: list[tuple[int, float, float]] = []
@@ -227,10 +242,14 @@ def scored_in_units(place: str, number: int, kept: bool) -> dict[str, Any]:
     settled = done > number // 5
     fifths = [np.diff(clock)[part].mean() * 1000 for part in np.array_split(np.arange(len(clock) - 1), 5)]
     held = sum(e.values.nbytes for blocks in made.values() for b in blocks for e in b.examples if e is not None)
-    return {"units": number * len(made), "rss_start_mib": round(float(rss[0])), "rss_end_mib": round(float(rss[-1])),
-            "kib_a_unit": round(float(np.polyfit(done[settled], rss[settled], 1)[0]) * 1024, 3),
-            "of_which_scores_kib": round(held / 1024 / number / len(made), 3),
-            "ms_a_unit_by_fifths": [round(float(f), 2) for f in fifths]}  # fmt: skip
+    return {
+        "units": number * len(made),
+        "rss_start_mib": round(float(rss[0])),
+        "rss_end_mib": round(float(rss[-1])),
+        "kib_a_unit": round(float(np.polyfit(done[settled], rss[settled], 1)[0]) * 1024, 3),
+        "of_which_scores_kib": round(held / 1024 / number / len(made), 3),
+        "ms_a_unit_by_fifths": [round(float(f), 2) for f in fifths],
+    }
 
 
 def main() -> None:

@@ -36,9 +36,20 @@ TESTS, DETECTORS = ROOT / "tests" / "analysis", ROOT / "reportgen" / "analysis" 
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
 CACHE = Path(os.environ.get("REPORTGEN_CACHE", "~/.cache/reportgen")).expanduser()
 OWN_NULLS = {"head_band": "head-bands", "layer_band": "layer-bands"}  # files of the cache that a kind itself makes
-SLOW = ("at_most_a_tenth_of_clean", "the_schema_notices", "fit_the_published_schema", "reliability_cover",
-        "against_the_norm_covers", "clean_tensors_carry", "held_against_its_own_null", "many_writers",
-        "every_kind_that_tests", "every_form_of_data", "families_share_alpha", "hold_no_specialist")  # fmt: skip
+SLOW = (
+    "at_most_a_tenth_of_clean",
+    "the_schema_notices",
+    "fit_the_published_schema",
+    "reliability_cover",
+    "against_the_norm_covers",
+    "clean_tensors_carry",
+    "held_against_its_own_null",
+    "many_writers",
+    "every_kind_that_tests",
+    "every_form_of_data",
+    "families_share_alpha",
+    "hold_no_specialist",
+)
 MOST = 150  # seconds of a processor that the tests may take for a mutant: they take 5 to 30 without one
 LATE = ("test_sentences.py", "test_sentences_of_noise.py")  # they analyse much, so the others go first
 
@@ -69,8 +80,10 @@ def mutants(path: Path, rng: random.Random) -> list[Mutant]:
             for place in operator.mutation_positions(node):
                 found.setdefault((place, operator_class.__module__), []).append((operator, occurrence))
                 occurrence += 1
-    return [Mutant(path.stem, module.rpartition(".")[2], place[0][0], *rng.choice(choices))
-            for (place, module), choices in found.items()]  # fmt: skip
+    return [
+        Mutant(path.stem, module.rpartition(".")[2], place[0][0], *rng.choice(choices))
+        for (place, module), choices in found.items()
+    ]
 
 
 def faulty(mutant: Mutant) -> tuple[str, str, str] | None:
@@ -154,8 +167,10 @@ def tested(kind: str, code: str, late: bool) -> dict[str, Any]:
             ended = pytest.main([*options, "-k", f"not ({' or '.join(SLOW)})", *files], plugins=[fault])
             if ended:
                 break
-    return {"failed": fault.test or (f"pytest ended with {ended}" if ended else ""),
-            "seconds": round(time.process_time(), 1)}  # fmt: skip
+    return {
+        "failed": fault.test or (f"pytest ended with {ended}" if ended else ""),
+        "seconds": round(time.process_time(), 1),
+    }
 
 
 def tried(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -200,9 +215,14 @@ def tried(chosen: argparse.Namespace) -> dict[str, Any]:
             survived.append(about | {"result": result})
             print(json.dumps(survived[-1], ensure_ascii=False), flush=True)
     total = sum(counts.values(), Counter[str]())
-    return {"seed": chosen.seed, "minutes": chosen.minutes, "total": dict(total),
-            "kinds": {k: dict(c) for k, c in counts.items()}, "killed by": dict((+by).most_common()),
-            "not killed": survived}  # fmt: skip
+    return {
+        "seed": chosen.seed,
+        "minutes": chosen.minutes,
+        "total": dict(total),
+        "kinds": {k: dict(c) for k, c in counts.items()},
+        "killed by": dict((+by).most_common()),
+        "not killed": survived,
+    }
 
 
 def main() -> None:

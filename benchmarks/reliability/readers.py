@@ -20,14 +20,14 @@ import numpy as np
 
 from reportgen.archive.index import index
 from reportgen.archive.verify import verify
-from reportgen.findings import from_json
+from reportgen.core.config import ScoresSection, TasksSection
+from reportgen.core.config_file import load_study
+from reportgen.core.findings import from_json
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.importers import load_blocks
-from reportgen.pipeline import build
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
-from reportgen.scoring.tasks import read_tasks
-from reportgen.store import read_json, scores_bytes, scores_csv
-from reportgen.study import ScoresSection, TasksSection
-from reportgen.study_file import load_study
+from reportgen.pipeline.build import build
+from reportgen.scoring.data.tasks import read_tasks
+from reportgen.storage.store import read_json, scores_bytes, scores_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = "1767225600"
@@ -91,8 +91,11 @@ def _saved(save: Callable[..., object], *args: object, **kwargs: object) -> byte
 
 
 def _arrays() -> dict[str, np.ndarray]:
-    return {"importance": small_scores().importance, "tasks": np.array(["Recall", "Math"]),
-            "examples_0": small_scores().examples[0].values}  # fmt: skip
+    return {
+        "importance": small_scores().importance,
+        "tasks": np.array(["Recall", "Math"]),
+        "examples_0": small_scores().examples[0].values,
+    }
 
 
 def _torch(content: object) -> bytes:
@@ -115,8 +118,12 @@ def _parquet(columns: dict[str, list[object]]) -> bytes:
 
 def _tidy() -> dict[str, list[object]]:
     cells = [(t, x, y) for t in ("Recall", "Math") for x in range(3) for y in range(4)]
-    return {"task": [c[0] for c in cells], "layer": [c[1] for c in cells], "head": [c[2] for c in cells],
-            "importance": [0.1 * n for n in range(len(cells))]}  # fmt: skip
+    return {
+        "task": [c[0] for c in cells],
+        "layer": [c[1] for c in cells],
+        "head": [c[2] for c in cells],
+        "importance": [0.1 * n for n in range(len(cells))],
+    }
 
 
 def _safetensors() -> bytes:
@@ -125,14 +132,30 @@ def _safetensors() -> bytes:
     return save({"Recall": np.ones((3, 4), np.float32), "Math": np.zeros((3, 4), np.float32)})
 
 
-TASKS = {"task": ["Recall", "Math"], "prompt": ["The capital of France is", "2 + 2 ="], "answer": ["Paris", "4"],
-         "id": ["a", "b"], "group": ["g", "h"], "foil": ["Rome", "5"]}  # fmt: skip
-JSONL = b"\n".join(json.dumps({k: v[i] for k, v in TASKS.items()} | {"choices": ["Paris", "4"]}).encode()
-                   for i in range(2))  # fmt: skip
+TASKS = {
+    "task": ["Recall", "Math"],
+    "prompt": ["The capital of France is", "2 + 2 ="],
+    "answer": ["Paris", "4"],
+    "id": ["a", "b"],
+    "group": ["g", "h"],
+    "foil": ["Rome", "5"],
+}
+JSONL = b"\n".join(
+    json.dumps({k: v[i] for k, v in TASKS.items()} | {"choices": ["Paris", "4"]}).encode() for i in range(2)
+)
 TABLE = b'task,prompt,answer,choices\nRecall,"a, b",c,"[""c"",""d""]"\n'
-COGQA = json.dumps([{"question": "Q?", "answer": "A", "generated": [
-    {"subquestion": "S?", "answer": "a", "cognitive_skill": "Retrieval"},
-    {"subquestion": "T?", "answer": 7, "cognitive_skill": "Inference"}]}]).encode()  # fmt: skip
+COGQA = json.dumps(
+    [
+        {
+            "question": "Q?",
+            "answer": "A",
+            "generated": [
+                {"subquestion": "S?", "answer": "a", "cognitive_skill": "Retrieval"},
+                {"subquestion": "T?", "answer": 7, "cognitive_skill": "Inference"},
+            ],
+        }
+    ]
+).encode()
 HEADS = json.dumps({f"{x}-{y}": [0.0, 0.25, 1.0] for x in range(3) for y in range(4)}).encode()
 MIRRORS = json.dumps({"Recall": [[i, i / 12] for i in range(12)], "Math": [[i, -i] for i in range(12)]}).encode()
 GATES = "\n".join("\t".join(f"{(x * 4 + y) / 12:.3f}" for y in range(4)) for x in range(3)).encode()
@@ -171,16 +194,24 @@ def _study(name: str) -> Callable[[], bytes]:
 
 PDFS = (of_report("report.pdf"), *[bare_pdf] * 7)  # one in eight whole: pypdf takes a tenth of a second for its objects
 READERS: tuple[Reader, ...] = (
-    Reader("study.toml", "study.toml", (_study("sample_data/study.toml"), _study("sample_data/figure/study.toml"),
-                                        of_report("study.toml")), load_study),
+    Reader(
+        "study.toml",
+        "study.toml",
+        (_study("sample_data/study.toml"), _study("sample_data/figure/study.toml"), of_report("study.toml")),
+        load_study,
+    ),
     Reader("tasks, JSON lines", "tasks.jsonl", (lambda: JSONL,), _tasks()),
     Reader("tasks, CSV", "tasks.csv", (lambda: TABLE,), _tasks()),
     Reader("tasks, Parquet", "tasks.parquet", (lambda: _parquet(TASKS),), _tasks()),  # type: ignore[arg-type]
     Reader("tasks, CogQA", "tasks.json", (lambda: COGQA,), _tasks("cogqa")),
     Reader("scores, CSV", "scores.csv", (lambda: scores_csv(small_scores()).encode(),), _scores()),
     Reader("scores, Parquet", "scores.parquet", (lambda: _parquet(_tidy()),), _scores()),
-    Reader("scores, npz", "scores.npz", (lambda: _saved(np.savez, **_arrays()),
-                                         lambda: _saved(np.savez_compressed, **_arrays())), _scores()),
+    Reader(
+        "scores, npz",
+        "scores.npz",
+        (lambda: _saved(np.savez, **_arrays()), lambda: _saved(np.savez_compressed, **_arrays())),
+        _scores(),
+    ),
     Reader("scores, npy", "scores.npy", (lambda: _saved(np.save, np.ones((3, 4))),), _scores()),
     Reader("scores, safetensors", "others.safetensors", (_safetensors,), _scores()),
     Reader("scores, own safetensors", "scores.safetensors", (lambda: scores_bytes(small_scores()),), _scores()),
@@ -190,14 +221,22 @@ READERS: tuple[Reader, ...] = (
     Reader("scores, DuoAttention", "full_attention_heads.tsv", (lambda: GATES,), _scores()),
     Reader("scores, bertology", "head_importance.npy", (lambda: _saved(np.save, np.ones((3, 4))),), _scores()),
     Reader("scores, Function Vectors", "antonym_indirect_effect.pt", (lambda: _tensor(2, 3, 4),), _scores()),
-    Reader("findings.json", "findings.json", (of_report("findings.json"),),
-           lambda path: from_json(read_json(path), str(path))),
-    Reader("manifest.json in verify", "manifest.json", (of_report("manifest.json"),),
-           lambda path: verify(_in_report(path), quick=True)),
+    Reader(
+        "findings.json",
+        "findings.json",
+        (of_report("findings.json"),),
+        lambda path: from_json(read_json(path), str(path)),
+    ),
+    Reader(
+        "manifest.json in verify",
+        "manifest.json",
+        (of_report("manifest.json"),),
+        lambda path: verify(_in_report(path), quick=True),
+    ),
     Reader("manifest.json in index", "manifest.json", (of_report("manifest.json"),), _indexed),
     Reader("PDF in verify", "report.pdf", PDFS, lambda path: verify(path, quick=True)),
     Reader("PDF as scores", "report.pdf", PDFS, _scores()),
-)  # fmt: skip
+)
 
 
 def quiet() -> None:

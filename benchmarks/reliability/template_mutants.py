@@ -66,7 +66,7 @@ def nudged(text: str) -> str:
 
 def noticed(kind: str, name: str, template: str) -> dict[str, Any]:
     """Write the tests' findings with the template of that name; which test fails ("": none), and of how many."""
-    from reportgen import prose
+    from reportgen.core import sentences as prose
     from reportgen.errors import InputError
 
     read, noise = import_module("test_sentences"), import_module("test_sentences_of_noise")
@@ -94,14 +94,17 @@ def noticed(kind: str, name: str, template: str) -> dict[str, Any]:
         except (InputError, TypeError) as error:
             return {"breaks": str(error)[:200]}
     kinds = [kind] if kind else sorted({f.kind for f in read.READ})
-    tests = [(read.test_every_number_is_a_field, kinds), (noise.test_every_number_and_head_is_the_findings, kinds),
-             (noise.test_every_range_of_layers_or_heads_is_the_findings, kinds),
-             (noise.test_no_task_is_named_that_the_finding_is_not_about, [None]),
-             (noise.test_a_range_of_one_is_written_in_the_singular, [None]),
-             (read.test_every_interval_and_comparison_prints_two_fields_that_belong_together_in_their_order, [None]),
-             (read.test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds, [None]),
-             (read.test_registers_keep_their_words, [None]),
-             (read.test_sentences_read_like_sentences, [None])]  # fmt: skip
+    tests = [
+        (read.test_every_number_is_a_field, kinds),
+        (noise.test_every_number_and_head_is_the_findings, kinds),
+        (noise.test_every_range_of_layers_or_heads_is_the_findings, kinds),
+        (noise.test_no_task_is_named_that_the_finding_is_not_about, [None]),
+        (noise.test_a_range_of_one_is_written_in_the_singular, [None]),
+        (read.test_every_interval_and_comparison_prints_two_fields_that_belong_together_in_their_order, [None]),
+        (read.test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds, [None]),
+        (read.test_registers_keep_their_words, [None]),
+        (read.test_sentences_read_like_sentences, [None]),
+    ]
     for test, over in tests:
         for of in over:
             try:
@@ -124,12 +127,20 @@ def tried_templates() -> dict[str, Any]:
         for sort, line, template in faults(path.read_text()):
             told, end = apart(noticed, kind, path.name, template)
             told = told or {"breaks": end}
-            result = ("left out" if "breaks" in told else "killed" if told["failed"] else
-                      "survived" if told["changed"] else "not met")  # fmt: skip
+            result = (
+                "left out"
+                if "breaks" in told
+                else "killed"
+                if told["failed"]
+                else "survived"
+                if told["changed"]
+                else "not met"
+            )
             counts[result] += 1
             by[told.get("failed", "")] += result == "killed"
             if result in ("survived", "not met"):
-                left.append({"template": path.name, "line": line, "fault": sort, "result": result,
-                             "sentence": told["example"]})  # fmt: skip
+                left.append(
+                    {"template": path.name, "line": line, "fault": sort, "result": result, "sentence": told["example"]}
+                )
                 print(json.dumps(left[-1], ensure_ascii=False), flush=True)
     return {"counts": dict(counts), "killed by": dict((+by).most_common()), "not killed": left}

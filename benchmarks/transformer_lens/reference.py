@@ -33,29 +33,61 @@ def lens(name: str) -> tuple[Any, HookedTransformer]:
     model = built(name)
     config, own = model.config, dict[str, Any]()
     if name == "gpt2":
-        own = {"d_mlp": 4 * config.n_embd, "act_fn": "gelu_new", "normalization_type": "LN", "eps": 1e-5,
-               "d_model": config.n_embd, "n_layers": config.n_layer, "n_heads": config.n_head}  # fmt: skip
+        own = {
+            "d_mlp": 4 * config.n_embd,
+            "act_fn": "gelu_new",
+            "normalization_type": "LN",
+            "eps": 1e-5,
+            "d_model": config.n_embd,
+            "n_layers": config.n_layer,
+            "n_heads": config.n_head,
+        }
     else:
-        own = {"d_mlp": config.intermediate_size, "d_model": config.hidden_size, "n_layers": config.num_hidden_layers,
-               "n_heads": config.num_attention_heads, "positional_embedding_type": "rotary",
-               "rotary_adjacent_pairs": False, "rotary_base": 10000}  # fmt: skip
+        own = {
+            "d_mlp": config.intermediate_size,
+            "d_model": config.hidden_size,
+            "n_layers": config.num_hidden_layers,
+            "n_heads": config.num_attention_heads,
+            "positional_embedding_type": "rotary",
+            "rotary_adjacent_pairs": False,
+            "rotary_base": 10000,
+        }
         size = config.hidden_size // config.num_attention_heads
         if name == "llama":
-            own |= {"act_fn": "silu", "normalization_type": "RMS", "final_rms": True, "gated_mlp": True,
-                    "n_key_value_heads": config.num_key_value_heads, "rotary_dim": size,
-                    "eps": config.rms_norm_eps}  # fmt: skip
+            own |= {
+                "act_fn": "silu",
+                "normalization_type": "RMS",
+                "final_rms": True,
+                "gated_mlp": True,
+                "n_key_value_heads": config.num_key_value_heads,
+                "rotary_dim": size,
+                "eps": config.rms_norm_eps,
+            }
         else:
-            own |= {"act_fn": "gelu", "normalization_type": "LN", "parallel_attn_mlp": True, "rotary_dim": size // 4,
-                    "eps": config.layer_norm_eps}  # fmt: skip
+            own |= {
+                "act_fn": "gelu",
+                "normalization_type": "LN",
+                "parallel_attn_mlp": True,
+                "rotary_dim": size // 4,
+                "eps": config.layer_norm_eps,
+            }
     settings = HookedTransformerConfig(
-        d_head=own["d_model"] // own["n_heads"], n_ctx=16, d_vocab=config.vocab_size, device="cpu",
-        use_attn_result=True, dtype=torch.float32, **own,
-    )  # fmt: skip
+        d_head=own["d_model"] // own["n_heads"],
+        n_ctx=16,
+        d_vocab=config.vocab_size,
+        device="cpu",
+        use_attn_result=True,
+        dtype=torch.float32,
+        **own,
+    )
     hooked = HookedTransformer(settings)
     hooked.load_and_process_state_dict(
-        CONVERT[name](model, settings), fold_ln=False, center_writing_weights=False, center_unembed=False,
+        CONVERT[name](model, settings),
+        fold_ln=False,
+        center_writing_weights=False,
+        center_unembed=False,
         fold_value_biases=False,
-    )  # fmt: skip
+    )
     return model, hooked.eval()
 
 
@@ -77,8 +109,9 @@ def log_odds(logits: torch.Tensor, prompt: list[int], answer: list[int]) -> torc
     return (p.log() - (1 - p).log()).sum()
 
 
-def scores(model: Any, hooked: HookedTransformer, prompt: list[int], answer: list[int], corrupted: list[int]
-           ) -> dict[str, np.ndarray]:  # fmt: skip
+def scores(
+    model: Any, hooked: HookedTransformer, prompt: list[int], answer: list[int], corrupted: list[int]
+) -> dict[str, np.ndarray]:
     """Every quantity of one text, (layer, head) each."""
     layers, heads = hooked.cfg.n_layers, hooked.cfg.n_heads
     tokens, other = torch.tensor([prompt + answer[:-1]]), torch.tensor([corrupted + answer[:-1]])
@@ -129,8 +162,9 @@ def scores(model: Any, hooked: HookedTransformer, prompt: list[int], answer: lis
     return {**found, **gradients(hooked, tokens, prompt, answer, theirs)}
 
 
-def gradients(hooked: HookedTransformer, tokens: torch.Tensor, prompt: list[int], answer: list[int], theirs: Any
-              ) -> dict[str, np.ndarray]:  # fmt: skip
+def gradients(
+    hooked: HookedTransformer, tokens: torch.Tensor, prompt: list[int], answer: list[int], theirs: Any
+) -> dict[str, np.ndarray]:
     """z · ∂metric / ∂z, and the same with the difference to the corrupted prompt's z."""
     seen: dict[int, torch.Tensor] = {}
 
@@ -145,8 +179,10 @@ def gradients(hooked: HookedTransformer, tokens: torch.Tensor, prompt: list[int]
     def summed(change: list[torch.Tensor]) -> np.ndarray:
         return np.stack([(c * g).sum((0, 1, 3)).detach().numpy() for c, g in zip(change, slopes, strict=True)])
 
-    return {"gate_gradient": summed(zs),
-            "attribution_patching": summed([z - theirs["z", layer] for layer, z in enumerate(zs)])}  # fmt: skip
+    return {
+        "gate_gradient": summed(zs),
+        "attribution_patching": summed([z - theirs["z", layer] for layer, z in enumerate(zs)]),
+    }
 
 
 def direct(hooked: HookedTransformer, cache: Any, prompt: list[int], answer: list[int]) -> np.ndarray:

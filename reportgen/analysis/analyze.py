@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from reportgen.analysis.detectors import known, third_party
-from reportgen.analysis.regions import with_ties
+from reportgen.analysis.statistics.regions import with_ties
 from reportgen.analysis.third_party import ThirdParty
 from reportgen.analysis.view import Detector, Outcome, Settings, View
-from reportgen.blocks import Blocks, as_blocks, written
+from reportgen.core.blocks import Blocks, as_blocks, written
+from reportgen.core.findings import MOST, Finding, Findings, json_schema, numbered
+from reportgen.core.scores import HeadScores
+from reportgen.core.sentences import Prose
 from reportgen.errors import InputError
-from reportgen.findings import MOST, Finding, Findings, json_schema, numbered
-from reportgen.prose import Prose
-from reportgen.scores import HeadScores
 
 
 def analyze(
@@ -52,8 +52,8 @@ def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> 
     """Raise InputError for a control task that there is not, and for methods that scored other heads or tasks."""
     names = blocks[0].task_names
     if settings.control is not None and settings.control not in names:
-        mend = f"The tasks are: {', '.join(names)}"
-        raise InputError(f"no task is called {settings.control!r}", "[tasks] control", mend)
+        hint = f"The tasks are: {', '.join(names)}"
+        raise InputError(f"no task is called {settings.control!r}", "[tasks] control", hint)
     for name, each in others.items():
         if [(b.block, b.importance.shape, b.task_names) for b in each] != [
             (b.block, b.importance.shape, b.task_names) for b in blocks
@@ -62,8 +62,9 @@ def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> 
             raise InputError(problem, "scores of further methods", "Score all methods in one run")
 
 
-def _outcomes(blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
-              ) -> list[Outcome]:  # fmt: skip
+def _outcomes(
+    blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
+) -> list[Outcome]:
     """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from reportgen.analysis.detectors import DETECTORS, third_party
 from reportgen.analysis.view import Detector, Outcome, View
-from reportgen.findings import Finding, Findings, from_json, to_json
-from reportgen.plugins import Plugin
+from reportgen.core.findings import Finding, Findings, from_json, to_json
+from reportgen.core.plugins import Plugin
 
 
 class ThirdParty:
@@ -74,5 +74,7 @@ class ThirdParty:
     def without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes without those of plug-ins that failed, and without what is said of their searches."""
         kept = [o for o in outcomes if not self.failed(o.kind)]
-        return [replace(o, findings=[f for f in o.findings if not self.failed((f.data or {}).get("searched"))])
-                for o in kept]  # fmt: skip
+        return [
+            replace(o, findings=[f for f in o.findings if not self.failed((f.data or {}).get("searched"))])
+            for o in kept
+        ]

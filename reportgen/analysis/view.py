@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import ConfigDict, with_config
 
-from reportgen.analysis.ties import Ties
-from reportgen.findings import Effect, Family, Finding, Register, Test, Value
-from reportgen.scores import Head, HeadScores, reduce_examples
-from reportgen.stats import mean_intervals, ratio_interval, units
-from reportgen.study import Study
+from reportgen.analysis.statistics.ties import Ties
+from reportgen.core.config import Study
+from reportgen.core.findings import Effect, Family, Finding, Register, Test, Value
+from reportgen.core.scores import Head, HeadScores, reduce_examples
+from reportgen.core.stats import mean_intervals, ratio_interval, units
 
 LEAST_UNITS = 4  # in each half
 closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys are errors
@@ -38,8 +38,9 @@ class Settings:
         """What the study says."""
         section, bounds = study.analysis, None if study.scores is None else study.scores.bounds
         detectors = None if section.detectors is None else tuple(section.detectors)
-        return cls(section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control,
-                   bounds)  # fmt: skip
+        return cls(
+            section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control, bounds
+        )
 
 
 @dataclass(frozen=True)

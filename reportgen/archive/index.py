@@ -11,15 +11,15 @@ from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from reportgen import pipeline
-from reportgen.archive.page import rendered
-from reportgen.blocks import title
+from reportgen.archive.compare.page import rendered
+from reportgen.core.blocks import title
+from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ReportgenError
-from reportgen.rendering.canvas import png, printable
-from reportgen.rendering.drawing import look_for
+from reportgen.pipeline import build as pipeline
 from reportgen.rendering.format import count
-from reportgen.scores import HeadScores
-from reportgen.store import checked_manifest, pretty_json, read_json, sha256_file, write_atomic
+from reportgen.rendering.plots.canvas import png, printable
+from reportgen.rendering.plots.drawing import look_for
+from reportgen.storage.store import checked_manifest, pretty_json, read_json, sha256_file, write_atomic
 
 PAGE = "index.html"
 CACHE = ".reportgen-index.json"
@@ -155,13 +155,20 @@ def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
     scores, others, source = pipeline.open_folder(report)
     findings, first = pipeline.read_findings(report), scores[0]
     return Entry(
-        manifest=digest, title=source.study.study.title or "Attention-head importance",
-        model=first.model.path or "not recorded", methods=(first.method.name, *others), tasks=tuple(first.task_names),
+        manifest=digest,
+        title=source.study.study.title or "Attention-head importance",
+        model=first.model.path or "not recorded",
+        methods=(first.method.name, *others),
+        tasks=tuple(first.task_names),
         shape=", ".join(f"{title(b.block)} {b.n_layers} × {b.n_heads}".strip() for b in scores),
-        created=manifest["created"], synthetic=first.synthetic, page=page, count=len(findings.findings),
+        created=manifest["created"],
+        synthetic=first.synthetic,
+        page=page,
+        count=len(findings.findings),
         top=tuple((f.register, f.verdict, f.sentence) for f in findings.ranked()[:TOP]),
-        picture=_picture(first), pictured=", ".join(part for part in (first.task_names[0], title(first.block)) if part),
-    )  # fmt: skip
+        picture=_picture(first),
+        pictured=", ".join(part for part in (first.task_names[0], title(first.block)) if part),
+    )
 
 
 def _picture(scores: HeadScores) -> str:
@@ -176,8 +183,9 @@ def page(made: Index) -> str:
         {**asdict(e), "href": f"{address}/{e.page}", "folder": unquote(address)} for address, e in made.entries.items()
     ]
     newest = next((e.created[:10] for e in made.entries.values()), "")
-    return rendered("index.html.j2", title=count(len(values), "report"), date=newest, reports=values,
-                    skipped=made.skipped)  # fmt: skip
+    return rendered(
+        "index.html.j2", title=count(len(values), "report"), date=newest, reports=values, skipped=made.skipped
+    )
 
 
 def lines(made: Index) -> list[str]:

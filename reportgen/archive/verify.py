@@ -12,17 +12,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from reportgen import pipeline
-from reportgen.archive.crate import CRATE, crate_json
+from reportgen.core.findings import to_json
+from reportgen.core.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
+from reportgen.core.provenance import versions
+from reportgen.core.sentences import Prose
 from reportgen.errors import InputError, ReportgenError
-from reportgen.findings import to_json
-from reportgen.folders import scores_hashes
-from reportgen.importers.report_pdf import attached, manifest_of, not_carried, reading
-from reportgen.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
-from reportgen.prose import Prose
-from reportgen.provenance import versions
-from reportgen.rendering.pdf import ATTACHED, is_sealed, spelled
-from reportgen.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
+from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.run_directory import scores_hashes
+from reportgen.rendering.pdf.document import ATTACHED, is_sealed, spelled
+from reportgen.storage.crate import CRATE, crate_json
+from reportgen.storage.report_pdf import attached, manifest_of, not_carried, reading
+from reportgen.storage.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
 from reportgen.validation.stage import carry_verdicts
 
 AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative
@@ -341,8 +341,11 @@ def _remade(report: Opened, missing: list[str]) -> Iterator[Check]:
 def _changed_versions(report: Opened) -> str:
     """The versions that are not those the report was made with, as words; "" where all are."""
     recorded, here = report.manifest.get("versions", {}), versions()
-    differ = [f"{name} {recorded.get(name, 'of unknown version')} (here {here[name]})"
-              for name in here if recorded.get(name) != here[name]]  # fmt: skip
+    differ = [
+        f"{name} {recorded.get(name, 'of unknown version')} (here {here[name]})"
+        for name in here
+        if recorded.get(name) != here[name]
+    ]
     return ", ".join(differ)
 
 

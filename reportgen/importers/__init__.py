@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from reportgen.blocks import Blocks, as_blocks
+from reportgen.core.blocks import Blocks, as_blocks
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores, refuse_many
 from reportgen.errors import InputError
 from reportgen.importers import (
     arrays,
@@ -13,18 +15,24 @@ from reportgen.importers import (
     function_vectors,
     native,
     npz,
-    report_pdf,
     retrieval_head,
     tidy,
 )
-from reportgen.importers.record import Importer
-from reportgen.scores import HeadScores, refuse_many
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer
+from reportgen.storage import report_pdf
 
 IMPORTERS: tuple[Importer, ...] = (
-    tidy.IMPORTER, npz.IMPORTER, arrays.IMPORTER, native.IMPORTER, retrieval_head.IMPORTER, cognitive_mirrors.IMPORTER,
-    duo_attention.IMPORTER, bertology.IMPORTER, function_vectors.IMPORTER, report_pdf.IMPORTER,
-)  # fmt: skip
+    tidy.IMPORTER,
+    npz.IMPORTER,
+    arrays.IMPORTER,
+    native.IMPORTER,
+    retrieval_head.IMPORTER,
+    cognitive_mirrors.IMPORTER,
+    duo_attention.IMPORTER,
+    bertology.IMPORTER,
+    function_vectors.IMPORTER,
+    report_pdf.IMPORTER,
+)
 
 
 def load_scores(path: Path | str, section: ScoresSection | None = None, block: str | None = None) -> HeadScores:

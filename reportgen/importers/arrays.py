@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError
 from reportgen.importers import npz
-from reportgen.importers.record import Importer, is_foreign_safetensors, method_of, scores_from_arrays
-from reportgen.scores import HeadScores
-from reportgen.study import ScoresSection
-from reportgen.unpacked import refuse_bomb
+from reportgen.importers.common import Importer, is_foreign_safetensors, method_of, scores_from_arrays
+from reportgen.storage.decompression import refuse_bomb
 
 TORCH = (".pt", ".pth")
 DEEPEST = 4  # lists within lists: no array here has as many axes
@@ -73,7 +73,7 @@ def read_torch(path: Path) -> Any:
     """What torch.save wrote, tensors on the CPU; raises InputError for anything that reading could execute."""
     import torch
 
-    mend = "Save tensors alone: torch.save(tensor.cpu(), path), or a dict of task name → tensor"
+    hint = "Save tensors alone: torch.save(tensor.cpu(), path), or a dict of task name → tensor"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old storages and archives of programs: what comes out is checked
@@ -84,9 +84,9 @@ def read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"{found[1]}, which is no tensor" if found else "more than tensors"
-        raise InputError(f"the file holds {what}, and is not read: that could run code", str(path), mend) from error
+        raise InputError(f"the file holds {what}, and is not read: that could run code", str(path), hint) from error
     except Exception as error:  # torch raises many kinds for a broken file
-        raise InputError("this is no whole file of PyTorch tensors", str(path), mend) from error
+        raise InputError("this is no whole file of PyTorch tensors", str(path), hint) from error
 
 
 def _safetensors(path: Path) -> dict[str, Any]:

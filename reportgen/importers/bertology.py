@@ -8,10 +8,10 @@ other name are read by the ``arrays`` importer.
 
 from pathlib import Path
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores, Method
 from reportgen.importers.arrays import read_npy
-from reportgen.importers.record import Importer, method_of, scores_from_arrays
-from reportgen.scores import HeadScores, Method
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, method_of, scores_from_arrays
 
 NAME = "head_importance"
 METHOD = Method(

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores, Method
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, method_of, scores_from_examples
-from reportgen.scores import HeadScores, Method
-from reportgen.store import read_json
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, method_of, scores_from_examples
+from reportgen.storage.store import read_json
 
 START = re.compile(r'\s*\{\s*"(?!\d+-\d+")(?:[^"\\]|\\.)*"\s*:\s*\[\s*\[')
 LAYOUT = "Give {function: [[flat index, score], …], …}"
@@ -29,9 +29,11 @@ METHOD = Method(
     meaning="Read from a file of the Cognitive Mirrors code; reportgen did not compute it. A classifier was trained to "
     "tell the function c from the heads’ outputs: z_c is its logit, p(h) the 64 features that it projects head h to. "
     "The scores say what that classifier reads from a head, not what the model does without it.",
-    references=["Ma, X., Wang, J., Jiang, Y., Erfani, S. M., Liu, T. & Bailey, J. (2025). Cognitive Mirrors: exploring "
-                "the diverse functional roles of attention heads in LLM reasoning. NeurIPS 38. arXiv:2512.10978."],
-)  # fmt: skip
+    references=[
+        "Ma, X., Wang, J., Jiang, Y., Erfani, S. M., Liu, T. & Bailey, J. (2025). Cognitive Mirrors: exploring "
+        "the diverse functional roles of attention heads in LLM reasoning. NeurIPS 38. arXiv:2512.10978."
+    ],
+)
 
 
 def claims(path: Path) -> bool:
@@ -87,8 +89,8 @@ def _shape(path: Path, ranked: dict[str, dict[int, float]], section: ScoresSecti
     if section.layers is None or section.heads is None:
         largest = max(max(ranking) for ranking in ranked.values())
         problem = f"the file does not store the model's size, only flat indices up to {_short(largest)}"
-        mend = f"Give [scores] layers and heads; layers × heads is {_short(largest + 1)} if the rankings are whole"
-        raise InputError(problem, str(path), mend)
+        hint = f"Give [scores] layers and heads; layers × heads is {_short(largest + 1)} if the rankings are whole"
+        raise InputError(problem, str(path), hint)
     return section.layers, section.heads
 
 

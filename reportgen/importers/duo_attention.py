@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores, Method, Model
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, method_of, scores_from_examples
-from reportgen.scores import HeadScores, Method, Model
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, method_of, scores_from_examples
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 BEYOND = 0.1  # how far outside 0–1 training can leave a gate: one step at its largest learning rate
@@ -28,9 +28,11 @@ METHOD = Method(
     f"{KV} A gate stands for all query heads that share it. It was trained once for the whole model, with a penalty on "
     "its size: near 1 the head needs the whole context to keep the model’s outputs, near 0 the first and the most "
     "recent tokens are enough. Gates are clipped to 0–1.",
-    references=["Xiao, G., Tang, J., Zuo, J. et al. (2024). DuoAttention: efficient long-context LLM inference with "
-                "retrieval and streaming heads. arXiv:2410.10819."],
-)  # fmt: skip
+    references=[
+        "Xiao, G., Tang, J., Zuo, J. et al. (2024). DuoAttention: efficient long-context LLM inference with "
+        "retrieval and streaming heads. arXiv:2410.10819."
+    ],
+)
 
 
 def claims(path: Path) -> bool:
@@ -75,20 +77,20 @@ def _row(place: str, line: str) -> list[float]:
     for column, cell in enumerate(cells, 1):
         if NUMBER.fullmatch(cell) is None or not -BEYOND <= float(cell) <= 1 + BEYOND:
             shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
-            mend = "Separate gates by tabs, a row for each layer; DuoAttention's lie between 0 and 1"
-            raise InputError(f"{shown!r} is no gate", f"{place}, column {column}", mend)
+            hint = "Separate gates by tabs, a row for each layer; DuoAttention's lie between 0 and 1"
+            raise InputError(f"{shown!r} is no gate", f"{place}, column {column}", hint)
     return [float(cell) for cell in cells]
 
 
 def _check_heads(found: int, section: ScoresSection) -> None:
     if section.heads is not None and section.heads != found:
         problem = f"the file holds {found} key/value heads per layer, not {section.heads} query heads"
-        mend = "A gate is never copied to the query heads that share it; remove the key"
-        raise InputError(problem, "[scores] heads", mend)
+        hint = "A gate is never copied to the query heads that share it; remove the key"
+        raise InputError(problem, "[scores] heads", hint)
     if section.kv_groups is not None and section.kv_groups != found:
-        mend = "Correct the number in study.toml, or remove the key"
+        hint = "Correct the number in study.toml, or remove the key"
         problem = f"{section.kv_groups} key/value heads expected, but the file holds {found}"
-        raise InputError(problem, "[scores] kv_groups", mend)
+        raise InputError(problem, "[scores] kv_groups", hint)
 
 
 IMPORTER = Importer("duo-attention", "DuoAttention's full_attention_heads.tsv (key/value heads)", claims, load)

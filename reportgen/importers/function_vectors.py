@@ -7,11 +7,11 @@ is the mean of the signed effects, by which the authors rank heads.
 
 from pathlib import Path
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores, Method
 from reportgen.errors import InputError
 from reportgen.importers.arrays import as_array, read_torch
-from reportgen.importers.record import Importer, as_examples, method_of, numbers, scores_from_examples
-from reportgen.scores import HeadScores, Method
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, as_examples, method_of, numbers, scores_from_examples
 
 NAME = "_indirect_effect"
 METHOD = Method(
@@ -40,9 +40,12 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
     values = numbers(as_array(read_torch(path), str(path)), str(path))
     if values.ndim != 3:
         problem = f"a tensor of shape {values.shape} is not (trial, layer, head)"
-        mend = "Save the effects of one token position, such as effects[..., -1]" if values.ndim == 4 else (
-            "Save the effects of all trials, as compute_indirect_effect.py does")  # fmt: skip
-        raise InputError(problem, str(path), mend)
+        hint = (
+            "Save the effects of one token position, such as effects[..., -1]"
+            if values.ndim == 4
+            else ("Save the effects of all trials, as compute_indirect_effect.py does")
+        )
+        raise InputError(problem, str(path), hint)
     examples = as_examples(values, [f"trial {i}" for i in range(len(values))], ordered=False)
     task = path.stem.removesuffix(NAME) or "Task 0"
     method = method_of(section, METHOD)

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reportgen.blocks import Blocks
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, is_foreign_safetensors
-from reportgen.scores import HeadScores
-from reportgen.store import read_scores
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, is_foreign_safetensors
+from reportgen.storage.store import read_scores
 
 
 def claims(path: Path) -> bool:
@@ -35,8 +35,8 @@ def one_of(blocks: Blocks, path: Path, name: str | None = None) -> HeadScores:
     for block in blocks:
         if block.block == name:
             return block
-    mend = f"Its blocks are: {known}" if known else "Leave block out: its heads are in no block"
-    raise InputError(f"this file holds no block {name!r}", str(path), mend)
+    hint = f"Its blocks are: {known}" if known else "Leave block out: its heads are in no block"
+    raise InputError(f"this file holds no block {name!r}", str(path), hint)
 
 
 IMPORTER = Importer("reportgen", "scores.safetensors as reportgen writes it", claims, load)

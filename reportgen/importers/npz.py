@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import Examples, HeadScores
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, as_examples, method_of, numbers, scores_from_examples
-from reportgen.scores import Examples, HeadScores
-from reportgen.study import ScoresSection
-from reportgen.unpacked import refuse_bomb
+from reportgen.importers.common import Importer, as_examples, method_of, numbers, scores_from_examples
+from reportgen.storage.decompression import refuse_bomb
 
 KEYS = "importance (task, layer, head), tasks (names), examples_0, examples_1, … (example, layer, head)"
-MEND = "Save plain arrays with numpy.savez"
+HINT = "Save plain arrays with numpy.savez"
 
 
 def claims(path: Path) -> bool:
@@ -41,12 +41,22 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError("no such file", str(path), "Check the path") from error
-    except (ValueError, OSError, EOFError, OverflowError, MemoryError, NotImplementedError, RuntimeError, SyntaxError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise InputError(f"this is no archive of plain arrays ({error})", str(path), MEND) from error
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        OverflowError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(f"this is no archive of plain arrays ({error})", str(path), HINT) from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # a file of another kind in the archive
-            raise InputError(f"{name} in it is no array", str(path), MEND)
+            raise InputError(f"{name} in it is no array", str(path), HINT)
     return arrays
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import Head, HeadScores, Method
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
-from reportgen.scores import Head, HeadScores, Method
-from reportgen.store import read_json
-from reportgen.study import ScoresSection
+from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
+from reportgen.storage.store import read_json
 
 METHOD = Method(
     "retrieval score",
@@ -55,8 +55,8 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
         for head in range(shape[1]):
             if len(rows.get(Head(layer, head), ())) != size:
                 found = len(rows.get(Head(layer, head), ()))
-                mend = "Give every head the same number of scores"
-                raise InputError(f"{Head(layer, head)} has {found} scores, the first head {size}", str(path), mend)
+                hint = "Give every head the same number of scores"
+                raise InputError(f"{Head(layer, head)} has {found} scores, the first head {size}", str(path), hint)
     values = np.stack([[rows[Head(i, j)] for j in range(shape[1])] for i in range(shape[0])]).transpose(2, 0, 1)
     examples = as_examples(values, [f"probe {i}" for i in range(size)], ordered=True)
     return scores_from_examples(["Retrieval"], [examples], [values[0]], section, method_of(section, METHOD))

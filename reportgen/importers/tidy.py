@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from reportgen.blocks import TITLES, Blocks
+from reportgen.core.blocks import TITLES, Blocks
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import Examples, Head, HeadScores, Method, refuse_many
 from reportgen.errors import InputError
-from reportgen.importers.record import Importer, as_examples, method_of, scores_from_examples
-from reportgen.scores import Examples, Head, HeadScores, Method, refuse_many
-from reportgen.study import ScoresSection
-from reportgen.unpacked import refuse_bomb
+from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
+from reportgen.storage.decompression import refuse_bomb
 
 NEEDED = ["task", "layer", "head", "importance"]
 OPTIONAL = ["example", "method", "block"]
-MEND = "Save it as a UTF-8 table with a header line"
+HINT = "Save it as a UTF-8 table with a header line"
 ONCE = "Give every task, layer and head (and example) exactly one row; nan in all tasks marks a head the model lacks"
 LARGEST = 100_000  # a layer or head number beyond this is a mistake, and would take all memory
 
@@ -39,9 +39,13 @@ def load(path: Path, section: ScoresSection) -> Blocks:
     _refuse_several_methods(table, path)
     block = _blocks(table, path)
     columns = _Columns(
-        path, task, _numbers(table, "layer", path), _numbers(table, "head", path), _values(table, path),
+        path,
+        task,
+        _numbers(table, "layer", path),
+        _numbers(table, "head", path),
+        _values(table, path),
         _text(table, "example", path) if "example" in table else np.array([""] * len(task)),
-    )  # fmt: skip
+    )
     method = method_of(section, table["method"][0] if "method" in table else "unknown")
     names = [name for name in (None, *TITLES) if (block == name).any()]
     return tuple(replace(_of_block(columns, block == name, name, section, method), block=name) for name in names)
@@ -73,8 +77,8 @@ def _blocks(table: dict[str, list[str]], path: Path) -> Any:
     blocks = _text(table, "block", path)
     for index, name in enumerate(blocks):
         if name not in TITLES:
-            mend = f"Give {', '.join(TITLES)}, or leave the column out for heads that are in no block"
-            raise InputError(f"no block of heads is called {name!r}", _row(path, index, "block"), mend)
+            hint = f"Give {', '.join(TITLES)}, or leave the column out for heads that are in no block"
+            raise InputError(f"no block of heads is called {name!r}", _row(path, index, "block"), hint)
     return blocks
 
 
@@ -98,7 +102,7 @@ def _csv(path: Path) -> dict[str, list[str]]:
     try:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"this table cannot be read ({error})", str(path), MEND) from error
+        raise InputError(f"this table cannot be read ({error})", str(path), HINT) from error
     while rows and not any(rows[-1]):
         rows.pop()
     header, *body = rows or [[]]
@@ -131,7 +135,7 @@ def _parquet(path: Path) -> dict[str, list[str]]:
     except InputError:
         raise
     except Exception as error:  # pyarrow raises many kinds for a broken file, of its texts only as they are looked at
-        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), MEND) from error
+        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), HINT) from error
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
@@ -141,8 +145,8 @@ def _check_columns(columns: list[str], path: Path) -> None:
     for name in columns:
         if name not in (*NEEDED, *OPTIONAL):
             near = difflib.get_close_matches(name, [*NEEDED, *OPTIONAL], n=1)
-            mend = f"Did you mean {near[0]!r}" if near else f"Remove it; known are {', '.join([*NEEDED, *OPTIONAL])}"
-            raise InputError(f"unknown column {name!r}", str(path), mend)
+            hint = f"Did you mean {near[0]!r}" if near else f"Remove it; known are {', '.join([*NEEDED, *OPTIONAL])}"
+            raise InputError(f"unknown column {name!r}", str(path), hint)
 
 
 def _row(path: Path, index: int, column: str) -> str:
@@ -176,8 +180,8 @@ def _numbers(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray
     wrong = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < LARGEST))
     for index in np.flatnonzero(wrong)[:1]:
         problem = f"{table[column][index]!r} is no {column} number"
-        mend = f"Give whole numbers from 0 up to {LARGEST - 1}"
-        raise InputError(problem, _row(path, int(index), column), mend)
+        hint = f"Give whole numbers from 0 up to {LARGEST - 1}"
+        raise InputError(problem, _row(path, int(index), column), hint)
     whole: np.ndarray = numbers.astype(int)
     return whole
 
@@ -189,8 +193,8 @@ def _values(table: dict[str, list[str]], path: Path) -> np.ndarray:
     too_large = np.abs(numbers) > np.finfo(np.float32).max
     for index in np.flatnonzero((np.isnan(numbers) & ~said_nan) | too_large)[:1]:
         problem = f"{cells[index]!r} is no finite number"
-        mend = "Give a number, or nan for a head the model lacks"
-        raise InputError(problem, _row(path, int(index), "importance"), mend)
+        hint = "Give a number, or nan for a head the model lacks"
+        raise InputError(problem, _row(path, int(index), "importance"), hint)
     return numbers
 
 
@@ -203,8 +207,15 @@ def _refuse_holes(place: str, layer: np.ndarray, head: np.ndarray, shape: tuple[
         raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", place, ONCE)
 
 
-def _task(place: str, rows: np.ndarray, layer: np.ndarray, head: np.ndarray, example: np.ndarray,
-          value: np.ndarray, shape: tuple[int, int]) -> tuple[Examples | None, np.ndarray]:  # fmt: skip
+def _task(
+    place: str,
+    rows: np.ndarray,
+    layer: np.ndarray,
+    head: np.ndarray,
+    example: np.ndarray,
+    value: np.ndarray,
+    shape: tuple[int, int],
+) -> tuple[Examples | None, np.ndarray]:
     ids = list(dict.fromkeys(example[rows]))
     number = {e: i for i, e in enumerate(ids)}
     where = np.array([number[e] for e in example[rows]]), layer[rows], head[rows]

@@ -7,42 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.attended import Patterns
-from reportgen.blocks import Blocks, as_blocks, written
+from reportgen.core.blocks import Blocks, as_blocks, written
+from reportgen.core.config import Study
+from reportgen.core.findings import Findings
+from reportgen.core.patterns import Patterns
+from reportgen.core.plugins import Plugin, plain
+from reportgen.core.scores import Head, HeadScores
+from reportgen.core.trials import Validation
+from reportgen.core.venues import widths
 from reportgen.errors import InputError
-from reportgen.findings import Findings
-from reportgen.plugins import Plugin, plain
-from reportgen.rendering import figures as draw
-from reportgen.rendering.attention import attention
-from reportgen.rendering.drawing import Drawing, Look, look_for
-from reportgen.rendering.html import html
-from reportgen.rendering.knockout import knockout
-from reportgen.rendering.latex import csv_text, latex
-from reportgen.rendering.method_ranks import method_ranks
-from reportgen.rendering.paper import paper_files
-from reportgen.rendering.pdf import attachments, moment, unattached
-from reportgen.rendering.press import press
+from reportgen.rendering.context import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
+from reportgen.rendering.html.page import html
+from reportgen.rendering.paper.files import paper_files
+from reportgen.rendering.pdf.document import attachments, moment, unattached
+from reportgen.rendering.pdf.process import press
+from reportgen.rendering.plots import figures as draw
+from reportgen.rendering.plots.attention import attention
+from reportgen.rendering.plots.drawing import Drawing, Look, look_for
+from reportgen.rendering.plots.knockout import knockout
+from reportgen.rendering.plots.medium import LEGIBLE, Sheet
+from reportgen.rendering.plots.method_ranks import method_ranks
 from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
-from reportgen.rendering.sheet import LEGIBLE, Sheet
+from reportgen.rendering.tables import csv_text, latex
 from reportgen.rendering.trial_tables import tables as trial_tables
-from reportgen.rendering.view import TOP, MapView, Report, TaskView, finding_views, head_table, task_views
-from reportgen.scores import Head, HeadScores
-from reportgen.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
-from reportgen.study import Study
-from reportgen.trials import Validation
-from reportgen.venues import widths
+from reportgen.storage.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
 Progress = Callable[[str], None]
 
 
-def render(scores: HeadScores | Sequence[HeadScores], findings: Findings, study: Study, folder: Path, *,
-           others: Mapping[str, Blocks] | None = None, validation: Validation | None = None,
-           patterns: Patterns | None = None, provenance: Mapping[str, Any] | None = None,
-           progress: Progress | None = None, figures: Sequence[str] = ("svg",),
-           apart: bool = False) -> list[Path]:  # fmt: skip
+def render(
+    scores: HeadScores | Sequence[HeadScores],
+    findings: Findings,
+    study: Study,
+    folder: Path,
+    *,
+    others: Mapping[str, Blocks] | None = None,
+    validation: Validation | None = None,
+    patterns: Patterns | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    figures: Sequence[str] = ("svg",),
+    apart: bool = False,
+) -> list[Path]:
     """Write the report's files into ``folder`` and list them in order.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
@@ -94,9 +103,15 @@ def _check_forms(figures: Sequence[str]) -> None:
             raise InputError(f"no figure can be written as {form!r}", "--figures", f"Choose from: {', '.join(FORMS)}")
 
 
-def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mapping[str, Blocks],
-                 provenance: Mapping[str, Any], validation: Validation | None = None,
-                 patterns: Patterns | None = None) -> Report:  # fmt: skip
+def build_report(
+    blocks: Blocks,
+    findings: Findings,
+    study: Study,
+    others: Mapping[str, Blocks],
+    provenance: Mapping[str, Any],
+    validation: Validation | None = None,
+    patterns: Patterns | None = None,
+) -> Report:
     """Everything that sections draw on, computed once."""
     names = tuple(section.name for section in chosen(study.report.sections))
     views = finding_views(findings)
@@ -106,24 +121,44 @@ def build_report(blocks: Blocks, findings: Findings, study: Study, others: Mappi
     drawings = tuple(_with_patterns(_drawn(blocks, findings, looks, figures, others, validation), tasks, patterns))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
-        blocks=blocks, findings=findings, study=study, others=dict(others), provenance=dict(provenance), tasks=tasks,
-        views=views, looks=tuple(looks), drawings=drawings, numbers={d.name: i for i, d in enumerate(shown, 1)},
-        sections=names, validation=validation, patterns=patterns, date=moment().strftime("%Y-%m-%d"),
+        blocks=blocks,
+        findings=findings,
+        study=study,
+        others=dict(others),
+        provenance=dict(provenance),
+        tasks=tasks,
+        views=views,
+        looks=tuple(looks),
+        drawings=drawings,
+        numbers={d.name: i for i, d in enumerate(shown, 1)},
+        sections=names,
+        validation=validation,
+        patterns=patterns,
+        date=moment().strftime("%Y-%m-%d"),
         plugins=_plugins(blocks, findings, study),
-    )  # fmt: skip
+    )
 
 
-def _drawn(blocks: Blocks, findings: Findings, looks: Sequence[Look], names: Sequence[Sequence[str]],
-           others: Mapping[str, Blocks], validation: Validation | None) -> tuple[Drawing, ...]:  # fmt: skip
+def _drawn(
+    blocks: Blocks,
+    findings: Findings,
+    looks: Sequence[Look],
+    names: Sequence[Sequence[str]],
+    others: Mapping[str, Blocks],
+    validation: Validation | None,
+) -> tuple[Drawing, ...]:
     """Every figure, for what the looks say that it is drawn for."""
-    ranks = [method_ranks(block, {name: each[i] for name, each in others.items()}, looks[i])
-             for i, block in enumerate(blocks)]  # fmt: skip
+    ranks = [
+        method_ranks(block, {name: each[i] for name, each in others.items()}, looks[i])
+        for i, block in enumerate(blocks)
+    ]
     further = [*ranks, knockout(validation, looks[0].sheet)]
     return (*draw.all_figures(blocks, findings, looks, names), *(d for d in further if d is not None))
 
 
-def _with_patterns(drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None
-                   ) -> Iterator[Drawing]:  # fmt: skip
+def _with_patterns(
+    drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None
+) -> Iterator[Drawing]:
     """The figures, each task's attention patterns behind the last of its maps."""
     last = {task.maps[-1].figure: task for task in tasks}
     for drawing in drawings:
@@ -165,8 +200,9 @@ def paper_figures(report: Report, validation: Validation | None) -> Iterator[tup
 
 def _table_files(report: Report) -> Iterator[tuple[str, str]]:
     unit = report.scores.method.unit
-    tables = {f"heads-{m.figure.removeprefix('task-')}": head_table(t.name, m, unit)
-              for t in report.tasks for m in t.maps}  # fmt: skip
+    tables = {
+        f"heads-{m.figure.removeprefix('task-')}": head_table(t.name, m, unit) for t in report.tasks for m in t.maps
+    }
     tables |= {table.name: table for table in layer_tables(report)}
     tables["findings"] = finding_table(report)
     if report.validation is not None:

@@ -1,18 +1,24 @@
 """What interventions on found heads showed, as tables."""
 
+from reportgen.core.trials import TOP, Interval, Outcome, TaskTrial, Trial, Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import printable
-from reportgen.rendering.view import KINDS, Table
-from reportgen.trials import TOP, Interval, Outcome, TaskTrial, Trial, Validation
+from reportgen.rendering.context import KINDS, Table
+from reportgen.rendering.plots.canvas import printable
 
 WIDE = 8  # tasks side by side
 NAMED = 6  # heads of a set that are written out
 REASONS = {
-    "examples": "more examples needed", "controls": "too few controls exist", "exceeded": "controls lose as much",
-    "few-controls": "fewer than 20 control sets", "whole-layer": "the set is a whole layer",
-    "at-chance": "task at chance", "no-range": "no loss without any head", "few-groups": "too few examples",
-    "in-sample": "found on all examples", "budget": "beyond the budget",
-}  # fmt: skip
+    "examples": "more examples needed",
+    "controls": "too few controls exist",
+    "exceeded": "controls lose as much",
+    "few-controls": "fewer than 20 control sets",
+    "whole-layer": "the set is a whole layer",
+    "at-chance": "task at chance",
+    "no-range": "no loss without any head",
+    "few-groups": "too few examples",
+    "in-sample": "found on all examples",
+    "budget": "beyond the budget",
+}
 
 
 def tables(validation: Validation) -> list[Table]:
@@ -20,9 +26,14 @@ def tables(validation: Validation) -> list[Table]:
     if validation.problem or not validation.trials:
         return []
     return [
-        published(validation), verdicts(validation), sufficiency(validation), amplification(validation),
-        *matrix(validation), orders(validation), tasks(validation),
-    ]  # fmt: skip
+        published(validation),
+        verdicts(validation),
+        sufficiency(validation),
+        amplification(validation),
+        *matrix(validation),
+        orders(validation),
+        tasks(validation),
+    ]
 
 
 def published(validation: Validation) -> Table:
@@ -30,18 +41,40 @@ def published(validation: Validation) -> Table:
     rows = []
     for trial in (t for t in validation.trials if t.kind == TOP):
         controls = fmt.NONE if trial.after_controls is None else fmt.share(trial.after_controls.accuracy)
-        rows.append((printable(trial.tasks[0]), heads(trial), _accuracy(trial.intact), controls,
-                     _accuracy(trial.knocked_out), _accuracy(trial.zeroed), fmt.NONE if trial.q is None
-                     else fmt.probability(trial.q), _verdict(trial)))  # fmt: skip
-    columns = (("Task", False), ("Found heads", False), ("As it is", True), ("Random heads out", True),
-               ("Found heads out", True), ("Found at zero", True), ("q", True), ("Verdict", False))  # fmt: skip
+        rows.append(
+            (
+                printable(trial.tasks[0]),
+                heads(trial),
+                _accuracy(trial.intact),
+                controls,
+                _accuracy(trial.knocked_out),
+                _accuracy(trial.zeroed),
+                fmt.NONE if trial.q is None else fmt.probability(trial.q),
+                _verdict(trial),
+            )
+        )
+    columns = (
+        ("Task", False),
+        ("Found heads", False),
+        ("As it is", True),
+        ("Random heads out", True),
+        ("Found heads out", True),
+        ("Found at zero", True),
+        ("q", True),
+        ("Verdict", False),
+    )
     note = (
         "Accuracy on held-out examples with their mean in place of the heads. Random: the mean over matched "
         "control sets, none of which touches a found head. Found at zero: with zero in their place, which lies off the "
         "model’s distribution and decides nothing."
     )
-    return Table("validation-tasks", "Random heads → found heads: accuracy with each task’s most important heads out",
-                 columns, tuple(rows), note)  # fmt: skip
+    return Table(
+        "validation-tasks",
+        "Random heads → found heads: accuracy with each task’s most important heads out",
+        columns,
+        tuple(rows),
+        note,
+    )
 
 
 def verdicts(validation: Validation) -> Table:
@@ -51,10 +84,28 @@ def verdicts(validation: Validation) -> Table:
         excess = fmt.NONE if trial.excess is None else _interval(trial.excess)
         loss = fmt.NONE if trial.loss is None else fmt.number(trial.loss.estimate)
         q = fmt.NONE if trial.q is None else fmt.probability(trial.q)
-        rows.append((_name(trial, validation), heads(trial), loss, excess, fmt.number(trial.margin),
-                     _controls(trial), q, _verdict(trial)))  # fmt: skip
-    columns = (("Set", False), ("Heads", False), ("Loss", True), ("Over controls", True), ("Margin", True),
-               ("Controls", True), ("q", True), ("Verdict", False))  # fmt: skip
+        rows.append(
+            (
+                _name(trial, validation),
+                heads(trial),
+                loss,
+                excess,
+                fmt.number(trial.margin),
+                _controls(trial),
+                q,
+                _verdict(trial),
+            )
+        )
+    columns = (
+        ("Set", False),
+        ("Heads", False),
+        ("Loss", True),
+        ("Over controls", True),
+        ("Margin", True),
+        ("Controls", True),
+        ("q", True),
+        ("Verdict", False),
+    )
     note = (
         f"Loss: of the {wanted(validation)}’s log-probability, by mean ablation. Over controls: loss less the mean "
         "loss of matched control sets, with its 95 % interval over examples. Controls: distinct sets of as many heads "
@@ -65,8 +116,10 @@ def verdicts(validation: Validation) -> Table:
 
 def sufficiency(validation: Validation) -> Table:
     """Floor, what a set alone keeps, and ceiling."""
-    rows = tuple((_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact))
-                 for trial in validation.trials)  # fmt: skip
+    rows = tuple(
+        (_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact))
+        for trial in validation.trials
+    )
     columns = (("Set", False), ("No head (floor)", True), ("Only the set", True), ("All heads (ceiling)", True))
     note = f"Accuracy, and mean log-probability of the {wanted(validation)} in brackets."
     return Table("validation-sufficiency", "Is a set enough?", columns, rows, note)
@@ -89,8 +142,10 @@ def matrix(validation: Validation) -> list[Table]:
     made = []
     for start in range(0, len(validation.tasks), WIDE):
         shown = validation.tasks[start : start + WIDE]
-        rows = tuple((_name(trial, validation), *(_change(validation, trial, task) for task in shown))
-                     for trial in validation.trials)  # fmt: skip
+        rows = tuple(
+            (_name(trial, validation), *(_change(validation, trial, task) for task in shown))
+            for trial in validation.trials
+        )
         columns = (("Set out", False), *((printable(task.name), True) for task in shown))
         name = "validation-matrix" if len(validation.tasks) <= WIDE else f"validation-matrix-{start // WIDE + 1}"
         note = "Percentage points of accuracy, by mean ablation, without controls; * marks the set’s own tasks."
@@ -100,9 +155,14 @@ def matrix(validation: Validation) -> list[Table]:
 
 def orders(validation: Validation) -> Table:
     """Every order of heads by the area over its knock-out curve."""
-    rows = tuple((printable(r.order.replace("_", " ")), _interval(r.area),
-                  fmt.NONE if r.over_random is None else _interval(r.over_random))
-                 for r in validation.rankings)  # fmt: skip
+    rows = tuple(
+        (
+            printable(r.order.replace("_", " ")),
+            _interval(r.area),
+            fmt.NONE if r.over_random is None else _interval(r.over_random),
+        )
+        for r in validation.rankings
+    )
     columns = (("Heads taken out in the order of", False), ("Area", True), ("Over random", True))
     note = (
         f"Area: the mean share of the {wanted(validation)}’s probability that is lost, over the logarithm of the "
@@ -114,13 +174,32 @@ def orders(validation: Validation) -> Table:
 def tasks(validation: Validation) -> Table:
     """Each task's ceiling and floor."""
     untested = any(t.reason for t in validation.tasks)
-    rows = tuple((printable(t.name), f"{t.examples:,}", _both(t.intact), _both(t.floor), fmt.share(t.chance),
-                  *([REASONS[t.reason] if t.reason else ""] if untested else []))
-                 for t in validation.tasks)  # fmt: skip
-    columns = (("Task", False), ("Held-out examples", True), ("All heads", True), ("No head", True), ("Chance", True),
-               *([("Not tested because", False)] if untested else []))  # fmt: skip
-    return Table("validation-range", "What there is to lose", columns, rows,
-                 "No head: with the mean in place of every head’s output.")  # fmt: skip
+    rows = tuple(
+        (
+            printable(t.name),
+            f"{t.examples:,}",
+            _both(t.intact),
+            _both(t.floor),
+            fmt.share(t.chance),
+            *([REASONS[t.reason] if t.reason else ""] if untested else []),
+        )
+        for t in validation.tasks
+    )
+    columns = (
+        ("Task", False),
+        ("Held-out examples", True),
+        ("All heads", True),
+        ("No head", True),
+        ("Chance", True),
+        *([("Not tested because", False)] if untested else []),
+    )
+    return Table(
+        "validation-range",
+        "What there is to lose",
+        columns,
+        rows,
+        "No head: with the mean in place of every head’s output.",
+    )
 
 
 def wanted(validation: Validation) -> str:

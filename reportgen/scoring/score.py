@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.scores import HeadScores
-from reportgen.scoring.assemble import Scored, assemble, described_tasks
-from reportgen.scoring.executors import Executor, executor
-from reportgen.scoring.kept import Kept
-from reportgen.scoring.metrics import Baseline
-from reportgen.scoring.pace import Pace, Progress
-from reportgen.scoring.prepare import Chosen, Prepared, without
-from reportgen.scoring.racing import finish
-from reportgen.scoring.record import record_of
-from reportgen.scoring.units import SAID, Unit, UnitScores, unflattened, units_of
-from reportgen.study import Study
+from reportgen.core.config import Study
+from reportgen.core.scores import HeadScores
+from reportgen.scoring.data.metrics import Baseline
+from reportgen.scoring.run.assemble import Scored, assemble, described_tasks
+from reportgen.scoring.run.checkpoints import Kept
+from reportgen.scoring.run.executors import Executor, executor
+from reportgen.scoring.run.prepare import Chosen, Prepared, without
+from reportgen.scoring.run.progress import Pace, Progress
+from reportgen.scoring.run.racing import finish
+from reportgen.scoring.run.record import record_of
+from reportgen.scoring.run.shards import SAID, Unit, UnitScores, unflattened, units_of
 
 Notify = Callable[[str], None]
 SMALLER = "batch size after memory ran out"  # a diagnostic of the tasks to which it happened

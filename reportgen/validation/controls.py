@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.scoring.heads import Heads as Sites
+from reportgen.scoring.model.heads import Heads as Sites
 from reportgen.validation.engine import Heads
 
 FEWEST = 20  # distinct controls below which a set is undecided
@@ -39,8 +39,14 @@ def whole_layer(heads: Heads, sites: Sites) -> int | None:
     return full[0] if full else None
 
 
-def matched(heads: Heads, taken: Heads, sites: Sites, norms: Mapping[tuple[int, int], float], wanted: int,
-            rng: np.random.Generator) -> Controls:  # fmt: skip
+def matched(
+    heads: Heads,
+    taken: Heads,
+    sites: Sites,
+    norms: Mapping[tuple[int, int], float],
+    wanted: int,
+    rng: np.random.Generator,
+) -> Controls:
     """Up to ``wanted`` distinct control sets that touch no head of ``taken``.
 
     Each member stands for one of the set's heads and comes from that head's layer. While fewer than wanted exist, heads

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from reportgen.blocks import Blocks
-from reportgen.trials import Best, Interval, Ranking
+from reportgen.core.blocks import Blocks
+from reportgen.core.trials import Best, Interval, Ranking
 from reportgen.validation.engine import Intervention
-from reportgen.validation.judge import Sample
 from reportgen.validation.sets import Index
+from reportgen.validation.statistics import Sample
 
 RANDOM, RANDOMS, LAYERS, NORM = "random order", 5, "layer order", "activation_norm"
 Order = tuple[tuple[int, int], ...]
@@ -21,8 +21,9 @@ def knocked(heads: int) -> list[int]:
     return sorted({*(step for step in steps if step < heads), heads})
 
 
-def orders(index: Index, methods: Mapping[str, Blocks], t: int, norms: Mapping[tuple[int, int], float], seed: int
-           ) -> dict[str, list[Order]]:  # fmt: skip
+def orders(
+    index: Index, methods: Mapping[str, Blocks], t: int, norms: Mapping[tuple[int, int], float], seed: int
+) -> dict[str, list[Order]]:
     """By name, the orders of a task: each method's on the discovery half, the activation norm's, that of the layers,
     and several random ones, which are averaged.
     """
@@ -52,8 +53,10 @@ def area(lost: Float[np.ndarray, "step example"], heads: int) -> Float[np.ndarra
 
 def rankings(areas: Mapping[str, Float[np.ndarray, "example"]], sample: Sample) -> list[Ranking]:
     """Every order's mean area, largest first, and its excess over random orders."""
-    made = [Ranking(name, sample.interval(a), None if name == RANDOM else sample.interval(a - areas[RANDOM]))
-            for name, a in areas.items()]  # fmt: skip
+    made = [
+        Ranking(name, sample.interval(a), None if name == RANDOM else sample.interval(a - areas[RANDOM]))
+        for name, a in areas.items()
+    ]
     return sorted(made, key=lambda ranking: -ranking.area.estimate)
 
 
@@ -64,5 +67,6 @@ def best(areas: Mapping[str, Float[np.ndarray, "example"]], methods: Sequence[st
         return None
     ahead: list[Interval] = [sample.interval(areas[ranked[0]] - areas[name]) for name in ranked[1:]]
     clear = all(each.low is not None and each.low > 0 for each in ahead)
-    return Best(ranked[0], sample.interval(areas[ranked[0]]), ranked[1] if ahead else None,
-                ahead[0] if ahead else None, clear)  # fmt: skip
+    return Best(
+        ranked[0], sample.interval(areas[ranked[0]]), ranked[1] if ahead else None, ahead[0] if ahead else None, clear
+    )

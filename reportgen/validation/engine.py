@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reportgen.scoring.interventions import Edit, replaced, scaled
-from reportgen.scoring.method import Setting
-from reportgen.scoring.metrics import Baseline
-from reportgen.scoring.references import Means
-from reportgen.scoring.resume import Record
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.metrics import Baseline
+from reportgen.scoring.fast_forward.partial_forward import Record
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.methods.common.references import Means
+from reportgen.scoring.model.interventions import Edit, replaced, scaled
 from reportgen.validation.readout import Read
 
 Heads = frozenset[tuple[int, int]]  # (index of Heads.sites, head)
@@ -52,8 +52,9 @@ class Outcomes:
 
 
 @torch.no_grad()
-def outcomes(setting: Setting, means: Means, read: Read, batch: Batch, wanted: Sequence[Intervention],
-             together: int) -> Outcomes:  # fmt: skip
+def outcomes(
+    setting: Setting, means: Means, read: Read, batch: Batch, wanted: Sequence[Intervention], together: int
+) -> Outcomes:
     """The batch under each of the interventions, in their order, ``together`` of them side by side.
 
     Runs start at the lowest touched layer from what the plain run recorded, where the model can be resumed, and what
@@ -71,11 +72,14 @@ def outcomes(setting: Setting, means: Means, read: Read, batch: Batch, wanted: S
     return Outcomes(correct, log_probability)
 
 
-def _together(setting: Setting, means: Means, read: Read, batch: Batch, record: Record | None,
-              some: Sequence[Intervention]) -> Baseline:  # fmt: skip
+def _together(
+    setting: Setting, means: Means, read: Read, batch: Batch, record: Record | None, some: Sequence[Intervention]
+) -> Baseline:
     many = batch.repeated(len(some))
-    edits = {site: _edit(setting, means, many, some, site)
-             for site in sorted({site for each in some for site, _ in each.heads})}  # fmt: skip
+    edits = {
+        site: _edit(setting, means, many, some, site)
+        for site in sorted({site for each in some for site, _ in each.heads})
+    }
     with setting.model.narrowed(many), setting.model.resumed(record, min(edits), len(some), edits):
         return read(many)
 

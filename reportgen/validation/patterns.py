@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen.attended import Pattern, Patterns, Role, from_json, to_json
-from reportgen.blocks import Blocks, parsed
+from reportgen.core.blocks import Blocks, parsed
+from reportgen.core.config import Study
+from reportgen.core.findings import Findings
+from reportgen.core.patterns import Pattern, Patterns, Role, from_json, to_json
+from reportgen.core.provenance import versions
+from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.findings import Findings
-from reportgen.provenance import versions
-from reportgen.scores import Head, HeadScores
-from reportgen.store import key_of, pretty_json, read_json, remove, write_atomic
-from reportgen.study import Study
+from reportgen.storage.store import key_of, pretty_json, read_json, remove, write_atomic
 
 FILE = "patterns.json"
 HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
@@ -133,12 +133,12 @@ def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
 
 def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Pattern]:
     """Run the model on the chosen examples, task by task, and read the heads' patterns."""
-    from reportgen.scoring.method import Setting
-    from reportgen.scoring.metrics import METRICS
-    from reportgen.scoring.patterns import observed
-    from reportgen.scoring.prepare import prepare
-    from reportgen.scoring.tokens import collate, plan_batches
-    from reportgen.validation.ground import refuse_others
+    from reportgen.scoring.data.batches import collate, plan_batches
+    from reportgen.scoring.data.metrics import METRICS
+    from reportgen.scoring.methods.common.attention_patterns import observed
+    from reportgen.scoring.methods.common.method import Setting
+    from reportgen.scoring.run.prepare import prepare
+    from reportgen.validation.prepare import refuse_others
 
     if not chosen:
         return []
@@ -169,10 +169,16 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
                     spelled = [_spelled(model.tokenizer, i) for i in tokens]
                     short = len(tokens) <= SHORT and len(scores.tasks) <= TASKS
                     found[n] = Pattern(
-                        scores.tasks[w.task].name, str(w.head), w.role, scores.tasks[source].name,
-                        examples.ids[w.example], float(f"{examples.values[w.example][w.head]:.6g}"), spelled,
-                        _rounded(weights[end].numpy()), [_rounded(r) for r in weights.numpy()] if short else None,
-                    )  # fmt: skip
+                        scores.tasks[w.task].name,
+                        str(w.head),
+                        w.role,
+                        scores.tasks[source].name,
+                        examples.ids[w.example],
+                        float(f"{examples.values[w.example][w.head]:.6g}"),
+                        spelled,
+                        _rounded(weights[end].numpy()),
+                        [_rounded(r) for r in weights.numpy()] if short else None,
+                    )
     return [found[n] for n in sorted(found)]
 
 

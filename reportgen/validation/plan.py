@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reportgen.blocks import Blocks
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import ValidationSection
+from reportgen.core.findings import Findings
+from reportgen.core.stats import LEAST, wilson
+from reportgen.core.trials import Cost, Reason
 from reportgen.errors import InputError
-from reportgen.findings import Findings
 from reportgen.scoring.methods import zero_ablation
-from reportgen.scoring.prepare import PreparedTask
-from reportgen.stats import LEAST, wilson
-from reportgen.study import ValidationSection
-from reportgen.trials import Cost, Reason
+from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.validation.controls import FEWEST, Controls, matched, whole_layer
 from reportgen.validation.curves import Order, orders, prefixes
 from reportgen.validation.engine import Intervention
-from reportgen.validation.ground import Ground
+from reportgen.validation.prepare import Ground
 from reportgen.validation.sets import FoundSet, found_sets
 
 PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
@@ -70,10 +70,14 @@ def planned(ground: Ground, findings: Findings, methods: Mapping[str, Blocks], s
         if n:
             members = tuple(tuple(sorted(rows[:n])) for rows in held)
             runs = sum(_work(w, len(ground.setting.heads.sites)) * len(m) for w, m in zip(wanted, members, strict=True))
-            return Planned(tuple(sets), reasons, controls, least, members, wanted, made,
-                           Cost(runs, ablation, section.budget))  # fmt: skip
-    raise InputError("the budget does not cover the curves and the table of all tasks and sets",
-                     f"[validation] budget = {section.budget:g}", "Raise it")  # fmt: skip
+            return Planned(
+                tuple(sets), reasons, controls, least, members, wanted, made, Cost(runs, ablation, section.budget)
+            )
+    raise InputError(
+        "the budget does not cover the curves and the table of all tasks and sets",
+        f"[validation] budget = {section.budget:g}",
+        "Raise it",
+    )
 
 
 def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> dict[str, Reason]:
@@ -109,8 +113,9 @@ def _groups(task: PreparedTask) -> int:
     return len({row.group for row, discovery in zip(task.rows, task.discovery, strict=True) if not discovery})
 
 
-def _controls(ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int
-              ) -> dict[str, Controls]:  # fmt: skip
+def _controls(
+    ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int
+) -> dict[str, Controls]:
     """Control sets of every set that is tested, none of which touches any found set."""
     taken = frozenset(place for each in sets for place in each.heads)
     found = {}
@@ -133,9 +138,14 @@ def _held_out(ground: Ground, task: PreparedTask) -> list[int]:
     return [i for _, _, i in sorted(placed)]
 
 
-def _wanted(ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason],
-            controls: Mapping[str, Controls], made: Mapping[str, list[Order]], t: int
-            ) -> tuple[Intervention, ...]:  # fmt: skip
+def _wanted(
+    ground: Ground,
+    sets: Sequence[FoundSet],
+    reasons: Mapping[str, Reason],
+    controls: Mapping[str, Controls],
+    made: Mapping[str, list[Order]],
+    t: int,
+) -> tuple[Intervention, ...]:
     """A task's interventions, each once."""
     every = ground.index.all
     wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(each.heads) for each in sets)]
@@ -154,12 +164,16 @@ def _work(wanted: Sequence[Intervention], sites: int) -> float:
     return 1 + sum(each.share(sites) for each in wanted)
 
 
-def _affordable(wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
-                ) -> int:  # fmt: skip
+def _affordable(
+    wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
+) -> int:
     """The greatest number of examples a task that the budget covers; 0 where that is too few."""
     works = [_work(each, sites) for each in wanted]
     longest = max(map(len, held))
     least = min(LEAST_EXAMPLES, longest)
-    fits = [n for n in range(least, longest + 1)
-            if sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True)) <= budget]  # fmt: skip
+    fits = [
+        n
+        for n in range(least, longest + 1)
+        if sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True)) <= budget
+    ]
     return max(fits, default=0)

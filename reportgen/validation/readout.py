@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from reportgen.scoring.method import Setting, TaskExamples
+from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.data.metrics import Baseline, baseline
+from reportgen.scoring.methods.common.method import Setting, TaskExamples
+from reportgen.scoring.methods.common.probe_baselines import path
 from reportgen.scoring.methods.probe import checked_folds
-from reportgen.scoring.metrics import Baseline, baseline
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.prepare import PreparedTask
-from reportgen.scoring.probe_baselines import path
-from reportgen.scoring.runs import forward
-from reportgen.scoring.tokens import Batch, collate
-from reportgen.store import sha256
+from reportgen.scoring.model.forward import forward
+from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.run.prepare import PreparedTask
+from reportgen.storage.store import sha256
 
 TINY = 1e-12  # stands for the spread of states that are all the same
 FOLDS = 5  # parts of the rows, by group; each is read by the probe of the others
@@ -70,15 +70,23 @@ def _probed(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
     labels = np.repeat(np.arange(len(tasks)), [len(task.rows) for task in tasks])
     weights = np.stack([_fitted(states, labels, fold, number) for number in range(int(fold.max()) + 1)])
     rows = [(row.task, row.id) for task in tasks for row in task.rows]
-    read = _reader(setting.model, weights, dict(zip(rows, fold.tolist(), strict=True)),
-                   {task.name: t for t, task in enumerate(tasks)})  # fmt: skip
+    read = _reader(
+        setting.model,
+        weights,
+        dict(zip(rows, fold.tolist(), strict=True)),
+        {task.name: t for t, task in enumerate(tasks)},
+    )
     given = np.einsum("ed,edt->et", states, weights[fold, :-1]) + weights[fold, -1]
     right = np.split(given.argmax(axis=1) == labels, np.flatnonzero(np.diff(labels)) + 1)
     return Readout("probe", read, Known(tuple(right), 1 / len(tasks)), sha256(weights.tobytes()))
 
 
-def _reader(model: LoadedModel, weights: Float[np.ndarray, "fold feature task"],
-            fold: Mapping[tuple[str, str], int], number: Mapping[str, int]) -> Read:  # fmt: skip
+def _reader(
+    model: LoadedModel,
+    weights: Float[np.ndarray, "fold feature task"],
+    fold: Mapping[tuple[str, str], int],
+    number: Mapping[str, int],
+) -> Read:
     """Reads every row by the probe of the folds that it does not stand in."""
     probes = torch.from_numpy(weights).to(model.device)
 
@@ -111,9 +119,11 @@ def _states(model: LoadedModel, task: PreparedTask) -> Float[np.ndarray, "exampl
 
 
 def _fitted(
-    states: Float[np.ndarray, "example feature"], labels: Int[np.ndarray, "example"],
-    fold: Int[np.ndarray, "example"], number: int,
-) -> Float[np.ndarray, "feature_and_intercept task"]:  # fmt: skip
+    states: Float[np.ndarray, "example feature"],
+    labels: Int[np.ndarray, "example"],
+    fold: Int[np.ndarray, "example"],
+    number: int,
+) -> Float[np.ndarray, "feature_and_intercept task"]:
     """The probe of all folds but one: its penalty is the one under which a fit to the rest gives the next fold's rows
     the highest mean log-probability. States are centred and scaled by the rows it is trained on, all features alike:
     with each in its own unit, a feature that hardly varies would count much as soon as a knock-out moves it.
@@ -124,8 +134,10 @@ def _fitted(
     spread = max(float(np.sqrt(states[outside].var(axis=0).mean())), TINY)
     x, classes = (states - centre) / spread, int(labels.max()) + 1
     some = outside & ~inner
-    worth = [_log_probability(x[inner], labels[inner], weights)
-             for weights in path(x[some], labels[some], classes, balanced=True)]  # fmt: skip
+    worth = [
+        _log_probability(x[inner], labels[inner], weights)
+        for weights in path(x[some], labels[some], classes, balanced=True)
+    ]
     best = int(np.argmax(worth))
     weights = path(x[outside], labels[outside], classes, best, balanced=True)[-1]
     slopes = weights[:-1] / spread

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from reportgen.blocks import Blocks, parsed, written
-from reportgen.findings import Finding, Findings
-from reportgen.scores import Examples, Head, HeadScores, reduce_examples
-from reportgen.scoring.heads import Heads as Sites
-from reportgen.trials import TOP, TRIED
+from reportgen.core.blocks import Blocks, parsed, written
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import Examples, Head, HeadScores, reduce_examples
+from reportgen.core.trials import TOP, TRIED
+from reportgen.scoring.model.heads import Heads as Sites
 from reportgen.validation.engine import Heads
 
 TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
@@ -55,8 +55,10 @@ class Index:
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
         """A number for every head, from one map a block."""
         by_block = {block.block: m for block, m in zip(self.blocks, maps, strict=True)}
-        return {(i, h): float(by_block[self.sites.sites[i].block][self.sites.sites[i].layer, h])
-                for i, h in sorted(self.all)}  # fmt: skip
+        return {
+            (i, h): float(by_block[self.sites.sites[i].block][self.sites.sites[i].layer, h])
+            for i, h in sorted(self.all)
+        }
 
     def discovery(self, blocks: Blocks, t: int) -> dict[tuple[int, int], float]:
         """A task's |importance| of every head on the discovery half alone."""

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reportgen.blocks import Blocks
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import Study
+from reportgen.core.findings import Findings
+from reportgen.core.findings import to_json as findings_json
+from reportgen.core.provenance import versions
+from reportgen.core.sentences import Prose
+from reportgen.core.trials import Validation, from_json, to_json
 from reportgen.errors import InputError
-from reportgen.findings import Findings
-from reportgen.findings import to_json as findings_json
-from reportgen.prose import Prose
-from reportgen.provenance import versions
-from reportgen.store import key_of, pretty_json, read_json, remove, write_atomic
-from reportgen.study import Study
-from reportgen.trials import Validation, from_json, to_json
+from reportgen.storage.store import key_of, pretty_json, read_json, remove, write_atomic
 from reportgen.validation.verdicts import bare, judged
 
 FILE = "validation.json"
@@ -21,8 +21,15 @@ PARTS = ".validation"  # finished parts of an unfinished validation, under the o
 Progress = Callable[[str, int, int], None]
 
 
-def obtain_verdicts(study: Study, findings: Findings, methods: Mapping[str, Blocks], folder: Path, *,
-                    progress: Progress, notify: Callable[[str], None]) -> Findings:  # fmt: skip
+def obtain_verdicts(
+    study: Study,
+    findings: Findings,
+    methods: Mapping[str, Blocks],
+    folder: Path,
+    *,
+    progress: Progress,
+    notify: Callable[[str], None],
+) -> Findings:
     """The findings with verdicts, from the folder where neither findings, settings nor versions have changed.
 
     Writes validation.json and findings.json. Without a model, or where the study turns it off, the findings stay as the

@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from reportgen.blocks import Blocks
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import Study
+from reportgen.core.findings import Findings
+from reportgen.core.stats import benjamini_hochberg
+from reportgen.core.trials import Control, Curve, Interval, Outcome, Reason, TaskTrial, Trial, Validation
 from reportgen.errors import InputError, ran_out
-from reportgen.findings import Findings
-from reportgen.scoring.ablation import at_once
-from reportgen.scoring.prepare import versions
-from reportgen.stats import benjamini_hochberg
-from reportgen.store import key_of
-from reportgen.study import Study
-from reportgen.trials import Control, Curve, Interval, Outcome, Reason, TaskTrial, Trial, Validation
+from reportgen.scoring.methods.common.ablation import at_once
+from reportgen.scoring.run.prepare import versions
+from reportgen.storage.store import key_of
+from reportgen.validation.checkpoints import read_part, write_part
 from reportgen.validation.curves import NORM, area, best, knocked, prefixes, rankings
 from reportgen.validation.engine import Heads, Intervention, Outcomes, outcomes
-from reportgen.validation.ground import Ground, ground
-from reportgen.validation.judge import Compared, Sample, compared, verdict
-from reportgen.validation.kept import read_part, write_part
 from reportgen.validation.plan import FACTORS, Planned, at_chance, planned
+from reportgen.validation.prepare import Ground, ground
 from reportgen.validation.sets import FoundSet
+from reportgen.validation.statistics import Compared, Sample, compared, verdict
 
 PART = 256  # interventions of a task that are kept together: what a killed run repeats at most
 Progress = Callable[[str, int, int], None]
@@ -33,8 +33,15 @@ def _silent(*_: object) -> None:
     pass
 
 
-def validate(study: Study, findings: Findings, methods: Mapping[str, Blocks], *, progress: Progress = _silent,
-             parts: Path | None = None, notify: Notify = _silent) -> Validation:  # fmt: skip
+def validate(
+    study: Study,
+    findings: Findings,
+    methods: Mapping[str, Blocks],
+    *,
+    progress: Progress = _silent,
+    parts: Path | None = None,
+    notify: Notify = _silent,
+) -> Validation:
     """Intervene on the heads that the findings name, on examples of the held-out half.
 
     ``methods`` are the scores by method, the first method first. ``notify`` is told the cost before anything is run,
@@ -54,13 +61,20 @@ def validate(study: Study, findings: Findings, methods: Mapping[str, Blocks], *,
     results = _Results(at_hand, plan, found, study.analysis.margin, findings.apart)
     areas, sample = results.areas(), results.sample(range(len(at_hand.tasks)))
     return replace(
-        empty, wanted=plan.least, positions=study.scoring.positions, cost=plan.cost,
+        empty,
+        wanted=plan.least,
+        positions=study.scoring.positions,
+        cost=plan.cost,
         readout=at_hand.readout.name,
         tasks=[results.task(t, at_chance(at_hand, findings, t)) for t in range(len(at_hand.tasks))],
-        trials=results.trials(), tests=results.tests, matrix=results.matrix(), curves=results.curves(),
-        rankings=rankings(areas, sample), best=best(areas, [*dict.fromkeys([*methods, NORM])], sample),
+        trials=results.trials(),
+        tests=results.tests,
+        matrix=results.matrix(),
+        curves=results.curves(),
+        rankings=rankings(areas, sample),
+        best=best(areas, [*dict.fromkeys([*methods, NORM])], sample),
         notes=[costs(plan)],
-    )  # fmt: skip
+    )
 
 
 def costs(plan: Planned) -> str:
@@ -92,13 +106,21 @@ def _run(at_hand: Ground, plan: Planned, progress: Progress, parts: Path | None)
     return found
 
 
-def _part(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Intervention], parts: Path | None
-          ) -> Outcomes:  # fmt: skip
+def _part(
+    at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Intervention], parts: Path | None
+) -> Outcomes:
     task, study = at_hand.tasks[t], at_hand.prepared.study
     assert study.model is not None
-    identity = [at_hand.prepared.model.described.weights_sha256, study.model.dtype, study.model.device, versions(),
-                study.scoring.positions, study.scoring.seed, at_hand.prepared.batch_size,
-                at_hand.readout.identity]  # fmt: skip
+    identity = [
+        at_hand.prepared.model.described.weights_sha256,
+        study.model.dtype,
+        study.model.device,
+        versions(),
+        study.scoring.positions,
+        study.scoring.seed,
+        at_hand.prepared.batch_size,
+        at_hand.readout.identity,
+    ]
     examples = [[e.inputs, e.answer, e.places, e.decoder] for e in (task.encoded[i] for i in members)]
     means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
@@ -131,8 +153,8 @@ def _fewer(error: Exception, together: int, task: str) -> int:
     if not ran_out(error):
         raise error
     if together == 1:
-        mend = "Give a smaller [scoring] batch_size, or use a machine with more memory"
-        raise InputError("out of memory with one intervention at a time", f"task {task}", mend) from error
+        hint = "Give a smaller [scoring] batch_size, or use a machine with more memory"
+        raise InputError("out of memory with one intervention at a time", f"task {task}", hint) from error
     return together // 2
 
 
@@ -178,9 +200,15 @@ class _Results:
         """One task with the model as it is, and without any head."""
         described = self.ground.index.blocks[0].tasks[t]
         reason: Reason | None = "at-chance" if chance else "no-range" if self.whole(t) <= 0 else None
-        return TaskTrial(described.name, len(self.plan.members[t]), self.sample([t]).units,
-                         self.outcome([t], frozenset()), self.outcome([t], self.every), self.ground.competence(t)[1],
-                         reason)  # fmt: skip
+        return TaskTrial(
+            described.name,
+            len(self.plan.members[t]),
+            self.sample([t]).units,
+            self.outcome([t], frozenset()),
+            self.outcome([t], self.every),
+            self.ground.competence(t)[1],
+            reason,
+        )
 
     def trials(self) -> list[Trial]:
         """Every set's trial; sets that name the same heads on the same tasks are one test."""
@@ -194,8 +222,10 @@ class _Results:
         p = {keys[i]: result.p for i, result in tested.items()}
         q = dict(zip(distinct, benjamini_hochberg([p[key] for key in distinct]), strict=True))
         self.tests = len(distinct)
-        return [self._trial(each, reasons.get(each.id), tested.get(each.id), q.get(keys[each.id]))
-                for each in self.plan.sets]  # fmt: skip
+        return [
+            self._trial(each, reasons.get(each.id), tested.get(each.id), q.get(keys[each.id]))
+            for each in self.plan.sets
+        ]
 
     def _compared(self, each: FoundSet) -> Compared:
         controls = np.stack([self.loss(each.tasks, c) for c in self.plan.controls[each.id].sets])
@@ -204,14 +234,23 @@ class _Results:
     def _trial(self, each: FoundSet, reason: Reason | None, result: Compared | None, q: float | None) -> Trial:
         tasks, sample, none = each.tasks, self.sample(each.tasks), frozenset[tuple[int, int]]()
         trial = Trial(
-            each.id, each.kind, [self.ground.tasks[t].name for t in tasks], list(each.names), "undecided", reason,
-            len(sample.groups), sample.units, intact=self.outcome(tasks, none),
-            knocked_out=self.outcome(tasks, each.heads), zeroed=self.outcome(tasks, each.heads, 0.0),
-            kept=self.outcome(tasks, self.every - each.heads), floor=self.outcome(tasks, self.every),
+            each.id,
+            each.kind,
+            [self.ground.tasks[t].name for t in tasks],
+            list(each.names),
+            "undecided",
+            reason,
+            len(sample.groups),
+            sample.units,
+            intact=self.outcome(tasks, none),
+            knocked_out=self.outcome(tasks, each.heads),
+            zeroed=self.outcome(tasks, each.heads, 0.0),
+            kept=self.outcome(tasks, self.every - each.heads),
+            floor=self.outcome(tasks, self.every),
             amplified={f"{f:g}": self.outcome(tasks, each.heads, f) for f in FACTORS},
             gain={f"{f:g}": self._gain(sample, tasks, each.heads, f) for f in FACTORS},
             loss=sample.interval(self.loss(tasks, each.heads)),
-        )  # fmt: skip
+        )
         if each.id in self.plan.controls:
             found = self.plan.controls[each.id]
             trial = replace(trial, distinct=found.distinct, widened=found.widened)
@@ -221,12 +260,22 @@ class _Results:
         judged, why, more = verdict(result, q, margin, self.alpha)
         controls = [self._control(tasks, heads) for heads in found.sets]
         return replace(
-            trial, verdict=judged, reason=why, more=more, margin=margin, excess=result.excess, p=result.p, q=q,
-            as_strong=result.as_strong, controls=controls, norm=found.norm, after_controls=Outcome(
+            trial,
+            verdict=judged,
+            reason=why,
+            more=more,
+            margin=margin,
+            excess=result.excess,
+            p=result.p,
+            q=q,
+            as_strong=result.as_strong,
+            controls=controls,
+            norm=found.norm,
+            after_controls=Outcome(
                 float(np.mean([c.accuracy for c in controls])),
                 float(np.mean([self.outcome(tasks, heads).log_probability for heads in found.sets])),
             ),
-        )  # fmt: skip
+        )
 
     def _gain(self, sample: Sample, tasks: Sequence[int], heads: Heads, factor: float) -> Interval:
         return sample.interval(-self.loss(tasks, heads, factor))
@@ -238,8 +287,10 @@ class _Results:
 
     def matrix(self) -> dict[str, dict[str, Outcome]]:
         """Every task with every set knocked out."""
-        return {each.id: {task.name: self.outcome([t], each.heads) for t, task in enumerate(self.ground.tasks)}
-                for each in self.plan.sets}  # fmt: skip
+        return {
+            each.id: {task.name: self.outcome([t], each.heads) for t, task in enumerate(self.ground.tasks)}
+            for each in self.plan.sets
+        }
 
     def areas(self) -> dict[str, Float[np.ndarray, "example"]]:
         """By order, the area over each example."""
@@ -265,6 +316,11 @@ class _Results:
         accuracy = np.mean([[o.accuracy for o in steps] for steps in found], axis=0)
         left = np.mean([[o.log_probability for o in steps] for steps in found], axis=0)
         intact, lost = self.outcome([t], frozenset()), self._lost(t, name)
-        return Curve(self.ground.tasks[t].name, name, [0, *knocked(len(self.every))],
-                     [intact.accuracy, *map(float, accuracy)], [intact.log_probability, *map(float, left)],
-                     float(area(lost, len(self.every)).mean()))  # fmt: skip
+        return Curve(
+            self.ground.tasks[t].name,
+            name,
+            [0, *knocked(len(self.every))],
+            [intact.accuracy, *map(float, accuracy)],
+            [intact.log_probability, *map(float, left)],
+            float(area(lost, len(self.every)).mean()),
+        )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reportgen.findings import Effect, Family, Finding, Findings, Register, Test, numbered
-from reportgen.prose import Prose
-from reportgen.trials import TOP, TRIED, Best, Interval, Outcome, Ranking, Trial, Validation
+from reportgen.core.findings import Effect, Family, Finding, Findings, Register, Test, numbered
+from reportgen.core.sentences import Prose
+from reportgen.core.trials import TOP, TRIED, Best, Interval, Outcome, Ranking, Trial, Validation
 
 KIND, FAMILY, SPOKEN = "causal_validation", "causal_validation", "validation"
 NULL = "the found heads are exchangeable with matched sets of other heads"
@@ -55,16 +55,26 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
 def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
     """What a sentence says of one of the validation's trials; shares in per cent."""
     return {
-        "reason": trial.reason, "heads": trial.size, "tasks": len(trial.tasks), "examples": trial.examples,
-        "loss": None if trial.loss is None else trial.loss.estimate, "excess": _plain(trial.excess),
-        "margin": trial.margin, "controls": len(trial.controls), "as_strong": trial.as_strong,
-        "widened": trial.widened, "q": trial.q, "alpha": validation.alpha, "more": trial.more,
+        "reason": trial.reason,
+        "heads": trial.size,
+        "tasks": len(trial.tasks),
+        "examples": trial.examples,
+        "loss": None if trial.loss is None else trial.loss.estimate,
+        "excess": _plain(trial.excess),
+        "margin": trial.margin,
+        "controls": len(trial.controls),
+        "as_strong": trial.as_strong,
+        "widened": trial.widened,
+        "q": trial.q,
+        "alpha": validation.alpha,
+        "more": trial.more,
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
-        "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""), "distinct": trial.distinct,
+        "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""),
+        "distinct": trial.distinct,
         "readout": validation.readout,
-    }  # fmt: skip
+    }
 
 
 def _share(outcome: Outcome | None) -> float | None:
@@ -86,17 +96,35 @@ def _top(trial: Trial, validation: Validation, method: str) -> Finding:
     """What knocking out a task's first heads did."""
     test, effect = None, None
     if trial.p is not None and trial.q is not None and trial.loss is not None and trial.excess is not None:
-        test = Test("permutation of sets of heads", NULL, trial.loss.estimate, trial.p, trial.q, FAMILY,
-                    validation.tests, len(trial.controls))  # fmt: skip
+        test = Test(
+            "permutation of sets of heads",
+            NULL,
+            trial.loss.estimate,
+            trial.p,
+            trial.q,
+            FAMILY,
+            validation.tests,
+            len(trial.controls),
+        )
         excess = trial.excess
         effect = Effect("loss of log-probability over matched controls", excess.estimate, excess.low, excess.high)
     register: Register = "observed" if test is None else "tested"
     priority = 0.84 if trial.verdict in ("confirmed", "refuted") else 0.3
     return Finding(
-        id="", kind=KIND, method=method, register=register, priority=priority, rule=None if test else FIRST,
-        verdict=trial.verdict, data={"of": TOP, SPOKEN: spoken_of(trial, validation)}, task=trial.tasks[0],
-        members=list(trial.heads), test=test, effect=effect, n_examples=trial.examples,
-    )  # fmt: skip
+        id="",
+        kind=KIND,
+        method=method,
+        register=register,
+        priority=priority,
+        rule=None if test else FIRST,
+        verdict=trial.verdict,
+        data={"of": TOP, SPOKEN: spoken_of(trial, validation)},
+        task=trial.tasks[0],
+        members=list(trial.heads),
+        test=test,
+        effect=effect,
+        n_examples=trial.examples,
+    )
 
 
 def _order(validation: Validation, findings: Findings) -> list[Finding]:
@@ -108,15 +136,30 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
     effect = None
     if (ahead := areas[best.order].over_random) is not None:
         effect = Effect("area over that of random orders", ahead.estimate, ahead.low, ahead.high)
-    return [Finding(
-        id="", kind=KIND, method=best.order, register="observed", priority=0.83, rule=SOONEST,
-        data={"of": "order", **_spoken_order(validation, best, areas)}, tasks=[t.name for t in validation.tasks],
-        effect=effect, n_examples=max(t.examples for t in validation.tasks),
-    )]  # fmt: skip
+    return [
+        Finding(
+            id="",
+            kind=KIND,
+            method=best.order,
+            register="observed",
+            priority=0.83,
+            rule=SOONEST,
+            data={"of": "order", **_spoken_order(validation, best, areas)},
+            tasks=[t.name for t in validation.tasks],
+            effect=effect,
+            n_examples=max(t.examples for t in validation.tasks),
+        )
+    ]
 
 
 def _spoken_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
     others: Sequence[str] = ("random order", "layer order")
-    return {"best": best.order, "area": _plain(best.area), "following": best.following,
-            "difference": _plain(best.difference), "clear": best.clear, "readout": validation.readout,
-            **{name.split()[0]: areas[name].area.estimate for name in others}}  # fmt: skip
+    return {
+        "best": best.order,
+        "area": _plain(best.area),
+        "following": best.following,
+        "difference": _plain(best.difference),
+        "clear": best.clear,
+        "readout": validation.readout,
+        **{name.split()[0]: areas[name].area.estimate for name in others},
+    }

@@ -3,7 +3,7 @@
 import make_scores
 import numpy as np
 
-from reportgen.findings import Findings
+from reportgen.core.findings import Findings
 
 BACKGROUNDS = {
     "lognormal 0.6": lambda rng, shape: np.exp(rng.normal(np.log(2e-4), 0.6, shape)),

@@ -10,8 +10,8 @@ from test_hard_inputs import named
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.layer_band_contrast import relabellings
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding, Findings
-from reportgen.scores import HeadScores, Model
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import HeadScores, Model
 
 REGIONS = ("cluster", "row_segment")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen import explain
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
-from reportgen.blocks import as_blocks
+from reportgen.cli import explain
+from reportgen.core.blocks import as_blocks
+from reportgen.core.findings import Finding, from_json, to_json
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.errors import InputError
-from reportgen.findings import Finding, from_json, to_json
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
 
 SHAPES = {"enc": (4, 4), "dec": (6, 4), "cross": (6, 4)}
 TASKS = ("Recall", "Logic", "Math")
@@ -29,10 +29,16 @@ def planted(seed: int = 1, n: int = 0, accuracy: float | None = None) -> tuple[H
         tensor = np.exp(0.3 * rng.normal(size=(len(TASKS), *shape)))
         if name == "cross":
             tensor[1, 1:, 1:3] *= 9
-        examples: list[Examples | None] = [
-            Examples((cells * rng.lognormal(0, 0.3, (n, *shape))).astype(np.float32), ids, ids, split_halves(ids, 0))
-            for cells in tensor
-        ] if n else [None] * len(TASKS)  # fmt: skip
+        examples: list[Examples | None] = (
+            [
+                Examples(
+                    (cells * rng.lognormal(0, 0.3, (n, *shape))).astype(np.float32), ids, ids, split_halves(ids, 0)
+                )
+                for cells in tensor
+            ]
+            if n
+            else [None] * len(TASKS)
+        )
         means = [cells if e is None else e.values.mean(axis=0) for cells, e in zip(tensor, examples, strict=True)]
         blocks.append(HeadScores(np.stack(means), tasks, Method("planted"), Model("m"), tuple(examples), block=name))
     return tuple(blocks)
@@ -90,8 +96,9 @@ def test_noise_in_three_blocks_carries_few_tested_findings() -> None:
     for seed in range(30):
         blocks = [b for b in planted(seed) if b.block != "cross"]
         rng = np.random.default_rng(seed)
-        clean = HeadScores(np.exp(0.3 * rng.normal(size=(3, 6, 4))), blocks[0].tasks, Method("planted"), Model("m"),
-                           block="cross")  # fmt: skip
+        clean = HeadScores(
+            np.exp(0.3 * rng.normal(size=(3, 6, 4))), blocks[0].tasks, Method("planted"), Model("m"), block="cross"
+        )
         findings = analyze([*blocks, clean], Settings(detectors=("cluster", "row_segment"))).findings
         fired += any(f.register == "tested" for f in findings)
     assert fired <= 5  # at a true rate of 5 %, six or more of 30 happen in under 0.4 % of runs
@@ -131,12 +138,14 @@ def test_the_cells_of_a_block_are_explained_by_name(tmp_path: Path) -> None:
         (lambda b: (b[0], b[0]), "the block 'enc' is unknown, unnamed or not unique"),
         (lambda b: (b[0], HeadScores.from_array(b[1].importance, TASKS)), "the block None is unknown"),
         (lambda b: (HeadScores.from_array(b[1].importance, TASKS, block="vision"),), "the block 'vision' is unknown"),
-        (lambda b: (b[0], HeadScores(b[1].importance, b[1].tasks, Method("x"), b[0].model, block="dec")),
-         "enc and dec differ in their method"),
+        (
+            lambda b: (b[0], HeadScores(b[1].importance, b[1].tasks, Method("x"), b[0].model, block="dec")),
+            "enc and dec differ in their method",
+        ),
         (lambda b: (b[0], planted(n=9)[1]), "enc and dec differ in their tasks"),
         (lambda b: (), "there are none"),
     ],
-)  # fmt: skip
+)
 def test_blocks_that_do_not_belong_together(change: Callable[..., tuple[HeadScores, ...]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_blocks(change(planted()))

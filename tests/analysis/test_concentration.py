@@ -6,10 +6,10 @@ from test_detectors import kinds, with_examples
 from test_hard_inputs import named
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.participation import effective, spread
+from reportgen.analysis.statistics.effective_heads import effective, spread
 from reportgen.analysis.view import Settings, View
-from reportgen.findings import Finding
-from reportgen.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.findings import Finding
+from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
 
 SHAPE = (8, 8)
 

@@ -7,8 +7,8 @@ from test_hard_inputs import named
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
+from reportgen.core.scores import Examples, HeadScores, Method, Task
 from reportgen.errors import InputError
-from reportgen.scores import Examples, HeadScores, Method, Task
 
 BOUNDED = Settings(bounds=(0.0, 1.0), detectors=("out_of_range",))
 

@@ -11,10 +11,10 @@ from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.detectors.anomaly import medians_of_others
 from reportgen.analysis.view import Settings
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.errors import InputError
-from reportgen.findings import Finding, Findings
 from reportgen.importers import load_scores
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
 
 SAMPLE = make_scores.HERE / "scores.csv"
 
@@ -255,11 +255,17 @@ def test_competence() -> None:
 def probed(error: float = 0.011) -> HeadScores:
     """Scores of a probe that is .01 better than a bag of words, give or take that standard error."""
     overall = {
-        "accuracy": {"at random": 0.5, "always the commonest task": 0.5, "probe": 0.91, "bag of words": 0.9,
-                     "length and place": 0.6, "shuffled labels": 0.95},
+        "accuracy": {
+            "at random": 0.5,
+            "always the commonest task": 0.5,
+            "probe": 0.91,
+            "bag of words": 0.9,
+            "length and place": 0.6,
+            "shuffled labels": 0.95,
+        },
         "probe minus it": {"bag of words": 0.01, "length and place": 0.31, "shuffled labels": -0.04},
         "standard error": {"bag of words": error, "length and place": 0.03},
-    }  # fmt: skip
+    }
     scores = with_examples(np.ones((2, 4, 4)), n=100)
     return replace(scores, method=replace(scores.method, overall=overall))
 

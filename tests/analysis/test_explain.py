@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from test_detectors import named, noise, with_examples
 
-from reportgen import explain
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Settings
-from reportgen.findings import Findings
-from reportgen.scores import HeadScores
-from reportgen.store import scores_bytes
+from reportgen.cli import explain
+from reportgen.core.findings import Findings
+from reportgen.core.scores import HeadScores
+from reportgen.storage.store import scores_bytes
 
 
 def planted() -> np.ndarray:

@@ -8,9 +8,9 @@ from test_detectors import kinds, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
-from reportgen.findings import to_json
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
-from reportgen.stats import mean_intervals, wilson
+from reportgen.core.findings import to_json
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
+from reportgen.core.stats import mean_intervals, wilson
 
 
 def named(tensor: np.ndarray, **rest: object) -> HeadScores:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen.analysis import arrangement, trends
-from reportgen.store import cached
+from reportgen.analysis.statistics import scan_statistic as arrangement
+from reportgen.analysis.statistics import trends
+from reportgen.storage.store import cached
 
 WRITER = """
 import numpy as np
-from reportgen.store import cached
+from reportgen.storage.store import cached
 print(cached("null1-4x4", lambda: np.random.default_rng(0).normal(size=200_000)).sum())
 """
 

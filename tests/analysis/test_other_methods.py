@@ -10,8 +10,8 @@ from test_detectors import kinds, noise, with_examples
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.inert_heads import EVERY
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding
-from reportgen.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.findings import Finding
+from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
 
 
 def ablated(effects: np.ndarray, every: float = 100.0, name: str = "zero_ablation") -> HeadScores:

@@ -19,11 +19,11 @@ from test_special_heads import correlated
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
+from reportgen.core.findings import Finding, from_json, to_json
+from reportgen.core.scores import HeadScores
+from reportgen.core.sentences import Prose, percent, probability, rho, significant
+from reportgen.core.sentences import plain as unpadded
 from reportgen.errors import InputError
-from reportgen.findings import Finding, from_json, to_json
-from reportgen.prose import Prose, percent, probability, rho, significant
-from reportgen.prose import plain as unpadded
-from reportgen.scores import HeadScores
 
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?(?:e−?\d+)?")
 # Fixed words of the method, no results: interval level, the share of cells in a range, top shares of a layer.
@@ -205,8 +205,16 @@ def test_every_interval_and_comparison_prints_two_fields_that_belong_together_in
         for first, second in INTERVAL.findall(finding.sentence) + AGAINST.findall(finding.sentence):
             assert any(first in one and second in other for one, other in held), (first, second, finding.sentence)
             met.add(finding.kind)
-    assert met >= {"anomaly", "cluster", "competence", "concentration", "layer_band_contrast", "out_of_range",
-                   "reliability", "specialist_head"}  # fmt: skip
+    assert met >= {
+        "anomaly",
+        "cluster",
+        "competence",
+        "concentration",
+        "layer_band_contrast",
+        "out_of_range",
+        "reliability",
+        "specialist_head",
+    }
 
 
 def test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds() -> None:
@@ -219,7 +227,7 @@ def test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that
 
 
 def to_json_one(finding: Finding) -> dict[str, Any]:
-    from reportgen.findings import Findings
+    from reportgen.core.findings import Findings
 
     result: dict[str, Any] = to_json(Findings({}, 0.05, 0, [], [finding]))["findings"][0]
     return result
@@ -250,8 +258,18 @@ def test_a_tested_sentence_tells_that_its_values_are_held_out() -> None:
             if split == "held-out" or finding.kind not in ALWAYS:
                 assert ("held-out" in said) == (split == "held-out"), said
         told.add(finding.kind)
-    assert told >= {"layer_band", "layer_band_contrast", "head_band", "layer_gradient", "diagonal_gradient", "cluster",
-                    "row_segment", "anomaly", "specialist_head", *ALWAYS}  # fmt: skip
+    assert told >= {
+        "layer_band",
+        "layer_band_contrast",
+        "head_band",
+        "layer_gradient",
+        "diagonal_gradient",
+        "cluster",
+        "row_segment",
+        "anomaly",
+        "specialist_head",
+        *ALWAYS,
+    }
 
 
 def test_sentences_read_like_sentences() -> None:
@@ -292,7 +310,7 @@ def test_a_name_does_not_turn_what_is_written_after_it() -> None:
 
 
 def test_findings_survive_their_file() -> None:
-    from reportgen.findings import Findings
+    from reportgen.core.findings import Findings
 
     findings = Findings({"scores.safetensors": "0" * 64}, 0.05, 0, [], READ)
     plain = to_json(findings)
@@ -310,7 +328,7 @@ def test_findings_fit_the_published_schema() -> None:
     import jsonschema
 
     from reportgen.analysis.analyze import findings_schema
-    from reportgen.findings import Findings
+    from reportgen.core.findings import Findings
 
     jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), findings_schema())
 
@@ -339,7 +357,7 @@ def test_the_schema_notices_what_a_kind_does_not_hold() -> None:
 
     from reportgen.analysis.analyze import findings_schema
     from reportgen.analysis.detectors import DETECTORS
-    from reportgen.findings import Findings
+    from reportgen.core.findings import Findings
 
     for kind in [d.kind for d in DETECTORS if d.data is not None]:
         finding = next(f for f in READ if f.kind == kind)

@@ -10,8 +10,8 @@ from test_sentences import FIXED, NUMBER, allowed, to_json_one
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding
-from reportgen.scores import HeadScores, Model
+from reportgen.core.findings import Finding
+from reportgen.core.scores import HeadScores, Model
 
 NAMES = ("Recall of 1999", "Logic", "3-digit sums", "Syntax, nested", "Inference")
 FEW = Settings(permutations=500)

@@ -8,7 +8,7 @@ from test_hard_inputs import named
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors import DETECTORS
 from reportgen.analysis.view import Settings
-from reportgen.stats import benjamini_hochberg, guarded_benjamini_hochberg
+from reportgen.core.stats import benjamini_hochberg, guarded_benjamini_hochberg
 
 ALPHA = 0.10
 

@@ -6,10 +6,10 @@ from test_detectors import kinds, with_examples
 from test_hard_inputs import named
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.relative import difference, level
+from reportgen.analysis.statistics.relative import difference, level
 from reportgen.analysis.view import Settings, View
-from reportgen.findings import Finding
-from reportgen.scores import Head, HeadScores
+from reportgen.core.findings import Finding
+from reportgen.core.scores import Head, HeadScores
 
 
 def only(scores: HeadScores, kind: str, **settings: str) -> list[Finding]:

@@ -9,8 +9,8 @@ from test_hard_inputs import named
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.reliability import more_examples
 from reportgen.analysis.view import Settings
-from reportgen.findings import Finding
-from reportgen.scores import HeadScores
+from reportgen.core.findings import Finding
+from reportgen.core.scores import HeadScores
 
 
 def only(scores: HeadScores, kind: str) -> list[Finding]:
@@ -77,10 +77,12 @@ def test_intervals_of_similarity_and_reliability_cover() -> None:
         like, kept = only(scores, "task_similarity")[0].data, only(scores, "reliability")[0].data
         assert like is not None
         assert kept is not None
-        rows.append([
-            *((like[k][0][1], like[f"{k}_low"][0][1], like[f"{k}_high"][0][1]) for k in ("overall", "specific")),
-            *((kept[k], kept[f"{k}_low"], kept[f"{k}_high"]) for k in ("overall", "specific")),
-        ])  # fmt: skip
+        rows.append(
+            [
+                *((like[k][0][1], like[f"{k}_low"][0][1], like[f"{k}_high"][0][1]) for k in ("overall", "specific")),
+                *((kept[k], kept[f"{k}_low"], kept[f"{k}_high"]) for k in ("overall", "specific")),
+            ]
+        )
     estimate, low, high = np.moveaxis(np.array(rows), 2, 0)
     covered = (low < estimate.mean(axis=0)) & (high > estimate.mean(axis=0))
     assert covered.mean() >= 0.92

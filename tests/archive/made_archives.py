@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen import pipeline
-from reportgen.scores import Examples, HeadScores, Method, Model, Task, split_halves
-from reportgen.store import scores_bytes
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
+from reportgen.pipeline import build as pipeline
+from reportgen.storage.store import scores_bytes
 
 EPOCH = "1700000000"
 STUDY = """[study]
@@ -24,18 +24,29 @@ formats = [{formats}]
 """
 
 
-def make_scores(seed: int = 0, tasks: tuple[str, ...] = ("Recall", "Logic"), shape: tuple[int, int] = (8, 10),
-                examples: int = 24, shift: float = 0.0, ids: str = "", **rest: object) -> HeadScores:  # fmt: skip
+def make_scores(
+    seed: int = 0,
+    tasks: tuple[str, ...] = ("Recall", "Logic"),
+    shape: tuple[int, int] = (8, 10),
+    examples: int = 24,
+    shift: float = 0.0,
+    ids: str = "",
+    **rest: object,
+) -> HeadScores:
     """Scores per example with a block of strong heads in the first task; ``shift`` is added to the last head."""
     rng, base = np.random.default_rng(seed), np.random.default_rng(7).lognormal(-6, 0.4, (len(tasks), *shape))
     base[0, 2:5, 1:5] *= 6
     base[:, -1, -1] += shift
     names = [f"{ids}{i}" for i in range(examples)]
     made = tuple(
-        Examples((b * rng.lognormal(0, 0.2, (examples, *shape))).astype(np.float32), tuple(names), tuple(names),
-                 split_halves(names, 0))
+        Examples(
+            (b * rng.lognormal(0, 0.2, (examples, *shape))).astype(np.float32),
+            tuple(names),
+            tuple(names),
+            split_halves(names, 0),
+        )
         for b in base
-    )  # fmt: skip
+    )
     about = tuple(Task(name, n=examples, accuracy=0.9, chance=0.5) for name in tasks)
     model = Model(str(rest.pop("model", "models/tiny")))
     maps = np.stack([e.values.mean(axis=0) for e in made])

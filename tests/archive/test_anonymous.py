@@ -9,9 +9,9 @@ import pikepdf
 import pytest
 from made_archives import make_scores, write_study
 
-from reportgen import pipeline
 from reportgen.archive.verify import verify
 from reportgen.errors import InputError
+from reportgen.pipeline import build as pipeline
 
 NAMED = """# draft by Ada Author
 [study]
@@ -44,8 +44,13 @@ def unpacked(path: Path) -> bytes:
         return data
     with pikepdf.open(path) as document:
         streams = [o.read_bytes() for o in document.objects if isinstance(o, pikepdf.Stream) and _plain(o)]
-        texts = [bytes(v) for o in document.objects if isinstance(o, pikepdf.Dictionary) for v in o.values()
-                 if isinstance(v, pikepdf.String)]  # fmt: skip
+        texts = [
+            bytes(v)
+            for o in document.objects
+            if isinstance(o, pikepdf.Dictionary)
+            for v in o.values()
+            if isinstance(v, pikepdf.String)
+        ]
     return b"\n".join((data, *streams, *texts))
 
 
@@ -65,8 +70,16 @@ def leaks(folder: Path, secrets: list[str]) -> set[tuple[str, str]]:
 
 def test_no_byte_names_author_user_host_or_place(study: Path, tmp_path: Path) -> None:
     # a user called root or a host called main would be found in any text: whole paths and names are searched
-    secrets = ["Ada Author", "ada-author", "Bo Writer", "home of ada", str(tmp_path), str(Path.home()) + "/",
-               f"/{getpass.getuser()}/", str(Path.cwd())]  # fmt: skip
+    secrets = [
+        "Ada Author",
+        "ada-author",
+        "Bo Writer",
+        "home of ada",
+        str(tmp_path),
+        str(Path.home()) + "/",
+        f"/{getpass.getuser()}/",
+        str(Path.cwd()),
+    ]
     secrets += [platform.node()] if len(platform.node()) > 5 else []
     open_ = pipeline.build(study, tmp_path / "open", overrides={"report.formats": ["html"]})
     assert {secret for _, secret in leaks(open_.folder, secrets)} >= {"Ada Author", "home of ada"}

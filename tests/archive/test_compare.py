@@ -13,13 +13,14 @@ import pytest
 from made_archives import build, make_scores
 
 from reportgen import compare
-from reportgen.archive import differences, paths
-from reportgen.archive.compared import page as page_of
-from reportgen.archive.comparison import as_json, lines, trajectories
-from reportgen.archive.moves import moves
+from reportgen.archive.compare import differences
+from reportgen.archive.compare import trajectories as paths
+from reportgen.archive.compare.compared import page as page_of
+from reportgen.archive.compare.comparison import as_json, lines, trajectories
+from reportgen.archive.compare.moves import moves
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.findings import Finding, Findings
-from reportgen.scores import Head, HeadScores
 
 METHODS = "their methods differ (gate_gradient and zero_ablation)"
 
@@ -47,8 +48,9 @@ def test_the_head_that_changed_is_found_and_nothing_where_only_noise_did(runs: d
     assert [d.changes for d in again.differences] == [(), ()]
     found = {d.task: d.changes for d in changed.differences}
     assert {task: [c.head for c in heads] for task, heads in found.items()} == {
-        "Recall": [Head(7, 9)], "Logic": [Head(7, 9)],
-    }  # fmt: skip
+        "Recall": [Head(7, 9)],
+        "Logic": [Head(7, 9)],
+    }
     for (change,) in found.values():
         assert change.low is not None
         assert change.high is not None
@@ -100,12 +102,15 @@ def test_heads_that_move_over_three_runs_are_drawn_and_listed(runs: dict[str, Pa
 @pytest.mark.parametrize(
     ("other", "refused", "silent"),
     [
-        ("small",
-         ["heads one by one, and places of findings: 8 layers × 10 heads in base, 4 layers × 6 heads in small"], None),
+        (
+            "small",
+            ["heads one by one, and places of findings: 8 layers × 10 heads in base, 4 layers × 6 heads in small"],
+            None,
+        ),
         ("method", [f"importance as numbers: {METHODS}; ranks are compared"], METHODS),
         ("rows", [], "the runs share no rows by id"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_compared_is_refused_by_name(
     runs: dict[str, Path], other: str, refused: list[str], silent: str | None
 ) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen import pipeline
 from reportgen.archive.index import CACHE, index, lines
 from reportgen.errors import InputError
+from reportgen.pipeline import build as pipeline
 
 
 @pytest.fixture
@@ -42,8 +42,16 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
     assert re.findall(r'<h2><a href="([^"]*)">', page) == [f"{name}/report.html" for name in made.entries]
     assert all((reports / name / "report.html").is_file() for name in made.entries)
     top = pipeline.read_findings(reports / "one").ranked()[:3]
-    for told in ("A study of heads", "models/tiny", "8 × 10", "gate_gradient", "2 tasks: Recall, Logic",
-                 "2024-02-03", "2023-11-14", *(html.escape(f.sentence) for f in top)):  # fmt: skip
+    for told in (
+        "A study of heads",
+        "models/tiny",
+        "8 × 10",
+        "gate_gradient",
+        "2 tasks: Recall, Logic",
+        "2024-02-03",
+        "2023-11-14",
+        *(html.escape(f.sentence) for f in top),
+    ):
         assert told in page, told
     assert page.count('class="badge tested"') + page.count('class="badge observed"') == 9
     assert lines(made) == [str(reports / "index.html"), "3 reports: 3 read, 0 unchanged"]

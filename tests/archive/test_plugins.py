@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from made_archives import EPOCH, build, make_scores, write_study
 
-from reportgen import pipeline
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
 from reportgen.archive.verify import Verification, verify
 from reportgen.errors import InputError
-from reportgen.importers.report_pdf import reading
+from reportgen.pipeline import build as pipeline
+from reportgen.storage.report_pdf import reading
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "reportgen-extras"
@@ -67,8 +67,11 @@ def test_the_worked_example_runs_as_an_installed_package(extras: Path, tmp_path:
     done = run("build", tmp_path, "-o", tmp_path / "out", "--quiet", site=extras)
     assert (done.returncode, done.stderr) == (0, "")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    kinds = ("reportgen.methods", "peak_norm"), ("reportgen.detectors", "leading_layer"), (
-        "reportgen.sections", "at_a_glance")  # fmt: skip
+    kinds = (
+        ("reportgen.methods", "peak_norm"),
+        ("reportgen.detectors", "leading_layer"),
+        ("reportgen.sections", "at_a_glance"),
+    )
     assert manifest["plugins"] == [
         {"group": group, "name": name, "package": "reportgen-extras", "version": "0.1.0", "error": ""}
         for group, name in kinds
@@ -183,7 +186,7 @@ def plugin(folder: Path, code: str, group: str, name: str, attribute: str) -> st
     dist = folder / f"{module}-1.0.dist-info"
     dist.mkdir(parents=True)
     (folder / f"{module}.py").write_text(
-        "from reportgen.analysis.view import Detector, Outcome\nfrom reportgen.rendering.view import Section\n"
+        "from reportgen.analysis.view import Detector, Outcome\nfrom reportgen.rendering.context import Section\n"
         "from dataclasses import replace\n" + code
     )
     (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
@@ -279,7 +282,10 @@ def test_a_broken_further_method_is_named_and_the_others_are_scored(tmp_path: Pa
     assert done.stderr == f"reportgen: {said} All else stands.\n"
     assert said in (tmp_path / "out" / "report.html").read_text()
     assert sorted(p.name for p in (tmp_path / "out").glob("scores*")) == [
-        "scores-activation_norm.safetensors", "scores.csv", "scores.safetensors"]  # fmt: skip
+        "scores-activation_norm.safetensors",
+        "scores.csv",
+        "scores.safetensors",
+    ]
     assert told(verify(tmp_path / "out")) == []
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from made_archives import EPOCH, build, make_scores, write_study
 
-from reportgen import load_scores, pipeline
+from reportgen import load_scores
 from reportgen.archive.verify import verify
 from reportgen.errors import InputError
-from reportgen.importers.report_pdf import reading
+from reportgen.pipeline import build as pipeline
+from reportgen.storage.report_pdf import reading
 
 LATER = """import datetime, time
 
@@ -126,8 +127,8 @@ def test_a_scores_file_alone_records_its_study(tmp_path: Path) -> None:
 def test_scores_too_large_for_the_pdf_are_named_wherever_they_are_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reportgen.store.MOST_ATTACHED", 10_000)
-    monkeypatch.setattr("reportgen.importers.report_pdf.MOST_ATTACHED", 10_000)
+    monkeypatch.setattr("reportgen.storage.store.MOST_ATTACHED", 10_000)
+    monkeypatch.setattr("reportgen.storage.report_pdf.MOST_ATTACHED", 10_000)
     built = build(tmp_path / "study", make_scores(), tmp_path / "out")
     size = f"scores.safetensors ({(built.folder / 'scores.safetensors').stat().st_size / 1e6:,.1f} MB)"
     with reading(built.pdf) as reader:

@@ -11,10 +11,10 @@ import numpy as np
 import pikepdf
 import pytest
 
-from reportgen.archive.crate import CRATE, crate_json
 from reportgen.archive.verify import Verification, lines, verify
 from reportgen.errors import InputError
-from reportgen.store import pretty_json, sha256_file
+from reportgen.storage.crate import CRATE, crate_json
+from reportgen.storage.store import pretty_json, sha256_file
 
 FROM_ELSEWHERE = (
     "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
@@ -125,11 +125,13 @@ def test_a_consistent_edit_of_a_sentence_of_a_table_and_of_the_page_is_caught(co
 @pytest.mark.parametrize(
     ("name", "differs"),
     [
-        ("tables/heads.csv", {"tables/heads.csv": "it is missing",
-                              CRATE: "it does not describe the files that are here"}),
+        (
+            "tables/heads.csv",
+            {"tables/heads.csv": "it is missing", CRATE: "it does not describe the files that are here"},
+        ),
         (CRATE, {CRATE: "it is missing"}),
     ],
-)  # fmt: skip
+)
 def test_a_missing_file_is_named(copy: Path, name: str, differs: dict[str, str]) -> None:
     (copy / name).unlink()
     assert wrong(verify(copy)) == differs
@@ -140,9 +142,10 @@ def test_what_is_no_part_of_the_report_is_named_and_changes_nothing(copy: Path) 
     found = verify(copy, quick=True)
     assert found.differences == []
     assert found.not_recomputable == (
-        "notes.txt: it is no part of the report", FROM_ELSEWHERE,
+        "notes.txt: it is no part of the report",
+        FROM_ELSEWHERE,
         "findings, sentences and pages: only hashes were asked for",
-    )  # fmt: skip
+    )
 
 
 def test_damaged_files_are_differences_not_faults(copy: Path) -> None:
@@ -166,9 +169,10 @@ def test_other_versions_are_compared_to_the_promised_digits(copy: Path) -> None:
     found = verify(copy)
     assert found.differences == []
     assert found.not_recomputable == (
-        FROM_ELSEWHERE, "the last digits of the findings: versions differ, so they were compared to 1e-5",
+        FROM_ELSEWHERE,
+        "the last digits of the findings: versions differ, so they were compared to 1e-5",
         f"figures, tables, page and PDF byte for byte: made with numpy 1.0.0 (here {here})",
-    )  # fmt: skip
+    )
     consistent(copy, "findings.json", f'"estimate": {was * (1 + 1e-6)}', f'"estimate": {was * 1.001}')
     assert len(verify(copy).differences) == 1
 
@@ -252,8 +256,9 @@ def test_the_command_tells_by_its_exit_code(copy: Path) -> None:
     differs = run(copy)
     assert differs.returncode == 1
     assert json.loads(differs.stdout)["differences"][0] == {
-        "what": "cite.txt", "wrong": "its bytes are not those that the manifest records",
-    }  # fmt: skip
+        "what": "cite.txt",
+        "wrong": "its bytes are not those that the manifest records",
+    }
     assert run(copy / "tables").returncode == 2
 
 

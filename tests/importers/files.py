@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from reportgen.core.config import ScoresSection
 from reportgen.errors import InputError
 from reportgen.importers import load_scores
-from reportgen.study import ScoresSection
 
 
 def written(folder: Path, content: str | bytes, name: str = "scores.csv") -> Path:

@@ -13,9 +13,9 @@ import torch
 from files import refusal, written
 from safetensors.torch import save_file
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.scores import HeadScores
-from reportgen.study import ScoresSection
 
 MAP = np.random.default_rng(0).uniform(0.1, 1, size=(3, 4)).astype(np.float32)
 CUBE = np.random.default_rng(1).uniform(0.1, 1, size=(6, 3, 4)).astype(np.float32)
@@ -139,8 +139,10 @@ PLAIN = "Save tensors and nothing beside them."
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"a": torch.ones(2, 3), "b": torch.ones(3, 2)},
-         "task b: (3, 2) layers × heads, but task a has (2, 3). Score every task on one model."),
+        (
+            {"a": torch.ones(2, 3), "b": torch.ones(3, 2)},
+            "task b: (3, 2) layers × heads, but task a has (2, 3). Score every task on one model.",
+        ),
         ({"a": torch.ones(2, 3), "model": "gpt2"}, f"x.pt, model: this is no tensor, but a str. {PLAIN}"),
         ({"a": {"b": torch.ones(2, 3)}}, f"x.pt, a: this is no tensor, but a dict. {PLAIN}"),
         ({0: torch.ones(2, 3)}, "x.pt: the key 0 is no task name. Call each tensor after its task."),
@@ -148,40 +150,62 @@ PLAIN = "Save tensors and nothing beside them."
         ([], f"x.pt: this is no tensor, but a list. {PLAIN}"),
         (3.5, f"x.pt: this is no tensor, but a float. {PLAIN}"),
         (None, f"x.pt: this is no tensor, but a NoneType. {PLAIN}"),
-        ([[1.0, 2.0], [3.0]],
-         "x.pt: a list of unequal parts: number 0 has shape (2,), number 1 (1,). "
-         "Give parts of one shape; nan marks a head that a layer lacks."),
+        (
+            [[1.0, 2.0], [3.0]],
+            "x.pt: a list of unequal parts: number 0 has shape (2,), number 1 (1,). "
+            "Give parts of one shape; nan marks a head that a layer lacks.",
+        ),
         ([[[[[1.0]]]]], f"x.pt: this is no tensor, but a list. {PLAIN}"),
-        ([[10**400]],
-         "x.pt: inf at (0, 0) is no finite number (of 32 bits). "
-         "Give finite numbers, or nan for a head the model lacks."),
-        (torch.tensor(1.0),
-         "x.pt: an array of shape () is no map of layers × heads. "
-         "Save one array (layer, head) for each task, or (example, layer, head)."),
-        (torch.ones(2, 2, 2, 2),
-         "x.pt: an array of shape (2, 2, 2, 2) is no map of layers × heads. "
-         "Save one array (layer, head) for each task, or (example, layer, head)."),
+        (
+            [[10**400]],
+            "x.pt: inf at (0, 0) is no finite number (of 32 bits). "
+            "Give finite numbers, or nan for a head the model lacks.",
+        ),
+        (
+            torch.tensor(1.0),
+            "x.pt: an array of shape () is no map of layers × heads. "
+            "Save one array (layer, head) for each task, or (example, layer, head).",
+        ),
+        (
+            torch.ones(2, 2, 2, 2),
+            "x.pt: an array of shape (2, 2, 2, 2) is no map of layers × heads. "
+            "Save one array (layer, head) for each task, or (example, layer, head).",
+        ),
         (torch.ones(0, 3), "x.pt: float64 of shape (0, 3) holds no scores. Save an array of numbers."),
         (torch.ones(2, 3, dtype=torch.bool), "x.pt: bool of shape (2, 3) holds no scores. Save an array of numbers."),
-        (torch.ones(2, 3, dtype=torch.complex64),
-         "x.pt: complex64 of shape (2, 3) holds no scores. Save an array of numbers."),
-        (torch.eye(3).to_sparse(),
-         "x.pt: this tensor is no plain table of numbers. Save tensor.to_dense().cpu().float()."),
-        (torch.ones(2, 2, device="meta"),
-         "x.pt: this tensor is no plain table of numbers. Save tensor.to_dense().cpu().float()."),
-        (torch.tensor([[1.0, float("-inf")]]),
-         "x.pt: -inf at (0, 1) is no finite number (of 32 bits). "
-         "Give finite numbers, or nan for a head the model lacks."),
-        (torch.tensor([[1.0, 1e300]], dtype=torch.float64),
-         "x.pt: 1e+300 at (0, 1) is no finite number (of 32 bits). "
-         "Give finite numbers, or nan for a head the model lacks."),
-        (torch.full((2, 2), float("nan")),
-         "importance: every head is NaN. Give every head of the model a finite number on every task."),
-        ({"a": torch.ones(1, 2), "b": torch.tensor([[float("nan"), 1.0]])},
-         "task b, L0H0: importance is nan, but not in every task. "
-         "Give every head of the model a finite number on every task."),
+        (
+            torch.ones(2, 3, dtype=torch.complex64),
+            "x.pt: complex64 of shape (2, 3) holds no scores. Save an array of numbers.",
+        ),
+        (
+            torch.eye(3).to_sparse(),
+            "x.pt: this tensor is no plain table of numbers. Save tensor.to_dense().cpu().float().",
+        ),
+        (
+            torch.ones(2, 2, device="meta"),
+            "x.pt: this tensor is no plain table of numbers. Save tensor.to_dense().cpu().float().",
+        ),
+        (
+            torch.tensor([[1.0, float("-inf")]]),
+            "x.pt: -inf at (0, 1) is no finite number (of 32 bits). "
+            "Give finite numbers, or nan for a head the model lacks.",
+        ),
+        (
+            torch.tensor([[1.0, 1e300]], dtype=torch.float64),
+            "x.pt: 1e+300 at (0, 1) is no finite number (of 32 bits). "
+            "Give finite numbers, or nan for a head the model lacks.",
+        ),
+        (
+            torch.full((2, 2), float("nan")),
+            "importance: every head is NaN. Give every head of the model a finite number on every task.",
+        ),
+        (
+            {"a": torch.ones(1, 2), "b": torch.tensor([[float("nan"), 1.0]])},
+            "task b, L0H0: importance is nan, but not in every task. "
+            "Give every head of the model a finite number on every task.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_tensors_that_do_not_fit(tmp_path: Path, content: object, message: str) -> None:
     torch.save(content, tmp_path / "x.pt")
     assert refusal(tmp_path / "x.pt") == message

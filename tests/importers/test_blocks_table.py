@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError
 from reportgen.importers import load_blocks, load_scores
-from reportgen.scores import HeadScores
-from reportgen.store import scores_csv
+from reportgen.storage.store import scores_csv
 
 SHAPES = {"enc": (3, 4), "dec": (2, 4), "cross": (2, 2)}
 
 
 def made() -> list[HeadScores]:
     rng = np.random.default_rng(0)
-    return [HeadScores.from_array(rng.random((2, *shape)).astype(np.float32), ["a", "b"], block=name)
-            for name, shape in SHAPES.items()]  # fmt: skip
+    return [
+        HeadScores.from_array(rng.random((2, *shape)).astype(np.float32), ["a", "b"], block=name)
+        for name, shape in SHAPES.items()
+    ]
 
 
 def table(tmp_path: Path, *changes: tuple[str, str]) -> Path:

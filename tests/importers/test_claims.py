@@ -9,9 +9,9 @@ import torch
 from files import refusal, written
 from safetensors.numpy import save_file
 
+from reportgen.core.scores import HeadScores
 from reportgen.importers import IMPORTERS
-from reportgen.scores import HeadScores
-from reportgen.store import scores_bytes
+from reportgen.storage.store import scores_bytes
 
 MAP = np.ones((2, 3), dtype=np.float32)
 TABLE = "task,layer,head,importance\na,0,0,1\n"
@@ -30,9 +30,13 @@ def sample(folder: Path, name: str) -> Path:
         "full_attention_heads.tsv": "1.0\t0.5\r\n",
         "full_attention_heads_latest.tsv": "",
         "gates.tsv": "\ufeff-1.0e-5\t0.5\n",
-        "broken.npz": "no archive", "broken.npy": "", "broken.pt": "", "broken.safetensors": "",
-        "broken_indirect_effect.pt": "", "broken_head_importance.npy": "",
-    }  # fmt: skip
+        "broken.npz": "no archive",
+        "broken.npy": "",
+        "broken.pt": "",
+        "broken.safetensors": "",
+        "broken_indirect_effect.pt": "",
+        "broken_head_importance.npy": "",
+    }
     if name in texts:
         return written(folder, texts[name], name)
     if path.suffix == ".parquet":
@@ -53,18 +57,34 @@ def sample(folder: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "importer"),
     [
-        ("scores.csv", "tidy"), ("scores.parquet", "tidy"), ("scores.safetensors", "reportgen"),
-        ("broken.safetensors", "reportgen"), ("theirs.safetensors", "arrays"), ("ours.npz", "npz"),
-        ("broken.npz", "npz"), ("theirs.npz", "arrays"), ("a.npy", "arrays"), ("broken.npy", "arrays"),
-        ("head_importance.npy", "bertology"), ("mrpc_head_importance.npy", "bertology"),
-        ("broken_head_importance.npy", "bertology"), ("a.pt", "arrays"), ("A.PT", "arrays"), ("a.pth", "arrays"),
-        ("broken.pt", "arrays"), ("antonym_indirect_effect.pt", "function-vectors"),
-        ("broken_indirect_effect.pt", "function-vectors"), ("retrieval.json", "retrieval-head"),
-        ("retrieval-of-lists.json", "retrieval-head"), ("mirrors.json", "cognitive-mirrors"),
-        ("mirrors-spaced.json", "cognitive-mirrors"), ("full_attention_heads.tsv", "duo-attention"),
-        ("full_attention_heads_latest.tsv", "duo-attention"), ("gates.tsv", "duo-attention"),
+        ("scores.csv", "tidy"),
+        ("scores.parquet", "tidy"),
+        ("scores.safetensors", "reportgen"),
+        ("broken.safetensors", "reportgen"),
+        ("theirs.safetensors", "arrays"),
+        ("ours.npz", "npz"),
+        ("broken.npz", "npz"),
+        ("theirs.npz", "arrays"),
+        ("a.npy", "arrays"),
+        ("broken.npy", "arrays"),
+        ("head_importance.npy", "bertology"),
+        ("mrpc_head_importance.npy", "bertology"),
+        ("broken_head_importance.npy", "bertology"),
+        ("a.pt", "arrays"),
+        ("A.PT", "arrays"),
+        ("a.pth", "arrays"),
+        ("broken.pt", "arrays"),
+        ("antonym_indirect_effect.pt", "function-vectors"),
+        ("broken_indirect_effect.pt", "function-vectors"),
+        ("retrieval.json", "retrieval-head"),
+        ("retrieval-of-lists.json", "retrieval-head"),
+        ("mirrors.json", "cognitive-mirrors"),
+        ("mirrors-spaced.json", "cognitive-mirrors"),
+        ("full_attention_heads.tsv", "duo-attention"),
+        ("full_attention_heads_latest.tsv", "duo-attention"),
+        ("gates.tsv", "duo-attention"),
     ],
-)  # fmt: skip
+)
 def test_exactly_one_importer_claims_a_file(tmp_path: Path, name: str, importer: str) -> None:
     path = sample(tmp_path, name)
     assert [i.name for i in IMPORTERS if i.claims(path)] == [importer]
@@ -86,7 +106,7 @@ def test_exactly_one_importer_claims_a_file(tmp_path: Path, name: str, importer:
         ("a.json", '{"a": ', "a .json file starting '{\"a\":'"),
         ("a.tsv", "task\tlayer\n", "a .tsv file starting 'task\\tlayer'"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_file_is_told_what_was_seen_and_what_is_known(
     tmp_path: Path, name: str, content: str | bytes, seen: str
 ) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from reportgen.core.scores import HeadScores, Model
 from reportgen.errors import InputError
-from reportgen.importers.record import as_examples
-from reportgen.scores import HeadScores, Model
+from reportgen.importers.common import as_examples
 
 CUBE = np.random.default_rng(0).uniform(0.1, 1, size=(2, 3, 4)).astype(np.float32)
 
@@ -34,13 +34,19 @@ def test_examples_travel_with_the_map() -> None:
     [
         (CUBE, ["a"], "importance: 2 tasks of scores but 1 names. Name every task once."),
         (CUBE, ["a", "a"], "importance: task name 'a' is empty or not unique. Give each task its own name."),
-        (np.zeros((0, 2, 2)), [],
-         "importance: shape (0, 2, 2) is not (task, layer, head). Give a non-empty 3-d array."),
+        (
+            np.zeros((0, 2, 2)),
+            [],
+            "importance: shape (0, 2, 2) is not (task, layer, head). Give a non-empty 3-d array.",
+        ),
         (CUBE[0, 0], ["a"], "importance: shape (4,) is not (task, layer, head). Give a non-empty 3-d array."),
-        (np.full((1, 2, 2), np.inf), ["a"],
-         "task a, L0H0: importance is inf. Give every head of the model a finite number on every task."),
+        (
+            np.full((1, 2, 2), np.inf),
+            ["a"],
+            "task a, L0H0: importance is inf. Give every head of the model a finite number on every task.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_arrays_that_do_not_fit(given: object, names: list[str], message: str) -> None:
     with pytest.raises(InputError) as caught:
         HeadScores.from_array(given, names)

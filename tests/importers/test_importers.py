@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from files import refusal, written
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.scores import HeadScores
-from reportgen.store import scores_bytes, scores_csv
-from reportgen.study import ScoresSection
+from reportgen.storage.store import scores_bytes, scores_csv
 
 HEADER = "task,layer,head,importance\n"
 GOOD = HEADER + "".join(f"{t},{i},{j},{0.1 * (i + 2 * j) + 0.01}\n" for t in "ab" for i in range(3) for j in range(2))
@@ -89,37 +89,56 @@ def test_retrieval_head_on_a_real_model(published: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("layer,head,importance\n0,0,1\n",
-         "scores.csv: there is no column 'task'. The columns are task, layer, head, importance."),
-        ("task,layer,head,importance,laier\na,0,0,1,1\n",
-         "scores.csv: unknown column 'laier'. Did you mean 'layer'."),
-        (HEADER + "a,zero,0,1\n",
-         "scores.csv, row 2, column layer: 'zero' is no layer number. Give whole numbers from 0 up to 99999."),
-        (HEADER + "a,0,0,1\na,-1,0,1\n",
-         "scores.csv, row 3, column layer: '-1' is no layer number. Give whole numbers from 0 up to 99999."),
-        (HEADER + "a,0,2147483648,1\n",
-         "scores.csv, row 2, column head: '2147483648' is no head number. Give whole numbers from 0 up to 99999."),
-        (HEADER + "a,0,0,1\na,0,0,2\n",
-         "scores.csv, task a: L0H0 stands in 2 rows. Give every task, layer and head (and example) exactly one row; "
-         "nan in all tasks marks a head the model lacks."),
-        (HEADER + "a,0,0,1\na,1,1,1\na,1,0,1\n",
-         "scores.csv, task a: L0H1 is missing. Give every task, layer and head (and example) exactly one row; "
-         "nan in all tasks marks a head the model lacks."),
-        (HEADER + "a,0,0,inf\n",
-         "scores.csv, row 2, column importance: 'inf' is no finite number. "
-         "Give a number, or nan for a head the model lacks."),
-        (HEADER + "a,0,0,large\n",
-         "scores.csv, row 2, column importance: 'large' is no finite number. "
-         "Give a number, or nan for a head the model lacks."),
-        (HEADER + "a,0,0,nan\nb,0,0,1\n",
-         "task a, L0H0: importance is nan, but not in every task. "
-         "Give every head of the model a finite number on every task."),
-        (HEADER + "a,0,0,nan\n",
-         "importance: every head is NaN. Give every head of the model a finite number on every task."),
+        (
+            "layer,head,importance\n0,0,1\n",
+            "scores.csv: there is no column 'task'. The columns are task, layer, head, importance.",
+        ),
+        ("task,layer,head,importance,laier\na,0,0,1,1\n", "scores.csv: unknown column 'laier'. Did you mean 'layer'."),
+        (
+            HEADER + "a,zero,0,1\n",
+            "scores.csv, row 2, column layer: 'zero' is no layer number. Give whole numbers from 0 up to 99999.",
+        ),
+        (
+            HEADER + "a,0,0,1\na,-1,0,1\n",
+            "scores.csv, row 3, column layer: '-1' is no layer number. Give whole numbers from 0 up to 99999.",
+        ),
+        (
+            HEADER + "a,0,2147483648,1\n",
+            "scores.csv, row 2, column head: '2147483648' is no head number. Give whole numbers from 0 up to 99999.",
+        ),
+        (
+            HEADER + "a,0,0,1\na,0,0,2\n",
+            "scores.csv, task a: L0H0 stands in 2 rows. Give every task, layer and head (and example) exactly one row; "
+            "nan in all tasks marks a head the model lacks.",
+        ),
+        (
+            HEADER + "a,0,0,1\na,1,1,1\na,1,0,1\n",
+            "scores.csv, task a: L0H1 is missing. Give every task, layer and head (and example) exactly one row; "
+            "nan in all tasks marks a head the model lacks.",
+        ),
+        (
+            HEADER + "a,0,0,inf\n",
+            "scores.csv, row 2, column importance: 'inf' is no finite number. "
+            "Give a number, or nan for a head the model lacks.",
+        ),
+        (
+            HEADER + "a,0,0,large\n",
+            "scores.csv, row 2, column importance: 'large' is no finite number. "
+            "Give a number, or nan for a head the model lacks.",
+        ),
+        (
+            HEADER + "a,0,0,nan\nb,0,0,1\n",
+            "task a, L0H0: importance is nan, but not in every task. "
+            "Give every head of the model a finite number on every task.",
+        ),
+        (
+            HEADER + "a,0,0,nan\n",
+            "importance: every head is NaN. Give every head of the model a finite number on every task.",
+        ),
         (HEADER, "scores.csv: the table has no rows. Give at least one row."),
         (HEADER + ",0,0,1\n", "scores.csv, row 2, column task: this cell is empty. Give a name in every row."),
     ],
-)  # fmt: skip
+)
 def test_a_table_that_does_not_fit_is_told_where(tmp_path: Path, content: str, message: str) -> None:
     assert refusal(written(tmp_path, content)) == message
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from files import refusal, written
 
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.scores import HeadScores
-from reportgen.store import read_scores, scores_bytes
-from reportgen.study import ScoresSection
+from reportgen.storage.store import read_scores, scores_bytes
 
 RNG = np.random.default_rng(0)
 
@@ -22,8 +22,11 @@ def load(path: Path, **section: object) -> HeadScores:
     (again,), _ = read_scores(written(path.parent, scores_bytes(scores), "again.safetensors"))
     np.testing.assert_array_equal(again.importance, scores.importance)
     assert (again.method, again.model, again.tasks, again.reduction) == (
-        scores.method, scores.model, scores.tasks, scores.reduction,
-    )  # fmt: skip
+        scores.method,
+        scores.model,
+        scores.tasks,
+        scores.reduction,
+    )
     return scores
 
 
@@ -71,24 +74,37 @@ LAYOUT = "Give {function: [[flat index, score], …], …}."
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"a": [[0, 1.0], [1, 2.0], [3, 1.0]]}',
-         "a.json, a: 3 of 2 × 2 heads are listed, and the scores of the others are unknown. "
-         "Give the whole ranking; correct [scores] layers and heads if it is whole."),
-        ('{"a": [[0, 1], [1, 2], [2, 1], [4, 1]]}',
-         "a.json, a: flat index 4 is beyond 2 layers × 2 heads. Correct [scores] layers and heads."),
-        ('{"a": [[0, 1], [1' + "0" * 400 + ", 1]]}",
-         f"a.json, a: flat index 1{'0' * 36}... is beyond 2 layers × 2 heads. Correct [scores] layers and heads."),
+        (
+            '{"a": [[0, 1.0], [1, 2.0], [3, 1.0]]}',
+            "a.json, a: 3 of 2 × 2 heads are listed, and the scores of the others are unknown. "
+            "Give the whole ranking; correct [scores] layers and heads if it is whole.",
+        ),
+        (
+            '{"a": [[0, 1], [1, 2], [2, 1], [4, 1]]}',
+            "a.json, a: flat index 4 is beyond 2 layers × 2 heads. Correct [scores] layers and heads.",
+        ),
+        (
+            '{"a": [[0, 1], [1' + "0" * 400 + ", 1]]}",
+            f"a.json, a: flat index 1{'0' * 36}... is beyond 2 layers × 2 heads. Correct [scores] layers and heads.",
+        ),
         ('{"a": [[0, 1], [0, 1]]}', "a.json, a, entry 1: head 0 stands twice. List every head once."),
-        ('{"a": [[0, NaN]]}',
-         "a.json, a, entry 0: nan is no finite number (of 32 bits). Give every head a finite score."),
-        ('{"a": [[0, -Infinity]]}',
-         "a.json, a, entry 0: -inf is no finite number (of 32 bits). Give every head a finite score."),
-        ('{"a": [[0, 1e39]]}',
-         "a.json, a, entry 0: 1e+39 is no finite number (of 32 bits). Give every head a finite score."),
-        ('{"a": [[0, 1' + "0" * 400 + "]]}",
-         f"a.json, a, entry 0: 1{'0' * 36}... is no finite number (of 32 bits). Give every head a finite score."),
-        ('{"a": [[0, 1, 2]]}',
-         f"a.json, a, entry 0: [0, 1, 2] is no pair of flat index and score. {LAYOUT}"),
+        (
+            '{"a": [[0, NaN]]}',
+            "a.json, a, entry 0: nan is no finite number (of 32 bits). Give every head a finite score.",
+        ),
+        (
+            '{"a": [[0, -Infinity]]}',
+            "a.json, a, entry 0: -inf is no finite number (of 32 bits). Give every head a finite score.",
+        ),
+        (
+            '{"a": [[0, 1e39]]}',
+            "a.json, a, entry 0: 1e+39 is no finite number (of 32 bits). Give every head a finite score.",
+        ),
+        (
+            '{"a": [[0, 1' + "0" * 400 + "]]}",
+            f"a.json, a, entry 0: 1{'0' * 36}... is no finite number (of 32 bits). Give every head a finite score.",
+        ),
+        ('{"a": [[0, 1, 2]]}', f"a.json, a, entry 0: [0, 1, 2] is no pair of flat index and score. {LAYOUT}"),
         ('{"a": [[0]]}', f"a.json, a, entry 0: [0] is no pair of flat index and score. {LAYOUT}"),
         ('{"a": [[-1, 2]]}', f"a.json, a, entry 0: [-1, 2] is no pair of flat index and score. {LAYOUT}"),
         ('{"a": [[0.0, 2]]}', f"a.json, a, entry 0: [0.0, 2] is no pair of flat index and score. {LAYOUT}"),
@@ -98,13 +114,17 @@ LAYOUT = "Give {function: [[flat index, score], …], …}."
         ('{"a": [[0, 1]], "b": []}', f"a.json, b: this is no list of heads. {LAYOUT}"),
         ('{"a": [[0, 1]], "b": 3}', f"a.json, b: this is no list of heads. {LAYOUT}"),
         ('{"a": [[0, 1]], "a": [[0, 1]]}', "a.json: key 'a' stands twice. Keep one of them."),
-        ('{"a": [[0, 1]',
-         "a.json: this is not JSON (Expecting ',' delimiter: line 1 column 14 (char 13)). "
-         "Mend or make the file again."),
-        ('{"": [[0, 1], [1, 1], [2, 1], [3, 1]]}',
-         "importance: task name '' is empty or not unique. Give each task its own name."),
+        (
+            '{"a": [[0, 1]',
+            "a.json: this is not JSON (Expecting ',' delimiter: line 1 column 14 (char 13)). "
+            "Mend or make the file again.",
+        ),
+        (
+            '{"": [[0, 1], [1, 1], [2, 1], [3, 1]]}',
+            "importance: task name '' is empty or not unique. Give each task its own name.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_ranking_that_does_not_fit(tmp_path: Path, content: str, message: str) -> None:
     assert refusal(written(tmp_path, content, "a.json"), layers=2, heads=2) == message
 
@@ -174,9 +194,11 @@ GATES = "Separate gates by tabs, a row for each layer; DuoAttention's lie betwee
     [
         ("", "full_attention_heads.tsv: the file is empty. Give a row of gates for each layer."),
         ("\n\n", "full_attention_heads.tsv: the file is empty. Give a row of gates for each layer."),
-        ("1\t0.5\n1\n",
-         "full_attention_heads.tsv, row 2: 1 gates, but the first row has 2. "
-         "Give one gate for each key/value head in every row."),
+        (
+            "1\t0.5\n1\n",
+            "full_attention_heads.tsv, row 2: 1 gates, but the first row has 2. "
+            "Give one gate for each key/value head in every row.",
+        ),
         ("1\t0.5\n\n1\t1\n", f"full_attention_heads.tsv, row 2, column 1: '' is no gate. {GATES}"),
         ("1\tx\n", f"full_attention_heads.tsv, row 1, column 2: 'x' is no gate. {GATES}"),
         ("1 0.5\n", f"full_attention_heads.tsv, row 1, column 1: '1 0.5' is no gate. {GATES}"),
@@ -187,7 +209,7 @@ GATES = "Separate gates by tabs, a row for each layer; DuoAttention's lie betwee
         ("1\t1e400\n", f"full_attention_heads.tsv, row 1, column 2: '1e400' is no gate. {GATES}"),
         ("9" * 400, f"full_attention_heads.tsv, row 1, column 1: '{'9' * 37}...' is no gate. {GATES}"),
     ],
-)  # fmt: skip
+)
 def test_gates_that_do_not_fit(tmp_path: Path, content: str, message: str) -> None:
     assert refusal(written(tmp_path, content, "full_attention_heads.tsv")) == message
 
@@ -246,22 +268,32 @@ def test_function_vectors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("effects", "message"),
     [
-        (torch.ones(5, 4, 6, 10),
-         "a_indirect_effect.pt: a tensor of shape (5, 4, 6, 10) is not (trial, layer, head). "
-         "Save the effects of one token position, such as effects[..., -1]."),
-        (torch.ones(4, 6),
-         "a_indirect_effect.pt: a tensor of shape (4, 6) is not (trial, layer, head). "
-         "Save the effects of all trials, as compute_indirect_effect.py does."),
-        (torch.full((3, 2, 2), float("inf")),
-         "a_indirect_effect.pt: inf at (0, 0, 0) is no finite number (of 32 bits). "
-         "Give finite numbers, or nan for a head the model lacks."),
-        (torch.tensor([[[float("nan"), 1.0]], [[1.0, 1.0]]]),
-         "task a, example trial 0, L0H0: importance is nan, but not in every example. "
-         "Give a finite number in every example."),
-        ({"a": torch.ones(3, 2, 2)},
-         "a_indirect_effect.pt: this is no tensor, but a dict. Save tensors and nothing beside them."),
+        (
+            torch.ones(5, 4, 6, 10),
+            "a_indirect_effect.pt: a tensor of shape (5, 4, 6, 10) is not (trial, layer, head). "
+            "Save the effects of one token position, such as effects[..., -1].",
+        ),
+        (
+            torch.ones(4, 6),
+            "a_indirect_effect.pt: a tensor of shape (4, 6) is not (trial, layer, head). "
+            "Save the effects of all trials, as compute_indirect_effect.py does.",
+        ),
+        (
+            torch.full((3, 2, 2), float("inf")),
+            "a_indirect_effect.pt: inf at (0, 0, 0) is no finite number (of 32 bits). "
+            "Give finite numbers, or nan for a head the model lacks.",
+        ),
+        (
+            torch.tensor([[[float("nan"), 1.0]], [[1.0, 1.0]]]),
+            "task a, example trial 0, L0H0: importance is nan, but not in every example. "
+            "Give a finite number in every example.",
+        ),
+        (
+            {"a": torch.ones(3, 2, 2)},
+            "a_indirect_effect.pt: this is no tensor, but a dict. Save tensors and nothing beside them.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_effects_that_do_not_fit(tmp_path: Path, effects: object, message: str) -> None:
     torch.save(effects, tmp_path / "a_indirect_effect.pt")
     assert refusal(tmp_path / "a_indirect_effect.pt") == message

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen import pipeline
 from reportgen.errors import InputError
-from reportgen.folders import alone
 from reportgen.importers import load_scores
-from reportgen.store import HALF, scores_csv
+from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.run_directory import alone
+from reportgen.storage.store import HALF, scores_csv
 
 
 @pytest.fixture
@@ -25,8 +25,9 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(built: Path) -> None
     with alone(built):
         for command in ("build", "render"):
             what = [str(built.parent / "scores.csv"), "-o"] if command == "build" else []
-            done = subprocess.run([sys.executable, "-m", "reportgen", command, *what, str(built)],
-                                  capture_output=True, text=True)  # fmt: skip
+            done = subprocess.run(
+                [sys.executable, "-m", "reportgen", command, *what, str(built)], capture_output=True, text=True
+            )
             assert done.returncode == 2, done.stderr
             assert "another run is at work in this folder" in done.stderr
     with alone(built):  # the lock has fallen

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from reportgen.analysis.detectors import DETECTORS
-from reportgen.cli import usage_or_internal
+from reportgen.cli.main import usage_or_internal
+from reportgen.core.config_file import load_study, with_overrides
 from reportgen.errors import InputError
-from reportgen.study_file import load_study, with_overrides
 
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
@@ -144,8 +144,13 @@ def test_json_is_one_object(tmp_path: Path) -> None:
 def test_explain(figure: Path) -> None:
     done = run("explain", figure, "cluster/decision-making/1")
     assert done.returncode == 0
-    for part in ("null: heads shuffled within each layer", "layers 18–25", "heads 10–20", "family: cluster, 8 tests",
-                 "reportgen analyze"):  # fmt: skip
+    for part in (
+        "null: heads shuffled within each layer",
+        "layers 18–25",
+        "heads 10–20",
+        "family: cluster, 8 tests",
+        "reportgen analyze",
+    ):
         assert part in done.stdout
     unknown = run("explain", figure, "cluster/nothing/1")
     assert unknown.returncode == 2
@@ -159,8 +164,11 @@ def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
     assert (study.model_as_given, deep.model_as_given) == ("model", "model")
     assert with_overrides(study, {"model.path": "/a/b/c"}, tmp_path).model_as_given == "…/b/c"
     assert with_overrides(study, {"model.path": "b/c"}, tmp_path).model_as_given == "b/c"
-    for name, said in [("scoring.seed.x", "'seed' is no table"), ("scoring..x", "names no value"),
-                       ("seed", "names no value")]:  # fmt: skip
+    for name, said in [
+        ("scoring.seed.x", "'seed' is no table"),
+        ("scoring..x", "names no value"),
+        ("seed", "names no value"),
+    ]:
         with pytest.raises(InputError, match=said):
             with_overrides(study, {"scoring.seed": 5, name: 1}, tmp_path)
 
@@ -168,8 +176,14 @@ def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
 def test_lists_and_schemas() -> None:
     assert "gate_gradient:" in run("methods").stdout
     told = run("methods", "zero_ablation").stdout
-    for part in ("formula: s(e, l, h) = m(e) − m(e | ", "unit: Δ log-odds", "sign: baseline minus ablated", "cost: ",
-                 "parameter heads_at_once = 0: ", "reference: Michel, P."):  # fmt: skip
+    for part in (
+        "formula: s(e, l, h) = m(e) − m(e | ",
+        "unit: Δ log-odds",
+        "sign: baseline minus ablated",
+        "cost: ",
+        "parameter heads_at_once = 0: ",
+        "reference: Michel, P.",
+    ):
         assert part in told
     described = json.loads(run("methods", "--json").stdout)
     assert {"formula", "unit", "sign", "cost", "references", "parameters", "models"} <= set(described["shapley"])
@@ -194,16 +208,21 @@ def test_init_writes_a_study_that_is_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[scores]\npath = 'scores.csv'\nmetod = 'x'\n",
-         "[scores] metod: unknown key 'metod'. Did you mean 'method'?"),
+        ("[scores]\npath = 'scores.csv'\nmetod = 'x'\n", "[scores] metod: unknown key 'metod'. Did you mean 'method'?"),
         ("[scores]\npath = 'scores.csv'\nsigned = 'perhaps'\n", "[scores] signed: Input should be a valid boolean"),
         ("[scores]\npath = 'nowhere.csv'\n", "no such file"),
-        ("[scores]\npath = 'scores.csv'\n[tasks]\ngroups = { hard = ['Task 9'] }\n",
-         "[tasks] groups: no task is called 'Task 9'. The tasks are: Task 0, Task 1."),
-        ("[scores]\npath = 'scores.csv'\n[report]\nvenue = 'CHI'\n",
-         "[report] venue: this is no venue known here. Known are neurips, icml, iclr, acl"),
-        ("[scores]\npath = 'scores.csv'\n[validation]\ncontrols = 5\n",
-         "[validation] controls: Input should be greater than or equal to 20 (got 5)"),
+        (
+            "[scores]\npath = 'scores.csv'\n[tasks]\ngroups = { hard = ['Task 9'] }\n",
+            "[tasks] groups: no task is called 'Task 9'. The tasks are: Task 0, Task 1.",
+        ),
+        (
+            "[scores]\npath = 'scores.csv'\n[report]\nvenue = 'CHI'\n",
+            "[report] venue: this is no venue known here. Known are neurips, icml, iclr, acl",
+        ),
+        (
+            "[scores]\npath = 'scores.csv'\n[validation]\ncontrols = 5\n",
+            "[validation] controls: Input should be greater than or equal to 20 (got 5)",
+        ),
         ("[scores]\npath = 'scores.csv'\n[analysis]\ndetectors = ['clusters']\n", "no detector is called 'clusters'"),
         ("[scores]\npath = 'scores.csv'\n[report]\nsections = ['sumary']\n", "sumary"),
         ("title = \n", "this is not TOML"),
@@ -212,7 +231,7 @@ def test_init_writes_a_study_that_is_understood(tmp_path: Path) -> None:
         ("[scores]\npath = 'scores.csv/x'\n", "no such file"),
         ("[study]\ntitle = 'x'\n", "a study needs [model] path and [tasks] path, or [scores] path"),
     ],
-)  # fmt: skip
+)
 def test_a_study_that_does_not_fit(tmp_path: Path, content: str, message: str) -> None:
     small_scores(tmp_path)
     (tmp_path / "study.toml").write_text(content)

@@ -18,13 +18,13 @@ import pytest
 import tiny_models
 from safetensors.torch import load, save_file
 
+from reportgen.core.config import Study
+from reportgen.core.config_file import load_study, parse_study, with_overrides
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.places import Place
-from reportgen.scoring import ray_executor
-from reportgen.scoring.record import keep_record, record_of
+from reportgen.scoring.run import ray_executor
+from reportgen.scoring.run.record import keep_record, record_of
 from reportgen.scoring.score import score
-from reportgen.study import Study
-from reportgen.study_file import load_study, parse_study, with_overrides
+from reportgen.storage.remote_folders import Place
 
 # Ray's own niceness of 15 starves workers beside another file of tests
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
@@ -75,8 +75,7 @@ def cluster(homes: dict[str, Path]) -> Iterator[Any]:
 
 def node(home: Path) -> dict[str, Any]:
     """One of the cluster's nodes, with room for one worker and a home folder of its own."""
-    return {"num_cpus": 1, "object_store_memory": 80 * 2**20,
-            "env_vars": {"HOME": str(home), "OMP_NUM_THREADS": "1"}}  # fmt: skip
+    return {"num_cpus": 1, "object_store_memory": 80 * 2**20, "env_vars": {"HOME": str(home), "OMP_NUM_THREADS": "1"}}
 
 
 def command(study: Path, folder: Path, *more: str) -> list[str]:
@@ -118,8 +117,13 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
 ) -> None:
     second, told = cluster.add_node(**node(homes["whole"])), list[str]()
     more = ("--executor", "ray", "--address", cluster.address)
-    with subprocess.Popen(command(study, tmp_path, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                          text=True, env=environment(homes["whole"])) as process:  # fmt: skip
+    with subprocess.Popen(
+        command(study, tmp_path, *more),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment(homes["whole"]),
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             told.append(line.strip())
@@ -131,8 +135,11 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
                 second = None
     cluster.wait_for_nodes()  # until the cluster knows: who joins before may be sent to the dead node
     assert process.returncode == 0, told
-    assert any(line.startswith("a worker died (") and line.endswith("its process or node has gone): "
-               "another one takes its place") for line in told)  # fmt: skip
+    assert any(
+        line.startswith("a worker died (")
+        and line.endswith("its process or node has gone): another one takes its place")
+        for line in told
+    )
     assert scores(tmp_path) == alone
     assert not (tmp_path / ".units").exists()
 
@@ -149,16 +156,23 @@ holder = ray.remote(num_cpus=1)(Holder).remote()
 ray.get(holder.holds.remote())
 print("held", flush=True)
 time.sleep(600)"""
-    impatient = (
-        "from reportgen.scoring import ray_executor; ray_executor.PATIENCE = 2; from reportgen.cli import main; main()"
-    )
-    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          env=environment(homes["whole"])) as holder:  # fmt: skip
+    impatient = "from reportgen.scoring.run import ray_executor; ray_executor.PATIENCE = 2; from reportgen.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(homes["whole"]),
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         more = ("--executor", "ray", "--address", cluster.address)
-        done = subprocess.run([sys.executable, "-c", impatient, *command(study, tmp_path, *more)[3:]], text=True,
-                              capture_output=True, env=environment(homes["whole"]))  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", impatient, *command(study, tmp_path, *more)[3:]],
+            text=True,
+            capture_output=True,
+            env=environment(homes["whole"]),
+        )
         holder.kill()
     cluster.remove_node(second)
     cluster.wait_for_nodes()
@@ -173,8 +187,13 @@ def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
     ray, auto = ("--executor", "ray", "--address", cluster.address), ("--set", "scoring.batch_size=auto")
 
     def run(folder: str, *more: str) -> str:
-        done = subprocess.run(command(study, tmp_path / folder, *more), check=True, text=True, capture_output=True,
-                              env=environment(homes["whole"]))  # fmt: skip
+        done = subprocess.run(
+            command(study, tmp_path / folder, *more),
+            check=True,
+            text=True,
+            capture_output=True,
+            env=environment(homes["whole"]),
+        )
         return done.stderr
 
     begun = record_of(with_overrides(load_study(study / "study.toml"), {"scoring.batch_size": "auto"}, study))
@@ -200,8 +219,13 @@ def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finishe
     )
     folder, told = tmp_path / "out", list[str]()
     more = ("--executor", "ray", "--address", cluster.address)
-    with subprocess.Popen(command(tmp_path, folder, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                          text=True, env=environment(homes["whole"])) as process:  # fmt: skip
+    with subprocess.Popen(
+        command(tmp_path, folder, *more),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment(homes["whole"]),
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             told.append(line.strip())
@@ -217,28 +241,36 @@ def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finishe
     )
     kept = {path: path.stat().st_mtime_ns for path in (folder / ".units").glob("*.safetensors")}
     assert len(kept) >= 3  # those of the other task
-    again = subprocess.run(command(tmp_path, folder), check=True, text=True, capture_output=True,
-                           env=environment(homes["whole"])).stderr  # fmt: skip
+    again = subprocess.run(
+        command(tmp_path, folder), check=True, text=True, capture_output=True, env=environment(homes["whole"])
+    ).stderr
     assert again.startswith(f"gate_gradient: {len(kept)} of {len(kept) + 1} units")
 
 
 @pytest.mark.parametrize(
     ("home", "told"),
     [
-        ("bare", f"~/model, on the worker {HOST}: no such model folder. ~/model: not on that machine. "
-         "Every node needs the model and the task files at the same path, best on a disk that all of them share."),
-        ("stale", f"the worker {HOST}: it and the worker {HOST} differ in the model's weights. Give every node "
-                  "the same versions, model and task files, best on a disk that all of them share."),
+        (
+            "bare",
+            f"~/model, on the worker {HOST}: no such model folder. ~/model: not on that machine. "
+            "Every node needs the model and the task files at the same path, best on a disk that all of them share.",
+        ),
+        (
+            "stale",
+            f"the worker {HOST}: it and the worker {HOST} differ in the model's weights. Give every node "
+            "the same versions, model and task files, best on a disk that all of them share.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_worker_without_the_model_or_with_another_is_refused(
     cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path, home: str, told: str
 ) -> None:
     odd, folder = cluster.add_node(**node(homes[home])), tmp_path / "out"
     more = ("--executor", "ray", "--address", cluster.address)
     try:
-        done = subprocess.run(command(study, folder, *more), capture_output=True, text=True, check=False,
-                              env=environment(homes["whole"]))  # fmt: skip
+        done = subprocess.run(
+            command(study, folder, *more), capture_output=True, text=True, check=False, env=environment(homes["whole"])
+        )
     finally:
         cluster.remove_node(odd)
     assert (done.returncode, done.stderr.strip()) == (2, f"reportgen: {told}")
@@ -290,13 +322,19 @@ def test_an_address_needs_a_cluster() -> None:
 
 def test_a_cluster_without_room_for_a_worker(cluster: Any, study: Path, homes: dict[str, Path], tmp_path: Path) -> None:
     done = subprocess.run(
-        command(study, tmp_path / "out", "--executor", "ray", "--address", cluster.address), check=False, text=True,
-        capture_output=True, env={**environment(homes["whole"]), "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
-    )  # fmt: skip
-    assert (done.returncode, done.stderr.strip()) == (3, (
-        "reportgen: the Ray cluster: no node has 2 CPU for a worker. "
-        "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use."
-    ))  # fmt: skip
+        command(study, tmp_path / "out", "--executor", "ray", "--address", cluster.address),
+        check=False,
+        text=True,
+        capture_output=True,
+        env={**environment(homes["whole"]), "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
+    )
+    assert (done.returncode, done.stderr.strip()) == (
+        3,
+        (
+            "reportgen: the Ray cluster: no node has 2 CPU for a worker. "
+            "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use."
+        ),
+    )
 
 
 def test_without_ray_the_command_that_installs_it_is_told(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

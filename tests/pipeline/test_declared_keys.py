@@ -5,12 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen import pipeline
+from reportgen.core.findings import Findings
 from reportgen.errors import InputError
-from reportgen.findings import Findings
+from reportgen.pipeline import build as pipeline
 
-ROWS = ["task,layer,head,importance", *(f"{t},{i},{j},{1.0028 if (t, i, j) == ('b', 2, 3) else 0.5 + i / 99 + j / 99}"
-        for t in "abc" for i, j in np.ndindex(4, 4))]  # fmt: skip
+ROWS = [
+    "task,layer,head,importance",
+    *(
+        f"{t},{i},{j},{1.0028 if (t, i, j) == ('b', 2, 3) else 0.5 + i / 99 + j / 99}"
+        for t in "abc"
+        for i, j in np.ndindex(4, 4)
+    ),
+]
 
 
 def findings(folder: Path, study: str) -> Findings:

@@ -12,12 +12,22 @@ import pikepdf
 import pytest
 from safetensors.numpy import save_file
 
-from reportgen import pipeline, store
+from reportgen.core.config import Study
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.folders import alone, claim, clear, forms_of, intact, manifest_in, refuse_elsewhere, scores_hashes
-from reportgen.places import Place, is_remote
-from reportgen.scoring.record import kept_record
-from reportgen.study import Study
+from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.run_directory import (
+    alone,
+    claim,
+    clear,
+    forms_of,
+    intact,
+    manifest_in,
+    refuse_elsewhere,
+    scores_hashes,
+)
+from reportgen.scoring.run.record import kept_record
+from reportgen.storage import store
+from reportgen.storage.remote_folders import Place, is_remote
 
 GOOD = {"schema": store.MANIFEST, "files": {"a.csv": {}}, "created": "2026", "reportgen": "1"}
 
@@ -243,7 +253,7 @@ def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_i
 
     assert made("Old") == "Old"
     with monkeypatch.context() as patch:
-        patch.setattr("reportgen.rendering.press.pdf", cut_short)
+        patch.setattr("reportgen.rendering.pdf.process.pdf", cut_short)
         with pytest.raises(KeyboardInterrupt):
             made("New")
     assert not (tmp_path / "out" / "report.pdf").exists()

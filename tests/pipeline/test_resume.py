@@ -12,11 +12,13 @@ import fsspec
 import pytest
 import tiny_models
 
-from reportgen import cli, given, pipeline
+from reportgen.cli import arguments as given
+from reportgen.cli import main as cli
+from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.places import Place
-from reportgen.store import read_scores, scores_bytes
-from reportgen.study import Study
+from reportgen.pipeline import build as pipeline
+from reportgen.storage.remote_folders import Place
+from reportgen.storage.store import read_scores, scores_bytes
 
 FILES = {"scores.safetensors", "scores-activation_norm.safetensors"}
 STUDY = """[study]
@@ -257,7 +259,7 @@ def test_a_scores_file_of_blocks_makes_the_same_findings(source: pipeline.Source
         ({"authors": ["A", "B\x1b"]}, "[study] authors: it holds the control character U+001B. Remove it."),
         ({"notes": "line\nline\x07"}, "[study] notes: it holds the control character U+0007. Remove it."),
     ],
-)  # fmt: skip
+)
 def test_control_characters_are_refused(about: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
         pipeline.check(Study.model_validate({"study": about, "scores": {"path": "x.csv"}}))

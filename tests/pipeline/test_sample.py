@@ -13,9 +13,15 @@ from test_cli import run
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_data"
 TASKS = {
-    "Knowledge Recall", "Retrieval", "Logical Reasoning", "Decision-making", "Semantic Understanding",
-    "Syntactic Understanding", "Inference", "Math Calculation",
-}  # fmt: skip
+    "Knowledge Recall",
+    "Retrieval",
+    "Logical Reasoning",
+    "Decision-making",
+    "Semantic Understanding",
+    "Syntactic Understanding",
+    "Inference",
+    "Math Calculation",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def test_the_report_says_how_well_the_model_does(report: Path) -> None:
 
 
 def test_importance_can_be_computed_again_from_the_examples(report: Path) -> None:
-    from reportgen.store import read_scores
+    from reportgen.storage.store import read_scores
 
     (scores,), _ = read_scores(report / "scores.safetensors")
     for t, examples in enumerate(scores.examples):

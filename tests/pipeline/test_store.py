@@ -10,12 +10,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from reportgen.blocks import Blocks
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.errors import InputError
 from reportgen.importers import load_blocks, load_scores
-from reportgen.scores import Examples, HeadScores, Method, Model, Task
-from reportgen.store import read_methods, read_scores, scored_together, scores_bytes, scores_csv, write_methods
-from reportgen.study import ScoresSection
+from reportgen.storage.store import read_methods, read_scores, scored_together, scores_bytes, scores_csv, write_methods
 
 SHAPES = {"enc": (4, 4), "dec": (6, 4), "cross": (6, 4)}
 DIAGNOSTICS = {"completeness gap": {"a": 0.07, "b": None}}
@@ -33,11 +33,19 @@ def made(names: tuple[str | None, ...] = ("enc", "dec", "cross"), method: str = 
         half = np.array([True, False, True])
         examples = Examples(values, ids, ("g", "g", "h"), half, ordered=True, errors=sampled)
         importance = np.stack([np.abs(values).mean(axis=0), np.where(np.isnan(values[0]), np.nan, 1.0)])
-        blocks.append(HeadScores(
-            importance, (Task("a", "x", 3, 0.5, 0.25), Task("b")), Method(method, diagnostics=DIAGNOSTICS),
-            Model("t5", kv_groups=4, notes=["a note"]), (examples, None), seed=3, synthetic=True, block=name,
-            versions={"torch": "2"},
-        ))  # fmt: skip
+        blocks.append(
+            HeadScores(
+                importance,
+                (Task("a", "x", 3, 0.5, 0.25), Task("b")),
+                Method(method, diagnostics=DIAGNOSTICS),
+                Model("t5", kv_groups=4, notes=["a note"]),
+                (examples, None),
+                seed=3,
+                synthetic=True,
+                block=name,
+                versions={"torch": "2"},
+            )
+        )
     return tuple(blocks)
 
 
@@ -75,8 +83,9 @@ def test_the_tensors_have_the_documented_names(tmp_path: Path) -> None:
     path.write_bytes(scores_bytes(made((None,)), "key"))
     assert set(load_file(path)) == {"importance", "examples/0", "errors/0"}
     path.write_bytes(scores_bytes(made(), "key"))
-    assert set(load_file(path)) == {f"{kind}/{b}{t}" for b in SHAPES for kind, t in (
-        ("importance", ""), ("examples", "/0"), ("errors", "/0"))}  # fmt: skip
+    assert set(load_file(path)) == {
+        f"{kind}/{b}{t}" for b in SHAPES for kind, t in (("importance", ""), ("examples", "/0"), ("errors", "/0"))
+    }
     with safe_open(path, framework="numpy") as file:
         assert list(file.metadata()) == ["reportgen"]
         meta = json.loads(file.metadata()["reportgen"])
@@ -129,12 +138,15 @@ def test_the_table_has_a_column_for_blocks_only_where_they_are_named() -> None:
 @pytest.mark.parametrize(
     ("names", "block", "message"),
     [
-        (("enc", "dec", "cross"), None,
-         "this file holds several blocks of heads. Give block as one of: enc, dec, cross."),
+        (
+            ("enc", "dec", "cross"),
+            None,
+            "this file holds several blocks of heads. Give block as one of: enc, dec, cross.",
+        ),
         (("enc", "dec", "cross"), "encoder", "this file holds no block 'encoder'. Its blocks are: enc, dec, cross."),
         ((None,), "enc", "this file holds no block 'enc'. Leave block out: its heads are in no block."),
     ],
-)  # fmt: skip
+)
 def test_one_block_is_asked_for_by_name(
     tmp_path: Path, names: tuple[str | None, ...], block: str | None, message: str
 ) -> None:

@@ -15,16 +15,21 @@ import numpy as np
 import pytest
 import readers
 
-from reportgen import pipeline
-from reportgen.rendering.pdf import pdf
+from reportgen.pipeline import build as pipeline
+from reportgen.rendering.pdf.document import pdf
 
 ROOT = Path(__file__).parents[2]
 NAMES = (
-    "<script>window.ran = 1</script>", '"><img src=x onerror="window.ran = 1">',
+    "<script>window.ran = 1</script>",
+    '"><img src=x onerror="window.ran = 1">',
     "</script><script>window.ran = 1</script>",
-    "javascript:window.ran = 1", "{{ 7 * 7 }}{% raw %}", "=HYPERLINK(\"http://localhost/\")", "\\input{/etc/passwd}",
-    "&lt;b&gt; \u202egnp.exe", "]]><svg onload=window.ran=1>",
-)  # fmt: skip
+    "javascript:window.ran = 1",
+    "{{ 7 * 7 }}{% raw %}",
+    '=HYPERLINK("http://localhost/")',
+    "\\input{/etc/passwd}",
+    "&lt;b&gt; \u202egnp.exe",
+    "]]><svg onload=window.ran=1>",
+)
 LISTEN = """
 window.broken = [];
 document.addEventListener("securitypolicyviolation", e => window.broken.push(e.violatedDirective + " " + e.sourceFile));
@@ -161,8 +166,9 @@ def test_nothing_of_a_model_folder_is_executed(harm: str, tmp_path: Path) -> Non
         (model / "pytorch_model.bin").write_bytes(pickle.dumps(_Runs()))
     (tmp_path / "tasks.jsonl").write_bytes(readers.JSONL)
     (tmp_path / "study.toml").write_text('[model]\npath = "model"\n[tasks]\npath = "tasks.jsonl"\n')
-    done = subprocess.run([sys.executable, "-m", "reportgen", "score", ".", "-o", "out"], cwd=tmp_path,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "reportgen", "score", ".", "-o", "out"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("RAN"))
@@ -174,6 +180,7 @@ def test_terminal_escapes_do_not_reach_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('[model]\npath = "m\\u001b[31m"\n[tasks]\npath = "tasks.jsonl"\n')
     np.savez(tmp_path / "s\x1b[31m.npz", importance=np.ones((1, 2, 2)), tasks=np.array(["\x1b]0;x\x07"]))
     for source in (".", "s\x1b[31m.npz", "missing\x1b[31m.npz"):
-        done = subprocess.run([sys.executable, "-m", "reportgen", "build", source, "-o", "out"], cwd=tmp_path,
-                              capture_output=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "reportgen", "build", source, "-o", "out"], cwd=tmp_path, capture_output=True
+        )
         assert b"\x1b" not in done.stdout + done.stderr, source

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reportgen import store
-from reportgen.findings import Effect, Family, Finding, Findings, Test, Value, to_json
+from reportgen.core.config import ReportSection, ScoresSection, Study, StudySection
+from reportgen.core.findings import Effect, Family, Finding, Findings, Test, Value, to_json
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.rendering.render import render
-from reportgen.scores import Examples, HeadScores, Method, Model, Task
-from reportgen.study import ReportSection, ScoresSection, Study, StudySection
+from reportgen.storage import store
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -46,19 +46,50 @@ def make_findings(scores: HeadScores) -> Findings:
     found = []
     for i, name in enumerate(scores.task_names):
         test = Test("rectangle scan", "heads shuffled within each layer", 9.1, 0.00025, 0.002, "cluster", 8, 4000)
-        found.append(Finding(
-            f"cluster/{name}/1", "cluster", "m", "tested", 0.9, f"{name}: a cluster.", task=name,
-            layers=(0, min(2, layers - 1)), heads=(0, min(3, heads - 1)), test=test, n_examples=40,
-            value=Value(0.00173, 0.0015, 0.002, "mean; 10–90 % of cells", "held-out"),
-            effect=Effect("ratio to layer median", 3.1, 2.8, 3.4), caveats=["head-order", "edges"],
-        ))  # fmt: skip
-        found.append(Finding(
-            f"anomaly/{i}", "anomaly", "m", "observed", 0.5, f"{name}: L0H0.", rule="the largest head",
-            task=name, members=[f"L{layers - 1}H{heads - 1}", "L0H0"],
-            value=Value(0.1, None, None, "head", "in-sample"),
-        ))  # fmt: skip
-    found.append(Finding("absence/1", "absence", "m", "observed", 0.1, "No gradient was found.", rule="no test passed",
-                         tasks=list(scores.task_names)))  # fmt: skip
+        found.append(
+            Finding(
+                f"cluster/{name}/1",
+                "cluster",
+                "m",
+                "tested",
+                0.9,
+                f"{name}: a cluster.",
+                task=name,
+                layers=(0, min(2, layers - 1)),
+                heads=(0, min(3, heads - 1)),
+                test=test,
+                n_examples=40,
+                value=Value(0.00173, 0.0015, 0.002, "mean; 10–90 % of cells", "held-out"),
+                effect=Effect("ratio to layer median", 3.1, 2.8, 3.4),
+                caveats=["head-order", "edges"],
+            )
+        )
+        found.append(
+            Finding(
+                f"anomaly/{i}",
+                "anomaly",
+                "m",
+                "observed",
+                0.5,
+                f"{name}: L0H0.",
+                rule="the largest head",
+                task=name,
+                members=[f"L{layers - 1}H{heads - 1}", "L0H0"],
+                value=Value(0.1, None, None, "head", "in-sample"),
+            )
+        )
+    found.append(
+        Finding(
+            "absence/1",
+            "absence",
+            "m",
+            "observed",
+            0.1,
+            "No gradient was found.",
+            rule="no test passed",
+            tasks=list(scores.task_names),
+        )
+    )
     return Findings(
         {}, 0.05, 0, [Family("cluster", 8, 0.05, "Benjamini–Hochberg over tasks, thresholds of the rank before")], found
     )
@@ -105,7 +136,9 @@ def _sampled(examples, importance, errors):
 
 def find_in_blocks(blocks) -> Findings:
     """A cluster of each block's first task, and single heads named with their block."""
-    findings = [replace(f, id=f"{b.block}/{f.id}", block=b.block,
-                        members=f.members and [f"{b.block}.{m}" for m in f.members])
-                for b in blocks for f in make_findings(b).findings[:2]]  # fmt: skip
+    findings = [
+        replace(f, id=f"{b.block}/{f.id}", block=b.block, members=f.members and [f"{b.block}.{m}" for m in f.members])
+        for b in blocks
+        for f in make_findings(b).findings[:2]
+    ]
     return Findings({}, 0.05, 0, [], findings)

@@ -14,10 +14,10 @@ import pytest
 from made_reports import HOSTILE, build, make_scores, make_study
 from PIL import Image
 
-from reportgen import pipeline
 from reportgen.archive.verify import verify
 from reportgen.errors import InputError
-from reportgen.folders import manifest_in
+from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.run_directory import manifest_in
 
 XLINK = "{http://www.w3.org/1999/xlink}href"
 ROWS = [f"{task},{i},{j},{0.5 + i / 9 + j / 99}" for task in "ab" for i in range(3) for j in range(3)]

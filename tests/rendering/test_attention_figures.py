@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from made_reports import build, make_scores
 
-from reportgen.attended import Pattern, Patterns, from_json, to_json
+from reportgen.core.patterns import Pattern, Patterns, from_json, to_json
 from reportgen.errors import InputError
-from reportgen.rendering.attention import LINES, attention, spelled, table, tops
+from reportgen.rendering.plots.attention import LINES, attention, spelled, table, tops
 
 HARD = ["<bos>", " <script>alert(1)</script>", "&amp;", "\n", "\x1b[0m", " \u202eעברית", " 😀", "$x_1$", " ", "=1+1"]
 
@@ -22,9 +22,16 @@ def make_pattern(tokens, task="Recall", role="median", **rest):
 
 @pytest.mark.parametrize(
     ("token", "shown"),
-    [("\n", "⏎"), ("\x1b[0m", "[U+001B][0m"), ("漢", "[U+6F22]"), (" a", " a"), ("א", "\u200eא\u200e"),
-     ("\u202eא", "\u200e[U+202E]א\u200e"), ("</text>", "</text>")],
-)  # fmt: skip
+    [
+        ("\n", "⏎"),
+        ("\x1b[0m", "[U+001B][0m"),
+        ("漢", "[U+6F22]"),
+        (" a", " a"),
+        ("א", "\u200eא\u200e"),
+        ("\u202eא", "\u200e[U+202E]א\u200e"),
+        ("</text>", "</text>"),
+    ],
+)
 def test_tokens_show_what_cannot_be_seen(token, shown):
     assert spelled(token) == shown
 

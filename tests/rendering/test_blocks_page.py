@@ -10,9 +10,9 @@ import pikepdf
 import pytest
 from made_reports import build, find_in_blocks, make_blocks, make_findings, make_scores, make_study
 
-from reportgen import store
+from reportgen.core.scores import Method, Model
 from reportgen.rendering.sections.agreement import rank_correlation
-from reportgen.scores import Method, Model
+from reportgen.storage import store
 
 DIAGNOSTICS = {"completeness gap": {"Recall": 0.07, "Logic": None}, "draws": {"Recall": 64.0, "Logic": 64.0}}
 
@@ -88,7 +88,10 @@ def test_files_hold_each_block(folder):
     assert heads["found"]["dec/cluster/Recall/1"] == [f"dec.L{i}H{j}" for i in range(2) for j in range(4)]
     rows = list(csv.DictReader((folder / "tables" / "layers.csv").read_text().splitlines()))
     assert sorted({(r["block"], r["layer"]) for r in rows if r["block"] == "dec"})[:3] == [
-        ("dec", "0"), ("dec", "1"), ("dec", "3")]  # fmt: skip
+        ("dec", "0"),
+        ("dec", "1"),
+        ("dec", "3"),
+    ]
     assert {p.stem for p in (folder / "tables").glob("layers-*.tex")} == {"layers-enc", "layers-dec", "layers-cross"}
     lines = (folder / "tables" / "findings.csv").read_text().splitlines()
     assert {r["block"] for r in csv.DictReader(lines)} == set(heads["blocks"])
@@ -157,9 +160,18 @@ def test_without_the_control_nothing_is_said_of_it(tmp_path):
 
 def test_blocks_are_correlated_one_by_one(tmp_path):
     blocks = make_blocks()
-    others = {"activation_norm": tuple(
-        type(b)(b.importance if b.block == "enc" else -b.importance**-1, b.tasks, Method("activation_norm"), b.model,
-                block=b.block) for b in blocks)}  # fmt: skip
+    others = {
+        "activation_norm": tuple(
+            type(b)(
+                b.importance if b.block == "enc" else -(b.importance**-1),
+                b.tasks,
+                Method("activation_norm"),
+                b.model,
+                block=b.block,
+            )
+            for b in blocks
+        )
+    }
     build(tmp_path, blocks, find_in_blocks(blocks), make_study(formats=["html"]), others=others)
     text = plain(tmp_path)
     for name, value in (("encoder", "1.00"), ("decoder", "−1.00"), ("cross-attention", "−1.00")):

@@ -5,8 +5,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from reportgen import prose
-from reportgen.rendering import html
+from reportgen.core import sentences as prose
+from reportgen.rendering.html import page as html
 
 
 def _refuse(*_: object, **__: object) -> str:

@@ -10,17 +10,17 @@ from made_reports import HOSTILE, make_findings, make_scores
 from matplotlib import font_manager
 from PIL import Image
 
+from reportgen.core.findings import Findings
+from reportgen.core.scores import HeadScores
 from reportgen.errors import MissingResourceError
-from reportgen.findings import Findings
-from reportgen.rendering import canvas, figures
-from reportgen.rendering.canvas import Canvas, fitted, text_width, wrapped
-from reportgen.rendering.curves import shares
-from reportgen.rendering.drawing import look_for
-from reportgen.rendering.grid import Grid
-from reportgen.rendering.heatmap import draw_cells
-from reportgen.rendering.scale import scale_of, tick_label, tick_step
-from reportgen.rendering.signs import block, draw_signs, strongest
-from reportgen.scores import HeadScores
+from reportgen.rendering.plots import canvas, figures
+from reportgen.rendering.plots.canvas import Canvas, fitted, text_width, wrapped
+from reportgen.rendering.plots.curves import shares
+from reportgen.rendering.plots.drawing import look_for
+from reportgen.rendering.plots.grid import Grid
+from reportgen.rendering.plots.heatmap import draw_cells
+from reportgen.rendering.plots.scale import scale_of, tick_label, tick_step
+from reportgen.rendering.plots.signs import block, draw_signs, strongest
 
 NOTHING = Findings({}, 0.05, 0, [], [])
 

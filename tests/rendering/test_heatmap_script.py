@@ -9,10 +9,10 @@ import pytest
 from made_reports import HOSTILE, build, find_in_blocks, make_blocks, make_scores, make_study
 from playwright.sync_api import expect
 
-from reportgen import store
-from reportgen.findings import Findings
-from reportgen.rendering.figures import percentile_of
-from reportgen.scores import HeadScores, Method
+from reportgen.core.findings import Findings
+from reportgen.core.scores import HeadScores, Method
+from reportgen.rendering.plots.figures import percentile_of
+from reportgen.storage import store
 
 OVERVIEW = "#figure-overview"
 

@@ -160,11 +160,14 @@ def test_templates_can_be_overridden(tmp_path):
     ("template", "message"),
     [
         ("<p>\n{{ synthetc }}</p>", "line 2: the template fails ('synthetc' is undefined). Mend the template."),
-        ("{% for x in y %}", "line 1: the template fails (Unexpected end of template. Jinja was looking for the "
-         "following tags: 'endfor' or 'else'. The innermost block that needs to be closed is 'for'.). "
-         "Mend the template."),
+        (
+            "{% for x in y %}",
+            "line 1: the template fails (Unexpected end of template. Jinja was looking for the "
+            "following tags: 'endfor' or 'else'. The innermost block that needs to be closed is 'for'.). "
+            "Mend the template.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_broken_template_is_told_with_file_line_and_name_before_a_page_is_written(tmp_path, template, message):
     file = tmp_path / "mine" / "sections" / "limits.j2"
     file.parent.mkdir(parents=True)
@@ -176,7 +179,7 @@ def test_a_broken_template_is_told_with_file_line_and_name_before_a_page_is_writ
 
 
 def test_no_finding_says_so(tmp_path):
-    from reportgen.findings import Findings
+    from reportgen.core.findings import Findings
 
     build(tmp_path, make_scores(), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
     assert "Nothing was found that stands out." in text_of(tmp_path)
@@ -194,9 +197,18 @@ def test_key_observations_hold_the_best_of_each_kind():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.00"), (0.00173, "0.00173"), (-0.00173, "−0.00173"), (1234.5, "1,234"), (9.999, "10.0"),
-     (1.5e-7, "1.50 × 10⁻⁷"), (float("nan"), "—"), (None, "—"), (-1e-9, "−1.00 × 10⁻⁹")],
-)  # fmt: skip
+    [
+        (0.0, "0.00"),
+        (0.00173, "0.00173"),
+        (-0.00173, "−0.00173"),
+        (1234.5, "1,234"),
+        (9.999, "10.0"),
+        (1.5e-7, "1.50 × 10⁻⁷"),
+        (float("nan"), "—"),
+        (None, "—"),
+        (-1e-9, "−1.00 × 10⁻⁹"),
+    ],
+)
 def test_numbers(value, text):
     assert fmt.number(value) == text
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from made_reports import HOSTILE, build, make_scores, make_study
 
-from reportgen.rendering.latex import escaped, latex
-from reportgen.rendering.view import Table
-from reportgen.study import StudySection
+from reportgen.core.config import StudySection
+from reportgen.rendering.context import Table
+from reportgen.rendering.tables import escaped, latex
 
 NAMES = (*HOSTILE, "[square] *star", "Łódź naïve Ωμέγα ‖x‖ ∂y/∂z — “q” e\u0301", "\\end{document}")
 TEX = shutil.which("pdflatex") and shutil.which("bibtex")
@@ -69,12 +69,14 @@ def test_it_compiles_on_one_page(page: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "written"),
     [
-        ("a|b [1] *", r"a\textbar{}b [1] *"), ("naïve Ł ß", r'na\"{i}ve \L{} \ss{}'),
+        ("a|b [1] *", r"a\textbar{}b [1] *"),
+        ("naïve Ł ß", r"na\"{i}ve \L{} \ss{}"),
         ("μ Ω Α", r"$\mu$ $\Omega$ {[}U+0391]"),
-        ("10⁻³ ≤ ∂x", r"10$^{-3}$ $\leq$ $\partial$x"), ("漢\u202e", "{[}U+6F22]{[}U+202E]"),
+        ("10⁻³ ≤ ∂x", r"10$^{-3}$ $\leq$ $\partial$x"),
+        ("漢\u202e", "{[}U+6F22]{[}U+202E]"),
         ("“a” … –", r"``a'' \ldots{} --"),
     ],
-)  # fmt: skip
+)
 def test_what_latex_may_lack_is_spelled(text: str, written: str) -> None:
     assert escaped(text) == written
 

@@ -11,11 +11,11 @@ from made_reports import build, make_scores, make_study
 from PIL import Image
 
 from reportgen.errors import MissingResourceError
-from reportgen.rendering import pdf as module
-from reportgen.rendering import typeset
-from reportgen.rendering.canvas import png
-from reportgen.rendering.compact import Palette
-from reportgen.rendering.view import BRIEF
+from reportgen.rendering.context import BRIEF
+from reportgen.rendering.pdf import document as module
+from reportgen.rendering.pdf import typeset
+from reportgen.rendering.pdf.compact import Palette
+from reportgen.rendering.plots.canvas import png
 
 
 @pytest.fixture(scope="module")

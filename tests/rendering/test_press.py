@@ -10,9 +10,9 @@ import pytest
 from made_reports import build, make_scores
 
 from reportgen.errors import MissingResourceError
-from reportgen.rendering import press as module
-from reportgen.rendering import typeset
-from reportgen.rendering.print_style import for_print
+from reportgen.rendering.pdf import process as module
+from reportgen.rendering.pdf import typeset
+from reportgen.rendering.pdf.print_style import for_print
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_a_heading_of_the_paper_theme_goes_to_the_page_of_what_follows():
 
 def test_scipy_is_loaded_without_its_notes_and_computes_as_ever():
     code = (
-        "from reportgen.lean import without_scipys_notes as f; f()\nfrom scipy import stats\n"
+        "from reportgen.core.lean import without_scipys_notes as f; f()\nfrom scipy import stats\n"
         "r = stats.spearmanr([1, 2, 3, 4], [1, 3, 2, 4]).statistic\n"
         "print(round(r, 9), 'correlation' in stats.spearmanr.__doc__)"
     )

@@ -7,9 +7,9 @@ import pytest
 from made_reports import make_findings, make_scores, make_study
 
 from reportgen.importers import bertology, cognitive_mirrors, duo_attention, function_vectors, retrieval_head
-from reportgen.rendering import references as papers
-from reportgen.rendering.citing import bibtex
-from reportgen.rendering.references import bibtex_of, references
+from reportgen.rendering.paper import references as papers
+from reportgen.rendering.paper.citation import bibtex
+from reportgen.rendering.paper.references import bibtex_of, references
 from reportgen.rendering.render import build_report
 from reportgen.scoring.methods import METHODS
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from made_reports import HOSTILE, build, make_findings, make_scores, make_study
 
-from reportgen import store
+from reportgen.core.config import Study
+from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.errors import InputError
-from reportgen.rendering.latex import escaped, inert
-from reportgen.scores import HeadScores, Method, Task
-from reportgen.study import Study
+from reportgen.rendering.tables import escaped, inert
+from reportgen.storage import store
 
 
 def contents(folder):

@@ -6,23 +6,63 @@ from dataclasses import replace
 import numpy as np
 from made_reports import build, make_findings, make_scores, make_study
 
-from reportgen.findings import Family, Finding, Findings, Value
-from reportgen.rendering.figures import percentile_of
-from reportgen.rendering.view import Table
+from reportgen.core.findings import Family, Finding, Findings, Value
+from reportgen.rendering.context import Table
+from reportgen.rendering.plots.figures import percentile_of
 
 RULE = {"register": "observed", "rule": "as stated"}
-SHOWN = ["summary", "key-observations", "overview", "how-to-read", "tasks", "across-tasks", "anomalies", "agreement",
-         "validation", "reliability", "interpretation", "methods", "limits", "provenance", "tables"]  # fmt: skip
+SHOWN = [
+    "summary",
+    "key-observations",
+    "overview",
+    "how-to-read",
+    "tasks",
+    "across-tasks",
+    "anomalies",
+    "agreement",
+    "validation",
+    "reliability",
+    "interpretation",
+    "methods",
+    "limits",
+    "provenance",
+    "tables",
+]
 SPECIAL = [
-    Finding("method_agreement/Recall", "method_agreement", "m", priority=0.4, sentence="Both rank alike.",
-            task="Recall", **RULE),
-    Finding("causal_validation/Recall", "causal_validation", "m", priority=0.8, sentence="Knocking out did it.",
-            task="Recall", **RULE),
+    Finding(
+        "method_agreement/Recall",
+        "method_agreement",
+        "m",
+        priority=0.4,
+        sentence="Both rank alike.",
+        task="Recall",
+        **RULE,
+    ),
+    Finding(
+        "causal_validation/Recall",
+        "causal_validation",
+        "m",
+        priority=0.8,
+        sentence="Knocking out did it.",
+        task="Recall",
+        **RULE,
+    ),
     Finding("reliability/Recall", "reliability", "m", priority=0.3, sentence="Halves agree.", task="Recall", **RULE),
     Finding("competence/Recall", "competence", "m", priority=0.2, sentence="Above chance.", task="Recall", **RULE),
-    Finding("cluster/x", "cluster", "m", priority=0.7, sentence="A judged cluster.", task="Recall", layers=(0, 1),
-            heads=(0, 1), verdict="refuted", value=Value(0.1, None, None, "mean", "in-sample"), **RULE),
-]  # fmt: skip
+    Finding(
+        "cluster/x",
+        "cluster",
+        "m",
+        priority=0.7,
+        sentence="A judged cluster.",
+        task="Recall",
+        layers=(0, 1),
+        heads=(0, 1),
+        verdict="refuted",
+        value=Value(0.1, None, None, "mean", "in-sample"),
+        **RULE,
+    ),
+]
 
 
 def sections(folder):

@@ -13,16 +13,24 @@ import pytest
 from made_reports import HOSTILE, make_findings, make_scores, make_study
 from PIL import Image
 
-from reportgen import venues
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
+from reportgen.core import venues
+from reportgen.core.config_file import parse_study
 from reportgen.errors import InputError
 from reportgen.rendering.render import build_report, paper_figures
-from reportgen.study_file import parse_study
 
 NAMES = ("Knowledge Recall", "Semantic Understanding", "Decision-making")
-DRAWN = {"overview", "percentiles", "layer-profiles", "cross-task", "shared-heads", "task-similarity", "concentration",
-         "method-agreement"}  # fmt: skip
+DRAWN = {
+    "overview",
+    "percentiles",
+    "layer-profiles",
+    "cross-task",
+    "shared-heads",
+    "task-similarity",
+    "concentration",
+    "method-agreement",
+}
 
 
 @cache

@@ -13,7 +13,7 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from reportgen.errors import InputError
-from reportgen.scoring.heads import Heads, find
+from reportgen.scoring.model.heads import Heads, find
 
 LARGEST = 100_000_000  # parameters; what stays larger after shrinking holds a part that no text passes through
 LOADERS = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "seq2seq": "AutoModelForSeq2SeqLM"}
@@ -24,27 +24,59 @@ MAPPINGS = {
 }
 SMALL: dict[str, Any] = {
     **dict.fromkeys("hidden_size d_model n_embd dim emb_dim embedding_size embed_dim word_embed_proj_dim".split(), 32),
-    **dict.fromkeys("num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers "
-                    "num_encoder_layers depth".split(), 2),
-    **dict.fromkeys("num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
-                    "num_encoder_attention_heads num_decoder_attention_heads".split(), 4),
-    **dict.fromkeys("intermediate_size ffn_dim d_ff encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner n_inner "
-                    "ffn_hidden_size intermediate_size_mlp".split(), 48),
+    **dict.fromkeys(
+        "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_decoder_layers "
+        "num_encoder_layers depth".split(),
+        2,
+    ),
+    **dict.fromkeys(
+        "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
+        "num_encoder_attention_heads num_decoder_attention_heads".split(),
+        4,
+    ),
+    **dict.fromkeys(
+        "intermediate_size ffn_dim d_ff encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner n_inner "
+        "ffn_hidden_size intermediate_size_mlp".split(),
+        48,
+    ),
     **dict.fromkeys("max_position_embeddings n_positions max_seq_len n_ctx max_sequence_length".split(), 64),
     **dict.fromkeys("num_experts num_local_experts n_routed_experts moe_num_experts".split(), 4),
-    **dict.fromkeys("moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
-                    "moe_shared_expert_intermediate_size q_lora_rank kv_lora_rank".split(), 16),
-    **dict.fromkeys("num_experts_per_tok moe_topk moe_k num_key_value_heads num_key_value_heads_per_layer "
-                    "linear_num_key_heads".split(), 2),
-    **dict.fromkeys("head_dim d_kv d_head qk_nope_head_dim v_head_dim linear_key_head_dim linear_value_head_dim "
-                    "attention_head_size".split(), 8),
-    **dict.fromkeys("rotary_dim qk_rope_head_dim mamba_n_heads mamba_num_heads linear_num_value_heads state_size "
-                    "mamba_d_state".split(), 4),
+    **dict.fromkeys(
+        "moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size "
+        "moe_shared_expert_intermediate_size q_lora_rank kv_lora_rank".split(),
+        16,
+    ),
+    **dict.fromkeys(
+        "num_experts_per_tok moe_topk moe_k num_key_value_heads num_key_value_heads_per_layer "
+        "linear_num_key_heads".split(),
+        2,
+    ),
+    **dict.fromkeys(
+        "head_dim d_kv d_head qk_nope_head_dim v_head_dim linear_key_head_dim linear_value_head_dim "
+        "attention_head_size".split(),
+        8,
+    ),
+    **dict.fromkeys(
+        "rotary_dim qk_rope_head_dim mamba_n_heads mamba_num_heads linear_num_value_heads state_size "
+        "mamba_d_state".split(),
+        4,
+    ),
     **dict.fromkeys("n_group topk_group first_k_dense_replace moe_layer_start_index".split(), 1),
-    "vocab_size": 64, "sliding_window": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-    "mamba_d_head": 16, "mamba_head_dim": 16, "entity_vocab_size": 16, "entity_emb_size": 16, "image_size": 16,
-    "patch_size": 8, "ngram": 2, "num_buckets": 8, "vocab_size_per_layer_input": 64,
-}  # fmt: skip
+    "vocab_size": 64,
+    "sliding_window": 8,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "mamba_d_head": 16,
+    "mamba_head_dim": 16,
+    "entity_vocab_size": 16,
+    "entity_emb_size": 16,
+    "image_size": 16,
+    "patch_size": 8,
+    "ngram": 2,
+    "num_buckets": 8,
+    "vocab_size_per_layer_input": 64,
+}
 USEFUL_IF_UNSET = {"head_dim", "num_key_value_heads", "vocab_size", "pad_token_id", "bos_token_id", "eos_token_id"}
 LEFT = object()  # a key left as it is by default
 CHANGED: dict[str, dict[str, Any]] = {

@@ -13,12 +13,18 @@ import torch
 from tiny_models import WORDS, examples, wrapped
 from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config
 
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.tokens import Encoded
+from reportgen.scoring.data.batches import Encoded
+from reportgen.scoring.model.loaded import LoadedModel
 
 VOCABULARY, PLACES, SIZE = 28, 24, 28
 TOKEN, PLACE, BEFORE, OUTPUT, UNREAD, LEVEL = (
-    slice(0, 28), slice(28, 52), slice(52, 80), slice(80, 108), slice(108, 110), slice(110, 112))  # fmt: skip
+    slice(0, 28),
+    slice(28, 52),
+    slice(52, 80),
+    slice(80, 108),
+    slice(108, 110),
+    slice(110, 112),
+)
 WIDTH, CONSTANT, SHARP, LOUD = 112, 10.0, 7.5, 12.0
 
 
@@ -82,9 +88,17 @@ def designed(layers: list[list[Does]]) -> LoadedModel:
     """
     heads = len(layers[0])
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_positions=PLACES, n_embd=heads * SIZE, n_layer=len(layers), n_head=heads, n_inner=4,
-        tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        n_positions=PLACES,
+        n_embd=heads * SIZE,
+        n_layer=len(layers),
+        n_head=heads,
+        n_inner=4,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
     model: Any = AutoModelForCausalLM.from_config(config).eval().double().requires_grad_(False)
     for parameter in model.parameters():
         parameter.zero_()
@@ -96,8 +110,7 @@ def designed(layers: list[list[Does]]) -> LoadedModel:
     for norm in (body.ln_f, *(n for block in body.h for n in (block.ln_1, block.ln_2))):
         norm.weight.fill_(1)
     for block, told in zip(body.h, layers, strict=True):
-        parts = [np.concatenate([getattr(head, part) for head in told], axis=1)
-                 for part in ("asks", "offers", "reads")]  # fmt: skip
+        parts = [np.concatenate([getattr(head, part) for head in told], axis=1) for part in ("asks", "offers", "reads")]
         block.attn.c_attn.weight[:WIDTH] = torch.from_numpy(np.concatenate(parts, axis=1))
         block.attn.c_proj.weight[:, :WIDTH] = torch.from_numpy(np.concatenate([head.writes for head in told]))
     return wrapped(model)
@@ -108,9 +121,14 @@ def designed_encoder(layers: list[list[Does]]) -> Any:
     """A BERT without a head that predicts, whose heads do what they are told, in float64; they look both ways."""
     heads = len(layers[0])
     config = BertConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=PLACES, hidden_size=heads * SIZE, num_hidden_layers=len(layers),
-        num_attention_heads=heads, intermediate_size=4, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        max_position_embeddings=PLACES,
+        hidden_size=heads * SIZE,
+        num_hidden_layers=len(layers),
+        num_attention_heads=heads,
+        intermediate_size=4,
+        pad_token_id=0,
+    )
     model: Any = AutoModel.from_config(config).eval().double().requires_grad_(False)
     for parameter in model.parameters():
         parameter.zero_()
@@ -149,8 +167,16 @@ def induction_rows(model: LoadedModel, count: int = 12) -> list[Encoded]:
         at = int(random.integers(1, 5))
         text, other = [*words[:7], words[at]], [*words[:7], words[at]]
         other[at] = words[8]
-        rows.append({"task": "repeat", "id": str(i), "prompt": " ".join(text), "answer": words[at + 1],
-                     "foil": words[7], "corrupted": " ".join(other)})  # fmt: skip
+        rows.append(
+            {
+                "task": "repeat",
+                "id": str(i),
+                "prompt": " ".join(text),
+                "answer": words[at + 1],
+                "foil": words[7],
+                "corrupted": " ".join(other),
+            }
+        )
     return examples(model, rows, with_corrupted=True, with_foil=True)
 
 
@@ -159,6 +185,14 @@ def copying_rows(model: LoadedModel, count: int = 12) -> list[Encoded]:
     random, rows = np.random.default_rng(1), []
     for i in range(count):
         words = list(random.choice(WORDS, 7, replace=False))
-        rows.append({"task": "copy", "id": str(i), "prompt": " ".join(words[:6]), "answer": words[1],
-                     "foil": words[6], "corrupted": " ".join([words[0], words[6], *words[2:6]])})  # fmt: skip
+        rows.append(
+            {
+                "task": "copy",
+                "id": str(i),
+                "prompt": " ".join(words[:6]),
+                "answer": words[1],
+                "foil": words[6],
+                "corrupted": " ".join([words[0], words[6], *words[2:6]]),
+            }
+        )
     return examples(model, rows, with_corrupted=True, with_foil=True)

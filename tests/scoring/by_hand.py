@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from tiny_models import examples, setting
 
-from reportgen.scoring.heads import Site
-from reportgen.scoring.method import BatchScores, ScoringMethod
-from reportgen.scoring.model import LoadedModel, forward
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.data.batches import Encoded, collate
+from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod
+from reportgen.scoring.model.heads import Site
+from reportgen.scoring.model.loaded import LoadedModel, forward
 
 PAIRS: list[dict[str, Any]] = [
     {"task": "t", "id": "0", "prompt": "one two", "answer": "three", "corrupted": "nine two"},
@@ -31,8 +31,9 @@ def pairs(model: LoadedModel) -> list[Encoded]:
     return examples(model, PAIRS, with_corrupted=True)
 
 
-def run(method: ScoringMethod, model: LoadedModel, some: list[Encoded], positions: str = "all", **given: Any
-        ) -> BatchScores:  # fmt: skip
+def run(
+    method: ScoringMethod, model: LoadedModel, some: list[Encoded], positions: str = "all", **given: Any
+) -> BatchScores:
     assert method.score is not None
     return method.score(setting(model, positions=positions, **{**method.defaults, **given}), collate(some))
 
@@ -69,9 +70,14 @@ def hooked(model: LoadedModel, edits: dict[int, Callable[[torch.Tensor], torch.T
 @contextmanager
 def embedded(model: LoadedModel, edit: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Change what the word embeddings put out, by name."""
-    names = {"bert": "bert.embeddings.word_embeddings", "albert": "albert.embeddings.word_embeddings",
-             "gpt2": "transformer.wte", "llama": "model.embed_tokens", "t5": "encoder.embed_tokens",
-             "bart": "model.encoder.embed_tokens"}  # fmt: skip
+    names = {
+        "bert": "bert.embeddings.word_embeddings",
+        "albert": "albert.embeddings.word_embeddings",
+        "gpt2": "transformer.wte",
+        "llama": "model.embed_tokens",
+        "t5": "encoder.embed_tokens",
+        "bart": "model.encoder.embed_tokens",
+    }
     calls: list[int] = []
 
     def hook(_: Any, __: Any, output: Any) -> Any:

@@ -11,8 +11,8 @@ import torch
 from tiny_models import ROWS, build, word_tokenizer
 from transformers.utils import logging
 
-from reportgen.study import Study
-from reportgen.study_file import parse_study
+from reportgen.core.config import Study
+from reportgen.core.config_file import parse_study
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,9 +64,11 @@ def study_of(
     """A study of a tiny model on ROWS; keywords change [scoring], ``rows`` the task file, ``model`` [model]."""
 
     def make(
-        architecture: str = "llama", rows: list[dict[str, Any]] | None = None, model: dict[str, Any] | None = None,
+        architecture: str = "llama",
+        rows: list[dict[str, Any]] | None = None,
+        model: dict[str, Any] | None = None,
         **scoring: Any,
-    ) -> Study:  # fmt: skip
+    ) -> Study:
         path = tasks(ROWS if rows is None else rows)
         model = model if model and "path" in model else {"path": str(folder_of(architecture)), **(model or {})}
         return parse_study({"model": model, "tasks": {"path": str(path)}, "scoring": scoring}, "study.toml", tmp_path)

@@ -9,11 +9,25 @@ from transformers import AutoConfig, AutoModelForCausalLM
 SIZE = {"vocab_size": 40, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": False}
 CONFIGS: dict[str, dict[str, Any]] = {
     "gpt2": {"model_type": "gpt2", "n_embd": 24, "n_layer": 3, "n_head": 4, "n_positions": 16},
-    "llama": {"model_type": "llama", "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
-              "num_key_value_heads": 2, "intermediate_size": 40, "max_position_embeddings": 16},
-    "gpt_neox": {"model_type": "gpt_neox", "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
-                 "intermediate_size": 40, "max_position_embeddings": 16, "hidden_act": "gelu"},
-}  # fmt: skip
+    "llama": {
+        "model_type": "llama",
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 40,
+        "max_position_embeddings": 16,
+    },
+    "gpt_neox": {
+        "model_type": "gpt_neox",
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 40,
+        "max_position_embeddings": 16,
+        "hidden_act": "gelu",
+    },
+}
 # prompt, answer, and a corrupted prompt as long as the prompt
 TEXTS: list[tuple[list[int], list[int], list[int]]] = [
     ([1, 5, 9, 7, 5], [9], [1, 6, 9, 7, 5]),

@@ -9,20 +9,23 @@ from by_hand import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
 from tiny_models import ROWS, examples, loaded, setting
 
 from reportgen.errors import InputError
-from reportgen.scoring.ablation import EVERY
-from reportgen.scoring.interventions import edited
-from reportgen.scoring.method import ScoringMethod
+from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.methods import activation_patching, mean_ablation, resample_ablation, zero_ablation
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.references import donors, means, resampled
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.methods.common.ablation import EVERY
+from reportgen.scoring.methods.common.method import ScoringMethod
+from reportgen.scoring.methods.common.references import donors, means, resampled
+from reportgen.scoring.model.interventions import edited
+from reportgen.scoring.model.loaded import LoadedModel
 
 ZERO, MEAN = zero_ablation.METHOD, mean_ablation.METHOD
 RESAMPLE, PATCHING = resample_ablation.METHOD, activation_patching.METHOD
 HEADS = [(0, 1), (-1, 0), (-1, 3)]  # some of the first site and of the last
 # Mean and other examples' outputs replace a head over tokens alike, so these rows come in two tasks of unlike lengths
-TWO = [{**row, "task": task, "id": f"{task}{row['id']}"} for task, rows in [("a", ROWS[:2]), ("b", ROWS[2:])]
-       for row in rows]  # fmt: skip
+TWO = [
+    {**row, "task": task, "id": f"{task}{row['id']}"}
+    for task, rows in [("a", ROWS[:2]), ("b", ROWS[2:])]
+    for row in rows
+]
 
 
 def lost(

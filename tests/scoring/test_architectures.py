@@ -13,15 +13,15 @@ from tiny_models import setting
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from reportgen.scores import Model
-from reportgen.scoring.checks import unmoved
-from reportgen.scoring.heads import Heads, find
+from reportgen.core.scores import Model
+from reportgen.scoring.data.batches import Encoded, collate
+from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
 from reportgen.scoring.methods import zero_ablation
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.shortcuts import Shortcuts, shortcuts
-from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Encoded, collate
-from reportgen.scoring.trace import short_inputs
+from reportgen.scoring.model.checks import unmoved
+from reportgen.scoring.model.heads import Heads, find
+from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.trace import short_inputs
 
 README = Path(__file__).parents[2] / "README.md"
 EXPECTED: dict[str, str] = json.loads((Path(__file__).parent / "architectures.json").read_text())
@@ -132,7 +132,7 @@ def check_shortcuts(model: Any, kind: Any, heads: Heads) -> None:
     one, other = (
         zero_ablation.METHOD.score(setting(LoadedModel(model, None, kind, heads, used, None, Model()), **given), batch)
         for used in (found, Shortcuts())
-    )  # fmt: skip
+    )
     scale = max(1.0, float(np.nanmax(np.abs(other.values))))
     np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-5 * scale)
 

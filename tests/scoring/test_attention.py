@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_models import examples, loaded
 
-from reportgen.scoring.attention import observed_attention
-from reportgen.scoring.interventions import captured
-from reportgen.scoring.tokens import collate
+from reportgen.scoring.data.batches import collate
+from reportgen.scoring.model.attention import observed_attention
+from reportgen.scoring.model.interventions import captured
 
 FUSED = ["llama", "llama-gqa", "gpt2", "gpt_neox", "falcon", "mixtral", "bert", "albert", "bart"]
 

@@ -12,14 +12,14 @@ import torch
 from test_score import forwards
 from tiny_models import ROWS, build, word_tokenizer
 
+from reportgen.core.config import Study
+from reportgen.core.config_file import parse_study
 from reportgen.errors import InputError
-from reportgen.scoring import model as model_module
-from reportgen.scoring.memory import free_bytes, peak_bytes
-from reportgen.scoring.plan import plan
-from reportgen.scoring.prepare import prepare
+from reportgen.scoring.model import loaded as model_module
+from reportgen.scoring.run.cost import plan
+from reportgen.scoring.run.memory import free_bytes, peak_bytes
+from reportgen.scoring.run.prepare import prepare
 from reportgen.scoring.score import score
-from reportgen.study import Study
-from reportgen.study_file import parse_study
 
 Make = Callable[..., Study]
 MANY = [{**ROWS[0], "id": f"r{i}"} for i in range(200)]

@@ -14,18 +14,25 @@ from safetensors.torch import save_file
 from tiny_models import build, word_tokenizer
 from torch._dynamo.utils import counters
 
+from reportgen.core.config import Study
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.scoring import load as load_module
-from reportgen.scoring.interventions import replaced, scaled
-from reportgen.scoring.paths import attributed
+from reportgen.scoring.methods.common.interpolation import attributed
+from reportgen.scoring.model import load as load_module
+from reportgen.scoring.model.interventions import replaced, scaled
 from reportgen.scoring.score import score
-from reportgen.study import Study
 
 Make = Callable[..., Study]
 METHODS = ["zero_ablation", "mean_ablation", "attribution_patching", "direct_logit_attribution", "retrieval"]
 SOME = ["zero_ablation", "direct_logit_attribution"]  # beside the gradient
-SPLIT = {"model.embed_tokens": "cpu", "model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "disk",
-         "model.norm": "disk", "model.rotary_emb": "cpu", "lm_head": "disk"}  # fmt: skip
+SPLIT = {
+    "model.embed_tokens": "cpu",
+    "model.layers.0": "cpu",
+    "model.layers.1": "disk",
+    "model.layers.2": "disk",
+    "model.norm": "disk",
+    "model.rotary_emb": "cpu",
+    "lm_head": "disk",
+}
 ROWS: list[dict[str, Any]] = [
     {"task": f"t{i % 2}", "id": f"{i}", "prompt": f"{one} two {one}", "answer": "three", "corrupted": "nine two nine"}
     for i, one in enumerate(("one", "four", "five", "six"))

@@ -11,12 +11,12 @@ import torch
 from by_hand import FAMILIES, PAIRS, embedded, hooked, log_odds, pairs, part, run, seen
 from tiny_models import examples, loaded, setting
 
-from reportgen.scoring.heads import Site
-from reportgen.scoring.method import ScoringMethod
+from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.methods import attribution_patching, eap_ig, integrated_gradients
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.paths import gap, legendre
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.methods.common.interpolation import gap, legendre
+from reportgen.scoring.methods.common.method import ScoringMethod
+from reportgen.scoring.model.heads import Site
+from reportgen.scoring.model.loaded import LoadedModel
 
 INTEGRATED, EAP_IG, PATCHING = integrated_gradients.METHOD, eap_ig.METHOD, attribution_patching.METHOD
 
@@ -211,10 +211,15 @@ def test_attribution_is_patching_in_the_limit_of_a_small_corruption(architecture
 
 @pytest.mark.parametrize(
     ("method", "given"),
-    [(INTEGRATED, {"path": "joint", "steps": 3}), (INTEGRATED, {"path": "layer", "steps": 2}), (EAP_IG, {"steps": 3}),
-     (PATCHING, {}), (PATCHING, {"qk_correction": True})],
+    [
+        (INTEGRATED, {"path": "joint", "steps": 3}),
+        (INTEGRATED, {"path": "layer", "steps": 2}),
+        (EAP_IG, {"steps": 3}),
+        (PATCHING, {}),
+        (PATCHING, {"qk_correction": True}),
+    ],
     ids=["joint", "layer", "eap_ig", "patching", "corrected"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("architecture", FAMILIES)
 def test_padding_and_company_change_nothing(architecture: str, method: ScoringMethod, given: dict[str, Any]) -> None:
     model = loaded(architecture)
@@ -228,10 +233,15 @@ def test_padding_and_company_change_nothing(architecture: str, method: ScoringMe
 
 @pytest.mark.parametrize(
     ("method", "given"),
-    [(INTEGRATED, {"path": "joint", "steps": 50}), (INTEGRATED, {"path": "layer"}), (EAP_IG, {"steps": 2}),
-     (PATCHING, {}), (PATCHING, {"qk_correction": True})],
+    [
+        (INTEGRATED, {"path": "joint", "steps": 50}),
+        (INTEGRATED, {"path": "layer"}),
+        (EAP_IG, {"steps": 2}),
+        (PATCHING, {}),
+        (PATCHING, {"qk_correction": True}),
+    ],
     ids=["joint", "layer", "eap_ig", "patching", "corrected"],
-)  # fmt: skip
+)
 def test_positions_part_the_prompt_from_the_answer(method: ScoringMethod, given: dict[str, Any]) -> None:
     model = loaded("llama", torch.float64)
     some = pairs(model)

@@ -8,13 +8,13 @@ from tiny_models import ARCHITECTURES, KINDS, build, examples, loaded
 from torch import nn
 
 from reportgen.errors import InputError
-from reportgen.scoring.checks import notes, still, unmoved
-from reportgen.scoring.heads import find
-from reportgen.scoring.interventions import captured, edited
-from reportgen.scoring.resume import resumed
-from reportgen.scoring.tokens import collate
+from reportgen.scoring.data.batches import collate
+from reportgen.scoring.fast_forward.partial_forward import resumed
+from reportgen.scoring.model.checks import notes, still, unmoved
+from reportgen.scoring.model.heads import find
+from reportgen.scoring.model.interventions import captured, edited
 
-MEND = "Choose a model whose attention ends in an output projection of its own (Llama, GPT-2, BERT, T5, …)"
+HINT = "Choose a model whose attention ends in an output projection of its own (Llama, GPT-2, BERT, T5, …)"
 
 MIXED = "no slices of its input depend on one attention head each: the heads are mixed before it"
 
@@ -28,7 +28,8 @@ def test_a_decoders_heads_by_layer(architecture: str) -> None:
     model = build(architecture)
     heads = find(model)
     assert [(s.block, s.layer, s.heads, s.size, s.call, s.order) for s in heads.sites] == [
-        (None, i, 4, 4, 0, "verified") for i in range(3)]  # fmt: skip
+        (None, i, 4, 4, 0, "verified") for i in range(3)
+    ]
     assert (heads.depth, heads.blocks, heads.widest, heads.skipped) == ({None: 3}, (None,), 4, ())
     assert heads.kv_groups(None) == {"llama-gqa": 2, "mixtral": 2, "gemma2": 2, "falcon": 1}.get(architecture, 4)
     assert [s.within for s in heads.sites] == [f"{heads.stacks[0]}.{i}" for i in range(3)]
@@ -40,7 +41,8 @@ def test_layers_without_heads_keep_their_rows_and_say_why() -> None:
     assert [(s.layer, s.name, s.kv_heads) for s in model.heads.sites] == [(1, "model.layers.1.self_attn.out_proj", 2)]
     assert model.heads.depth == {None: 3}
     assert [(s.layer, s.reason) for s in model.heads.skipped] == [
-        (i, "conv (Lfm2ShortConv) has no softmax over tokens") for i in (0, 2)]  # fmt: skip
+        (i, "conv (Lfm2ShortConv) has no softmax over tokens") for i in (0, 2)
+    ]
     assert notes(model.heads) == [
         "1 of 3 layers have heads; every slice of the output projection's input was seen to depend on the attention of "
         "one head alone",
@@ -76,12 +78,24 @@ def test_layers_that_share_weights_are_told_apart_by_their_calls() -> None:
 @pytest.mark.parametrize(
     ("architecture", "names"),
     [
-        ("t5", ["encoder.block.2.layer.0.SelfAttention.o", "decoder.block.1.layer.0.SelfAttention.o",
-                "decoder.block.1.layer.1.EncDecAttention.o"]),
-        ("bart", ["model.encoder.layers.1.self_attn.out_proj", "model.decoder.layers.2.self_attn.out_proj",
-                  "model.decoder.layers.2.encoder_attn.out_proj"]),
+        (
+            "t5",
+            [
+                "encoder.block.2.layer.0.SelfAttention.o",
+                "decoder.block.1.layer.0.SelfAttention.o",
+                "decoder.block.1.layer.1.EncDecAttention.o",
+            ],
+        ),
+        (
+            "bart",
+            [
+                "model.encoder.layers.1.self_attn.out_proj",
+                "model.decoder.layers.2.self_attn.out_proj",
+                "model.decoder.layers.2.encoder_attn.out_proj",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_encoder_decoders_have_three_blocks(architecture: str, names: list[str]) -> None:
     heads = loaded(architecture).heads
     assert heads.blocks == ("enc", "dec", "cross")
@@ -97,12 +111,19 @@ def test_encoder_decoders_have_three_blocks(architecture: str, names: list[str])
         ("bitnet", {"num_key_value_heads": 2}, f"model.layers.0.self_attn.o_proj (Linear): {MIXED}"),
         ("diffllama", {"num_key_value_heads": 2}, f"model.layers.0.self_attn.o_proj (Linear): {MIXED}"),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_heads_of_its_own_is_refused_by_name(model_type: str, changed: dict[str, Any], said: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model(model_type, vocab_size=28, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
-                                  intermediate_size=24, **changed)  # fmt: skip
+    config = AutoConfig.for_model(
+        model_type,
+        vocab_size=28,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=24,
+        **changed,
+    )
     with pytest.raises(InputError) as caught:
         find(AutoModelForCausalLM.from_config(config).eval())
     assert str(caught.value) == f"{said}. {MEND}."

@@ -19,17 +19,24 @@ from by_design import (
 )
 from tiny_models import examples, setting
 
-from reportgen.scoring.method import ScoringMethod, TaskExamples
+from reportgen.scoring.data.batches import Encoded, collate
+from reportgen.scoring.data.metrics import baseline
 from reportgen.scoring.methods import METHODS
-from reportgen.scoring.metrics import baseline
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.methods.common.method import ScoringMethod, TaskExamples
+from reportgen.scoring.model.loaded import LoadedModel
 
 # What a head does to the answer: these find the pair, and give nothing to the others
 EFFECTS = [
-    "gate_gradient", "zero_ablation", "mean_ablation", "resample_ablation", "shapley", "integrated_gradients",
-    "activation_patching", "attribution_patching", "eap_ig",
-]  # fmt: skip
+    "gate_gradient",
+    "zero_ablation",
+    "mean_ablation",
+    "resample_ablation",
+    "shapley",
+    "integrated_gradients",
+    "activation_patching",
+    "attribution_patching",
+    "eap_ig",
+]
 # What else is scored, each with a test of its own below
 OTHERS = ["activation_norm", "direct_logit_attribution", "previous_token", "induction", "retrieval", "probe"]
 BY_NAME = {method.name: method for method in METHODS}
@@ -149,8 +156,14 @@ def test_a_probe_reads_the_head_that_holds_the_label() -> None:
         rows = []
         for i in range(30):  # both words stand in every text; place 2, which one head copies, tells the label
             fill = list(random.choice(words, 4, replace=False))
-            rows.append({"task": name, "id": f"{name}{i}", "answer": "d",
-                         "prompt": " ".join([fill[0], first, *fill[1:3], last, fill[3]])})  # fmt: skip
+            rows.append(
+                {
+                    "task": name,
+                    "id": f"{name}{i}",
+                    "answer": "d",
+                    "prompt": " ".join([fill[0], first, *fill[1:3], last, fill[3]]),
+                }
+            )
         tasks.append(TaskExamples(name, examples(model, rows), [list(range(30))]))
     method = BY_NAME["probe"]
     assert method.together is not None

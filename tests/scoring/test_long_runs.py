@@ -17,19 +17,19 @@ from safetensors.torch import load, save_file
 from test_score import broken, forwards
 from tiny_models import ROWS, build, word_tokenizer
 
-from reportgen import places
+from reportgen.core.config import Study
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.places import Place
-from reportgen.scoring.pace import Pace
-from reportgen.scoring.prepare import prepare
+from reportgen.scoring.run.prepare import prepare
+from reportgen.scoring.run.progress import Pace
+from reportgen.scoring.run.shards import unit_bytes, units_of
+from reportgen.scoring.run.worker import Worker
 from reportgen.scoring.score import score
-from reportgen.scoring.units import unit_bytes, units_of
-from reportgen.scoring.worker import Worker
-from reportgen.store import scores_bytes
-from reportgen.study import Study
+from reportgen.storage import remote_folders as places
+from reportgen.storage.remote_folders import Place
+from reportgen.storage.store import scores_bytes
 
 Make = Callable[..., Study]
-MEND = (
+HINT = (
     "Undo it, choose another folder with -o, or accept it with --force, "
     "which keeps the units that it leaves as they are."
 )
@@ -44,13 +44,18 @@ def written(study: Study, **rest: Any) -> dict[str, bytes]:
 def long(study_of: Make) -> Study:
     """A study of several units: shards of one batch each for the ablation, of a task for the others."""
     rows = [{**row, "group": row["id"]} for row in ROWS]
-    return study_of(rows=rows, also=["mean_ablation", "probe"], batch_size=1,
-                    parameters={"probe": {"epochs": 1, "folds": 3}})  # fmt: skip
+    return study_of(
+        rows=rows, also=["mean_ablation", "probe"], batch_size=1, parameters={"probe": {"epochs": 1, "folds": 3}}
+    )
 
 
 def test_units_are_shards_of_a_task_whose_scores_depend_on_nothing_else(study_of: Make) -> None:
-    study = study_of("gpt2", rows=[{**ROWS[0], "id": f"r{i}"} for i in range(24)], batch_size=1,
-                     also=["zero_ablation", "mean_ablation"])  # fmt: skip
+    study = study_of(
+        "gpt2",
+        rows=[{**ROWS[0], "id": f"r{i}"} for i in range(24)],
+        batch_size=1,
+        also=["zero_ablation", "mean_ablation"],
+    )
     units = units_of(prepare(study))
     ablation = [unit for unit in units if unit.method == "zero_ablation"]
     assert len({unit.key for unit in units}) == len(units)
@@ -79,7 +84,7 @@ def test_a_killed_run_repeats_only_the_unit_it_was_at(
 ) -> None:
     units = tmp_path / "units"
     code = (
-        "import sys; from pathlib import Path; from reportgen.study import Study\n"
+        "import sys; from pathlib import Path; from reportgen.core.config import Study\n"
         "from reportgen.scoring.score import score\n"
         "import torch; torch.set_num_threads(1)\n"
         "study = Study.model_validate_json(sys.stdin.read())\n"
@@ -108,12 +113,14 @@ def test_a_killed_run_repeats_only_the_unit_it_was_at(
     [
         (lambda rows: [{**rows[0], "answer": "five"}, *rows[1:]], "task count: row 'c0' changed"),
         (lambda rows: rows[1:], "task count: row 'c0' is gone"),
-        (lambda rows: [*rows, {**rows[0], "id": "n1"}, {**rows[0], "id": "n2"}],
-         "task count: row 'n1' is new, and 1 others"),
+        (
+            lambda rows: [*rows, {**rows[0], "id": "n1"}, {**rows[0], "id": "n2"}],
+            "task count: row 'n1' is new, and 1 others",
+        ),
         (lambda rows: rows[:4], "task colour is gone"),
         (lambda rows: [rows[1], rows[0], *rows[2:]], "the rows stand in another order"),
     ],
-)  # fmt: skip
+)
 def test_a_changed_task_file_is_refused_with_what_changed(
     study_of: Make, tmp_path: Path, change: Callable[[Any], Any], told: str
 ) -> None:
@@ -142,7 +149,8 @@ def test_other_settings_another_model_and_another_version_are_refused(
         return str(caught.value).removeprefix(f"{units}: the unfinished run in it was started with other inputs: ")
 
     assert refused(study_of(batch_size=3, seed=4)) == (
-        f"[scoring] batch_size is 3, was 32; [scoring] seed is 4, was 0. {MEND}")  # fmt: skip
+        f"[scoring] batch_size is 3, was 32; [scoring] seed is 4, was 0. {MEND}"
+    )
     other = broken(folder_of("llama"), tmp_path / "other")
     tensors = load((other / "model.safetensors").read_bytes())
     tensors["model.norm.weight"] *= 2

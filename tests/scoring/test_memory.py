@@ -13,14 +13,14 @@ from tiny_models import ROWS, build, word_tokenizer
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.ablation import at_once
-from reportgen.scoring.memory import halved, peak_bytes
-from reportgen.scoring.method import Setting
+from reportgen.scoring.data.batches import Batch, collate
 from reportgen.scoring.methods import gate_gradient, zero_ablation
-from reportgen.scoring.prepare import Prepared, prepare
-from reportgen.scoring.tokens import Batch, collate
-from reportgen.study import Study
+from reportgen.scoring.methods.common.ablation import at_once
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.run.memory import halved, peak_bytes
+from reportgen.scoring.run.prepare import Prepared, prepare
 
 Make = Callable[..., Study]
 LAYERS, WIDTH = 6, 64
@@ -32,9 +32,17 @@ def prepared(study_of: Make, tmp_path: Path) -> Prepared:
     torch.manual_seed(0)
     tokenizer = word_tokenizer()
     LlamaForCausalLM(
-        LlamaConfig(vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=LAYERS,
-                    num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, pad_token_id=0)
-    ).save_pretrained(tmp_path / "model")  # fmt: skip
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=2 * WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=64,
+            pad_token_id=0,
+        )
+    ).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     rows = [{**ROWS[0], "id": str(i)} for i in range(16)]
     return prepare(study_of(rows=rows, model={"path": str(tmp_path / "model")}, also=["zero_ablation"], batch_size=16))

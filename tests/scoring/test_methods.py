@@ -12,13 +12,13 @@ import torch
 from tiny_models import ARCHITECTURES, examples, loaded, setting
 
 from reportgen.scoring import methods
-from reportgen.scoring.heads import Site
+from reportgen.scoring.data.batches import Batch, Encoded, collate
+from reportgen.scoring.data.metrics import METRICS, baseline, matches, measure
+from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.fast_forward.capabilities import Shortcuts
 from reportgen.scoring.methods import METHODS, activation_norm, gate_gradient, zero_ablation
-from reportgen.scoring.metrics import METRICS, baseline, matches, measure
-from reportgen.scoring.model import LoadedModel, forward
-from reportgen.scoring.shortcuts import Shortcuts
-from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Batch, Encoded, collate
+from reportgen.scoring.model.heads import Site
+from reportgen.scoring.model.loaded import LoadedModel, forward
 
 GRADIENT, ABLATION, NORM = gate_gradient.METHOD, zero_ablation.METHOD, activation_norm.METHOD
 UNUSUAL = {"lfm2", "albert"}  # layers without heads; layers that share their weights
@@ -96,9 +96,15 @@ def test_layers_that_share_weights_are_ablated_one_call_at_a_time() -> None:
 # Norms in float32 whatever the weights, as Llama's: differences need a wide step and are coarser
 @pytest.mark.parametrize(
     ("architecture", "step", "bound"),
-    [("gpt2", 1e-4, 1e-7), ("gpt_neox", 1e-4, 1e-7), ("falcon", 1e-4, 1e-7), ("bert", 1e-4, 1e-7), ("bart", 1e-4, 1e-7),
-     ("llama-gqa", 3e-3, 2e-4)],
-)  # fmt: skip
+    [
+        ("gpt2", 1e-4, 1e-7),
+        ("gpt_neox", 1e-4, 1e-7),
+        ("falcon", 1e-4, 1e-7),
+        ("bert", 1e-4, 1e-7),
+        ("bart", 1e-4, 1e-7),
+        ("llama-gqa", 3e-3, 2e-4),
+    ],
+)
 @pytest.mark.parametrize("metric", ["log_odds", "log_probability", "logit_difference"])
 def test_gate_gradient_agrees_with_finite_differences(
     architecture: str, step: float, bound: float, metric: str
@@ -191,15 +197,26 @@ def test_exact_match_is_what_the_model_generates(architecture: str) -> None:
         if example.decoder is not None:
             first = example.places[0] + 1  # this tokenizer begins a target with <bos>
         begun = {} if example.decoder is None else {"decoder_input_ids": torch.tensor([example.decoder[:first]])}
-        made = model.model.generate(start, attention_mask=torch.ones_like(start), do_sample=False, num_beams=1,
-                                    max_new_tokens=4, pad_token_id=0, **begun)[0]  # fmt: skip
+        made = model.model.generate(
+            start,
+            attention_mask=torch.ones_like(start),
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=4,
+            pad_token_id=0,
+            **begun,
+        )[0]
         outputs.append(tokenizer.decode(made[first:], True).split())
     # half of the rows get the words that the model puts out first as an accepted alternative
-    rows = [replace(e.row, answers=(" ".join(words[:2]),)) if i % 2 and words[1:] else e.row
-            for i, (e, words) in enumerate(zip(some, outputs, strict=True))]  # fmt: skip
+    rows = [
+        replace(e.row, answers=(" ".join(words[:2]),)) if i % 2 and words[1:] else e.row
+        for i, (e, words) in enumerate(zip(some, outputs, strict=True))
+    ]
     batch = collate([replace(e, row=row) for e, row in zip(some, rows, strict=True)])
-    expected = [float(" ".join(words).startswith(tuple(f"{t}" for t in (row.answer, *row.answers))))
-                for words, row in zip(outputs, rows, strict=True)]  # fmt: skip
+    expected = [
+        float(" ".join(words).startswith(tuple(f"{t}" for t in (row.answer, *row.answers))))
+        for words, row in zip(outputs, rows, strict=True)
+    ]
     assert model.generated_match(batch).tolist() == expected
     assert 0 < sum(expected) < len(expected)
     ablated = scores_of(ABLATION, model, batch, "exact_match").values
@@ -214,8 +231,16 @@ def test_a_longer_word_or_number_is_no_match() -> None:
     def row(answer: str, *answers: str) -> Row:
         return Row("t", "p", answer, "", "", "", answers=answers)
 
-    cases = [("12", "123", 0), ("12", "12.5", 0), ("12", "12.", 1), ("12", " 12\n13", 1), ("no", "nothing", 0),
-             ("no", "No", 0), ("Paris", "the city", 0), ("(a)", "(a) it", 1)]  # fmt: skip
+    cases = [
+        ("12", "123", 0),
+        ("12", "12.5", 0),
+        ("12", "12.", 1),
+        ("12", " 12\n13", 1),
+        ("no", "nothing", 0),
+        ("no", "No", 0),
+        ("Paris", "the city", 0),
+        ("(a)", "(a) it", 1),
+    ]
     batch = collate([Encoded(row(answer), (1, 2), 2, (3,), (1,)) for answer, _, _ in cases])
     got = matches(Plain(), [[text] for _, text, _ in cases], batch)  # type: ignore[list-item]
     assert got.tolist() == [float(hit) for *_, hit in cases]

@@ -10,21 +10,22 @@ import torch
 from tiny_models import ARCHITECTURES, KINDS, build
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from reportgen.scoring import ablation
-from reportgen.scoring.heads import find
-from reportgen.scoring.method import ScoringMethod, Setting
+from reportgen.core.config import Study
+from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.fast_forward.capabilities import shortcuts
+from reportgen.scoring.fast_forward.prefix_cache import pays, shared_tokens
 from reportgen.scoring.methods import mean_ablation, zero_ablation
-from reportgen.scoring.prefixes import pays, shared_tokens
-from reportgen.scoring.prepare import prepare
-from reportgen.scoring.shortcuts import shortcuts
-from reportgen.scoring.tokens import Batch, collate
-from reportgen.study import Study
+from reportgen.scoring.methods.common import ablation
+from reportgen.scoring.methods.common.method import ScoringMethod, Setting
+from reportgen.scoring.model.heads import find
+from reportgen.scoring.run.prepare import prepare
 
 Make = Callable[..., Study]
 HEADER = "a b c d one two three four five"
 ENDS = [("six", "seven"), ("a b c", "d a"), ("nine eight", "one"), ("red", "blue b")]
-ROWS = [{"task": "t", "id": f"{i}", "prompt": f"{HEADER} {rest}", "answer": answer}
-        for i, (rest, answer) in enumerate(ENDS)]  # fmt: skip
+ROWS = [
+    {"task": "t", "id": f"{i}", "prompt": f"{HEADER} {rest}", "answer": answer} for i, (rest, answer) in enumerate(ENDS)
+]
 SHARING = ("llama", "llama-gqa", "gpt2", "gpt_neox", "mixtral", "falcon")
 
 

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import loaded, setting
 
+from reportgen.core.config import TasksSection
+from reportgen.core.config_file import parse_study
 from reportgen.errors import InputError
-from reportgen.scoring.encode import Options, encode
-from reportgen.scoring.method import Setting, StudyScores, TaskExamples
-from reportgen.scoring.methods.probe import METHOD, checked_folds, cross_fitted
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.probe_baselines import (
+from reportgen.scoring.data.batches import Encoded, plan_batches
+from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.methods.common.method import Setting, StudyScores, TaskExamples
+from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
     length_and_place,
@@ -24,11 +26,17 @@ from reportgen.scoring.probe_baselines import (
     separated,
     shuffled_between_groups,
 )
-from reportgen.scoring.probing import Bundle, Features, Probe, collect, folds_of, gigabytes, refuse_too_large
-from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Encoded, plan_batches
-from reportgen.study import TasksSection
-from reportgen.study_file import parse_study
+from reportgen.scoring.methods.common.probing import (
+    Bundle,
+    Features,
+    Probe,
+    collect,
+    folds_of,
+    gigabytes,
+    refuse_too_large,
+)
+from reportgen.scoring.methods.probe import METHOD, checked_folds, cross_fitted
+from reportgen.scoring.model.loaded import LoadedModel
 
 PLANTED = ((1, 3), (2, 0))
 WORDS = "one two three four five six seven eight red green blue".split()
@@ -50,8 +58,10 @@ def made_tasks(model: LoadedModel, rows: dict[str, list[dict[str, str]]], size: 
 
 def few_rows(n: int = 6) -> dict[str, list[dict[str, str]]]:
     random = np.random.default_rng(0)
-    return {name: [{"prompt": " ".join(random.choice(WORDS, random.integers(2, 7))), "id": f"{name}.{i}"}
-                   for i in range(n)] for name in ("a", "b")}  # fmt: skip
+    return {
+        name: [{"prompt": " ".join(random.choice(WORDS, random.integers(2, 7))), "id": f"{name}.{i}"} for i in range(n)]
+        for name in ("a", "b")
+    }
 
 
 def planted(n: int = 240, layers: int = 3, heads: int = 4, size: int = 4) -> tuple[Features, np.ndarray, list[str]]:
@@ -64,11 +74,19 @@ def planted(n: int = 240, layers: int = 3, heads: int = 4, size: int = 4) -> tup
     # one layer of wider heads, so that two projections are at work
     wide = random.normal(size=(n, 2, 6)).astype(np.float32)
     bundles = (
-        Bundle(torch.from_numpy(z.reshape(n, -1, size)), torch.from_numpy(z.mean(axis=2)),
-               torch.arange(layers).repeat_interleave(heads), tuple(np.ndindex(layers, heads))),
-        Bundle(torch.from_numpy(wide), torch.from_numpy(wide.mean(axis=1, keepdims=True)), torch.zeros(2).long(),
-               ((layers, 0), (layers, 1))),
-    )  # fmt: skip
+        Bundle(
+            torch.from_numpy(z.reshape(n, -1, size)),
+            torch.from_numpy(z.mean(axis=2)),
+            torch.arange(layers).repeat_interleave(heads),
+            tuple(np.ndindex(layers, heads)),
+        ),
+        Bundle(
+            torch.from_numpy(wide),
+            torch.from_numpy(wide.mean(axis=1, keepdims=True)),
+            torch.zeros(2).long(),
+            ((layers, 0), (layers, 1)),
+        ),
+    )
     return Features(bundles, random.normal(size=(n, 5))), labels, [f"g{i // 2}" for i in range(n)]
 
 
@@ -115,8 +133,10 @@ def test_importance_is_gradient_times_projection_by_finite_differences() -> None
     probe = Probe(features.bundles, torch.arange(10, 30), tasks=3, seed=5).train(wanted, epochs=3)
     found = probe.importance(torch.arange(4), wanted).numpy()
 
-    weights = [(w.detach().double().numpy(), b.detach().double().numpy()) for w, b in
-               (*probe.projections, probe.hidden, probe.out)]  # fmt: skip
+    weights = [
+        (w.detach().double().numpy(), b.detach().double().numpy())
+        for w, b in (*probe.projections, probe.hidden, probe.out)
+    ]
     for row in range(4):
         projected = []
         for bundle, (weight, bias) in zip(features.bundles, weights, strict=False):
@@ -155,9 +175,10 @@ def test_examples_are_read_by_a_probe_that_never_saw_their_group(bert: LoadedMod
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 14)), min_size=30, max_size=90), st.integers(3, 5),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 14)), min_size=30, max_size=90),
+    st.integers(3, 5),
     st.integers(0, 99),
-)  # fmt: skip
+)
 def test_folds_never_split_a_group(rows: list[tuple[int, int]], folds: int, seed: int) -> None:
     labels = np.unique([label for label, _ in rows], return_inverse=True)[1]
     groups = [f"g{group}" for _, group in rows]
@@ -261,8 +282,12 @@ def test_a_seed_gives_the_same_bits_and_another_seed_others(bert: LoadedModel) -
 
 def test_labels_that_length_separates_are_separated_by_the_length_baseline_too(bert: LoadedModel) -> None:
     random = np.random.default_rng(0)
-    rows = {name: [{"prompt": " ".join(random.choice(WORDS, random.integers(*bounds))), "id": f"{name}{i}"}
-                   for i in range(40)] for name, bounds in (("short", (2, 6)), ("long", (12, 20)))}  # fmt: skip
+    rows = {
+        name: [
+            {"prompt": " ".join(random.choice(WORDS, random.integers(*bounds))), "id": f"{name}{i}"} for i in range(40)
+        ]
+        for name, bounds in (("short", (2, 6)), ("long", (12, 20)))
+    }
     overall = scored(chosen(bert, epochs=40), made_tasks(bert, rows, size=16)).overall
     accuracy = overall["accuracy"]
     assert accuracy["length and place"] == 1.0
@@ -307,22 +332,31 @@ def test_recalls_and_accuracies_are_counts() -> None:
     labels, guess, control = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 0])
     guesses = {"probe": (guess, labels), "shuffled labels": (np.array([0, 0, 0, 0]), control)}
     assert recalls(guesses, ["x", "y"]) == {
-        "share of rows": {"x": 0.75, "y": 0.25}, "recall: probe": {"x": 2 / 3, "y": 1.0},
-        "recall: shuffled labels": {"x": 1.0, "y": 0.0}, "selectivity": {"x": 2 / 3 - 1, "y": 1.0},
-    }  # fmt: skip
+        "share of rows": {"x": 0.75, "y": 0.25},
+        "recall: probe": {"x": 2 / 3, "y": 1.0},
+        "recall: shuffled labels": {"x": 1.0, "y": 0.0},
+        "selectivity": {"x": 2 / 3 - 1, "y": 1.0},
+    }
     assert compared(guesses, ["g", "h", "i", "j"]) == {
         "accuracy": {"always the commonest task": 0.75, "at random": 0.5, "probe": 0.75, "shuffled labels": 0.75},
         "balanced accuracy": {
-            "always the commonest task": 0.5, "at random": 0.5, "probe": (2 / 3 + 1) / 2, "shuffled labels": 0.5,
+            "always the commonest task": 0.5,
+            "at random": 0.5,
+            "probe": (2 / 3 + 1) / 2,
+            "shuffled labels": 0.5,
         },
-        "probe minus it": {"shuffled labels": 0.0}, "standard error": {},
-    }  # fmt: skip
+        "probe minus it": {"shuffled labels": 0.0},
+        "standard error": {},
+    }
 
 
 def test_the_margin_over_a_simpler_guess_has_an_error_by_groups() -> None:
     labels = np.zeros(8, dtype=np.int64)
-    guesses = {"probe": (labels, labels), "words": (np.array([0, 0, 0, 0, 1, 1, 1, 1]), labels),
-               "shuffled labels": (labels, labels.copy())}  # fmt: skip
+    guesses = {
+        "probe": (labels, labels),
+        "words": (np.array([0, 0, 0, 0, 1, 1, 1, 1]), labels),
+        "shuffled labels": (labels, labels.copy()),
+    }
     # gains 0 and 1: four independent pairs of rows, each pair off the mean by 2 · 1/2
     found = compared(guesses, [f"g{i // 2}" for i in range(8)])
     assert found["probe minus it"]["words"] == 0.5
@@ -379,11 +413,14 @@ def test_the_published_tasks_on_a_real_encoder(published: Path, encoder: Path, t
     from reportgen.scoring.score import score
 
     study = parse_study(
-        {"model": {"path": str(encoder)},
-         "tasks": {"path": str(published / "cogqa_train.json"), "format": "cogqa", "limit": 12},
-         "scoring": {"method": "probe", "parameters": {"probe": {"folds": 3, "epochs": 15, "signed": True}}}},
-        "study.toml", tmp_path,
-    )  # fmt: skip
+        {
+            "model": {"path": str(encoder)},
+            "tasks": {"path": str(published / "cogqa_train.json"), "format": "cogqa", "limit": 12},
+            "scoring": {"method": "probe", "parameters": {"probe": {"folds": 3, "epochs": 15, "signed": True}}},
+        },
+        "study.toml",
+        tmp_path,
+    )
     notes = list[str]()
     (found,) = score(study, notify=notes.append)["probe"]
     assert found.importance.shape == (8, 6, 12)

@@ -6,15 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_prompts import REFUSING, TEMPLATE, row, shown, words
 
+from reportgen.core.config import TasksSection
+from reportgen.core.config_file import parse_study, with_overrides
 from reportgen.errors import InputError
-from reportgen.scoring.encode import Options, encode
-from reportgen.scoring.prompts import prompted, shots_of
-from reportgen.scoring.tasks import Row
-from reportgen.study import TasksSection
-from reportgen.study_file import parse_study, with_overrides
+from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.data.prompts import prompted, shots_of
+from reportgen.scoring.data.tasks import Row
 
-ROWS = [row(f"{w} is", a, id=str(i), group=g) for i, (w, a, g) in enumerate(
-    [("a", "red", "x"), ("b", "green", "x"), ("c", "blue", "y"), ("d", "red", "z")])]  # fmt: skip
+ROWS = [
+    row(f"{w} is", a, id=str(i), group=g)
+    for i, (w, a, g) in enumerate([("a", "red", "x"), ("b", "green", "x"), ("c", "blue", "y"), ("d", "red", "z")])
+]
 
 
 def test_without_settings_rows_stay_as_they_are() -> None:
@@ -72,7 +74,8 @@ def test_too_few_rows_for_the_shots() -> None:
             prompted(words(), rows, TasksSection(shots=count), 0)
         assert str(caught.value) == (
             f"tasks.jsonl, line 1 (id '0'): {found} of task 't' and another group can stand before it, "
-            f"and shots = {count}. Lower [tasks] shots, or add rows.")  # fmt: skip
+            f"and shots = {count}. Lower [tasks] shots, or add rows."
+        )
 
 
 def test_a_masked_models_shots_hold_the_answer_where_their_mask_stood() -> None:
@@ -117,18 +120,32 @@ def test_under_a_template_the_delimiter_counts_where_it_is_given(tmp_path: Path)
 @pytest.mark.parametrize(
     ("template", "system", "message"),
     [
-        (None, None, "[tasks] chat_template: the tokenizer has no chat template. "
-                     "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat."),
-        (REFUSING, "the b", "[tasks] system, tasks.jsonl, line 1: the tokenizer's chat template refuses the turns "
-                            "(System role not supported). Remove the key, and write it into the prompts."),
-        (TEMPLATE.replace("<sys> {{ m.content }}", ""), "the b",
-         "[tasks] system, tasks.jsonl, line 1: the tokenizer's chat template leaves the system's turn out. "
-         "Remove the key, and write it into the prompts."),
-        ("{{ raise_exception('No turns.') }}", None,
-         "[tasks] chat_template, tasks.jsonl, line 1: the tokenizer's chat template refuses the turns (No turns). "
-         "Remove the key."),
+        (
+            None,
+            None,
+            "[tasks] chat_template: the tokenizer has no chat template. "
+            "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat.",
+        ),
+        (
+            REFUSING,
+            "the b",
+            "[tasks] system, tasks.jsonl, line 1: the tokenizer's chat template refuses the turns "
+            "(System role not supported). Remove the key, and write it into the prompts.",
+        ),
+        (
+            TEMPLATE.replace("<sys> {{ m.content }}", ""),
+            "the b",
+            "[tasks] system, tasks.jsonl, line 1: the tokenizer's chat template leaves the system's turn out. "
+            "Remove the key, and write it into the prompts.",
+        ),
+        (
+            "{{ raise_exception('No turns.') }}",
+            None,
+            "[tasks] chat_template, tasks.jsonl, line 1: the tokenizer's chat template refuses the turns (No turns). "
+            "Remove the key.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_whole_message_of_each_template_that_does_not_serve(template: Any, system: Any, message: str) -> None:
     section = TasksSection(chat_template=True, system=system)
     with pytest.raises(InputError) as caught:

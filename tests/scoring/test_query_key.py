@@ -8,10 +8,10 @@ from tiny_models import loaded
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from reportgen.errors import InputError
+from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.methods import attribution_patching
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.query_key import key_effect
-from reportgen.scoring.tokens import Encoded
+from reportgen.scoring.methods.common.query_key import key_effect
+from reportgen.scoring.model.loaded import LoadedModel
 
 PATCHING = attribution_patching.METHOD
 
@@ -42,8 +42,9 @@ def projected(model: LoadedModel, example: Encoded, index: int, corrupted: bool)
         module = model.model.get_submodule(site.attention.removesuffix(".output") + ".self")
     names = {"gpt2": ["c_attn"], "bert": ["query", "key", "value"], "t5": ["q", "k", "v"]}
     wanted = names.get(kind, ["q_proj", "k_proj", "v_proj"])
-    handles = [module.get_submodule(n).register_forward_hook(lambda _, __, x, n=n: made.update({n: x[0]}))
-               for n in wanted]  # fmt: skip
+    handles = [
+        module.get_submodule(n).register_forward_hook(lambda _, __, x, n=n: made.update({n: x[0]})) for n in wanted
+    ]
     with torch.no_grad():
         log_odds(model, example, corrupted)
     for handle in handles:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.race import FIXED, TIE, Cheap, Raced, claims, explained, race
+from reportgen.scoring.methods.common.race import FIXED, TIE, Cheap, Raced, claims, explained, race
 from reportgen.scoring.score import score
-from reportgen.study import Study
 
 Make = Callable[..., Study]
 DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
@@ -155,8 +155,12 @@ def test_a_race_of_a_model_agrees_with_all_ablations(study_of: Make) -> None:
     assert all(name in ended for name in (*overall["t: top 2"], *tied))
     said = found.method.diagnostics
     assert said["share of examples that a head took"]["t"] < 1  # type: ignore[operator]
-    assert set(said) >= {"rank correlation with the gradient", "top heads among the gradient's",
-                         "variance that the gradient explains", "all heads ablated"}  # fmt: skip
+    assert set(said) >= {
+        "rank correlation with the gradient",
+        "top heads among the gradient's",
+        "variance that the gradient explains",
+        "all heads ablated",
+    }
     assert all(np.isfinite(of["t"]) for of in said.values())  # type: ignore[arg-type]
     assert found.tasks[0].accuracy == whole.tasks[0].accuracy  # that of all examples
     (every,) = score(study_of(rows=ROWS, **wanted, examples="adaptive", top_k=2, exact_top=True))["zero_ablation"]
@@ -166,12 +170,17 @@ def test_a_race_of_a_model_agrees_with_all_ablations(study_of: Make) -> None:
 
 def test_what_cannot_race_is_told(study_of: Make) -> None:
     for scoring, said in [
-        ({"examples": "adaptive"}, "[scoring] examples: no method of the study can score some heads alone. "
-         "Score with zero_ablation or mean_ablation."),
-        ({"method": "zero_ablation", "examples": "adaptive", "parameters": {"zero_ablation": {"signed": True}}},
-         "[scoring] examples: a race is for the greatest |s|, and zero_ablation is to be averaged with its sign. "
-         'Leave signed out, or give examples = "all".'),
-    ]:  # fmt: skip
+        (
+            {"examples": "adaptive"},
+            "[scoring] examples: no method of the study can score some heads alone. "
+            "Score with zero_ablation or mean_ablation.",
+        ),
+        (
+            {"method": "zero_ablation", "examples": "adaptive", "parameters": {"zero_ablation": {"signed": True}}},
+            "[scoring] examples: a race is for the greatest |s|, and zero_ablation is to be averaged with its sign. "
+            'Leave signed out, or give examples = "all".',
+        ),
+    ]:
         with pytest.raises(InputError) as caught:
             score(study_of(**scoring))
         assert str(caught.value) == said

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load, save_file
 from tiny_models import ROWS, build, word_tokenizer
 
+from reportgen.core.config import Study
+from reportgen.core.config_file import load_study
+from reportgen.core.scores import HeadScores, reduce_examples, split_halves
 from reportgen.errors import InputError
-from reportgen.scores import HeadScores, reduce_examples, split_halves
-from reportgen.scoring import model as model_module
 from reportgen.scoring.methods import METHODS
-from reportgen.scoring.plan import plan
+from reportgen.scoring.model import loaded as model_module
+from reportgen.scoring.run.cost import plan
 from reportgen.scoring.score import score
-from reportgen.study import Study
-from reportgen.study_file import load_study
 
 Make = Callable[..., Study]
 
@@ -66,14 +66,17 @@ def test_scores_describe_tasks_examples_model_and_methods(study_of: Make) -> Non
             False,
         )
         assert [(t.name, t.group, t.n, t.chance) for t in got.tasks] == [
-            ("count", None, 4, 0.25), ("colour", "easy", 2, 0.5)]  # fmt: skip
+            ("count", None, 4, 0.25),
+            ("colour", "easy", 2, 0.5),
+        ]
         examples = got.examples[1]
         assert examples is not None
         assert (examples.ids, examples.groups, examples.ordered) == (("k0", "k1"), ("g", "g"), False)
         assert examples.discovery.tolist() == split_halves(("g", "g"), 5).tolist()
         assert (examples.values < 0).any()
         np.testing.assert_array_equal(
-            got.importance[1], reduce_examples(examples.values, "mean_abs").astype(np.float32))  # fmt: skip
+            got.importance[1], reduce_examples(examples.values, "mean_abs").astype(np.float32)
+        )
         assert set(got.versions) == {"torch", "transformers", "reportgen"}
         assert (got.seed, got.reduction, got.model.kv_groups) == (5, "mean_abs", 4)
 
@@ -144,7 +147,10 @@ def test_plan_counts_examples_and_forwards(study_of: Make) -> None:
     made = plan(study_of(also=["zero_ablation"], batch_size=2))
     assert (made.examples, made.batches, made.layers, made.heads) == ({"count": 4, "colour": 2}, 3, 3, 4)
     assert [(m.method, m.forwards) for m in made.methods] == [
-        ("gate_gradient", 3 * 2.12), ("zero_ablation", 30.0), ("activation_norm", 3.0)]  # fmt: skip
+        ("gate_gradient", 3 * 2.12),
+        ("zero_ablation", 30.0),
+        ("activation_norm", 3.0),
+    ]
     assert [(f.layer, f.heads, f.size, f.order) for f in made.found] == [(i, 4, 4, "verified") for i in range(3)]
     assert made.seconds > 0
     assert made.memory_bytes > 0
@@ -292,7 +298,10 @@ def test_encoder_decoders_give_three_blocks(study_of: Make) -> None:
     results = score(study_of("t5", also=["zero_ablation"], batch_size=4))
     for blocks in results.values():
         assert [(s.block, s.importance.shape) for s in blocks] == [
-            ("enc", (2, 3, 4)), ("dec", (2, 2, 4)), ("cross", (2, 2, 4))]  # fmt: skip
+            ("enc", (2, 3, 4)),
+            ("dec", (2, 2, 4)),
+            ("cross", (2, 2, 4)),
+        ]
         assert blocks[0].tasks == blocks[2].tasks
     assert not np.allclose(results["zero_ablation"][1].importance, results["zero_ablation"][2].importance)
 

@@ -10,13 +10,17 @@ import torch
 from by_hand import hooked, log_odds, part
 from tiny_models import examples, loaded, setting
 
+from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.methods import shapley
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.model.loaded import LoadedModel
 
 METHOD = shapley.METHOD
-SMALL = {"llama": {"num_hidden_layers": 2}, "bert": {"num_hidden_layers": 2}, "albert": {"num_hidden_layers": 2},
-         "t5": {"num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}}  # fmt: skip
+SMALL = {
+    "llama": {"num_hidden_layers": 2},
+    "bert": {"num_hidden_layers": 2},
+    "albert": {"num_hidden_layers": 2},
+    "t5": {"num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
+}
 
 
 def small(architecture: str) -> LoadedModel:

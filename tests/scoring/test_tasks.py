@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reportgen.core.config import TasksSection
+from reportgen.core.config_file import parse_study, with_overrides
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
-from reportgen.scoring.sources import fingerprint
-from reportgen.scoring.tasks import Row, TaskFile, chance, read_tasks
-from reportgen.store import sha256_file
-from reportgen.study import TasksSection
-from reportgen.study_file import parse_study, with_overrides
+from reportgen.scoring.data.sources import fingerprint
+from reportgen.scoring.data.tasks import Row, TaskFile, chance, read_tasks
+from reportgen.storage.store import sha256_file
 
 GOOD = {"task": "t", "prompt": "p", "answer": "a"}
 
@@ -46,7 +46,11 @@ def test_jsonl_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
     one, two = read(lines).tasks["t"], read(table).tasks["t"]
     assert [{**vars(r), "place": ""} for r in one] == [{**vars(r), "place": ""} for r in two]
     assert [r.place.removeprefix(f"{tmp_path}/") for r in (*one, *two)] == [
-        "tasks.jsonl, line 1", "tasks.jsonl, line 3", "tasks.csv, line 2", "tasks.csv, line 4"]  # fmt: skip
+        "tasks.jsonl, line 1",
+        "tasks.jsonl, line 3",
+        "tasks.csv, line 2",
+        "tasks.csv, line 4",
+    ]
     assert (one[1].id, one[1].group) == ("8", "8")
 
 
@@ -67,31 +71,41 @@ def test_cogqa_rows_follow_their_question_and_stray_labels_are_told(tmp_path: Pa
     path = written(tmp_path, json.dumps([{"question": "Q", "answer": "A", "generated": subs}]), name="cogqa.json")
     found = read(path, format="cogqa")
     assert {name: [(r.prompt, r.answer, r.id, r.group) for r in rows] for name, rows in found.tasks.items()} == {
-        "Retrieval": [("Q\ns1", "a1", "0.0", "0")], "Inference": [("Q\ns3", "4", "0.2", "0")]}  # fmt: skip
-    assert found.notes == (f"{path}: dropped 1 row labelled 'Induction', which is none of CogQA's eight skills",
-                          f"{path}: read 1 numeric answers as text")  # fmt: skip
+        "Retrieval": [("Q\ns1", "a1", "0.0", "0")],
+        "Inference": [("Q\ns3", "4", "0.2", "0")],
+    }
+    assert found.notes == (
+        f"{path}: dropped 1 row labelled 'Induction', which is none of CogQA's eight skills",
+        f"{path}: read 1 numeric answers as text",
+    )
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([], ": the task file holds no rows. Give at least one row with task, prompt and answer."),
-        (["{"],
-         ", line 1: this is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)). "
-         "Write one JSON object on each line."),
+        (
+            ["{"],
+            ", line 1: this is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)). "
+            "Write one JSON object on each line.",
+        ),
         (["[]"], ', line 1: the line holds no JSON object. Write {"task": …, "prompt": …, "answer": …}.'),
         ([GOOD, {**GOOD, "promt": "p"}], ", line 2: unknown column 'promt'. Did you mean 'prompt'?"),
         ([{"task": "t", "prompt": "p"}], ", line 1: 'answer' is missing. Give every row task, prompt, answer."),
         ([{**GOOD, "answer": 4}], ", line 1, column answer: 4 is not text. Write it in quotes."),
         ([{**GOOD, "answer": " "}], ", line 1, column answer: the answer is empty. Give it a text, or remove the row."),
         ([{**GOOD, "task": ""}], ", line 1, column task: the task is empty. Give it a text, or remove the row."),
-        ([{**GOOD, "choices": "ab"}],
-         ", line 1, column choices: 'ab' is no list of texts. Write a list of texts: [\"yes\", \"no\"]."),
+        (
+            [{**GOOD, "choices": "ab"}],
+            ', line 1, column choices: \'ab\' is no list of texts. Write a list of texts: ["yes", "no"].',
+        ),
         ([{**GOOD, "id": 1.5}], ", line 1, column id: 1.5 is no name. Give a text or a whole number."),
-        ([{**GOOD, "foil": "a "}],
-         ", line 1, column foil: the foil is the answer itself. Give a wrong answer, or none."),
+        (
+            [{**GOOD, "foil": "a "}],
+            ", line 1, column foil: the foil is the answer itself. Give a wrong answer, or none.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_whole_message_of_each_bad_line(tmp_path: Path, lines: list[Any], message: str) -> None:
     path = written(tmp_path, *lines)
     with pytest.raises(InputError) as caught:
@@ -104,8 +118,7 @@ def test_duplicate_ids_name_both_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read(path)
     place = f"{path}, line"
-    assert str(caught.value) == (
-        f"{place} 2: the id 'x' stands already at {place} 1. Give every row an id of its own.")  # fmt: skip
+    assert str(caught.value) == (f"{place} 2: the id 'x' stands already at {place} 1. Give every row an id of its own.")
 
 
 def test_missing_file_and_unknown_suffix(tmp_path: Path) -> None:
@@ -116,18 +129,23 @@ def test_missing_file_and_unknown_suffix(tmp_path: Path) -> None:
         read(written(tmp_path, "[]", name="tasks.json"))
     assert str(caught.value) == (
         f"{tmp_path}/tasks.json: the suffix '.json' does not tell the task file's format. "
-        'Set [tasks] format to "jsonl", "csv" or "cogqa".')  # fmt: skip
+        'Set [tasks] format to "jsonl", "csv" or "cogqa".'
+    )
 
 
 def test_csv_errors_name_line_and_column(tmp_path: Path) -> None:
     for lines, message in [
         (["task,prompt", "t,p"], ", line 1: column 'answer' is missing. Add it; needed are task, prompt, answer."),
-        (["task,prompt,answer", 't,"p', 'q",a', "", "t,p"],
-         ", line 5: the row has 2 cells and the header 3. "
-         "Give every row the header's columns, with quotes around commas."),
-        (["task,prompt,answer,choices", "t,p,a,x"],
-         ", line 2, column choices: 'x' is no list. Write a JSON list into the cell: [\"yes\", \"no\"]."),
-    ]:  # fmt: skip
+        (
+            ["task,prompt,answer", 't,"p', 'q",a', "", "t,p"],
+            ", line 5: the row has 2 cells and the header 3. "
+            "Give every row the header's columns, with quotes around commas.",
+        ),
+        (
+            ["task,prompt,answer,choices", "t,p,a,x"],
+            ', line 2, column choices: \'x\' is no list. Write a JSON list into the cell: ["yes", "no"].',
+        ),
+    ]:
         path = written(tmp_path, *lines, name="tasks.csv")
         with pytest.raises(InputError) as caught:
             read(path)
@@ -157,13 +175,16 @@ def test_tsv_and_parquet_hold_the_same_rows_as_jsonl(tmp_path: Path) -> None:
     names = list(rows[0])
     tabs = "\n".join(["\t".join(names), *(f't\tp, {n}\ta\t{n}\t"[""a"", ""b""]"' for n in range(2))])
     files = [
-        written(tmp_path, *rows), written(tmp_path, tabs, name="t.tsv"),
+        written(tmp_path, *rows),
+        written(tmp_path, tabs, name="t.tsv"),
         parquet(tmp_path / "t.parquet", **{name: [r[name] for r in rows] for name in names}),
-    ]  # fmt: skip
+    ]
     one, two, three = ([{**vars(r), "place": ""} for r in read(f).tasks["t"]] for f in files)
     assert one == two == three
     assert [r.place.removeprefix(f"{tmp_path}/") for r in read(files[2]).tasks["t"]] == [
-        "t.parquet, row 1", "t.parquet, row 2"]  # fmt: skip
+        "t.parquet, row 1",
+        "t.parquet, row 2",
+    ]
 
 
 def test_columns_say_what_the_data_call_them(tmp_path: Path) -> None:
@@ -174,22 +195,27 @@ def test_columns_say_what_the_data_call_them(tmp_path: Path) -> None:
         assert plain_rows(read(path, columns=columns)) == [("t", "p", "a", "7")]
     named = written(tmp_path, {"question": "p", "answer": "a", "task": "own"}, {"question": "q", "answer": "a"})
     assert plain_rows(read(named, columns={"prompt": "question"}, task_name="rest")) == [
-        ("own", "p", "a", "line 1"), ("rest", "q", "a", "line 2")]  # fmt: skip
+        ("own", "p", "a", "line 1"),
+        ("rest", "q", "a", "line 2"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"promt": "question"}, "[tasks] columns: unknown column 'promt'. Did you mean 'prompt'?"),
-        ({"prompt": "questions"},
-         "PATH, line 1: 'questions' is missing. Give every row task, questions, answer."),
-        ({"prompt": "question", "foil": "rong"},
-         "[tasks] columns, PATH: no row has a column 'rong'. Did you mean 'wrong'?"),
+        ({"prompt": "questions"}, "PATH, line 1: 'questions' is missing. Give every row task, questions, answer."),
+        (
+            {"prompt": "question", "foil": "rong"},
+            "[tasks] columns, PATH: no row has a column 'rong'. Did you mean 'wrong'?",
+        ),
         ({"prompt": "question", "foil": "number"}, "PATH, line 1, column number: 4 is not text. Write it in quotes."),
-        ({"prompt": "question", "foil": "wrong"},
-         "PATH, line 1, column wrong: the foil is the answer itself. Give a wrong answer, or none."),
+        (
+            {"prompt": "question", "foil": "wrong"},
+            "PATH, line 1, column wrong: the foil is the answer itself. Give a wrong answer, or none.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_whole_message_of_each_mapping_that_does_not_fit(tmp_path: Path, columns: dict[str, str], message: str) -> None:
     path = written(tmp_path, {"task": "t", "question": "p", "answer": "a", "wrong": "a", "number": 4})
     assert refused(path, columns=columns) == message
@@ -199,7 +225,8 @@ def test_a_tables_mapped_columns_are_checked_in_its_header(tmp_path: Path) -> No
     path = written(tmp_path, "question,answer", "p,a", name="t.csv")
     columns = {"prompt": "question"}
     assert refused(path, columns=columns) == (
-        "PATH, line 1: column 'task' is missing. Add it; needed are task, question, answer.")  # fmt: skip
+        "PATH, line 1: column 'task' is missing. Add it; needed are task, question, answer."
+    )
     assert plain_rows(read(path, columns=columns, task_name="t")) == [("t", "p", "a", "line 2")]
 
 
@@ -211,7 +238,8 @@ def test_typed_columns_may_hold_numbers(tmp_path: Path) -> None:
     other = parquet(tmp_path / "o.parquet", question=["p"], answer=["a"])
     assert refused(other) == (
         "PATH: the columns are question, answer. "
-        'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}.')  # fmt: skip
+        'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}.'
+    )
     broken = written(tmp_path, "none", name="b.parquet")
     assert refused(broken) == "PATH: this is not Parquet. Save the table again."
     assert refused(tmp_path / "no.parquet") == "PATH: no such task file. Check [tasks] path in the study file."
@@ -225,8 +253,8 @@ def test_rows_without_answers_where_none_are_needed(tmp_path: Path) -> None:
 
 def test_control_characters_in_task_names(tmp_path: Path) -> None:
     assert refused(written(tmp_path, {**GOOD, "task": "a\u0000b"})) == (
-        "PATH, line 1, column task: the task's name 'a\\x00b' holds a control character. "
-        "Remove the character.")  # fmt: skip
+        "PATH, line 1, column task: the task's name 'a\\x00b' holds a control character. Remove the character."
+    )
     for name in ("a\tb", "a\nb", "é – b"):
         assert list(read(written(tmp_path, {**GOOD, "task": name})).tasks) == [name]
 
@@ -254,7 +282,8 @@ def test_a_folder_of_files_is_read_by_name_and_split(tmp_path: Path) -> None:
     assert refused(folder) == "PATH: the folder holds the splits train, test. Choose one with [tasks] split."
     assert refused(folder, split="dev") == (
         "PATH: the folder holds no file of the split 'dev'. "
-        "It holds more/test-00001-of-00002.parquet, test-00000-of-00002.jsonl, train.jsonl.")  # fmt: skip
+        "It holds more/test-00001-of-00002.parquet, test-00000-of-00002.jsonl, train.jsonl."
+    )
     assert refused(folder, format="tsv") == "PATH: the folder holds no .tsv file. Put the task files there."
     assert refused(folder, format="cogqa") == "PATH: CogQA is one file and this is a folder. Give the file's path."
 
@@ -262,11 +291,12 @@ def test_a_folder_of_files_is_read_by_name_and_split(tmp_path: Path) -> None:
 def test_settings_that_a_file_cannot_use(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     assert refused(path, split="test") == (
-        "[tasks] split: a file has no splits. Remove the key, or give a folder or a data set.")  # fmt: skip
+        "[tasks] split: a file has no splits. Remove the key, or give a folder or a data set."
+    )
     for key in ("config", "revision"):
         assert refused(path, **{key: "x"}) == (
-            f"[tasks] {key}: only a data set of the hub has one. "
-            'Remove the key, or give path = "hf://owner/name".')  # fmt: skip
+            f'[tasks] {key}: only a data set of the hub has one. Remove the key, or give path = "hf://owner/name".'
+        )
 
 
 def saved(folder: Path, splits: int = 1) -> Path:
@@ -297,13 +327,16 @@ def test_a_saved_data_set_is_read_with_the_names_of_its_classes(tmp_path: Path) 
     assert plain_rows(read(one, **settings)) == [("t", "p0", "yes", "row 1")]
     assert plain_rows(read(two, split="test", **settings)) == [("t", "p1", "yes", "row 1")]
     assert refused(two, **settings) == (
-        "[tasks] path PATH: the data set has the splits train, test. Choose one with [tasks] split.")  # fmt: skip
+        "[tasks] path PATH: the data set has the splits train, test. Choose one with [tasks] split."
+    )
     assert refused(two, split="dev", **settings) == (
-        "[tasks] path PATH: the data set has no split 'dev'. It has train, test.")  # fmt: skip
+        "[tasks] path PATH: the data set has no split 'dev'. It has train, test."
+    )
     assert refused(one, split="dev", **settings) == "[tasks] path PATH: the data set has no split 'dev'. It has all."
     (one / "state.json").write_text("{")
     assert refused(one, **settings) == (
-        "PATH: the saved data set cannot be read. Save the data set again with save_to_disk.")  # fmt: skip
+        "PATH: the saved data set cannot be read. Save the data set again with save_to_disk."
+    )
 
 
 @pytest.mark.usefixtures("quiet")
@@ -313,7 +346,8 @@ def test_an_unlabelled_row_lacks_its_answer(tmp_path: Path) -> None:
         tmp_path / "d"
     )
     assert refused(tmp_path / "d", columns=COLUMNS, task_name="t") == (
-        "PATH, row 2: 'label' is missing. Give every row question, label.")  # fmt: skip
+        "PATH, row 2: 'label' is missing. Give every row question, label."
+    )
 
 
 def test_a_hub_id_without_network_and_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,23 +358,28 @@ def test_a_hub_id_without_network_and_without_the_library(monkeypatch: pytest.Mo
         read_tasks(section)
     assert caught.value.place == "[tasks] path hf://nobody/nothing"
     assert caught.value.problem.startswith("no such file or folder, and the hub gave no such data set (")
-    mend = "Check path, config, split and revision, and the network unless the data set is in the local cache"
-    assert caught.value.mend == mend
+    hint = "Check path, config, split and revision, and the network unless the data set is in the local cache"
+    assert caught.value.hint == hint
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingResourceError) as missing:
         read_tasks(section)
     assert str(missing.value) == (
         "[tasks] path hf://nobody/nothing: the library datasets is not installed. "
-        "Install it with: pip install 'reportgen[datasets]'.")  # fmt: skip
+        "Install it with: pip install 'reportgen[datasets]'."
+    )
 
 
 def test_ids_and_paths_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "owner" / "here").mkdir(parents=True)
     for given_path, wanted in [
-        ("t.jsonl", tmp_path / "t.jsonl"), ("owner/name.jsonl", tmp_path / "owner" / "name.jsonl"),
-        ("owner/here", tmp_path / "owner" / "here"), ("owner/name", "hf://owner/name"),
-        ("hf://owner/name", "hf://owner/name"), ("./owner/name", tmp_path / "owner" / "name"), ("/x/y", Path("/x/y")),
-    ]:  # fmt: skip
+        ("t.jsonl", tmp_path / "t.jsonl"),
+        ("owner/name.jsonl", tmp_path / "owner" / "name.jsonl"),
+        ("owner/here", tmp_path / "owner" / "here"),
+        ("owner/name", "hf://owner/name"),
+        ("hf://owner/name", "hf://owner/name"),
+        ("./owner/name", tmp_path / "owner" / "name"),
+        ("/x/y", Path("/x/y")),
+    ]:
         study = parse_study({"model": {"path": "m"}, "tasks": {"path": given_path}}, "study.toml", tmp_path)
         assert study.tasks.path == wanted
         again = with_overrides(study, {"tasks.limit": 2}, tmp_path / "study.toml")
@@ -366,7 +405,9 @@ def test_the_fingerprint_changes_with_every_file_that_is_read(tmp_path: Path) ->
 
 
 def test_sources_load_neither_torch_nor_tables_until_used() -> None:
-    code = ("import sys; from reportgen.scoring.sources import fingerprint\n"
-            "print(sorted({'torch', 'transformers', 'pandas', 'pyarrow', 'datasets'} & set(sys.modules)))")  # fmt: skip
+    code = (
+        "import sys; from reportgen.scoring.data.sources import fingerprint\n"
+        "print(sorted({'torch', 'transformers', 'pandas', 'pyarrow', 'datasets'} & set(sys.modules)))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

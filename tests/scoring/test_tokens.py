@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tiny_prompts import byte_pairs, row, shown, words
 from transformers import BartConfig, BartForConditionalGeneration, ByT5Tokenizer, T5Config, T5ForConditionalGeneration
 
+from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
-from reportgen.scoring.encode import Options, encode
-from reportgen.scoring.tokens import Batch, Encoded, collate, plan_batches
-from reportgen.study import TasksSection
+from reportgen.scoring.data.batches import Batch, Encoded, collate, plan_batches
+from reportgen.scoring.data.encoding import Options, encode
 
 BERT = "<s> $A </s>"
 
@@ -66,8 +66,16 @@ def test_a_decoder_begins_as_generation_does(single: str, forced: Any, decoder: 
     assert (shown(tokenizer, made.answer), shown(tokenizer, made.foil)) == ("red green", "blue a")
 
 
-SMALL = {"vocab_size": 30, "d_model": 8, "decoder_layers": 1, "encoder_layers": 1, "encoder_ffn_dim": 8,
-         "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}  # fmt: skip
+SMALL = {
+    "vocab_size": 30,
+    "d_model": 8,
+    "decoder_layers": 1,
+    "encoder_layers": 1,
+    "encoder_ffn_dim": 8,
+    "decoder_ffn_dim": 8,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+}
 
 
 @pytest.mark.parametrize("forced", [None, 5])
@@ -75,8 +83,9 @@ def test_options_of_a_model_agree_with_what_it_generates_first(forced: int | Non
     model = BartForConditionalGeneration(BartConfig(**SMALL, decoder_start_token_id=2)).eval()
     model.generation_config.forced_bos_token_id = forced
     options = Options.of("seq2seq", model, TasksSection(delimiter=": "), context=9, with_foil=True)
-    assert options == Options("seq2seq", ": ", context=9, with_foil=True, labels=model.config.label2id,
-                              decoder_start=2, forced_bos=forced)  # fmt: skip
+    assert options == Options(
+        "seq2seq", ": ", context=9, with_foil=True, labels=model.config.label2id, decoder_start=2, forced_bos=forced
+    )
     written = model.generate(torch.tensor([[7, 8, 9]]), max_new_tokens=2, do_sample=False)[0].tolist()
     assert written[: 1 + (forced is not None)] == [2, *([] if forced is None else [forced])]
 
@@ -86,7 +95,8 @@ def test_a_tokenizer_without_offsets_is_refused() -> None:
         encode(ByT5Tokenizer(), row("one", "two"), Options())
     assert str(caught.value) == (
         "tasks.jsonl, line 1 (id '0'): the tokenizer ByT5Tokenizer gives no character offsets. "
-        "Save a fast tokenizer (tokenizer.json) in the model's folder.")  # fmt: skip
+        "Save a fast tokenizer (tokenizer.json) in the model's folder."
+    )
 
 
 def test_a_decoder_without_a_start_token_is_refused() -> None:
@@ -96,7 +106,8 @@ def test_a_decoder_without_a_start_token_is_refused() -> None:
         encode(words("$A </s>"), row("one", "two"), options)
     assert str(caught.value) == (
         "tasks.jsonl, line 1 (id '0'): the model names no token for its decoder to start with. "
-        "Set decoder_start_token_id in the model's generation_config.json.")  # fmt: skip
+        "Set decoder_start_token_id in the model's generation_config.json."
+    )
 
 
 @pytest.mark.parametrize(("answer", "number"), [("good", 1), (" bad ", 0), ("LABEL_1", 1), ("0", 0)])
@@ -106,8 +117,9 @@ def test_a_classifiers_answer_is_a_label_or_its_number(answer: str, number: int)
     assert shown(tokenizer, made.inputs) == "<s> one two </s>"
     assert (made.prompt, made.answer, made.places, made.foil) == (4, (number,), (0,), None)
     foil = "good" if number == 0 else "bad"
-    assert encode(tokenizer, row("one", answer, foil=foil), Options("classifier", labels=options.labels, with_foil=True)
-                  ).foil == (1 - number,)  # fmt: skip
+    assert encode(
+        tokenizer, row("one", answer, foil=foil), Options("classifier", labels=options.labels, with_foil=True)
+    ).foil == (1 - number,)
 
 
 def test_an_encoder_reads_the_prompt_alone() -> None:
@@ -120,40 +132,68 @@ def test_an_encoder_reads_the_prompt_alone() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: encode(byte_pairs(), row("1=", "b"), Options(delimiter="")),
-         ": the answer 'b' leaves no tokens of its own. Put a white-space delimiter between them ([tasks] delimiter), "
-         "or reword the row."),
-        (lambda: encode(byte_pairs(), row(" ", "two"), Options(delimiter="")),
-         ": no token stands before the answer, so nothing predicts it. Lengthen the prompt."),
-        (lambda: encode(words(), row("one " * 9, "two"), Options(context=8)),
-         ": prompt and answer take 11 tokens but the model's context is 8. "
-         "Shorten the prompt, remove the row, or use a model with a longer context."),
-        (lambda: encode(words(BERT), row("one " * 9), Options("encoder", context=8)),
-         ": the prompt takes 11 tokens but the model's context is 8. "
-         "Shorten the prompt, remove the row, or use a model with a longer context."),
-        (lambda: encode(words(), row("one", "two " * 9), Options(context=8, truncate="left")),
-         ": answer and special tokens alone take 10 tokens but the model's context is 8. "
-         "Remove the row, or use a model with a longer context."),
-        (lambda: encode(words(), row("one", "two " * 9), Options("seq2seq", context=8, decoder_start=0)),
-         ": the answer takes 10 tokens but the model's context is 8. Shorten the answer, or remove the row."),
-        (lambda: encode(words(BERT), row("<mask> one <mask>", "two"), Options("masked")),
-         ": the prompt holds the mask token <mask> 2 times. Write it once, where the answer stands, or not at all."),
-        (lambda: encode(words(BERT), row("one<mask> two", "red"), Options("masked")),
-         ": the answer 'red' shares a token with what stands beside the mask token. "
-         "Put white space around the mask token, or reword the row."),
-        (lambda: encode(words(BERT), row("one <mask>two", "red"), Options("masked")),
-         ": the answer 'red' shares a token with what stands beside the mask token. "
-         "Put white space around the mask token, or reword the row."),
-        (lambda: encode(byte_pairs(), row("1=", "two"), Options("masked")),
-         ": the tokenizer has no mask token. Choose another model, or save its tokenizer again."),
-        (lambda: encode(words(), row("one", "so"), Options("classifier", labels={"bad": 0, "good": 1})),
-         ", column answer: the classifier has no label 'so'. Its labels are bad, good."),
-        (lambda: encode(words(), row("one", "2"), Options("classifier", labels={"bad": 0, "good": 1})),
-         ", column answer: the classifier has no label '2'. Its labels are bad, good."),
-        (lambda: encode(words(), row("one", "bad", foil="0"), Options("classifier", labels={"bad": 0}, with_foil=True)),
-         ", column foil: the foil is the answer's class. Give a wrong label."),
+        (
+            lambda: encode(byte_pairs(), row("1=", "b"), Options(delimiter="")),
+            ": the answer 'b' leaves no tokens of its own. Put a white-space delimiter between them ([tasks] delimiter), "
+            "or reword the row.",
+        ),
+        (
+            lambda: encode(byte_pairs(), row(" ", "two"), Options(delimiter="")),
+            ": no token stands before the answer, so nothing predicts it. Lengthen the prompt.",
+        ),
+        (
+            lambda: encode(words(), row("one " * 9, "two"), Options(context=8)),
+            ": prompt and answer take 11 tokens but the model's context is 8. "
+            "Shorten the prompt, remove the row, or use a model with a longer context.",
+        ),
+        (
+            lambda: encode(words(BERT), row("one " * 9), Options("encoder", context=8)),
+            ": the prompt takes 11 tokens but the model's context is 8. "
+            "Shorten the prompt, remove the row, or use a model with a longer context.",
+        ),
+        (
+            lambda: encode(words(), row("one", "two " * 9), Options(context=8, truncate="left")),
+            ": answer and special tokens alone take 10 tokens but the model's context is 8. "
+            "Remove the row, or use a model with a longer context.",
+        ),
+        (
+            lambda: encode(words(), row("one", "two " * 9), Options("seq2seq", context=8, decoder_start=0)),
+            ": the answer takes 10 tokens but the model's context is 8. Shorten the answer, or remove the row.",
+        ),
+        (
+            lambda: encode(words(BERT), row("<mask> one <mask>", "two"), Options("masked")),
+            ": the prompt holds the mask token <mask> 2 times. Write it once, where the answer stands, or not at all.",
+        ),
+        (
+            lambda: encode(words(BERT), row("one<mask> two", "red"), Options("masked")),
+            ": the answer 'red' shares a token with what stands beside the mask token. "
+            "Put white space around the mask token, or reword the row.",
+        ),
+        (
+            lambda: encode(words(BERT), row("one <mask>two", "red"), Options("masked")),
+            ": the answer 'red' shares a token with what stands beside the mask token. "
+            "Put white space around the mask token, or reword the row.",
+        ),
+        (
+            lambda: encode(byte_pairs(), row("1=", "two"), Options("masked")),
+            ": the tokenizer has no mask token. Choose another model, or save its tokenizer again.",
+        ),
+        (
+            lambda: encode(words(), row("one", "so"), Options("classifier", labels={"bad": 0, "good": 1})),
+            ", column answer: the classifier has no label 'so'. Its labels are bad, good.",
+        ),
+        (
+            lambda: encode(words(), row("one", "2"), Options("classifier", labels={"bad": 0, "good": 1})),
+            ", column answer: the classifier has no label '2'. Its labels are bad, good.",
+        ),
+        (
+            lambda: encode(
+                words(), row("one", "bad", foil="0"), Options("classifier", labels={"bad": 0}, with_foil=True)
+            ),
+            ", column foil: the foil is the answer's class. Give a wrong label.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_whole_message_of_each_row_that_cannot_be_encoded(make: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         make()
@@ -167,19 +207,27 @@ def test_foils_stand_against_the_answer_token_by_token(kind: Any, single: str) -
     assert shown(tokenizer, encoded.foil) == "red a"
     place = "tasks.jsonl, line 1 (id '0'), column foil: "
     for foil, message in [
-        (None, "the metric logit_difference needs a foil. "
-               'Add a foil (a wrong answer) to every row, or choose metric = "log_odds".'),
-        ("red", "the foil takes 1 tokens and the answer 2. "
-                "Give a foil of as many tokens, which leaves the prompt's tokens as they are."),
+        (
+            None,
+            "the metric logit_difference needs a foil. "
+            'Add a foil (a wrong answer) to every row, or choose metric = "log_odds".',
+        ),
+        (
+            "red",
+            "the foil takes 1 tokens and the answer 2. "
+            "Give a foil of as many tokens, which leaves the prompt's tokens as they are.",
+        ),
         ("two  three", "the foil has the answer's tokens. Give a wrong answer."),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(InputError) as caught:
             encode(tokenizer, row("one", "two three", foil=foil), options)
         assert str(caught.value) == place + message
 
 
-@pytest.mark.parametrize(("kind", "single"), [("causal", "<s> $A"), ("masked", BERT), ("seq2seq", "$A </s>"),
-                                              ("classifier", BERT), ("encoder", BERT)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "single"),
+    [("causal", "<s> $A"), ("masked", BERT), ("seq2seq", "$A </s>"), ("classifier", BERT), ("encoder", BERT)],
+)
 def test_corrupted_prompts_keep_the_answer_in_its_place(kind: Any, single: str) -> None:
     tokenizer = words(single)
     options = Options(kind, with_corrupted=True, decoder_start=0, labels={"red": 0, "red green": 1})
@@ -188,12 +236,18 @@ def test_corrupted_prompts_keep_the_answer_in_its_place(kind: Any, single: str) 
     assert shown(tokenizer, made.corrupted) == changed
     place = "tasks.jsonl, line 1 (id '0'), column corrupted: "
     for corrupted, message in [
-        (None, "the row has no corrupted prompt. "
-               "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none."),
-        ("one one one", "the corrupted prompt takes {} tokens and the prompt {}. "
-                        "Give a corrupted prompt of as many tokens, or choose a method that needs none."),
+        (
+            None,
+            "the row has no corrupted prompt. "
+            "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none.",
+        ),
+        (
+            "one one one",
+            "the corrupted prompt takes {} tokens and the prompt {}. "
+            "Give a corrupted prompt of as many tokens, or choose a method that needs none.",
+        ),
         ("one  two", "the corrupted prompt has the prompt's tokens. Give a prompt that differs."),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(InputError) as caught:
             encode(tokenizer, row("one two", "red green", corrupted=corrupted), options)
         count = 2 + single.count("s>")
@@ -212,7 +266,8 @@ def test_a_corrupted_prompt_may_not_move_or_split_the_answer() -> None:
         assert str(caught.value) == (
             "tasks.jsonl, line 1 (id '0'), column corrupted: "
             "behind the corrupted prompt the answer stands in another place, or splits into other tokens. "
-            "Give a corrupted prompt of as many tokens, or choose a method that needs none.")  # fmt: skip
+            "Give a corrupted prompt of as many tokens, or choose a method that needs none."
+        )
 
 
 @pytest.mark.parametrize(
@@ -246,7 +301,8 @@ def test_a_difference_that_is_cut_away_is_refused() -> None:
         encode(words(), given_row, Options(context=5, truncate="left", with_corrupted=True))
     assert str(caught.value) == (
         "tasks.jsonl, line 1 (id '0'), column corrupted: the corrupted prompt has the prompt's tokens once cut. "
-        "Give a prompt that differs.")  # fmt: skip
+        "Give a prompt that differs."
+    )
 
 
 @given(length=st.integers(1, 30), context=st.integers(5, 20), truncate=st.sampled_from(["left", "middle"]))
@@ -348,9 +404,11 @@ def test_gates_touch_the_named_positions_and_never_padding(examples: list[Encode
             length = len(example.decoder) if decodes and example.decoder is not None else len(example.inputs)
             places = [] if block == "enc" else list(example.places)
             wanted = {
-                "all": list(range(length)), "prompt": [] if decodes else list(range(example.prompt)),
-                "answer": places, "last": places[:1],
-            }  # fmt: skip
+                "all": list(range(length)),
+                "prompt": [] if decodes else list(range(example.prompt)),
+                "answer": places,
+                "last": places[:1],
+            }
             for positions, indices in wanted.items():
                 touched = batch.gated(block, positions)[e]  # type: ignore[arg-type]
                 assert touched.dtype == torch.bool

@@ -8,10 +8,10 @@ import pytest
 from lens_models import CONFIGS, TEXTS, built
 from tiny_models import setting, wrapped
 
+from reportgen.scoring.data.batches import Encoded, collate
+from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.methods import METHODS
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Encoded, collate
+from reportgen.scoring.model.loaded import LoadedModel
 
 REFERENCE = np.load(Path(__file__).parent / "transformer_lens.npz")
 BY_NAME = {method.name: method for method in METHODS}
@@ -35,8 +35,16 @@ def encoded() -> list[Encoded]:
     made = []
     for i, (prompt, answer, corrupted) in enumerate(TEXTS):
         places = range(len(prompt) - 1, len(prompt) - 1 + len(answer))
-        made.append(Encoded(Row("t", "", "", f"{i}", f"{i}", ""), (*prompt, *answer[:-1]), len(prompt), tuple(answer),
-                            tuple(places), corrupted=(*corrupted, *answer[:-1])))  # fmt: skip
+        made.append(
+            Encoded(
+                Row("t", "", "", f"{i}", f"{i}", ""),
+                (*prompt, *answer[:-1]),
+                len(prompt),
+                tuple(answer),
+                tuple(places),
+                corrupted=(*corrupted, *answer[:-1]),
+            )
+        )
     return made
 
 

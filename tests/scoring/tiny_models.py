@@ -7,22 +7,27 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
-from reportgen.scores import Model
-from reportgen.scoring.encode import Options, encode
-from reportgen.scoring.heads import find
-from reportgen.scoring.load import LOADERS
-from reportgen.scoring.method import Setting
-from reportgen.scoring.metrics import METRICS
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.shortcuts import shortcuts
-from reportgen.scoring.tasks import Row
-from reportgen.scoring.tokens import Encoded
-from reportgen.study import TasksSection
+from reportgen.core.config import TasksSection
+from reportgen.core.scores import Model
+from reportgen.scoring.data.batches import Encoded
+from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.data.metrics import METRICS
+from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.fast_forward.capabilities import shortcuts
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.model.heads import find
+from reportgen.scoring.model.load import LOADERS
+from reportgen.scoring.model.loaded import LoadedModel
 
 WORDS = "zero one two three four five six seven eight nine red green blue is the of a b c d".split()
 SIZE = {"vocab_size": 28, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.2}
-USUAL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 24,
-         "max_position_embeddings": 32}  # fmt: skip
+USUAL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 32,
+}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {"model_type": "llama", **USUAL},
     "llama-gqa": {"model_type": "llama", **USUAL, "num_key_value_heads": 2},
@@ -30,17 +35,39 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt_neox": {"model_type": "gpt_neox", **USUAL},
     "mixtral": {"model_type": "mixtral", **USUAL, "num_key_value_heads": 2, "num_local_experts": 4},
     "falcon": {"model_type": "falcon", **USUAL},
-    "lfm2": {"model_type": "lfm2", **USUAL, "num_key_value_heads": 2,
-             "layer_types": ["conv", "full_attention", "conv"]},
+    "lfm2": {
+        "model_type": "lfm2",
+        **USUAL,
+        "num_key_value_heads": 2,
+        "layer_types": ["conv", "full_attention", "conv"],
+    },
     "gemma2": {"model_type": "gemma2", **USUAL, "num_key_value_heads": 2, "head_dim": 4},
     "bert": {"model_type": "bert", **USUAL},
     "albert": {"model_type": "albert", **USUAL, "embedding_size": 16},
-    "t5": {"model_type": "t5", "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 3, "num_decoder_layers": 2,
-           "num_heads": 4, "decoder_start_token_id": 0},
-    "bart": {"model_type": "bart", "d_model": 16, "encoder_layers": 2, "decoder_layers": 3,
-             "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24,
-             "init_std": 0.2, "decoder_start_token_id": 2, "max_position_embeddings": 32},
-}  # fmt: skip
+    "t5": {
+        "model_type": "t5",
+        "d_model": 16,
+        "d_kv": 4,
+        "d_ff": 24,
+        "num_layers": 3,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+    },
+    "bart": {
+        "model_type": "bart",
+        "d_model": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 3,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 24,
+        "decoder_ffn_dim": 24,
+        "init_std": 0.2,
+        "decoder_start_token_id": 2,
+        "max_position_embeddings": 32,
+    },
+}
 KINDS = {"bert": "masked", "albert": "masked", "t5": "seq2seq", "bart": "seq2seq"}
 ROWS: list[dict[str, Any]] = [
     {"task": "count", "prompt": "one two", "answer": "three", "foil": "four", "id": "c0"},
@@ -49,7 +76,7 @@ ROWS: list[dict[str, Any]] = [
     {"task": "count", "prompt": "a b c d one two three", "answer": "four", "foil": "a", "id": "c3"},
     {"task": "colour", "prompt": "the a is red the b is", "answer": "green", "foil": "red", "id": "k0", "group": "g"},
     {"task": "colour", "prompt": "b is", "answer": "blue blue blue", "foil": "red red red", "id": "k1", "group": "g"},
-]  # fmt: skip
+]
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
@@ -58,9 +85,13 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     raw.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>",
+        tokenizer_object=raw,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
         mask_token="<mask>",
-    )  # fmt: skip
+    )
 
 
 def build(architecture: str, kind: str | None = None, **changed: Any) -> Any:
@@ -72,8 +103,9 @@ def build(architecture: str, kind: str | None = None, **changed: Any) -> Any:
     return loader.from_config(config).eval()
 
 
-def loaded(architecture: str, dtype: torch.dtype = torch.float32, kind: str | None = None, **changed: Any
-           ) -> LoadedModel:  # fmt: skip
+def loaded(
+    architecture: str, dtype: torch.dtype = torch.float32, kind: str | None = None, **changed: Any
+) -> LoadedModel:
     """The tiny model as reportgen loads one."""
     model = build(architecture, kind, **changed).to(dtype).requires_grad_(False)
     kind = kind or KINDS.get(architecture, "causal")
@@ -93,7 +125,13 @@ def examples(model: LoadedModel, rows: list[dict[str, Any]] | None = None, **wan
     return [encode(model.tokenizer, row, options) for row in made]
 
 
-def setting(model: LoadedModel, metric: str = "log_odds", positions: Any = "all", reference: Any = None,
-            seed: int = 0, **parameters: Any) -> Setting:  # fmt: skip
+def setting(
+    model: LoadedModel,
+    metric: str = "log_odds",
+    positions: Any = "all",
+    reference: Any = None,
+    seed: int = 0,
+    **parameters: Any,
+) -> Setting:
     """What a method works with."""
     return Setting(model, METRICS[metric], "sum", parameters, positions, seed, reference)

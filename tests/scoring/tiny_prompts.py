@@ -6,7 +6,7 @@ from tiny_models import WORDS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from reportgen.scoring.tasks import Row
+from reportgen.scoring.data.tasks import Row
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>", "<user>", "<bot>", "<sys>"]
 TEMPLATE = (
@@ -31,9 +31,14 @@ def words(single: str = "<s> $A", template: str | None = None) -> PreTrainedToke
     ids = [(token, SPECIAL.index(token)) for token in single.split() if token in SPECIAL]
     raw.post_processor = processors.TemplateProcessing(single=single, special_tokens=ids)
     made = PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
-        mask_token="<mask>", additional_special_tokens=SPECIAL[5:],
-    )  # fmt: skip
+        tokenizer_object=raw,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        additional_special_tokens=SPECIAL[5:],
+    )
     made.chat_template = template
     return made
 

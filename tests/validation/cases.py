@@ -14,13 +14,13 @@ from by_design import Does, copying, dead, designed, designed_encoder, induction
 from tiny_models import WORDS, build, word_tokenizer
 
 from reportgen.analysis.analyze import analyze
-from reportgen.blocks import Blocks
-from reportgen.findings import Findings
-from reportgen.scores import Examples, Head
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import Study
+from reportgen.core.config_file import parse_study
+from reportgen.core.findings import Findings
+from reportgen.core.scores import Examples, Head
+from reportgen.core.trials import Trial, Validation
 from reportgen.scoring.score import score
-from reportgen.study import Study
-from reportgen.study_file import parse_study
-from reportgen.trials import Trial, Validation
 from reportgen.validation.validate import validate
 
 LAYERS, HEADS, ROWS = 4, 12, 32
@@ -86,8 +86,9 @@ def null_study(folder: Path, seed: int) -> Study:
         prompt = " ".join(rng.choice(WORDS, 6))
         with torch.no_grad():
             said = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits[0, -1, 4 : 4 + len(WORDS)]
-        rows.append({"task": "t", "id": str(i), "prompt": prompt, "answer": WORDS[int(said.argmax())],
-                     "choices": WORDS})  # fmt: skip
+        rows.append(
+            {"task": "t", "id": str(i), "prompt": prompt, "answer": WORDS[int(said.argmax())], "choices": WORDS}
+        )
     return _saved(folder, model, rows, "float32")
 
 
@@ -140,8 +141,15 @@ def _induction_rows(rng: np.random.Generator) -> list[dict[str, Any]]:
     for i in range(ROWS):
         words = list(rng.choice(WORDS, 7, replace=False))
         at = int(rng.integers(1, 5))
-        rows.append({"task": "repeat", "id": str(i), "prompt": " ".join([*words, words[at]]), "answer": words[at + 1],
-                     "choices": WORDS})  # fmt: skip
+        rows.append(
+            {
+                "task": "repeat",
+                "id": str(i),
+                "prompt": " ".join([*words, words[at]]),
+                "answer": words[at + 1],
+                "choices": WORDS,
+            }
+        )
     return rows
 
 
@@ -153,6 +161,10 @@ def _saved(folder: Path, model: Any, rows: list[dict[str, Any]], dtype: str) -> 
     model.save_pretrained(folder / "model")
     word_tokenizer().save_pretrained(folder / "model")
     (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    raw = {"model": {"path": "model", "dtype": dtype}, "tasks": {"path": "tasks.jsonl"},
-           "scoring": {"method": "activation_norm"}, "validation": {"budget": 60}}  # fmt: skip
+    raw = {
+        "model": {"path": "model", "dtype": dtype},
+        "tasks": {"path": "tasks.jsonl"},
+        "scoring": {"method": "activation_norm"},
+        "validation": {"budget": 60},
+    }
     return parse_study(raw, "study.toml", folder)

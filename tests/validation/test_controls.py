@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_models import loaded
 
-from reportgen.scoring.heads import Heads
+from reportgen.scoring.model.heads import Heads
 from reportgen.validation.controls import FEWEST, matched, whole_layer
 
 

@@ -10,15 +10,15 @@ import tiny_models
 import torch
 from cases import Case, encoder_case, validated
 
+from reportgen.core.config_file import parse_study
+from reportgen.core.findings import Findings
+from reportgen.core.sentences import Prose
+from reportgen.core.trials import TOP, Validation
 from reportgen.errors import InputError
-from reportgen.findings import Findings
-from reportgen.prose import Prose
-from reportgen.scoring.method import Setting
-from reportgen.scoring.prepare import prepare
-from reportgen.scoring.runs import forward
-from reportgen.scoring.tokens import collate
-from reportgen.study_file import parse_study
-from reportgen.trials import TOP, Validation
+from reportgen.scoring.data.batches import collate
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.model.forward import forward
+from reportgen.scoring.run.prepare import prepare
 from reportgen.validation.readout import Readout, pooled, readout
 from reportgen.validation.verdicts import judged
 
@@ -26,8 +26,9 @@ TASKS = ("n", "o", "p", "q")
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["true", "false"])
-def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-          ) -> tuple[Case, Findings, Validation]:  # fmt: skip
+def tried(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Case, Findings, Validation]:
     case = encoder_case(tmp_path_factory.mktemp("encoder"), 1, request.param)
     return case, *validated(case)
 
@@ -72,9 +73,13 @@ def probe_of(folder: Path, rows: list[dict[str, Any]]) -> tuple[Setting, list[An
 def twins(grouped: bool) -> list[dict[str, Any]]:
     """Every prompt twice under one label that is drawn by lot."""
     rng = np.random.default_rng(0)
-    return [{"task": task, "id": f"{i}.{j}", "prompt": prompt, "group": str(i) if grouped else f"{i}.{j}"}
-            for i, (task, prompt) in enumerate((str(rng.choice(TASKS)), " ".join(rng.choice(tiny_models.WORDS, 9)))
-                                               for _ in range(120)) for j in range(2)]  # fmt: skip
+    return [
+        {"task": task, "id": f"{i}.{j}", "prompt": prompt, "group": str(i) if grouped else f"{i}.{j}"}
+        for i, (task, prompt) in enumerate(
+            (str(rng.choice(TASKS)), " ".join(rng.choice(tiny_models.WORDS, 9))) for _ in range(120)
+        )
+        for j in range(2)
+    ]
 
 
 def test_no_probe_has_seen_a_row_or_its_group(tmp_path: Path) -> None:
@@ -116,12 +121,16 @@ def test_a_label_that_the_probe_cannot_tell_is_not_tested(tmp_path: Path) -> Non
     from cases import scored_by_hand
 
     from reportgen.analysis.analyze import analyze
-    from reportgen.scores import Head
+    from reportgen.core.scores import Head
     from reportgen.validation.validate import validate
 
     probe_of(tmp_path, twins(True))
-    raw = {"model": {"path": "model"}, "tasks": {"path": "tasks.jsonl"}, "scoring": {"method": "activation_norm"},
-           "validation": {"budget": 60}}  # fmt: skip
+    raw = {
+        "model": {"path": "model"},
+        "tasks": {"path": "tasks.jsonl"},
+        "scoring": {"method": "activation_norm"},
+        "validation": {"budget": 60},
+    }
     study = parse_study(raw, "study.toml", tmp_path)
     methods = scored_by_hand(study, (Head(1, 1),))
     validation = validate(study, analyze(next(iter(methods.values()))[0]), methods)

@@ -8,17 +8,20 @@ import torch
 from by_hand import FAMILIES, hooked, pairs, part
 from tiny_models import loaded, setting
 
-from reportgen.scoring.metrics import Baseline, baseline
-from reportgen.scoring.references import means
-from reportgen.scoring.runs import forward
-from reportgen.scoring.tokens import Batch, collate
+from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.data.metrics import Baseline, baseline
+from reportgen.scoring.methods.common.references import means
+from reportgen.scoring.model.forward import forward
 from reportgen.validation.engine import Intervention, outcomes
 
 SETS = [
-    Intervention(frozenset()), Intervention(frozenset({(0, 1)})), Intervention(frozenset({(0, 0), (1, 2), (1, 3)})),
-    Intervention(frozenset({(1, 1)}), 0.0), Intervention(frozenset({(1, 1), (0, 2)}), 2.0),
+    Intervention(frozenset()),
+    Intervention(frozenset({(0, 1)})),
+    Intervention(frozenset({(0, 0), (1, 2), (1, 3)})),
+    Intervention(frozenset({(1, 1)}), 0.0),
+    Intervention(frozenset({(1, 1), (0, 2)}), 2.0),
     Intervention(frozenset((0, h) for h in range(4))),
-]  # fmt: skip
+]
 
 
 def log_probability(model: Any, example: Any) -> float:
@@ -44,8 +47,9 @@ def test_every_set_is_changed_as_by_hand(family: str) -> None:
             for index in {at for at, _ in each.heads}:
                 site, mine = model.heads.sites[index], [head for at, head in each.heads if at == index]
 
-                def edit(z: torch.Tensor, site: Any = site, mine: Any = mine, index: int = index, each: Any = each
-                         ) -> torch.Tensor:  # fmt: skip
+                def edit(
+                    z: torch.Tensor, site: Any = site, mine: Any = mine, index: int = index, each: Any = each
+                ) -> torch.Tensor:
                     z = z.clone()
                     for head in mine:
                         if each.factor is None:

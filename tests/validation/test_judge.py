@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from reportgen.trials import Interval
+from reportgen.core.trials import Interval
 from reportgen.validation.curves import area, knocked
-from reportgen.validation.judge import Compared, Sample, compared, verdict
+from reportgen.validation.statistics import Compared, Sample, compared, verdict
 
 
 def sample(n: int = 40) -> Sample:

@@ -11,10 +11,10 @@ import torch
 from cases import copying_case
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from reportgen import pipeline
 from reportgen.archive.verify import verify
-from reportgen.findings import Finding, Findings
-from reportgen.scores import Examples, Head, HeadScores, Method, Model, Task
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import Examples, Head, HeadScores, Method, Model, Task
+from reportgen.pipeline import build as pipeline
 from reportgen.validation.patterns import Wanted, wanted
 
 STUDY = """[study]
@@ -66,9 +66,16 @@ def some_scores(names: tuple[str, ...] = ("a", "b", "c")) -> HeadScores:
 
 
 def naming(*heads: str) -> Findings:
-    return Findings({}, 0.05, 0, [], [
-        Finding(f"anomaly/{h}", "anomaly", "m", "observed", 1 - i / 10, "s", rule="r", task="a", members=[h])
-        for i, h in enumerate(heads)])  # fmt: skip
+    return Findings(
+        {},
+        0.05,
+        0,
+        [],
+        [
+            Finding(f"anomaly/{h}", "anomaly", "m", "observed", 1 - i / 10, "s", rule="r", task="a", members=[h])
+            for i, h in enumerate(heads)
+        ],
+    )
 
 
 def of_task_a(findings: Findings, scores: HeadScores, control: str | None = None) -> list[Wanted]:

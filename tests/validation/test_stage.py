@@ -9,9 +9,9 @@ import pytest
 import tiny_models
 from cases import copying_case
 
-from reportgen import pipeline
 from reportgen.archive.verify import verify
 from reportgen.errors import InputError
+from reportgen.pipeline import build as pipeline
 from reportgen.validation import engine
 
 STUDY = """[study]
@@ -65,8 +65,7 @@ def steps(source: Path, folder: Path, **overrides: Any) -> set[str]:
 def test_verdicts_stand_in_the_findings_and_on_the_page(built: Path) -> None:
     assert {f["verdict"] for f in found(built) if f["kind"] == "anomaly"} == {"confirmed"}
     tested = [f for f in found(built) if f["kind"] == "causal_validation" and f["register"] == "tested"]
-    assert [f["test"]["null"] for f in tested] == [
-        "the found heads are exchangeable with matched sets of other heads"]  # fmt: skip
+    assert [f["test"]["null"] for f in tested] == ["the found heads are exchangeable with matched sets of other heads"]
     page = (built / "report.html").read_text()
     assert 'id="validation"' in page
     assert "Random heads → found heads" in page

@@ -8,9 +8,9 @@ import pytest
 from cases import Case, copying_case, induction_case, null_study, scored_by_hand, validated, verdict_on
 
 from reportgen.analysis.analyze import analyze
-from reportgen.findings import Findings
-from reportgen.prose import Prose
-from reportgen.trials import TOP, Validation, from_json, to_json
+from reportgen.core.findings import Findings
+from reportgen.core.sentences import Prose
+from reportgen.core.trials import TOP, Validation, from_json, to_json
 from reportgen.validation.validate import validate
 from reportgen.validation.verdicts import bare, judged
 
@@ -81,8 +81,9 @@ def test_the_file_gives_everything_back(copying: tuple[Case, Findings, Validatio
     assert bare(judged(findings, validation, prose), prose) == findings
 
 
-def test_what_cannot_be_used_any_more_leaves_findings_unvalidated(copying: tuple[Case, Findings, Validation],
-                                                                  tmp_path: Path) -> None:  # fmt: skip
+def test_what_cannot_be_used_any_more_leaves_findings_unvalidated(
+    copying: tuple[Case, Findings, Validation], tmp_path: Path
+) -> None:
     case, findings, _ = copying
     assert case.study.model is not None
     methods = scored_by_hand(case.study, case.planted)
@@ -120,16 +121,18 @@ def test_sets_beyond_the_budget_are_undecided(copying: tuple[Case, Findings, Val
     case, findings, whole = copying
     assert whole.cost is not None
     section = case.study.validation.model_copy(update={"budget": 3.0})
-    validation = validate(case.study.model_copy(update={"validation": section}), findings,
-                          scored_by_hand(case.study, case.planted))  # fmt: skip
+    validation = validate(
+        case.study.model_copy(update={"validation": section}), findings, scored_by_hand(case.study, case.planted)
+    )
     assert validation.cost is not None
     assert validation.cost.runs <= 3 * validation.cost.ablation
     assert "budget" in {trial.reason for trial in validation.trials}
     assert {trial.verdict for trial in validation.trials if trial.reason == "budget"} == {"undecided"}
 
 
-def test_a_task_of_one_group_has_nothing_to_be_tried_on(copying: tuple[Case, Findings, Validation],
-                                                       tmp_path: Path) -> None:  # fmt: skip
+def test_a_task_of_one_group_has_nothing_to_be_tried_on(
+    copying: tuple[Case, Findings, Validation], tmp_path: Path
+) -> None:
     case, findings, _ = copying
     rows = [json.loads(line) for line in Path(str(case.study.tasks.path)).read_text().splitlines()]
     path = tmp_path / "tasks.jsonl"
@@ -149,8 +152,10 @@ def test_a_whole_layer_and_a_set_with_hardly_a_head_left_are_not_tested(
     layer = [f"L2H{head}" for head in range(12)]
     rest = [f"L{i}H{head}" for i in (0, 1, 3) for head in range(12)][:30]
     model = findings.by_kind("anomaly")[0]
-    sets = [replace(model, id=f"anomaly/{n}", members=members, caveats=[], layers=None, heads=None, cells=None)
-            for n, members in (("layer", layer), ("most", rest), ("one", ["L1H0"]))]  # fmt: skip
+    sets = [
+        replace(model, id=f"anomaly/{n}", members=members, caveats=[], layers=None, heads=None, cells=None)
+        for n, members in (("layer", layer), ("most", rest), ("one", ["L1H0"]))
+    ]
     validation = validate(case.study, replace(findings, findings=sets), scored_by_hand(case.study, case.planted))
     told = {trial.id: (trial.verdict, trial.reason, trial.p) for trial in validation.trials}
     assert told["anomaly/layer"] == ("undecided", "whole-layer", None)

@@ -24,7 +24,7 @@ from reportgen.analysis.detectors import (
     weakest_layers,
 )
 from reportgen.analysis.view import Detector
-from reportgen.plugins import Loaded, loaded
+from reportgen.core.plugins import Loaded, loaded
 
 DETECTORS: tuple[Detector, ...] = (
     out_of_range.DETECTOR,

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
-from reportgen.analysis.outstanding import Largest, Outstanding, outstanding
-from reportgen.analysis.tails import Law, Tail, robust
+from reportgen.analysis.statistics.outstanding import Largest, Outstanding, outstanding
+from reportgen.analysis.statistics.tails import Law, Tail, robust
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Family, Finding
-from reportgen.scores import Head
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.scores import Head
 
 DOC = """Single heads far from their surroundings.
 
@@ -161,9 +161,17 @@ def _candidates(scores: Float[np.ndarray, "layer head"], law: Law, level: float)
 
 
 def _far(
-    view: View, t: int, head: Head, free: np.ndarray, comparison: Comparison, law: Law, score: float, p: float,
-    q: float, family: Family,
-) -> Finding:  # fmt: skip
+    view: View,
+    t: int,
+    head: Head,
+    free: np.ndarray,
+    comparison: Comparison,
+    law: Law,
+    score: float,
+    p: float,
+    q: float,
+    family: Family,
+) -> Finding:
     alone = np.zeros(free.shape, dtype=bool)
     alone[head] = True
     rest = free & ~alone & (np.arange(len(free)) == head.layer)[:, None]

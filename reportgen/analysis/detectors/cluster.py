@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.regions import Region, search
+from reportgen.analysis.statistics.regions import Region, search
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Family, Finding
+from reportgen.core.findings import Family, Finding
 
 DOC = """Adjacent layers × heads raised above the rest of their layers.
 

@@ -8,8 +8,8 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding, Value
-from reportgen.stats import benjamini_hochberg, wilson
+from reportgen.core.findings import Effect, Family, Finding, Value
+from reportgen.core.stats import benjamini_hochberg, wilson
 
 DOC = """Whether the model does the task that its heads are scored on.
 
@@ -67,8 +67,11 @@ class Unknown(TypedDict):
 
 
 def _known(view: View) -> list[int]:
-    return [t for t, task in enumerate(view.scores.tasks)
-            if task.accuracy is not None and task.chance is not None and task.n]  # fmt: skip
+    return [
+        t
+        for t, task in enumerate(view.scores.tasks)
+        if task.accuracy is not None and task.chance is not None and task.n
+    ]
 
 
 def _able(view: View) -> bool:
@@ -110,17 +113,30 @@ def _of_probe(view: View) -> Finding:
     best = max(errors, key=lambda name: (accuracy[name] or 0.0, name))
     margin, error = more[best] or 0.0, errors[best] or 0.0
     data = Probed(
-        known=True, probe=100 * (accuracy["probe"] or 0.0), simpler=best,
-        simpler_accuracy=100 * (accuracy[best] or 0.0), margin=100 * margin, error=100 * error,
+        known=True,
+        probe=100 * (accuracy["probe"] or 0.0),
+        simpler=best,
+        simpler_accuracy=100 * (accuracy[best] or 0.0),
+        margin=100 * margin,
+        error=100 * error,
         commonest=100 * (accuracy["always the commonest task"] or 0.0),
-    )  # fmt: skip
+    )
     value = Value(accuracy["probe"] or 0.0, None, None, "accuracy of the probe", "held-out")
     effect = Effect(f"accuracy minus that of {best}", margin, None, None)
     n = sum(task.n or 0 for task in view.scores.tasks) or None
     return view.finding(
-        "competence", None, "observed", 0.95, rule=PROBED, tasks=list(view.scores.task_names), value=value,
-        effect=effect, data=dict(data), n_examples=n, caveats=["simpler-separation"] if margin < 2 * error else [],
-    )  # fmt: skip
+        "competence",
+        None,
+        "observed",
+        0.95,
+        rule=PROBED,
+        tasks=list(view.scores.task_names),
+        value=value,
+        effect=effect,
+        data=dict(data),
+        n_examples=n,
+        caveats=["simpler-separation"] if margin < 2 * error else [],
+    )
 
 
 def _units(view: View, t: int) -> int:

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.participation import Spread, effective, less, spread
+from reportgen.analysis.statistics.effective_heads import Spread, effective, less, spread
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding, Value
-from reportgen.stats import benjamini_hochberg
+from reportgen.core.findings import Effect, Family, Finding, Value
+from reportgen.core.stats import benjamini_hochberg
 
 DOC = """How few heads carry half of a task's importance, and which tasks are more localised than others.
 
@@ -91,11 +91,15 @@ def _half(view: View, t: int) -> Finding | None:
     known = spread(view, t, "whole")
     number = float(effective(values)) if known is None else float(np.exp(known.log))
     return view.finding(
-        "concentration", t, "observed", 0.25 + 0.1 * (1 - 2 * half / total), rule=RULE,
+        "concentration",
+        t,
+        "observed",
+        0.25 + 0.1 * (1 - 2 * half / total),
+        rule=RULE,
         effect=Effect("effective number of heads", number, *(known.bounds if known else ())),
         data=dict(Half(compared=False, half=half, heads=total, percent=100 * half / total)),
         caveats=view.caveats(t, whole=True),
-    )  # fmt: skip
+    )
 
 
 def _pairs(view: View) -> list[tuple[int, int, float]]:
@@ -118,16 +122,31 @@ def _compared(
     own, (low, high) = float(np.exp(held[t].log)), held[t].bounds
     names = [view.scores.task_names[b] for b, _, _ in beaten]
     data = Compared(
-        compared=True, own=own, low=low, high=high, others=names, q=[q for *_, q in beaten], least=min(numbers),
-        most=max(numbers), shown=min(SHOWN, len(names)), more=max(0, len(names) - SHOWN),
-    )  # fmt: skip
-    test = view.test(TEST, "the effective number of heads is no smaller than the other task's", own, worst[1], worst[2],
-                     family)  # fmt: skip
+        compared=True,
+        own=own,
+        low=low,
+        high=high,
+        others=names,
+        q=[q for *_, q in beaten],
+        least=min(numbers),
+        most=max(numbers),
+        shown=min(SHOWN, len(names)),
+        more=max(0, len(names) - SHOWN),
+    )
+    test = view.test(
+        TEST, "the effective number of heads is no smaller than the other task's", own, worst[1], worst[2], family
+    )
     return view.finding(
-        "concentration", t, "tested", 0.66, test=test, data=dict(data),
+        "concentration",
+        t,
+        "tested",
+        0.66,
+        test=test,
+        data=dict(data),
         value=Value(own, low, high, "effective number of heads; 95 % interval", "held-out"),
-        effect=Effect("times as small as the least of the others'", min(numbers) / own), caveats=view.caveats(t),
-    )  # fmt: skip
+        effect=Effect("times as small as the least of the others'", min(numbers) / own),
+        caveats=view.caveats(t),
+    )
 
 
 DETECTOR = Detector("concentration", detect, DOC, data=Half | Compared, weight=1, able=_able)

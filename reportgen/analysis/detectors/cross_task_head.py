@@ -7,11 +7,11 @@ from jaxtyping import Float
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.relative import difference, level
+from reportgen.analysis.statistics.relative import difference, level
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect
-from reportgen.scores import Head
-from reportgen.stats import benjamini_hochberg
+from reportgen.core.findings import Effect
+from reportgen.core.scores import Head
+from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Heads near the top of their layer in more tasks than independence predicts.
 

@@ -8,11 +8,18 @@ from jaxtyping import Float
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.arrangement import centred_heads, normal_scores
-from reportgen.analysis.trends import SHORTEST, attending, kept_autocorrelations, layer_levels, range_taus, trend_p
+from reportgen.analysis.statistics.scan_statistic import centred_heads, normal_scores
+from reportgen.analysis.statistics.trends import (
+    SHORTEST,
+    attending,
+    kept_autocorrelations,
+    layer_levels,
+    range_taus,
+    trend_p,
+)
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Finding
-from reportgen.stats import benjamini_hochberg
+from reportgen.core.findings import Effect, Finding
+from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Importance that changes along layers and along heads at once.
 

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
-from reportgen.analysis.arrangement import WINDOW, normal_scores, without_slope
-from reportgen.analysis.regions import by_group
+from reportgen.analysis.statistics.regions import by_group
+from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, without_slope
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Family, Finding
-from reportgen.stats import monte_carlo_p
-from reportgen.store import cached, sha256
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.stats import monte_carlo_p
+from reportgen.storage.store import cached, sha256
 
 DOC = """Adjacent head numbers that are raised through the layers, over all tasks together.
 
@@ -144,11 +144,18 @@ def _tested(
     test = view.test("band scan over layers and tasks", null, statistic, p, p, family, view.settings.permutations)
     in_sample = [] if all(view.held_out(t) for t in range(len(view.scores.tasks))) else ["in-sample"]
     return view.finding(
-        "head_band", None, "tested", 0.7, tasks=list(view.scores.task_names), layers=(0, view.scores.n_layers - 1),
-        heads=heads, test=test, effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
+        "head_band",
+        None,
+        "tested",
+        0.7,
+        tasks=list(view.scores.task_names),
+        layers=(0, view.scores.n_layers - 1),
+        heads=heads,
+        test=test,
+        effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
         data=dict(Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks))),
         caveats=["head-order", *view.on_ties, *in_sample],
-    )  # fmt: skip
+    )
 
 
 def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
@@ -156,11 +163,18 @@ def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
     every = np.broadcast_to(view.present, (len(view.scores.tasks), *view.present.shape))
     inside, rest = _levels(view, heads, every, True)
     return view.finding(
-        "head_band", None, "observed", 0.3, tasks=list(view.scores.task_names), layers=(0, view.scores.n_layers - 1),
-        heads=heads, rule=CARRIED, effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
+        "head_band",
+        None,
+        "observed",
+        0.3,
+        tasks=list(view.scores.task_names),
+        layers=(0, view.scores.n_layers - 1),
+        heads=heads,
+        rule=CARRIED,
+        effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
         data=dict(Data(inside=inside, rest=rest, carried=True, q_without=p, tasks=len(view.scores.tasks))),
         caveats=["head-order"],
-    )  # fmt: skip
+    )
 
 
 DETECTOR = Detector("head_band", detect, DOC, data=Data, weight=2, able=_able)

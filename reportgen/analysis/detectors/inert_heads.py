@@ -8,9 +8,9 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding
-from reportgen.scores import Head, HeadScores
-from reportgen.stats import LEAST, benjamini_hochberg, unit_sums, units
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.scores import Head, HeadScores
+from reportgen.core.stats import LEAST, benjamini_hochberg, unit_sums, units
 
 DOC = """Heads whose ablation is shown to change next to nothing.
 
@@ -58,12 +58,16 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     q = np.ones(p.shape)
     q[tested] = benjamini_hochberg(p[tested].tolist())
     inert = q <= family.alpha
-    findings = [_finding(own, [t], inert[i], p[i], q[i], bounds, every[view.scores.task_names[t]], family)
-                for i, t in enumerate(tasks) if inert[i].any()]  # fmt: skip
+    findings = [
+        _finding(own, [t], inert[i], p[i], q[i], bounds, every[view.scores.task_names[t]], family)
+        for i, t in enumerate(tasks)
+        if inert[i].any()
+    ]
     if len(tasks) > 1 and (common := np.asarray(inert.all(axis=0))).any():
         findings.append(_finding(own, tasks, common, p.max(axis=0), q.max(axis=0), bounds, None, family))
-    silent: dict[str | None, float] = {view.scores.task_names[t]: float(q[i][view.present].min())
-                                       for i, t in enumerate(tasks) if not inert[i].any()}  # fmt: skip
+    silent: dict[str | None, float] = {
+        view.scores.task_names[t]: float(q[i][view.present].min()) for i, t in enumerate(tasks) if not inert[i].any()
+    }
     return Outcome("inert_heads", findings, family, silent)
 
 
@@ -152,21 +156,39 @@ def _finding(
     size = np.stack([np.abs(means).mean(axis=0) / bounds[t] for means, t in zip(held, tasks, strict=True)]).max(axis=0)
     one = len(tasks) == 1
     data = Data(
-        ablation=view.scores.method.name, heads=int(view.present.sum()), bound=min(bounds[t] for t in tasks),
-        percent=100 * view.settings.margin, every=every if one else None, largest_q=float(q[worst]),
-        cancelling=int((size[inert] > 1).sum()), tasks=len(tasks),
-    )  # fmt: skip
-    test = view.test("two one-sided t tests on both halves", "the mean effect lies outside of the margin",
-                     float(mean[worst]), max(float(p[worst]), 1e-12), max(float(q[worst]), 1e-12), family)  # fmt: skip
+        ablation=view.scores.method.name,
+        heads=int(view.present.sum()),
+        bound=min(bounds[t] for t in tasks),
+        percent=100 * view.settings.margin,
+        every=every if one else None,
+        largest_q=float(q[worst]),
+        cancelling=int((size[inert] > 1).sum()),
+        tasks=len(tasks),
+    )
+    test = view.test(
+        "two one-sided t tests on both halves",
+        "the mean effect lies outside of the margin",
+        float(mean[worst]),
+        max(float(p[worst]), 1e-12),
+        max(float(q[worst]), 1e-12),
+        family,
+    )
     names = [view.scores.task_names[t] for t in tasks]
     return view.finding(
-        "inert_heads", tasks[0] if one else None, "tested", 0.35 if one else 0.68, tasks=None if one else names,
-        members=[str(h) for h in heads], cells=[(h.layer, h.head) for h in heads],
+        "inert_heads",
+        tasks[0] if one else None,
+        "tested",
+        0.35 if one else 0.68,
+        tasks=None if one else names,
+        members=[str(h) for h in heads],
+        cells=[(h.layer, h.head) for h in heads],
         layers=(min(h.layer for h in heads), max(h.layer for h in heads)),
-        heads=(min(h.head for h in heads), max(h.head for h in heads)), test=test, data=dict(data),
+        heads=(min(h.head for h in heads), max(h.head for h in heads)),
+        test=test,
+        data=dict(data),
         effect=Effect("largest mean effect of one of them, held-out, over the margin", float(mean[inert].max())),
         caveats=["one-at-a-time"],
-    )  # fmt: skip
+    )
 
 
 DETECTOR = Detector("inert_heads", detect, DOC, data=Data, weight=1, able=lambda view: bool(_testable(view)))

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
-from reportgen.analysis.arrangement import normal_scores
 from reportgen.analysis.detectors.layer_band_contrast import band_sums, bands
-from reportgen.analysis.regions import by_group
+from reportgen.analysis.statistics.regions import by_group
+from reportgen.analysis.statistics.scan_statistic import normal_scores
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding
-from reportgen.stats import monte_carlo_p
-from reportgen.store import cached, sha256
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.stats import monte_carlo_p
+from reportgen.storage.store import cached, sha256
 
 DOC = """Contiguous layers that hold a large share of the importance.
 
@@ -143,11 +143,17 @@ def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: floa
     test = view.test("band scan of layer levels", NULL, statistic, p, p, family, view.settings.permutations)
     in_sample = [] if all(view.held_out(t) for t in tasks) else ["in-sample"]
     return view.finding(
-        "layer_band", None, "tested", 0.72, tasks=[view.scores.task_names[t] for t in tasks], layers=span, test=test,
+        "layer_band",
+        None,
+        "tested",
+        0.72,
+        tasks=[view.scores.task_names[t] for t in tasks],
+        layers=span,
+        test=test,
         effect=Effect("ratio to an even spread", percent / even),
         data=dict(Data(percent=percent, even=even, tasks=len(tasks), control=control)),
         caveats=["maybe-generic", *in_sample],
-    )  # fmt: skip
+    )
 
 
 def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
@@ -164,10 +170,16 @@ def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
         span = int(layers[first]), int(layers[first + width - 1])
         percent, even = _percent(view, t, span, True), _even(view, span)
         return view.finding(
-            "layer_band", t, "observed", 0.57, rule=RULE, layers=span,
+            "layer_band",
+            t,
+            "observed",
+            0.57,
+            rule=RULE,
+            layers=span,
             effect=Effect("ratio to an even spread", percent / even),
-            data=dict(Data(percent=percent, even=even, tasks=1, control=None)), caveats=view.caveats(t, whole=True),
-        )  # fmt: skip
+            data=dict(Data(percent=percent, even=even, tasks=1, control=None)),
+            caveats=view.caveats(t, whole=True),
+        )
     return None
 
 

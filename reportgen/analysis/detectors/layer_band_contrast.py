@@ -9,8 +9,8 @@ from jaxtyping import Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding
-from reportgen.stats import benjamini_hochberg
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Layers in which the tasks of one of the study's groups hold more, or less, of their importance than others.
 
@@ -73,8 +73,9 @@ def _tasks(view: View) -> list[int]:
 def _able(view: View) -> bool:
     """Whether some contrast's smallest p could pass: the family takes a large part of alpha, but only then."""
     tasks = _tasks(view)
-    smallest = [_smallest_p(len(tasks), len(inside), view.settings.permutations)
-                for _, inside, _ in _contrasts(view, tasks)]  # fmt: skip
+    smallest = [
+        _smallest_p(len(tasks), len(inside), view.settings.permutations) for _, inside, _ in _contrasts(view, tasks)
+    ]
     layers = int(view.present.any(axis=1).sum())
     return layers >= FEWEST and min(smallest, default=1.0) <= PART * view.settings.alpha
 
@@ -165,20 +166,40 @@ def _finding(
     held = 100 * _shares(values)[:, layers[band[0] : band[1] + 1]].sum(axis=1)
     means = [float(held[np.isin(tasks, some)].mean()) for some in (inside, rest)]
     data = Data(
-        group=group, other=other, members=len(inside), others=len(rest), inside=means[0], outside=means[1],
-        points=abs(means[0] - means[1]), relabellings=count, smallest_p=smallest,
-    )  # fmt: skip
+        group=group,
+        other=other,
+        members=len(inside),
+        others=len(rest),
+        inside=means[0],
+        outside=means[1],
+        points=abs(means[0] - means[1]),
+        relabellings=count,
+        smallest_p=smallest,
+    )
     in_sample = [] if q is not None and all(view.held_out(t) for t in tasks) else ["in-sample"]
     name = "largest difference of mean shares over layer bands"
-    tested = q is not None and view.test(name, "which tasks form the group is arbitrary", means[0] - means[1], p, q,
-                                         family, None if count == comb(len(tasks), len(inside)) else count)  # fmt: skip
+    tested = q is not None and view.test(
+        name,
+        "which tasks form the group is arbitrary",
+        means[0] - means[1],
+        p,
+        q,
+        family,
+        None if count == comb(len(tasks), len(inside)) else count,
+    )
     return view.finding(
-        "layer_band_contrast", None, "tested" if tested else "observed", 0.86 if tested else 0.4,
-        tasks=[view.scores.task_names[t] for t in (*inside, *rest)], test=tested or None,
-        rule=None if tested else RULE, layers=(int(layers[band[0]]), int(layers[band[1]])),
-        effect=Effect("difference of mean shares, percentage points", means[0] - means[1]), data=dict(data),
+        "layer_band_contrast",
+        None,
+        "tested" if tested else "observed",
+        0.86 if tested else 0.4,
+        tasks=[view.scores.task_names[t] for t in (*inside, *rest)],
+        test=tested or None,
+        rule=None if tested else RULE,
+        layers=(int(layers[band[0]]), int(layers[band[1]])),
+        effect=Effect("difference of mean shares, percentage points", means[0] - means[1]),
+        data=dict(data),
         caveats=in_sample,
-    )  # fmt: skip
+    )
 
 
 DETECTOR = Detector("layer_band_contrast", detect, DOC, data=Data, weight=18, able=_able)

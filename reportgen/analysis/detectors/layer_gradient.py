@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.trends import (
+from reportgen.analysis.statistics.trends import (
     GRID,
     SHORTEST,
     attending,
@@ -17,8 +17,8 @@ from reportgen.analysis.trends import (
     trend_p,
 )
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Family, Finding
-from reportgen.stats import benjamini_hochberg
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Importance that rises or falls steadily over a range of layers.
 

@@ -8,11 +8,11 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.inert_heads import exact_ablation
-from reportgen.analysis.ranks import jackknife_variance, left_out, ranked
+from reportgen.analysis.statistics.ranks import jackknife_variance, left_out, ranked
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Finding
-from reportgen.scores import Head, HeadScores
-from reportgen.stats import LEVEL
+from reportgen.core.findings import Effect, Finding
+from reportgen.core.scores import Head, HeadScores
+from reportgen.core.stats import LEVEL
 
 DOC = """Whether the study's methods rank heads alike, and whether a score says more than the activation norm.
 
@@ -96,16 +96,31 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
     heads = [cells[i] for i in chosen]
     data = Pair(
-        method=view.scores.method.name, other=other.method.name, heads=n, rhos=rhos.tolist(), mean=float(rhos.mean()),
-        lowest=float(rhos.min()), highest=float(rhos.max()), top=top, shared=float(np.mean(shared)), chance=top**2 / n,
-        places=[int(places[0][i]) for i in chosen], other_places=[int(places[1][i]) for i in chosen],
-    )  # fmt: skip
+        method=view.scores.method.name,
+        other=other.method.name,
+        heads=n,
+        rhos=rhos.tolist(),
+        mean=float(rhos.mean()),
+        lowest=float(rhos.min()),
+        highest=float(rhos.max()),
+        top=top,
+        shared=float(np.mean(shared)),
+        chance=top**2 / n,
+        places=[int(places[0][i]) for i in chosen],
+        other_places=[int(places[1][i]) for i in chosen],
+    )
     return view.finding(
-        "method_agreement", None, "observed", 0.3 if other.method.name == NORM else 0.45, rule=RULE,
-        tasks=list(view.scores.task_names), members=[str(h) for h in heads] or None,
-        cells=[(h.layer, h.head) for h in heads] or None, data=dict(data),
+        "method_agreement",
+        None,
+        "observed",
+        0.3 if other.method.name == NORM else 0.45,
+        rule=RULE,
+        tasks=list(view.scores.task_names),
+        members=[str(h) for h in heads] or None,
+        cells=[(h.layer, h.head) for h in heads] or None,
+        data=dict(data),
         effect=Effect("mean rank correlation over tasks", data["mean"]),
-    )  # fmt: skip
+    )
 
 
 def _largest(ranks: Float[np.ndarray, "cell"], top: int) -> list[int]:
@@ -138,15 +153,26 @@ def _control(view: View, score: HeadScores, ablation: HeadScores, norm: HeadScor
     difference = mean - of_norm
     verdict = "more" if difference - reach > 0 else "less" if difference + reach < 0 else "no more"
     data = Control(
-        method=score.method.name, ablation=ablation.method.name, agreement=mean, norm=of_norm, difference=difference,
-        low=difference - reach, high=difference + reach, verdict=verdict,
-    )  # fmt: skip
+        method=score.method.name,
+        ablation=ablation.method.name,
+        agreement=mean,
+        norm=of_norm,
+        difference=difference,
+        low=difference - reach,
+        high=difference + reach,
+        verdict=verdict,
+    )
     return view.finding(
-        "method_agreement", None, "observed", 0.5 if verdict == "more" else 0.96, rule=CONTROL,
-        tasks=list(view.scores.task_names), data=dict(data),
+        "method_agreement",
+        None,
+        "observed",
+        0.5 if verdict == "more" else 0.96,
+        rule=CONTROL,
+        tasks=list(view.scores.task_names),
+        data=dict(data),
         effect=Effect("agreement with exact ablation beyond the norm's", difference, data["low"], data["high"]),
         caveats=[] if verdict == "more" else ["activation-size"],
-    )  # fmt: skip
+    )
 
 
 def _agreement(score: np.ndarray, ablation: np.ndarray, norm: np.ndarray) -> tuple[float, float]:

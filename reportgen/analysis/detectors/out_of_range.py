@@ -6,8 +6,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Finding
-from reportgen.scores import Head
+from reportgen.core.findings import Effect, Finding
+from reportgen.core.scores import Head
 
 DOC = """Scores that their unit forbids, so that something is wrong with the file or with how it was averaged.
 
@@ -59,20 +59,33 @@ def _finding(view: View, t: int, low: float, high: float) -> Finding | None:
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(marked)]
     layers, columns = [h.layer for h in cells], [h.head for h in cells]
     data = Data(
-        low=low, high=high, heads=int(view.present.sum()), values=[float(importance[h]) for h in heads],
-        shown=min(SHOWN, len(heads)), more=max(0, len(heads) - SHOWN), examples=int(outside.sum()),
+        low=low,
+        high=high,
+        heads=int(view.present.sum()),
+        values=[float(importance[h]) for h in heads],
+        shown=min(SHOWN, len(heads)),
+        more=max(0, len(heads) - SHOWN),
+        examples=int(outside.sum()),
         example_heads=int(outside.any(axis=0).sum()),
         farthest=None if worst is None or known is None else float(known.values[worst]),
         farthest_head=None if worst is None else str(Head(int(worst[1]), int(worst[2]))),
-    )  # fmt: skip
+    )
     beyond = max(float(np.nanmax(excess)), float(single[worst]) if worst is not None else 0.0)
     # Those whose importance is out of range first, then those of which only examples are.
     members = [*heads, *(h for h in cells if h not in heads)]
     return view.finding(
-        "out_of_range", t, "observed", 0.97, rule=RULE, members=[str(h) for h in members],
-        layers=(min(layers), max(layers)), heads=(min(columns), max(columns)), cells=[(h.layer, h.head) for h in cells],
-        effect=Effect("farthest beyond a bound", beyond), data=dict(data),
-    )  # fmt: skip
+        "out_of_range",
+        t,
+        "observed",
+        0.97,
+        rule=RULE,
+        members=[str(h) for h in members],
+        layers=(min(layers), max(layers)),
+        heads=(min(columns), max(columns)),
+        cells=[(h.layer, h.head) for h in cells],
+        effect=Effect("farthest beyond a bound", beyond),
+        data=dict(data),
+    )
 
 
 def _single(view: View, t: int, low: float, high: float) -> np.ndarray:

@@ -7,10 +7,18 @@ import numpy as np
 from jaxtyping import Float
 from typing_extensions import TypedDict
 
-from reportgen.analysis.ranks import Scope, dealt, fisher_interval, jackknife_variance, ranked, signless, specific
+from reportgen.analysis.statistics.ranks import (
+    Scope,
+    dealt,
+    fisher_interval,
+    jackknife_variance,
+    ranked,
+    signless,
+    specific,
+)
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Finding, Value
-from reportgen.stats import LEAST, unit_sums, units
+from reportgen.core.findings import Finding, Value
+from reportgen.core.stats import LEAST, unit_sums, units
 
 DOC = """How far other examples would rank a task's heads the same.
 
@@ -72,8 +80,10 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     splits = int(np.clip(WORK // (len(tasks) * view.present.size), 2, SPLITS))
     halves = [_Halves(view, t, splits) for t in tasks]
     results = _estimates(halves, "overall") | _estimates(halves, "within")
-    findings = [_finding(view, t, {p: (r[i], v[i]) for p, (r, v) in results.items()}, halves[i], splits)
-                for i, t in enumerate(tasks)]  # fmt: skip
+    findings = [
+        _finding(view, t, {p: (r[i], v[i]) for p, (r, v) in results.items()}, halves[i], splits)
+        for i, t in enumerate(tasks)
+    ]
     return Outcome("reliability", [f for f in findings if f])
 
 
@@ -154,16 +164,26 @@ def _finding(
     estimate = float(parts[told][0])
     specific_low, specific_high = bounds.get("specific", (None, None))
     data = Known(
-        known=True, overall=float(parts["overall"][0]), overall_low=bounds["overall"][0],
-        overall_high=bounds["overall"][1], within=float(parts["within"][0]), within_low=bounds["within"][0],
-        within_high=bounds["within"][1], specific=estimate if told == "specific" else None,
-        specific_low=specific_low, specific_high=specific_high, more=more_examples(halves.n, estimate),
-        target=TARGET, examples=halves.n, splits=splits,
-    )  # fmt: skip
+        known=True,
+        overall=float(parts["overall"][0]),
+        overall_low=bounds["overall"][0],
+        overall_high=bounds["overall"][1],
+        within=float(parts["within"][0]),
+        within_low=bounds["within"][0],
+        within_high=bounds["within"][1],
+        specific=estimate if told == "specific" else None,
+        specific_low=specific_low,
+        specific_high=specific_high,
+        more=more_examples(halves.n, estimate),
+        target=TARGET,
+        examples=halves.n,
+        splits=splits,
+    )
     value = Value(data["overall"], *bounds["overall"], "reliability; 95 % interval", "in-sample")
     # A ranking that other examples would not give again is worth a place among the first things said.
-    return view.finding("reliability", t, "observed", 0.6 if bounds[told][0] <= 0 else 0.22, rule=RULE, value=value,
-                        data=dict(data))  # fmt: skip
+    return view.finding(
+        "reliability", t, "observed", 0.6 if bounds[told][0] <= 0 else 0.22, rule=RULE, value=value, data=dict(data)
+    )
 
 
 def more_examples(n: int, reliability: float) -> int | None:

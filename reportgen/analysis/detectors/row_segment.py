@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.cluster import Data, regions_of
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Finding
+from reportgen.core.findings import Finding
 
 DOC = """Adjacent heads of one layer raised above the rest of it.
 

@@ -6,8 +6,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Finding
-from reportgen.scores import Head
+from reportgen.core.findings import Effect, Finding
+from reportgen.core.scores import Head
 
 DOC = """A layer that holds many of a task's largest heads, not side by side.
 

@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Finding
+from reportgen.core.findings import Effect, Finding
 
 DOC = """Layers in which few heads, or no strong head, matter for a task.
 

@@ -7,11 +7,11 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.anomaly import Comparison, comparisons
-from reportgen.analysis.relative import Difference, difference, level
-from reportgen.analysis.tails import Tail
+from reportgen.analysis.statistics.relative import Difference, difference, level
+from reportgen.analysis.statistics.tails import Tail
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.findings import Effect, Family, Finding
-from reportgen.scores import Head
+from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.scores import Head
 
 DOC = """Heads that matter more on one task than on each other task.
 
@@ -135,12 +135,21 @@ def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priorit
     controlled = view.control is not None
     data = Data(next=view.scores.task_names[other], others=len(view.scores.tasks) - 1, controlled=controlled)
     return view.finding(
-        "specialist_head", t, "observed" if observed else "tested", priority, layers=(head.layer, head.layer),
-        heads=(head.head, head.head), members=[str(head)], value=view.head_value(t, head, whole=observed),
-        effect=effect, data=dict(data), caveats=view.caveats(t, *([] if controlled else ["maybe-generic"]),
-                                                            *([] if observed else ["tail-model"]), whole=observed),
+        "specialist_head",
+        t,
+        "observed" if observed else "tested",
+        priority,
+        layers=(head.layer, head.layer),
+        heads=(head.head, head.head),
+        members=[str(head)],
+        value=view.head_value(t, head, whole=observed),
+        effect=effect,
+        data=dict(data),
+        caveats=view.caveats(
+            t, *([] if controlled else ["maybe-generic"]), *([] if observed else ["tail-model"]), whole=observed
+        ),
         **rest,
-    )  # fmt: skip
+    )
 
 
 DETECTOR = Detector("specialist_head", detect, DOC, data=Data, weight=1, able=_able)

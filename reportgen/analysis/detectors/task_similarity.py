@@ -8,7 +8,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from typing_extensions import TypedDict
 
-from reportgen.analysis.ranks import (
+from reportgen.analysis.statistics.ranks import (
     centred_correlations,
     correlations,
     fisher_interval,
@@ -17,7 +17,7 @@ from reportgen.analysis.ranks import (
     ranked,
 )
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Finding
+from reportgen.core.findings import Effect, Finding
 
 DOC = """How alike the tasks' maps are: over all heads, within layers, and in what sets the tasks apart.
 
@@ -121,28 +121,54 @@ def _finding(
     most = int(told[pairs].argmax())
     least = int(told[pairs].argmin())
     degrees = min((len(list(left_out(view, t))) for t in range(len(names))), default=0) - 1 if variances else 0
-    sides = [_bounds(rho, v, degrees) if rho is not None else None
-             for rho, v in zip((overall, part), variances, strict=True)] if variances else [None, None]  # fmt: skip
-    bounds = (None, None) if not variances else fisher_interval(
-        float(told[pairs][most]), float(variances[0 if part is None else 1][pairs][most]), degrees, len(pairs[0])
-    )  # fmt: skip
+    sides = (
+        [
+            _bounds(rho, v, degrees) if rho is not None else None
+            for rho, v in zip((overall, part), variances, strict=True)
+        ]
+        if variances
+        else [None, None]
+    )
+    bounds = (
+        (None, None)
+        if not variances
+        else fisher_interval(
+            float(told[pairs][most]), float(variances[0 if part is None else 1][pairs][most]), degrees, len(pairs[0])
+        )
+    )
     merges = hierarchy.linkage(squareform(1 - overall, checks=False), "average", optimal_ordering=True)
     data = Data(
-        heads=int(view.present.sum()), overall=overall.tolist(), within=within.tolist(),
-        overall_low=_listed(sides[0], 0), overall_high=_listed(sides[0], 1),
+        heads=int(view.present.sum()),
+        overall=overall.tolist(),
+        within=within.tolist(),
+        overall_low=_listed(sides[0], 0),
+        overall_high=_listed(sides[0], 1),
         specific=None if part is None else part.tolist(),
-        specific_low=_listed(sides[1], 0), specific_high=_listed(sides[1], 1),
-        order=[names[int(i)] for i in hierarchy.leaves_list(merges)], merges=merges.tolist(),
-        median=float(np.median(overall[pairs])), median_within=float(np.median(within[pairs])),
-        most=[names[pairs[0][most]], names[pairs[1][most]]], most_rho=float(told[pairs][most]),
-        most_low=bounds[0], most_high=bounds[1],
-        least=[names[pairs[0][least]], names[pairs[1][least]]], least_rho=float(told[pairs][least]),
+        specific_low=_listed(sides[1], 0),
+        specific_high=_listed(sides[1], 1),
+        order=[names[int(i)] for i in hierarchy.leaves_list(merges)],
+        merges=merges.tolist(),
+        median=float(np.median(overall[pairs])),
+        median_within=float(np.median(within[pairs])),
+        most=[names[pairs[0][most]], names[pairs[1][most]]],
+        most_rho=float(told[pairs][most]),
+        most_low=bounds[0],
+        most_high=bounds[1],
+        least=[names[pairs[0][least]], names[pairs[1][least]]],
+        least_rho=float(told[pairs][least]),
         unrelated=None if part is None else -1 / (len(names) - 1),
-    )  # fmt: skip
+    )
     return view.finding(
-        "task_similarity", None, "observed", 0.58, rule=RULE, tasks=list(names), data=dict(data),
-        effect=Effect("median rank correlation between tasks", data["median"]), caveats=["noise-lowers"],
-    )  # fmt: skip
+        "task_similarity",
+        None,
+        "observed",
+        0.58,
+        rule=RULE,
+        tasks=list(names),
+        data=dict(data),
+        effect=Effect("median rank correlation between tasks", data["median"]),
+        caveats=["noise-lowers"],
+    )
 
 
 def _listed(bounds: tuple[np.ndarray, np.ndarray] | None, side: int) -> Matrix | None:

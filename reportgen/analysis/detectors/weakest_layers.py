@@ -9,8 +9,8 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.findings import Effect, Family, Finding, Register
-from reportgen.stats import benjamini_hochberg, unit_sums, units
+from reportgen.core.findings import Effect, Family, Finding, Register
+from reportgen.core.stats import benjamini_hochberg, unit_sums, units
 
 DOC = """The layer with the least mean importance over its heads, or the set that cannot be told apart.
 

@@ -5,8 +5,9 @@
 
 from collections.abc import Sequence
 
+from reportgen.core.plugins import Loaded, loaded
 from reportgen.errors import InputError, nearest
-from reportgen.plugins import Loaded, loaded
+from reportgen.rendering.context import Section
 from reportgen.rendering.sections import (
     across_tasks,
     agreement,
@@ -24,7 +25,6 @@ from reportgen.rendering.sections import (
     tasks,
     validation,
 )
-from reportgen.rendering.view import Section
 
 SECTIONS: tuple[Section, ...] = (
     summary.SECTION,

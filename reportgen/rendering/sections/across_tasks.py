@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reportgen.rendering.view import Report, Section
+from reportgen.rendering.context import Report, Section
 
 
 def view(report: Report) -> dict[str, Any] | None:

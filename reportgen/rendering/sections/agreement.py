@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from reportgen.blocks import title
+from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.method_ranks import NORM, rank_correlation
-from reportgen.rendering.view import Report, Section, Table
+from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.plots.method_ranks import NORM, rank_correlation
 
 
 def view(report: Report) -> dict[str, Any] | None:
@@ -14,8 +14,13 @@ def view(report: Report) -> dict[str, Any] | None:
     if not found and not tables:
         return None
     groups = list(report.drawn("agreement").values())
-    return {"findings": found, "ranks": tables, "norm": NORM in report.others, "groups": groups,
-            "numbers": report.numbers}  # fmt: skip
+    return {
+        "findings": found,
+        "ranks": tables,
+        "norm": NORM in report.others,
+        "groups": groups,
+        "numbers": report.numbers,
+    }
 
 
 def _ranks(report: Report) -> list[Table]:
@@ -26,8 +31,10 @@ def _ranks(report: Report) -> list[Table]:
 
 def _rank_table(report: Report, block: int, names: list[str]) -> Table:
     first, others = report.blocks[block], [report.others[name][block] for name in names]
-    rows = tuple((t.name, *(fmt.fixed(rank_correlation(first.importance[i], o.importance[i]), 2) for o in others))
-                 for i, t in enumerate(report.tasks))  # fmt: skip
+    rows = tuple(
+        (t.name, *(fmt.fixed(rank_correlation(first.importance[i], o.importance[i]), 2) for o in others))
+        for i, t in enumerate(report.tasks)
+    )
     columns = (("Task", False), *((name.replace("_", " "), True) for name in names))
     over = f"{title(first.block)} heads" if first.block else "heads"
     caption = f"Spearman’s rank correlation over {over} between {first.method.name.replace('_', ' ')} and"

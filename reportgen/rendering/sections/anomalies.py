@@ -3,8 +3,8 @@
 from typing import Any
 
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import printable
-from reportgen.rendering.view import FindingView, Report, Section, Table
+from reportgen.rendering.context import FindingView, Report, Section, Table
+from reportgen.rendering.plots.canvas import printable
 
 MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 

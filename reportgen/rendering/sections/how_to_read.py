@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reportgen.blocks import title
-from reportgen.rendering.view import Report, Section
+from reportgen.core.blocks import title
+from reportgen.rendering.context import Report, Section
 
 
 def view(report: Report) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from reportgen.findings import Finding
-from reportgen.rendering.view import Report, Section
+from reportgen.core.findings import Finding
+from reportgen.rendering.context import Report, Section
 
 MOST, PER_TASK = 12, 2
 REMARKS = ("absence",)

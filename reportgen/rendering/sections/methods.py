@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.blocks import title
+from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import printable
-from reportgen.rendering.citing import bibtex
-from reportgen.rendering.references import references
-from reportgen.rendering.view import KINDS, Report, Section, Table
+from reportgen.rendering.context import KINDS, Report, Section, Table
+from reportgen.rendering.paper.citation import bibtex
+from reportgen.rendering.paper.references import references
+from reportgen.rendering.plots.canvas import printable
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -17,18 +17,28 @@ def view(report: Report) -> dict[str, Any]:
     scores = report.scores
     examples = [e for e in scores.examples if e is not None]
     return {
-        "method": scores.method, "reduction": scores.reduction,
-        "from_file": report.study.scores is not None, "synthetic": scores.synthetic, "seed": scores.seed,
+        "method": scores.method,
+        "reduction": scores.reduction,
+        "from_file": report.study.scores is not None,
+        "synthetic": scores.synthetic,
+        "seed": scores.seed,
         "parameters": [f"{k} = {v}" for k, v in sorted(scores.method.parameters.items())],
-        "others": sorted(report.others), "notes": [f"{n.rstrip('.')}." for n in scores.model.notes],
+        "others": sorted(report.others),
+        "notes": [f"{n.rstrip('.')}." for n in scores.model.notes],
         "diagnostics": _diagnostics(report),
-        "tests": _tests(report), "rules": _rules(report),
-        "families": _families(report), "alpha": f"{report.findings.alpha:g}",
-        "apart": report.apart, "percent": f"{100 * report.findings.alpha:g}",
-        "analysis_seed": report.findings.seed, "examples": bool(examples),
-        "ordered": any(e.ordered for e in examples), "halves": any(e.discovery.any() for e in examples),
-        "references": references(report), "bibtex": "" if report.printed else bibtex(report),
-    }  # fmt: skip
+        "tests": _tests(report),
+        "rules": _rules(report),
+        "families": _families(report),
+        "alpha": f"{report.findings.alpha:g}",
+        "apart": report.apart,
+        "percent": f"{100 * report.findings.alpha:g}",
+        "analysis_seed": report.findings.seed,
+        "examples": bool(examples),
+        "ordered": any(e.ordered for e in examples),
+        "halves": any(e.discovery.any() for e in examples),
+        "references": references(report),
+        "bibtex": "" if report.printed else bibtex(report),
+    }
 
 
 def _kind(kind: str) -> str:
@@ -47,8 +57,10 @@ def _diagnostics(report: Report) -> list[Table]:
             tables.append(_overall(method.overall, f"{named[:1].upper() + named[1:]}, over all tasks"))
         if not method.diagnostics:
             continue
-        rows = tuple((t.name, *(_check(by_task.get(t.task.name)) for by_task in method.diagnostics.values()))
-                     for t in report.tasks)  # fmt: skip
+        rows = tuple(
+            (t.name, *(_check(by_task.get(t.task.name)) for by_task in method.diagnostics.values()))
+            for t in report.tasks
+        )
         columns = (("Task", False), *((name[:1].upper() + name[1:], True) for name in method.diagnostics))
         tables.append(Table("", f"Diagnostics of {named}", columns, rows))
     return tables

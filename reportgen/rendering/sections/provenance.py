@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reportgen.rendering.view import Report, Section, Table
+from reportgen.rendering.context import Report, Section, Table
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -18,15 +18,20 @@ def _known(report: Report) -> list[tuple[str, str]]:
     seed = "" if report.study.scores is not None else str(scores.seed)
     hashes = [(f"sha256 of {name}", digest) for name, digest in sorted(report.findings.scores.items())]
     return [
-        ("model", model.path or ""), ("model revision", model.revision or ""),
-        ("sha256 of the model’s weights", model.weights_sha256 or ""), *hashes,
+        ("model", model.path or ""),
+        ("model revision", model.revision or ""),
+        ("sha256 of the model’s weights", model.weights_sha256 or ""),
+        *hashes,
         *(("plug-in", str(plugin)) for plugin in report.plugins if not plugin.error),
-        ("seed of the scores", seed), ("seed of the analysis", str(report.findings.seed)),
+        ("seed of the scores", seed),
+        ("seed of the analysis", str(report.findings.seed)),
         *((f"scored with {name}", version) for name, version in sorted(scores.versions.items())),
         ("rendered on", report.date),
-        *(("too large to be attached to the PDF", f"{name} ({size / 1e6:,.1f} MB), which lies in the report’s folder")
-          for name, size in report.unattached.items()),
-    ]  # fmt: skip
+        *(
+            ("too large to be attached to the PDF", f"{name} ({size / 1e6:,.1f} MB), which lies in the report’s folder")
+            for name, size in report.unattached.items()
+        ),
+    ]
 
 
 def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from reportgen.core.scores import Task
+from reportgen.core.stats import wilson
 from reportgen.rendering import format as fmt
-from reportgen.rendering.view import Report, Section, Table
-from reportgen.scores import Task
-from reportgen.stats import wilson
+from reportgen.rendering.context import Report, Section, Table
 
 
 def view(report: Report) -> dict[str, Any] | None:
@@ -19,8 +19,14 @@ def view(report: Report) -> dict[str, Any] | None:
 
 def _performance(report: Report) -> Table | None:
     rows = tuple((t.name, *_row(t.task)) for t in report.tasks if t.task.accuracy is not None)
-    columns = (("Task", False), ("Examples", True), ("Right", True), ("95 % interval", True), ("Chance", True),
-               ("Mean log-probability", True))  # fmt: skip
+    columns = (
+        ("Task", False),
+        ("Examples", True),
+        ("Right", True),
+        ("95 % interval", True),
+        ("Chance", True),
+        ("Mean log-probability", True),
+    )
     note = "Right: every token of the answer is the most probable one. Wilson intervals over examples."
     return Table("performance", "The unmodified model on each task", columns, rows, note) if rows else None
 
@@ -29,8 +35,13 @@ def _row(task: Task) -> tuple[str, ...]:
     accuracy, n = task.accuracy or 0.0, task.n or 0
     low, high = wilson(accuracy * n, n) if n else (None, None)
     interval = f"{fmt.share(low)} to {fmt.share(high)}" if n else fmt.NONE
-    return f"{n:,}" if n else fmt.NONE, fmt.share(accuracy), interval, fmt.share(task.chance), fmt.number(
-        task.log_probability)  # fmt: skip
+    return (
+        f"{n:,}" if n else fmt.NONE,
+        fmt.share(accuracy),
+        interval,
+        fmt.share(task.chance),
+        fmt.number(task.log_probability),
+    )
 
 
 SECTION = Section("reliability", "Reliability and competence", view)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from reportgen.blocks import title
+from reportgen.core.blocks import title
+from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
-from reportgen.rendering.view import Report, Section
-from reportgen.scores import HeadScores
+from reportgen.rendering.context import Report, Section
 
 NAMED = 8  # tasks on the card
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from reportgen.blocks import parsed, title, written
+from reportgen.core.blocks import parsed, title, written
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import printable
-from reportgen.rendering.drawing import layer_means
-from reportgen.rendering.view import KINDS, FindingView, Report, Section, Table
+from reportgen.rendering.context import KINDS, FindingView, Report, Section, Table
+from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.plots.drawing import layer_means
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
@@ -33,8 +33,11 @@ def named_heads(report: Report, most: int = MOST) -> Table | None:
     rows = tuple(_head_row(report, head, named[head]) for head in shown)
     columns = (("Head", False), ("Ranks highest on", False), ("Rank", True), ("Value", True), ("Named by", False))
     note = f"{len(named) - most:,} more are in findings.json." if len(named) > most else ""
-    return Table("named", "Heads that findings name, in order of layers", columns, rows, note, ids=tuple(shown)) if (
-        rows) else None  # fmt: skip
+    return (
+        Table("named", "Heads that findings name, in order of layers", columns, rows, note, ids=tuple(shown))
+        if (rows)
+        else None
+    )
 
 
 def _head_row(report: Report, head: str, views: list[FindingView]) -> tuple[str, ...]:
@@ -68,8 +71,9 @@ def _layer_table(report: Report, block: int, start: int) -> Table:
     )
     columns = (("Layer", True), *((t.name, True) for t in tasks))
     name = title(report.blocks[block].block)
-    return Table("layers", f"Mean {report.scores.method.unit} of each {f'{name} ' if name else ''}layer’s heads",
-                 columns, rows)  # fmt: skip
+    return Table(
+        "layers", f"Mean {report.scores.method.unit} of each {f'{name} ' if name else ''}layer’s heads", columns, rows
+    )
 
 
 def _summary(report: Report, block: int) -> Table:
@@ -81,8 +85,13 @@ def _summary(report: Report, block: int) -> Table:
     columns = (("Task", False), ("Highest layer", True), ("its mean", True), ("Lowest layer", True), ("its mean", True))
     name = title(report.blocks[block].block)
     caption = f"{name} layers of highest and lowest mean {report.scores.method.unit}".strip()
-    return Table("layers", f"{caption[:1].upper()}{caption[1:]}", columns, tuple(rows),
-                 "Every layer’s mean is in tables/layers.csv.")  # fmt: skip
+    return Table(
+        "layers",
+        f"{caption[:1].upper()}{caption[1:]}",
+        columns,
+        tuple(rows),
+        "Every layer’s mean is in tables/layers.csv.",
+    )
 
 
 def finding_table(report: Report, most: int = MOST) -> Table:
@@ -96,8 +105,14 @@ def finding_table(report: Report, most: int = MOST) -> Table:
     columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
     left = len(found) - len(rows)
     links = tuple(report.link(report.views[f.id]) for f in found[:most])
-    return Table("findings", "All findings, most important first", columns, tuple(rows),
-                 f"{left:,} more are in findings.json." if left > 0 else "", links)  # fmt: skip
+    return Table(
+        "findings",
+        "All findings, most important first",
+        columns,
+        tuple(rows),
+        f"{left:,} more are in findings.json." if left > 0 else "",
+        links,
+    )
 
 
 SECTION = Section("tables", "Data tables", view)

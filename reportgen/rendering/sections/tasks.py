@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
-from reportgen.rendering.attention import attention, table
-from reportgen.rendering.describe import statistics
-from reportgen.rendering.drawing import Drawing
-from reportgen.rendering.view import Report, Section, Table, head_table
-from reportgen.scores import Task
+from reportgen.rendering.context import Report, Section, Table, head_table
+from reportgen.rendering.plots.alt_text import statistics
+from reportgen.rendering.plots.attention import attention, table
+from reportgen.rendering.plots.drawing import Drawing
 
 NAMED = 5  # heads in a brief paragraph
 LOOKS = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
@@ -20,13 +20,26 @@ def view(report: Report) -> dict[str, Any]:
     return {
         "numbers": report.numbers,
         "tasks": [
-            {"task": t, "performance": _performance(t.task), "group": t.task.group,
-             "maps": [{"map": m, "drawing": drawings[m.figure], "heads": head_table(t.name, m, unit),
-                       "told": _told(report, n, b) if report.brief else None} for b, m in enumerate(t.maps)]}
+            {
+                "task": t,
+                "performance": _performance(t.task),
+                "group": t.task.group,
+                "maps": [
+                    {
+                        "map": m,
+                        "drawing": drawings[m.figure],
+                        "heads": head_table(t.name, m, unit),
+                        "told": _told(report, n, b) if report.brief else None,
+                    }
+                    for b, m in enumerate(t.maps)
+                ],
+            }
             for n, t in enumerate(report.tasks)
         ],
-        "brief": report.brief, "printed": report.printed, "attention": _attention(report, drawings),
-    }  # fmt: skip
+        "brief": report.brief,
+        "printed": report.printed,
+        "attention": _attention(report, drawings),
+    }
 
 
 def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, Table]]:
@@ -58,8 +71,11 @@ def _performance(task: Task) -> str:
         return f"{known}the model’s own performance on this task is not recorded in the scores."
     parts = [f"The unmodified model answers {fmt.accuracy(task.accuracy, task.n)} correctly"]
     parts += [f"chance is {fmt.share(task.chance)}"] if task.chance is not None else []
-    parts += [f"the mean log-probability of the answer is {fmt.number(task.log_probability)}"] if (
-        task.log_probability is not None) else []  # fmt: skip
+    parts += (
+        [f"the mean log-probability of the answer is {fmt.number(task.log_probability)}"]
+        if (task.log_probability is not None)
+        else []
+    )
     parts += [f"the mean of 1 − p(answer) is {fmt.number(task.miss)}"] if task.miss is not None else []
     return "; ".join(parts) + "."
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from typing import Any
 
+from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.canvas import printable
+from reportgen.rendering.context import FindingView, Report, Section, Table
+from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.trial_tables import tables, wanted
-from reportgen.rendering.view import FindingView, Report, Section, Table
-from reportgen.trials import Validation
 
 # verdict: what it says of a finding
 VERDICTS = {
@@ -30,11 +30,15 @@ def view(report: Report) -> dict[str, Any] | None:
     tally = [(verdict, counts[verdict], meaning) for verdict, meaning in VERDICTS.items() if counts[verdict]]
     run = validation is not None and not problem
     return {
-        "problem": problem, "findings": found, "tally": tally, "verdicts": _table(report, judged),
-        "drawings": [d for d in report.drawings if d.section == "validation"], "numbers": report.numbers,
+        "problem": problem,
+        "findings": found,
+        "tally": tally,
+        "verdicts": _table(report, judged),
+        "drawings": [d for d in report.drawings if d.section == "validation"],
+        "numbers": report.numbers,
         "tables": tables(validation) if validation is not None and run else [],
         "rules": _rules(validation, report.study.analysis.margin) if validation is not None and run else None,
-    }  # fmt: skip
+    }
 
 
 def _problem(report: Report) -> str | None:
@@ -50,10 +54,15 @@ def _rules(validation: Validation, margin: float) -> dict[str, Any]:
     """How verdicts are reached, in numbers ready to print."""
     cost = validation.cost
     return {
-        "tests": validation.tests, "alpha": f"{validation.alpha:g}", "wanted": f"{validation.wanted:,}",
-        "margin": fmt.share(margin), "what": wanted(validation), "runs": None if cost is None else f"{cost.runs:,.0f}",
-        "times": None if cost is None else fmt.number(cost.runs / cost.ablation), "tasks": len(validation.tasks),
-    }  # fmt: skip
+        "tests": validation.tests,
+        "alpha": f"{validation.alpha:g}",
+        "wanted": f"{validation.wanted:,}",
+        "margin": fmt.share(margin),
+        "what": wanted(validation),
+        "runs": None if cost is None else f"{cost.runs:,.0f}",
+        "times": None if cost is None else fmt.number(cost.runs / cost.ablation),
+        "tasks": len(validation.tasks),
+    }
 
 
 def _table(report: Report, judged: list[FindingView]) -> Table | None:

@@ -1,7 +1,6 @@
 """The scoring methods, in the order in which they are listed."""
 
-from reportgen.plugins import Loaded, loaded
-from reportgen.scoring.method import ScoringMethod
+from reportgen.core.plugins import Loaded, loaded
 from reportgen.scoring.methods import (
     activation_norm,
     activation_patching,
@@ -19,6 +18,7 @@ from reportgen.scoring.methods import (
     shapley,
     zero_ablation,
 )
+from reportgen.scoring.methods.common.method import ScoringMethod
 
 METHODS: tuple[ScoringMethod, ...] = (
     gate_gradient.METHOD,

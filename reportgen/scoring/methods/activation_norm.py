@@ -8,9 +8,9 @@ transformed vectors. A score that ranks heads as their norm does has shown no mo
 
 import torch
 
-from reportgen.scoring.interventions import captured
-from reportgen.scoring.method import ANY, BatchScores, ScoringMethod, Setting, absent
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.model.interventions import captured
 
 KOBAYASHI = (
     "Kobayashi, G., Kuribayashi, T., Yokoi, S. & Inui, K. (2020). Attention is not only a weight: analyzing "

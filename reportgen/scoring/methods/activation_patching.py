@@ -13,11 +13,11 @@ what the answer needs, denoising what is enough to bring it about.
 
 import torch
 
-from reportgen.scoring.ablation import HEADS_AT_ONCE, Substitute, forwards, without_each
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, Substitute, forwards, without_each
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting
+from reportgen.scoring.methods.common.references import outputs
 from reportgen.scoring.methods.mean_ablation import WANG
-from reportgen.scoring.references import outputs
-from reportgen.scoring.tokens import Batch
 
 HEIMERSHEIM = "Heimersheim, S. & Nanda, N. (2024). How to use and interpret activation patching. arXiv:2404.15255."
 MENG = (

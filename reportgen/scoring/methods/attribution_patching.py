@@ -18,13 +18,13 @@ patched one by one leave out what queries, keys and values change together. AtP*
 
 from contextlib import AbstractContextManager, nullcontext
 
-from reportgen.scoring.attention import AttentionCall, observed_attention
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent
-from reportgen.scoring.model import LoadedModel
-from reportgen.scoring.paths import attributed, difference, differentiated, observed
-from reportgen.scoring.query_key import MEND, corrected
-from reportgen.scoring.runs import short_batch
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.interpolation import attributed, difference, differentiated, observed
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.query_key import HINT, corrected
+from reportgen.scoring.model.attention import AttentionCall, observed_attention
+from reportgen.scoring.model.forward import short_batch
+from reportgen.scoring.model.loaded import LoadedModel
 
 NANDA = (
     "Nanda, N. (2023). Attribution patching: activation patching at industrial scale. "
@@ -54,7 +54,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 
 def _watched(model: LoadedModel, wanted: bool) -> AbstractContextManager[dict[int, AttentionCall]]:
-    return observed_attention(model.model, model.heads, MEND) if wanted else nullcontext({})
+    return observed_attention(model.model, model.heads, HINT) if wanted else nullcontext({})
 
 
 def _check(setting: Setting) -> None:

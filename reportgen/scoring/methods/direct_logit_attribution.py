@@ -15,10 +15,10 @@ nostalgebraist 2020, "interpreting GPT: the logit lens". A head whose output onl
 from jaxtyping import Float
 from torch import Tensor
 
-from reportgen.scoring.direct_path import checked, contributions, direct
-from reportgen.scoring.method import BatchScores, ScoringMethod, Setting, absent
-from reportgen.scoring.metrics import METRICS, Metric, measure
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.metrics import METRICS, Metric, measure
+from reportgen.scoring.methods.common.direct_path import checked, contributions, direct
+from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod, Setting, absent
 
 ELHAGE = (
     "Elhage, N., Nanda, N., Olsson, C. et al. (2021). A mathematical framework for transformer circuits. Transformer "

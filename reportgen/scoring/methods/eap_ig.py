@@ -19,10 +19,18 @@ from typing import Any
 
 import torch
 
-from reportgen.scoring.heads import Heads
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent
-from reportgen.scoring.paths import GAP, Differentiated, attributed, difference, differentiated, gap, observed
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.interpolation import (
+    GAP,
+    Differentiated,
+    attributed,
+    difference,
+    differentiated,
+    gap,
+    observed,
+)
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
+from reportgen.scoring.model.heads import Heads
 
 HANNA = (
     "Hanna, M., Pezzelle, S. & Belinkov, Y. (2024). Have faith in faithfulness: going beyond circuit overlap when "

@@ -13,9 +13,9 @@ the answer's metric in place of the loss and without their normalisation within 
 
 import torch
 
-from reportgen.scoring.interventions import edited, scaled
-from reportgen.scoring.method import MICHEL, BatchScores, ScoringMethod, Setting, absent
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.method import MICHEL, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.model.interventions import edited, scaled
 
 
 def _score(setting: Setting, batch: Batch) -> BatchScores:

@@ -17,9 +17,17 @@ from dataclasses import replace
 import torch
 
 from reportgen.errors import InputError
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting
-from reportgen.scoring.patterns import OLSSON, Pairs, after_repeats, mean_weight, refuse_empty, scores, seen
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.attention_patterns import (
+    OLSSON,
+    Pairs,
+    after_repeats,
+    mean_weight,
+    refuse_empty,
+    scores,
+    seen,
+)
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting
 
 PLACE = "[scoring] parameters.induction"
 
@@ -42,8 +50,8 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
     found = after_repeats(batch.input_ids, batch.attention_mask.bool())
     pairs = found & batch.gated(None, setting.positions)[:, :, None]
-    mend = f'Set {PLACE[10:]} source = "repeated", or leave the row out'
-    refuse_empty(pairs, batch.rows, "no scored token of the row occurred before", mend)
+    hint = f'Set {PLACE[10:]} source = "repeated", or leave the row out'
+    refuse_empty(pairs, batch.rows, "no scored token of the row occurred before", hint)
     return pairs
 
 
@@ -53,22 +61,29 @@ def _repeated(setting: Setting, batch: Batch) -> Batch:
     drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
     ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
     return replace(
-        batch, input_ids=ids, attention_mask=torch.ones_like(ids), corrupted_ids=None,
+        batch,
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        corrupted_ids=None,
         position_ids=torch.arange(ids.shape[1], device=ids.device).repeat(len(drawn), 1),
-    )  # fmt: skip
+    )
 
 
 def _refuse_unfit(setting: Setting) -> None:
     """Raises InputError where such texts cannot be written, or positions of the row's text are asked for."""
     if setting.positions != "all":
-        raise InputError(f"{setting.positions!r} has no meaning for random tokens", "[scoring] positions",
-                         f'Choose "all", or set {PLACE[10:]} source = "prompt"')  # fmt: skip
+        raise InputError(
+            f"{setting.positions!r} has no meaning for random tokens",
+            "[scoring] positions",
+            f'Choose "all", or set {PLACE[10:]} source = "prompt"',
+        )
     known, start, count = _ordinary(setting), _start(setting), setting.parameters["tokens"]
     length, context = len(start) + 2 * count, setting.model.context
     if count > len(known) or (context is not None and length > context):
         limit = f"the vocabulary has {len(known)} ordinary ones" if count > len(known) else f"the context is {context}"
-        raise InputError(f"{count} different tokens cannot be written twice: {limit}", f"{PLACE} tokens",
-                         "Give fewer tokens")  # fmt: skip
+        raise InputError(
+            f"{count} different tokens cannot be written twice: {limit}", f"{PLACE} tokens", "Give fewer tokens"
+        )
 
 
 def _ordinary(setting: Setting) -> list[int]:
@@ -101,11 +116,12 @@ METHOD = ScoringMethod(
     check=_check,
     forwards=lambda *_: 1.0,
     parameters={
-        "source": Parameter("repeated", "random tokens written twice, or the row's own text",
-                            choices=("repeated", "prompt")),
+        "source": Parameter(
+            "repeated", "random tokens written twice, or the row's own text", choices=("repeated", "prompt")
+        ),
         "tokens": Parameter(25, "random tokens that are written twice", minimum=2),
     },
     kinds=frozenset({"causal"}),
     needs=frozenset({"attention"}),
     reduction="mean",
-)  # fmt: skip
+)

@@ -23,12 +23,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reportgen.scoring.heads import Heads
-from reportgen.scoring.interventions import scaled
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent
-from reportgen.scoring.paths import GAP, gap, legendre
-from reportgen.scoring.resume import Record
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.fast_forward.partial_forward import Record
+from reportgen.scoring.methods.common.interpolation import GAP, gap, legendre
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
+from reportgen.scoring.model.heads import Heads
+from reportgen.scoring.model.interventions import scaled
 
 SUNDARARAJAN = (
     "Sundararajan, M., Taly, A. & Yan, Q. (2017). Axiomatic attribution for deep networks. ICML. arXiv:1703.01365."
@@ -76,10 +76,15 @@ def _at(
     """The metric with the gates of the group's heads at one point, and the gates."""
     model, grad = setting.model, torch.is_grad_enabled()
     gates = [
-        torch.full((batch.size, setting.heads.sites[index].heads), point, device=model.device, dtype=model.gate_dtype,
-                   requires_grad=grad)
+        torch.full(
+            (batch.size, setting.heads.sites[index].heads),
+            point,
+            device=model.device,
+            dtype=model.gate_dtype,
+            requires_grad=grad,
+        )
         for index in group
-    ]  # fmt: skip
+    ]
     edits = {index: scaled(gate, setting.where(batch, index)) for index, gate in zip(group, gates, strict=True)}
     with model.resumed(record, group[0], 1, edits):
         value, _ = setting.value(batch)

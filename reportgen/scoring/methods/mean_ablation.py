@@ -10,10 +10,10 @@ task's template; here it is over all tasks, so that what a head does on every ex
 part in it. Examples of the discovery half are part of the mean that takes their head's place.
 """
 
-from reportgen.scoring.ablation import HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.method import MICHEL, BatchScores, ScoringMethod, Setting
-from reportgen.scoring.references import means
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, forwards, without_each
+from reportgen.scoring.methods.common.method import MICHEL, BatchScores, ScoringMethod, Setting
+from reportgen.scoring.methods.common.references import means
 
 WANG = (
     "Wang, K., Variengien, A., Conmy, A., Shlegeris, B. & Steinhardt, J. (2023). Interpretability in the wild: a "

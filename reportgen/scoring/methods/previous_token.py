@@ -9,9 +9,9 @@ says where a head looks, not what its output does to the answer.
 
 import torch
 
-from reportgen.scoring.method import ANY, BatchScores, ScoringMethod, Setting
-from reportgen.scoring.patterns import OLSSON, mean_weight, refuse_empty, scores, seen
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.attention_patterns import OLSSON, mean_weight, refuse_empty, scores, seen
+from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting
 
 CLARK = (
     "Clark, K., Khandelwal, U., Levy, O. & Manning, C. D. (2019). What does BERT look at? An analysis of BERT’s "

@@ -22,8 +22,16 @@ import torch
 from jaxtyping import Float, Int
 
 from reportgen.errors import InputError
-from reportgen.scoring.method import ANY, Parameter, ScoringMethod, Setting, StudyScores, TaskExamples, absent
-from reportgen.scoring.probe_baselines import (
+from reportgen.scoring.methods.common.method import (
+    ANY,
+    Parameter,
+    ScoringMethod,
+    Setting,
+    StudyScores,
+    TaskExamples,
+    absent,
+)
+from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
     length_and_place,
@@ -32,7 +40,7 @@ from reportgen.scoring.probe_baselines import (
     shuffled_between_groups,
     standardised,
 )
-from reportgen.scoring.probing import Features, Probe, collect, folds_of, refuse_too_large, splits
+from reportgen.scoring.methods.common.probing import Features, Probe, collect, folds_of, refuse_too_large, splits
 
 MIRRORS = (
     "Ma, X., Wang, J., Jiang, Y., Erfani, S. M., Liu, T. & Bailey, J. (2025). Cognitive Mirrors: exploring the diverse "
@@ -76,20 +84,29 @@ def checked_folds(setting: Setting, tasks: Sequence[TaskExamples]) -> Int[np.nda
     labels = np.repeat(np.arange(len(tasks)), [len(task.encoded) for task in tasks])
     count, folds = len(set(groups)), setting.parameters["folds"]
     if count < folds:
-        raise InputError(f"{count} groups of rows cannot fill {folds} folds", f"{PLACE} folds",
-                         "Give more groups of rows, or fewer folds")  # fmt: skip
+        raise InputError(
+            f"{count} groups of rows cannot fill {folds} folds",
+            f"{PLACE} folds",
+            "Give more groups of rows, or fewer folds",
+        )
     fold = folds_of(labels, groups, folds, setting.seed)
     for number, task in enumerate(tasks):
         if len(set(fold[labels == number])) < 2:
-            raise InputError("all of its rows stand in one fold, so that no probe could learn it without them",
-                             f"task {task.name}", "Give it rows of two or more groups")  # fmt: skip
+            raise InputError(
+                "all of its rows stand in one fold, so that no probe could learn it without them",
+                f"task {task.name}",
+                "Give it rows of two or more groups",
+            )
     return fold
 
 
 def cross_fitted(
-    setting: Setting, features: Features, labels: Int[np.ndarray, "example"], fold: Int[np.ndarray, "example"],
+    setting: Setting,
+    features: Features,
+    labels: Int[np.ndarray, "example"],
+    fold: Int[np.ndarray, "example"],
     purpose: str = "probe",
-) -> tuple[Float[np.ndarray, "example head"], Int[np.ndarray, "example"]]:  # fmt: skip
+) -> tuple[Float[np.ndarray, "example head"], Int[np.ndarray, "example"]]:
     """Each example's importance of heads (bundle after bundle) and predicted task, by the probe of the other folds."""
     heads = sum(len(bundle.places) for bundle in features.bundles)
     importance, predicted = np.empty((len(labels), heads), dtype=np.float32), np.empty_like(labels)

@@ -17,11 +17,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from reportgen.scoring.ablation import EVERY, HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, sampled
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.ablation import EVERY, HEADS_AT_ONCE, forwards, without_each
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, sampled
+from reportgen.scoring.methods.common.references import Donor, donors, resampled
 from reportgen.scoring.methods.mean_ablation import WANG
-from reportgen.scoring.references import Donor, donors, resampled
-from reportgen.scoring.tokens import Batch
 
 CHAN = (
     "Chan, L., Garriga-Alonso, A., Goldowsky-Dill, N. et al. (2022). Causal scrubbing: a method for rigorously testing "
@@ -67,4 +67,4 @@ METHOD = ScoringMethod(
         "heads_at_once": HEADS_AT_ONCE,
     },
     needs=frozenset({"references"}),
-)  # fmt: skip
+)

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reportgen.scoring.method import BatchScores, ScoringMethod, Setting
-from reportgen.scoring.patterns import Pattern, scores, seen
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.attention_patterns import Pattern, scores, seen
+from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod, Setting
 
 WU = (
     "Wu, W., Wang, Y., Xiao, G., Peng, H. & Fu, Y. (2024). Retrieval head mechanistically explains long-context "

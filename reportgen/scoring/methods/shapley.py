@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from reportgen.scoring.heads import Heads
-from reportgen.scoring.interventions import edited, replaced
-from reportgen.scoring.method import BatchScores, Parameter, ScoringMethod, Setting, absent, sampled
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent, sampled
+from reportgen.scoring.model.heads import Heads
+from reportgen.scoring.model.interventions import edited, replaced
 
 SHAPLEY = "Shapley, L. S. (1953). A value for n-person games. Contributions to the Theory of Games II."
 CASTRO = (

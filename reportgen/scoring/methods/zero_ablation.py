@@ -13,9 +13,9 @@ value does not show that a head is idle.
 
 import torch
 
-from reportgen.scoring.ablation import HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.method import MICHEL, VOITA, BatchScores, ScoringMethod, Setting
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, forwards, without_each
+from reportgen.scoring.methods.common.method import MICHEL, VOITA, BatchScores, ScoringMethod, Setting
 
 
 @torch.no_grad()

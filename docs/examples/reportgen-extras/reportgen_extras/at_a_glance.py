@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from reportgen.blocks import written
+from reportgen.core.blocks import written
+from reportgen.rendering.context import Report, Section, Table
 from reportgen.rendering.format import number
-from reportgen.rendering.view import Report, Section, Table
 
 
 def view(report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reportgen.analysis.view import Detector, Outcome, View
-from reportgen.findings import Effect
+from reportgen.core.findings import Effect
 
 DOC = """Which layer holds the largest share of a task's importance.
 

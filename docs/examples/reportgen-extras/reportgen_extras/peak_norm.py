@@ -2,9 +2,9 @@
 
 import torch
 
-from reportgen.scoring.interventions import captured
-from reportgen.scoring.method import ANY, BatchScores, ScoringMethod, Setting, absent
-from reportgen.scoring.tokens import Batch
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.model.interventions import captured
 
 
 @torch.no_grad()

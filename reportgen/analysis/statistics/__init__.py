@@ -1,0 +1,1 @@
+"""Statistics of layer × head maps, each with its null."""

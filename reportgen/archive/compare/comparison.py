@@ -1,0 +1,320 @@
+"""Two or more reports side by side, each against the first: what is compared and what is found."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reportgen import __version__
+from reportgen.archive.compare import differences as stats
+from reportgen.archive.compare.differences import Difference
+from reportgen.archive.compare.moves import Move, moves
+from reportgen.core.blocks import Blocks, title, written
+from reportgen.core.findings import Findings
+from reportgen.core.provenance import created
+from reportgen.core.scores import Head, HeadScores
+from reportgen.errors import InputError
+from reportgen.pipeline import build as pipeline
+
+SCHEMA = "reportgen/compare/1"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One report that is compared: the name it goes by, its scores block by block, and findings."""
+
+    name: str
+    study: str
+    scores: Blocks
+    findings: Findings
+
+    def block(self, name: str | None) -> HeadScores | None:
+        """Its heads of that block."""
+        return next((b for b in self.scores if b.block == name), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Versus:
+    """One run against the reference: what differs, what became of the findings, and what cannot be compared."""
+
+    run: Run
+    differences: tuple[Difference, ...]
+    moves: tuple[Move, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether a head was found to differ, or a finding is not where it was."""
+        return any(d.changes for d in self.differences) or any(m.status != "kept" for m in self.moves)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The runs, the first of which is the reference; every other against it; and the tests' level."""
+
+    reference: Run
+    others: tuple[Versus, ...]
+    tasks: tuple[str, ...]
+    alpha: float
+    searches: int
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, the reference first."""
+        return self.reference, *(v.run for v in self.others)
+
+    @property
+    def differs(self) -> bool:
+        """Whether any run differs from the reference."""
+        return any(v.differs for v in self.others)
+
+
+def comparison(reports: Sequence[Path | str], alpha: float, seed: int, progress: Progress) -> Comparison:
+    """Hold every report against the first; raises InputError for runs without a common task."""
+    runs = [_open(Path(path), names) for path, names in zip(reports, _names(reports), strict=True)]
+    tasks = _shared_tasks(runs)
+    pairs = [(run, block, task) for run in runs[1:] for block, task in _subjects(runs[0], run, tasks)]
+    searches = max(1, sum(_is_searched(runs[0], *pair) for pair in pairs))
+    others, done = [], 0
+    for run in runs[1:]:
+        made = []
+        for block, task in _subjects(runs[0], run, tasks):
+            progress("comparing", done, len(pairs))
+            made.append(_difference(runs[0], run, block, task, searches, alpha, seed))
+            done += 1
+        refused = tuple(_refused(runs[0], run))
+        found = moves(runs[0].findings, run.findings, _same_shape(runs[0], run))
+        others.append(Versus(run, tuple(made), tuple(found), refused))
+    progress("comparing", len(pairs), len(pairs))
+    return Comparison(runs[0], tuple(others), tasks, alpha, searches)
+
+
+def _names(reports: Sequence[Path | str]) -> list[str]:
+    """The shortest last parts of the paths that tell the reports apart; equal paths are numbered."""
+    paths = [Path(p).resolve().with_suffix("") if Path(p).is_file() else Path(p).resolve() for p in reports]
+    for depth in range(1, 4):
+        names = ["/".join(p.parts[-depth:]) for p in paths]
+        if len({*names}) == len(names):
+            return names
+    return [f"{p.name} ({i})" for i, p in enumerate(paths, 1)]
+
+
+def _open(path: Path, name: str) -> Run:
+    from reportgen.archive.verify import opened
+
+    with opened(path) as report:
+        scores, _, source = pipeline.open_folder(report.folder)
+        return Run(name, source.study.study.title, scores, pipeline.read_findings(report.folder))
+
+
+def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:
+    first = runs[0].scores[0].task_names
+    for run in runs[1:]:
+        theirs = run.scores[0].task_names
+        if not {*first} & {*theirs}:
+            problem = f"it has no task of {runs[0].name}: {', '.join(theirs)} against {', '.join(first)}"
+            raise InputError(problem, run.name, "Compare runs on the same tasks")
+    return tuple(t for t in first if all(t in run.scores[0].task_names for run in runs))
+
+
+def _subjects(reference: Run, run: Run, tasks: Sequence[str]) -> Iterator[tuple[str | None, str]]:
+    """The blocks and tasks on which heads of both runs can be matched by number."""
+    for block in reference.scores:
+        other = run.block(block.block)
+        if other is not None and other.present.shape == block.present.shape:
+            yield from ((block.block, task) for task in tasks)
+
+
+def _same_shape(reference: Run, run: Run) -> bool:
+    """Whether every block of the reference has as many layers and heads in the run."""
+    shapes = {b.block: b.present.shape for b in run.scores}
+    return all(shapes.get(b.block) == b.present.shape for b in reference.scores)
+
+
+def _refused(reference: Run, run: Run) -> Iterator[str]:
+    """What cannot be compared, and why."""
+    for block in reference.scores:
+        other, named = run.block(block.block), f"{title(block.block)} " if block.block else ""
+        if other is None:
+            yield f"{named}heads: {run.name} has no such block"
+        elif other.present.shape != block.present.shape:
+            sizes = [f"{b.n_layers} layers × {b.n_heads} heads" for b in (block, other)]
+            shapes = f"{sizes[0]} in {reference.name}, {sizes[1]} in {run.name}"
+            yield f"{named}heads one by one, and places of findings: {shapes}"
+        elif unlike := _unlike(block, other):
+            yield f"{named}importance as numbers: {unlike}; ranks are compared"
+    for task in sorted({*reference.scores[0].task_names} ^ {*run.scores[0].task_names}):
+        owner = reference if task in reference.scores[0].task_names else run
+        yield f"the task {task}: only {owner.name} has it"
+
+
+def _unlike(a: HeadScores, b: HeadScores) -> str:
+    """Why two scores are not in one unit, "" where they are."""
+    for what, first, second in (
+        ("method", a.method.name, b.method.name),
+        ("metric", a.method.metric, b.method.metric),
+        ("unit", a.method.unit, b.method.unit),
+        ("reduction", a.reduction, b.reduction),
+    ):
+        if first != second:
+            return f"their {what}s differ ({first} and {second})"
+    return ""
+
+
+def _is_searched(reference: Run, run: Run, block: str | None, task: str) -> bool:
+    before, after, t, u = _sides(reference, run, block, task)
+    pair = stats.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
+    return not _unlike(before, after) and not stats.testable(pair)
+
+
+def _sides(reference: Run, run: Run, block: str | None, task: str) -> tuple[HeadScores, HeadScores, int, int]:
+    before, after = reference.block(block), run.block(block)
+    assert before is not None
+    assert after is not None
+    return before, after, before.task_names.index(task), after.task_names.index(task)
+
+
+def _difference(
+    reference: Run, run: Run, block: str | None, task: str, searches: int, alpha: float, seed: int
+) -> Difference:
+    before, after, t, u = _sides(reference, run, block, task)
+    a, b = before.importance[t].astype(float), after.importance[u].astype(float)
+    pair = stats.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
+    unlike = _unlike(before, after)
+    silent = unlike or stats.testable(pair)
+    changes = () if silent or pair is None else stats.changes(pair, a, b, searches, alpha, seed)
+    return Difference(
+        task,
+        block,
+        None if unlike else b - a,
+        *stats.agreement(before, after, t, u, pair),
+        *stats.overlap(a, b),
+        0 if pair is None else len(pair.groups),
+        changes,
+        silent,
+    )
+
+
+def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
+    """What can be told of a task whatever the model's shape: accuracy, where importance lies, and how concentrated.
+
+    ``depth`` is the mean relative depth of the layers weighted by |importance|, 0 the first layer and 1 the last;
+    ``top_share`` the share of |importance| that the most important tenth of the heads holds.
+    """
+    t = scores.task_names.index(task)
+    size = np.abs(scores.importance[t].astype(float))
+    held = np.sort(size[~np.isnan(size)])[::-1]
+    total = float(held.sum())
+    layers = np.nansum(size, axis=1)
+    depth = float(layers @ np.arange(len(layers)) / max(1, len(layers) - 1) / total) if total else None
+    top = float(held[: max(1, round(stats.TOP * len(held)))].sum() / total) if total else None
+    return {"accuracy": scores.tasks[t].accuracy, "chance": scores.tasks[t].chance, "depth": depth, "top_share": top}
+
+
+def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) -> list[tuple[Head, list[float]]]:
+    """The heads whose importance moves most over the runs, with each run's value; [] where runs are not in one unit."""
+    scores = [run.block(block) for run in made.runs]
+    first = scores[0]
+    known = [s for s in scores if s is not None and first is not None and s.present.shape == first.present.shape]
+    if first is None or len(known) < len(made.runs) or any(_unlike(first, s) for s in known):
+        return []
+    maps = np.stack([s.importance[s.task_names.index(task)].astype(float) for s in known])
+    spread = np.nan_to_num(maps.max(axis=0) - maps.min(axis=0), nan=-1)
+    order = np.argsort(-spread, axis=None, kind="stable")[:most]
+    cells = [Head(*map(int, np.unravel_index(i, spread.shape))) for i in order]
+    return [(cell, [float(m[cell]) for m in maps]) for cell in cells if spread[cell] > 0]
+
+
+def as_json(made: Comparison) -> dict[str, Any]:
+    """The comparison as plain JSON values."""
+    return {
+        "schema": SCHEMA,
+        "reportgen": __version__,
+        "created": created(),
+        "alpha": made.alpha,
+        "searches": made.searches,
+        "differs": made.differs,
+        "tasks": list(made.tasks),
+        "runs": [
+            {
+                "name": run.name,
+                "title": run.study,
+                "model": run.scores[0].model.path,
+                "weights_sha256": run.scores[0].model.weights_sha256,
+                "method": run.scores[0].method.name,
+                "scores": run.findings.scores,
+                "profiles": {
+                    task: {str(b.block or "heads"): profile(b, task) for b in run.scores} for task in made.tasks
+                },
+            }
+            for run in made.runs
+        ],
+        "comparisons": [_versus_json(v) for v in made.others],
+    }
+
+
+def _versus_json(versus: Versus) -> dict[str, Any]:
+    return {
+        "run": versus.run.name,
+        "not_compared": list(versus.refused),
+        "tasks": [
+            {
+                "task": d.task,
+                "block": d.block,
+                "rank_correlation": d.rank,
+                "low": d.rank_low,
+                "high": d.rank_high,
+                "reference_with_itself": d.within,
+                "top": d.top,
+                "shared": d.shared,
+                "expected": d.expected,
+                "matched_rows": d.rows,
+                "not_tested": d.silent or None,
+                "heads": [{**asdict(c), "head": written(d.block, c.head)} for c in d.changes],
+            }
+            for d in versus.differences
+        ],
+        "findings": [
+            {
+                "status": m.status,
+                "kind": m.finding.kind,
+                "task": m.finding.task,
+                "before": m.before and {"id": m.before.id, "sentence": m.before.sentence},
+                "after": m.after and {"id": m.after.id, "sentence": m.after.sentence},
+            }
+            for m in versus.moves
+        ],
+    }
+
+
+def lines(made: Comparison) -> list[str]:
+    """The outcome for a terminal, a line a run."""
+    shown = []
+    for v in made.others:
+        heads = sum(len(d.changes) for d in v.differences)
+        told = [
+            f"{sum(m.status == status for m in v.moves)} {status}" for status in ("changed", "moved", "gained", "lost")
+        ]
+        shown.append(f"{v.run.name}: {heads} heads found to differ; findings: {', '.join(told)}")
+        shown += [f"{v.run.name}, not compared: {each}" for each in v.refused]
+    return shown
+
+
+def differences_csv(made: Comparison) -> str:
+    """Every head's importance in the reference and in each run whose heads can be matched with it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "block", "task", "layer", "head", "reference", "run_value", "difference"])
+    for versus in made.others:
+        for d in versus.differences:
+            before, after, t, u = _sides(made.reference, versus.run, d.block, d.task)
+            for layer, head in np.ndindex(*before.present.shape):
+                a, b = before.importance[t, layer, head], after.importance[u, layer, head]
+                change = "" if d.values is None else f"{d.values[layer, head]:.6g}"
+                writer.writerow([versus.run.name, d.block or "", d.task, layer, head, str(a), str(b), change])
+    return out.getvalue()

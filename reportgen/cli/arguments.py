@@ -1,0 +1,52 @@
+"""What was given on the command line: values over the study file, and the command as a report records it."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from reportgen.errors import InputError
+
+
+def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
+    """The values that flags and --set give, by their place in study.toml."""
+    import tomllib
+
+    places = {
+        "method": "scoring.method",
+        "limit": "tasks.limit",
+        "executor": "scoring.executor",
+        "address": "scoring.address",
+        "anonymous": "report.anonymous",
+        "templates": "report.templates",
+        "assets": "report.assets",
+        "venue": "report.venue",
+    }
+    values: dict[str, Any] = {
+        places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
+    }
+    for pair in pairs or ():
+        name, equals, raw = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair!r} sets nothing", "--set", "Write section.key=value, as scoring.batch_size=8")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {raw}")["value"]
+        except (ValueError, RecursionError):
+            values[name.strip()] = raw  # plain text needs no quotes
+    return values
+
+
+def command() -> str:
+    """The command as it was given, less what changes no byte of a report: where it goes, and what is printed of it.
+
+    Of absolute paths the last part alone is kept, so that a report is the same whoever makes it where.
+    """
+    import shlex
+
+    words, given = ["reportgen"], iter(sys.argv[1:])
+    for word in given:
+        if word in ("-o", "--output"):
+            next(given, None)
+        elif word not in ("--quiet", "--json", "--force") and not re.match("-o.|--output=", word):
+            words.append(Path(word).name if Path(word).is_absolute() else word)
+    return shlex.join(words)

@@ -1,0 +1,92 @@
+"""What commands print: one JSON object, or lines."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+# what moves a cursor, changes colours or titles, or turns the direction of reading
+STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """The text with characters that steer a terminal as JSON writes them, such as \\u001b."""
+    return STEERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def warn(plugins: Iterable[Any]) -> None:
+    """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
+    for told in (plugin.told for plugin in plugins):
+        if told:
+            print(plain(f"reportgen: {told} All else stands."), file=sys.stderr)
+
+
+def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
+    """One JSON object, or lines."""
+    print(plain(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines)))
+
+
+def announce(built: Any, as_json: bool, output: str | None = None) -> None:
+    """The report's paths, in the folder that was given for it, and its three most important observations."""
+    output = output or str(built.folder)
+    paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
+    top = built.observations()
+    content = {
+        "output": output,
+        "files": paths,
+        "findings": len(built.findings.findings),
+        "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
+    }
+    lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
+    show(as_json, content, lines)
+    warn(built.plugins)
+
+
+def print_plan(study: Any, as_json: bool) -> None:
+    """What scoring would cost."""
+    from dataclasses import asdict
+
+    from reportgen.scoring.run.cost import plan
+
+    cost = plan(study)
+    show(as_json, asdict(cost), list(plan_lines(cost)))
+
+
+def described_lines(described: dict[str, Any]) -> Iterator[str]:
+    """A method's description, a line a thing."""
+    for key, value in described.items():
+        if key == "parameters":
+            yield from (f"parameter {name} = {p['default']}: {p['doc']}" for name, p in value.items())
+        elif key == "references":
+            yield from (f"reference: {each}" for each in value)
+        elif value:
+            yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
+
+
+def plan_lines(cost: Any) -> Iterator[str]:
+    """A scoring plan for a terminal: what was found, and what scoring it costs."""
+    yield (
+        f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
+        f"{cost.layers} layers × {cost.heads} heads"
+    )
+    yield from map(found_line, cost.found)
+    yield from (f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods)
+    yield f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all"
+    yield from cost.notes
+
+
+def found_line(found: Any) -> str:
+    """One layer's heads, or why it has none."""
+    block = f"{found.block} " if found.block else ""
+    layer = f"{block}layer {found.layer}" if found.layer is not None else f"{block}beside the layers"
+    if not found.heads:
+        return f"{layer}: no heads, {found.reason} ({found.module})"
+    groups = f" in {found.kv_heads} key/value groups" if found.kv_heads not in (None, found.heads) else ""
+    order = "" if found.order == "verified" else "; their order could not be tested"
+    return f"{layer}: {found.heads} heads of {found.size}{groups} ({found.module}){order}"
+
+
+def rough(seconds: float) -> str:
+    """A time that is only an estimate."""
+    return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"

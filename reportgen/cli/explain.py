@@ -1,0 +1,96 @@
+"""A finding in full: rule or null, numbers, cells, and how to compute it again."""
+
+from dataclasses import asdict
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from reportgen.analysis.detectors import known
+from reportgen.cli.recompute import by_hand
+from reportgen.core.blocks import title, written
+from reportgen.core.findings import Finding, Findings
+from reportgen.core.scores import Head
+from reportgen.core.sentences import CAVEATS, listed, probability, significant
+
+
+def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
+    """The finding's fields, its detector's documentation, and the lines that compute it again."""
+    again = {"commands": _commands(finding, findings, folder), "by_hand": by_hand(finding, folder)}
+    return {**asdict(finding), "detector": _documentation(finding), "again": again}
+
+
+def text(finding: Finding, findings: Findings, folder: Path) -> str:
+    """The finding for a terminal."""
+    parts = [finding.sentence, "", f"{finding.id} ({finding.register}, scores of {finding.method})", ""]
+    parts += [*_evidence(finding, findings), *_place(finding), *_numbers(finding)]
+    parts += [f"caveat: {CAVEATS[c]}" for c in finding.caveats if c in CAVEATS]
+    parts += ["", "how it is found:", *(f"  {line}" for line in _documentation(finding).splitlines())]
+    parts += ["", "to compute it again:", *(f"  {line}" for line in _commands(finding, findings, folder))]
+    if lines := by_hand(finding, folder):
+        parts += ["", "its numbers by hand, in Python:", *(f"  {line}" for line in lines)]
+    return "\n".join(parts)
+
+
+def _documentation(finding: Finding) -> str:
+    return next((d.doc.strip() for d in known() if d.kind == finding.kind), "")
+
+
+def _evidence(finding: Finding, findings: Findings) -> list[str]:
+    test = finding.test
+    if test is None:
+        return [f"rule: {finding.rule}"]
+    draws = "" if test.draws is None else f", {test.draws} Monte-Carlo draws (p is never below 1/{test.draws + 1})"
+    family = next((f for f in findings.families if f.id == test.family), None)
+    level = "" if family is None else f" at α = {family.alpha:.2g}, {family.correction}"
+    return [
+        f"test: {test.name}",
+        f"null: {test.null}",
+        f"statistic {significant(test.statistic)}, p {probability(test.p)}, q {probability(test.q)}{draws}",
+        f"family: {test.family}, {test.family_size} tests{level}",
+    ]
+
+
+def _place(finding: Finding) -> list[str]:
+    lines = [f"block: {title(finding.block)}"] if finding.block else []
+    if finding.layers is not None:
+        lines.append(_range("layer", finding.layers))
+    if finding.heads is not None:
+        lines.append(_range("head", finding.heads))
+    if finding.members:
+        lines.append(f"members: {listed(finding.members)}")
+    if finding.cells:
+        lines.append("cells: " + " ".join(written(finding.block, Head(*cell)) for cell in finding.cells))
+    return lines
+
+
+def _range(name: str, ends: tuple[int, int]) -> str:
+    return f"{name} {ends[0]}" if ends[0] == ends[1] else f"{name}s {ends[0]}–{ends[1]}"
+
+
+def _numbers(finding: Finding) -> list[str]:
+    lines = []
+    if (value := finding.value) is not None:
+        bounds = "" if value.low is None or value.high is None else f" [{value.low:.6g}, {value.high:.6g}]"
+        lines.append(f"value ({value.of}; {value.split}): {value.estimate:.6g}{bounds}")
+    if (effect := finding.effect) is not None:
+        bounds = "" if effect.low is None or effect.high is None else f" [{effect.low:.4g}, {effect.high:.4g}]"
+        lines.append(f"effect ({effect.name}): {effect.estimate:.4g}{bounds}")
+    if finding.n_examples is not None:
+        lines.append(f"examples: {finding.n_examples}")
+    single = {k: v for k, v in (finding.data or {}).items() if v is not None and not isinstance(v, list | dict)}
+    return [*lines, *(f"{name.replace('_', ' ')}: {_shown(v)}" for name, v in single.items())]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
+    """The commands that run the analysis again and print this finding of it."""
+    settings = {"alpha": f"{findings.alpha:g}", "seed": findings.seed}
+    if finding.test is not None and finding.test.draws is not None:
+        settings["permutations"] = finding.test.draws
+    chosen = " ".join(f"--set analysis.{key}={value}" for key, value in settings.items())
+    return [f"reportgen analyze {quote(str(folder))} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]

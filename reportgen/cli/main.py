@@ -1,0 +1,395 @@
+"""The command line: parse, call, print."""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from reportgen import __version__
+from reportgen.cli.arguments import command, overrides
+from reportgen.cli.console import announce, described_lines, plain, print_plan, show, warn
+from reportgen.cli.progress import progress
+from reportgen.core import lean
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
+
+INTERRUPTED = 130
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
+OutputUrl = Annotated[str, typer.Option("-o", "--output", help="Folder to write into, or any URL that fsspec writes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a folder that holds another study's report.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set one value over the study file; may be repeated."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
+Method = Annotated[str | None, typer.Option(help="Scoring method.")]
+Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out authors and paths, for blind review.")]
+Templates = Annotated[
+    Path | None, typer.Option(help="Folder of templates and sentences that override the shipped ones.")
+]
+Assets = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Folder of the report for the page's script and images.")
+]
+Venue = Annotated[
+    str | None, typer.Option(help="Figures for a paper too: neurips, icml, acl, …, or a width in inches.")
+]
+Limit = Annotated[int | None, typer.Option(help="Examples per task.")]
+Executor = Annotated[str | None, typer.Option(help="Who computes: local, or ray for the workers of a Ray cluster.")]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray cluster, HOST:PORT or auto; without it one is started here.")
+]
+
+
+def version_asked(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        print(f"reportgen {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=version_asked, is_eager=True, help="Print the version.")]
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Which attention heads matter, for which task, and how sure are we?"""
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
+    """Write a commented study.toml and an example task file."""
+    from reportgen.core.sentences import template_folder
+    from reportgen.storage.store import write_atomic
+
+    names = ("study.toml", "tasks.jsonl")
+    for name in names:
+        if (folder / name).exists():
+            raise InputError("this file exists already", str(folder / name), "Choose another folder")
+    for name in names:
+        write_atomic(folder / name, (template_folder() / "init" / name).read_bytes())
+        print(folder / name)
+
+
+@app.command()
+def score(
+    study: Annotated[Path, typer.Argument(help="A study.toml, or a folder holding one.")],
+    output: OutputUrl = "report",
+    method: Method = None,
+    limit: Limit = None,
+    executor: Executor = None,
+    address: Address = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score the heads of the study's model on its tasks."""
+    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.run_directory import scores_hashes
+    from reportgen.pipeline.staging import staged
+
+    values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
+    source = pipeline.open_source(study, values)
+    pipeline.check(source.study)
+    if dry_run:
+        return print_plan(source.study, as_json)
+    with staged(output) as stage, progress(quiet, as_json) as (step, say):
+        scores, others = pipeline.obtain_scores(
+            source, stage.folder, force=force, progress=step, notify=say, units=stage.units
+        )
+        pipeline.save_scores(source, scores, stage.folder)
+        files = [f"{output}/{name}" for name in (*scores_hashes(stage.folder), "scores.csv")]
+        stage.publish()
+    warn(scores[0].plugins)
+    show(
+        as_json,
+        {
+            "output": output,
+            "files": files,
+            "tasks": list(scores[0].task_names),
+            "methods": [scores[0].method.name, *others],
+            "blocks": [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads} for s in scores],
+        },
+        files,
+    )
+
+
+@app.command()
+def analyze(
+    scores: Path,
+    output: Output = Path("report"),
+    set_: Set = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Find what the scores say: from a scores file, or from the folder of `score` or a report, with its study."""
+    lean.without_scipys_notes()
+    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.run_directory import alone, copy_scores
+
+    with progress(quiet, as_json) as (step, _):
+        if scores.is_dir():
+            loaded, others, source = pipeline.open_folder(scores, overrides(set_))
+            if scores.resolve() != output.resolve():
+                copy_scores(scores, output, force)
+                pipeline.save_scores(source, loaded, output)
+        else:
+            source = pipeline.open_source(scores, overrides(set_))
+            pipeline.check(source.study)
+            loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
+            pipeline.save_scores(source, loaded, output)
+        with alone(output):
+            findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
+    sentences = [f.sentence for f in findings.ranked()]
+    path = str(output / "findings.json")
+    warn(findings.plugins)
+    show(as_json, {"findings": path, "count": len(sentences), "sentences": sentences}, [*sentences, path])
+
+
+@app.command()
+def render(
+    folder: Path,
+    figures: Annotated[str, typer.Option(help="Forms of the figures: svg, pdf, png.")] = "svg",
+    venue: Venue = None,
+    templates: Templates = None,
+    assets: Assets = None,
+    set_: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write page, PDF, figures and tables from the scores and findings in a folder."""
+    lean.without_scipys_notes()
+    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.run_directory import alone
+
+    scores, others, source = pipeline.open_folder(
+        folder, overrides(set_, templates=templates, assets=assets, venue=venue)
+    )
+    pipeline.check(source.study)
+    findings = pipeline.read_findings(folder)
+    forms = [f.strip() for f in figures.split(",") if f.strip()]
+    with alone(folder), progress(quiet, as_json) as (step, _):
+        pipeline.render_folder(
+            scores, others, findings, source, folder, progress=step, command=command(), figures=forms, apart=True
+        )
+    announce(pipeline.Built(folder, scores, findings), as_json)
+
+
+@app.command()
+def build(
+    source: Path,
+    output: OutputUrl = "report",
+    method: Method = None,
+    limit: Limit = None,
+    anonymous: Anonymous = None,
+    executor: Executor = None,
+    address: Address = None,
+    venue: Venue = None,
+    templates: Templates = None,
+    assets: Assets = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
+    lean.without_scipys_notes()
+    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.staging import staged
+
+    values = overrides(
+        set_,
+        method=method,
+        limit=limit,
+        anonymous=anonymous,
+        executor=executor,
+        address=address,
+        templates=templates,
+        assets=assets,
+        venue=venue,
+    )
+    if dry_run:
+        return print_plan(pipeline.open_source(source, values).study, as_json)
+    with staged(output) as stage:
+        with progress(quiet, as_json) as (step, say):
+            built = pipeline.build(
+                source,
+                stage.folder,
+                overrides=values,
+                force=force,
+                progress=step,
+                notify=say,
+                units=stage.units,
+                command=command(),
+                apart=True,
+            )
+            stage.publish()
+        announce(built, as_json, output)
+
+
+@app.command()
+def verify(
+    report: Annotated[Path, typer.Argument(help="A report's folder, or its PDF alone.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Check hashes and seals only; compute nothing again.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a report with what it is made from: hashes, findings, sentences, pages. Exit code 1: it differs."""
+    from reportgen.archive import verify as archive
+
+    with progress(quiet, as_json) as (step, _):
+        found = archive.verify(report, quick=quick, progress=step)
+    content = {
+        "holds": not found.differences,
+        "differences": [{"what": c.what, "wrong": c.wrong} for c in found.differences],
+        "not_recomputable": list(found.not_recomputable),
+        "held": [c.what for c in found.checks if not c.wrong],
+    }
+    show(as_json, content, archive.lines(found))
+    if found.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    reports: Annotated[list[Path], typer.Argument(help="Two reports or more; the others are held against the first.")],
+    output: Output = Path("comparison"),
+    check: Annotated[bool, typer.Option("--check", help="Exit code 1 where a run differs from the first.")] = False,
+    alpha: Annotated[float, typer.Option(help="Chance of any head that is falsely found to differ.")] = 0.05,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
+    from reportgen.archive.compare import comparison as archive
+    from reportgen.archive.compare.run import compare as run
+
+    with progress(quiet, as_json) as (step, _):
+        made = run(reports, output, alpha=alpha, progress=step)
+    page = str(output / "compare.html")
+    show(as_json, archive.as_json(made), [page, *archive.lines(made)])
+    if check and made.differs:
+        raise typer.Exit(1)
+
+
+@app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(help="A folder of reports, at any depth.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write index.html over a folder of reports: searchable, readable without script; only changed reports are read."""
+    from reportgen.archive import index as archive
+
+    with progress(quiet, as_json) as (step, _):
+        made = archive.index(folder, progress=step)
+    show(as_json, archive.as_json(made), archive.lines(made))
+
+
+@app.command()
+def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
+    """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
+    from reportgen.cli import explain as explained
+    from reportgen.pipeline import build as pipeline
+
+    findings = pipeline.read_findings(folder)
+    finding = findings.get(finding_id)
+    show(as_json, explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)])
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="of this method all that is known")] = None, as_json: Json = False
+) -> None:
+    """List the scoring methods, or explain one: formula, unit, sign, cost, parameters and source."""
+    from reportgen.scoring.methods import known as usable
+    from reportgen.scoring.methods import third_party
+
+    warn(each.plugin for each in third_party())
+    known = {m.name: m.described for m in usable()}
+    if name is None:
+        show(as_json, known, [f"{name}: {described['summary']}" for name, described in known.items()])
+    elif name in known:
+        show(as_json, known[name], list(described_lines(known[name])))
+    else:
+        raise InputError(f"no scoring method is called {name!r}", "reportgen methods", nearest(name, list(known)))
+
+
+@app.command()
+def detectors(as_json: Json = False) -> None:
+    """List what the analysis looks for."""
+    from reportgen.analysis.detectors import known, third_party
+
+    warn(each.plugin for each in third_party())
+    show(as_json, {d.kind: d.doc for d in known()}, [f"{d.kind}: {d.summary}" for d in known()])
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
+    """Print the JSON Schema of study.toml or of findings.json."""
+    from reportgen.analysis.analyze import findings_schema
+    from reportgen.core.config_file import study_schema
+
+    known = {"study": study_schema, "findings": findings_schema}
+    if what not in known:
+        raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
+    print(json.dumps(known[what](), indent=2, ensure_ascii=False))
+
+
+def main() -> NoReturn:
+    """Run a command; the one place where errors become messages and exit codes.
+
+    SIGTERM, with which clusters and shells ask a process to end, ends it as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lean.collect_seldom()
+    try:
+        code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+    except ReportgenError as error:
+        code = fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = fail("interrupted; finished parts are kept, and the same command goes on from there", INTERRUPTED)
+    except typer.Exit as asked:
+        code = asked.exit_code
+    except Exception as error:
+        code = usage_or_internal(error)
+    raise SystemExit(code)
+
+
+def usage_or_internal(error: Exception) -> int:
+    """A wrong use of the command line, or a fault of ours."""
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        return fail(f"{shown()} (see reportgen --help)", 2)
+    if os.environ.get("REPORTGEN_DEBUG"):
+        traceback.print_exc()
+    closed = unreachable(error) if isinstance(error, OSError) else None
+    if closed is not None:
+        return fail(str(closed), closed.exit_code)
+    if ran_out(error):
+        said = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
+        return fail(said, MissingResourceError.exit_code)
+    note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
+    return fail(f"{type(error).__name__}: {error}\n{note}", 70)
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error and hand back its exit code."""
+    print(plain(f"reportgen: {message}"), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Progress of long commands: bars on a terminal, plain lines elsewhere, always on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from reportgen.cli.console import plain
+
+
+@contextmanager
+def progress(quiet: bool, as_json: bool) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A progress callback and one for remarks: bars on a terminal, plain lines elsewhere, always on stderr."""
+    if quiet:
+        yield (lambda *_: None), (lambda _: None)
+    elif sys.stderr.isatty():
+        with bars() as both:
+            yield both
+    else:
+        yield lines()
+
+
+@contextmanager
+def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """Progress bars."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=Console(stderr=True)) as display:
+        rows: dict[str, Any] = {}
+
+        def step(stage: str, done: int, total: int) -> None:
+            name = stage.partition(":")[0]
+            if name not in rows:
+                rows[name] = display.add_task(escape(plain(stage)), total=total)
+            display.update(rows[name], completed=done, total=total, description=escape(plain(stage)))
+
+        yield step, lambda text: display.console.print(escape(plain(text)))
+
+
+def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
+    """Plain lines, at most one for every tenth of a stage."""
+    last: dict[str, int] = {}
+
+    def step(stage: str, done: int, total: int) -> None:
+        name, _, said = stage.partition(": ")
+        tenth = 10 * done // max(total, 1)
+        if last.get(name) != tenth:
+            last[name] = tenth
+            print(
+                plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"), file=sys.stderr, flush=True
+            )
+
+    return step, lambda text: print(plain(text), file=sys.stderr, flush=True)

@@ -1,0 +1,228 @@
+"""Findings: what the analysis says about the scores, each with its evidence, and the findings.json format."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool
+from pydantic import TypeAdapter
+
+from reportgen.core.blocks import parsed
+from reportgen.core.plugins import Plugin
+from reportgen.core.schema import read_plain
+from reportgen.errors import InputError
+
+Register = Literal["observed", "tested"]
+Verdict = Literal["confirmed", "refuted", "undecided", "unvalidated"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An estimate in the scores' unit, with bounds where there are any.
+
+    ``of`` says what was measured and what the bounds are (a 95 % interval, or a range of cells); ``split`` on which
+    examples: ``held-out`` (not used to find it) or ``in-sample``.
+    """
+
+    estimate: float
+    low: float | None
+    high: float | None
+    of: str
+    split: Literal["held-out", "in-sample"]
+
+
+@dataclass(frozen=True)
+class Test:
+    """The evidence behind a tested finding: its null, p, the q-value over ``family``, and Monte-Carlo ``draws``."""
+
+    __test__ = False  # not a test case for pytest
+    name: str
+    null: str
+    statistic: float
+    p: float
+    q: float
+    family: str
+    family_size: int
+    draws: int | None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect size and its 95 % interval where examples allow one."""
+
+    name: str
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A set of tests corrected together."""
+
+    id: str
+    size: int
+    alpha: float
+    correction: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim. Ranges are inclusive and zero-based; fields that do not apply are None, never missing.
+
+    ``layers``, ``heads``: [first, last] of the region or of its bounding box, ``cells`` then listing [layer, head].
+    ``members`` names a set of heads (``"L14H7"``, in a block ``"enc.L14H7"``) or of layers; ``block`` is the block of
+    heads that the finding is about. ``rule`` is an observed finding's exact condition.
+    """
+
+    id: str
+    kind: str
+    method: str
+    register: Register
+    priority: float
+    sentence: str = ""
+    block: str | None = None
+    rule: str | None = None
+    verdict: Verdict | None = None
+    data: dict[str, Any] | None = None
+    task: str | None = None
+    tasks: list[str] | None = None
+    layers: tuple[int, int] | None = None
+    heads: tuple[int, int] | None = None
+    cells: list[tuple[int, int]] | None = None
+    members: list[str | int] | None = None
+    value: Value | None = None
+    test: Test | None = None
+    effect: Effect | None = None
+    n_examples: int | None = None
+    caveats: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if (self.register == "tested") != (self.test is not None) or (self.register == "observed" and not self.rule):
+            raise ValueError(f"{self.id}: a tested finding carries its test, an observed one its rule")
+
+    def mask(self, shape: tuple[int, int]) -> Bool[np.ndarray, "layer head"]:
+        """The cells that the finding names, on a layer × head grid; all False where it names no heads."""
+        grid = np.zeros(shape, dtype=bool)
+        if self.cells is not None:
+            grid[tuple(np.array(self.cells).T)] = True
+        elif self.layers is not None and self.heads is not None:
+            grid[self.layers[0] : self.layers[1] + 1, self.heads[0] : self.heads[1] + 1] = True
+        return grid
+
+
+MOST = 0.5  # of alpha that one family of tests gets, however few there are
+
+
+def _ranked(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: -f.priority)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The content of findings.json: ``alpha`` is shared by all families of tests; ``plugins`` are other packages'
+    detectors, those that failed among them.
+    """
+
+    scores: dict[str, str]
+    alpha: float
+    seed: int
+    families: list[Family]
+    findings: list[Finding]
+    schema: Literal["reportgen/findings/1"] = "reportgen/findings/1"
+    plugins: tuple[Plugin, ...] = ()
+
+    @property
+    def apart(self) -> float:
+        """The level of a family that is tested in a stage of its own, as the validation's: the most one may get."""
+        return MOST * self.alpha
+
+    def by_task(self, task: str | None) -> list[Finding]:
+        """The findings on one task (None: those on several tasks), most important first."""
+        return _ranked(f for f in self.findings if f.task == task)
+
+    def of_block(self, block: str | None) -> "Findings":
+        """Only the findings on the heads of that block (None: on heads that are in no block, or on no heads)."""
+        return replace(self, findings=[f for f in self.findings if f.block == block])
+
+    def by_kind(self, *kinds: str) -> list[Finding]:
+        """The findings of the given kinds, most important first."""
+        return _ranked(f for f in self.findings if f.kind in kinds)
+
+    def ranked(self) -> list[Finding]:
+        """All findings, most important first; ties keep the order of analysis."""
+        return _ranked(self.findings)
+
+    def get(self, identifier: str) -> Finding:
+        """The finding of that id; raises InputError naming the known ones."""
+        for finding in self.findings:
+            if finding.id == identifier:
+                return finding
+        known = ", ".join(f.id for f in self.findings)
+        raise InputError(f"no finding is called {identifier!r}", "FINDING_ID", f"Known findings: {known}")
+
+    def refuse_strangers(
+        self, shapes: Mapping[str | None, tuple[int, int]], tasks: Collection[str], place: str
+    ) -> None:
+        """Raise InputError for a finding on a task, block or head that is not there: it was edited by hand.
+
+        ``shapes`` are the numbers of layers and heads of each block.
+        """
+        for f in self.findings:
+            cells = [*(f.cells or ()), *zip(f.layers or (), f.heads or (0, 0), strict=False)]
+            cells += [parsed(m) if isinstance(m, str) else (m, 0) for m in f.members or ()]
+            layers, heads = shapes.get(f.block, (0, 0))
+            inside = all(0 <= layer < layers and 0 <= head < heads for layer, head in cells)
+            known = f.block is None or f.block in shapes
+            if not (inside and known and {*(f.tasks or ()), *([f.task] if f.task else [])} <= set(tasks)):
+                hint = "Make the file again with `reportgen analyze`"
+                raise InputError(f"finding {f.id} is about a task or head that the scores lack", place, hint)
+
+    def with_scores(self, hashes: dict[str, str]) -> "Findings":
+        """The same findings bound to the scores files they were computed from (name: sha256)."""
+        return replace(self, scores=hashes)
+
+
+def slug(name: str) -> str:
+    """A task name as part of an id: lower case, words joined by hyphens."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-") or "task"
+
+
+def numbered(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with ids ``kind/task/1``, or ``kind/block/task/1``; names of one slug get separate numbers."""
+    seen: Counter[str] = Counter()
+    result = []
+    for finding in findings:
+        place = f"{finding.block}/" if finding.block else ""
+        stem = f"{finding.kind}/{place}{slug(finding.task) if finding.task else 'all'}"
+        seen[stem] += 1
+        result.append(replace(finding, id=f"{stem}/{seen[stem]}"))
+    return result
+
+
+_ADAPTER = TypeAdapter(Findings)
+_ORDER = ["schema", "scores", "alpha", "seed", "families", "plugins", "findings"]
+_FINDING_ORDER = (
+    "id kind method block register rule verdict priority data task tasks layers heads cells members value test effect "
+    "n_examples caveats sentence"
+).split()
+
+
+def to_json(findings: Findings) -> dict[str, Any]:
+    """The findings as plain JSON values, keys in the documented order."""
+    plain = _ADAPTER.dump_python(findings, mode="json")
+    plain["findings"] = [{k: f[k] for k in _FINDING_ORDER} for f in plain["findings"]]
+    return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
+
+
+def from_json(plain: Any, place: str = "findings.json") -> Findings:
+    """Read findings.json's content; raises InputError with the field that does not fit."""
+    return read_plain(_ADAPTER, plain, place, "analyze")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of findings.json."""
+    return _ADAPTER.json_schema(mode="serialization")

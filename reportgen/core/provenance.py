@@ -1,0 +1,70 @@
+"""When and with what a report was made."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from reportgen.errors import InputError
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "jinja2",
+    "weasyprint",
+    "safetensors",
+    "pydantic",
+    "pydyf",
+    "fonttools",
+    "rocrate",
+)
+
+
+def created() -> str:
+    """The moment of making in UTC: SOURCE_DATE_EPOCH where it is set, else now."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        hint = "Set it to whole seconds since 1970, or unset it"
+        raise InputError(f"{epoch!r} is no moment", "environment variable SOURCE_DATE_EPOCH", hint) from error
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def at(moment: str | None) -> Iterator[None]:
+    """Within it, the moment of making is the one that ``created`` once gave; unchanged for None.
+
+    Raises InputError for what is no such moment.
+    """
+    if moment is None:
+        yield
+        return
+    try:
+        epoch = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{moment!r} is no moment", "manifest.json: created", "Make the report again") from error
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(int(epoch))
+    try:
+        yield
+    finally:
+        os.environ.pop("SOURCE_DATE_EPOCH")
+        if before is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+
+
+def versions() -> dict[str, str]:
+    """Versions of the interpreter and of the packages that analysis and rendering use."""
+    found = {"python": platform.python_version(), "implementation": sys.implementation.name}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,203 @@
+"""What an importer is: a file format made elsewhere, read into HeadScores; and what several of them share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import ScoresSection
+from reportgen.core.scores import (
+    Examples,
+    Head,
+    HeadScores,
+    Method,
+    Model,
+    Reduction,
+    Task,
+    reduce_examples,
+    split_halves,
+)
+from reportgen.errors import InputError
+
+MOST_HEADS = 512  # more in one layer is a flattened stack: no model has as many
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A plug-in: ``claims`` says from name and content whether a file is of this format, ``load`` reads it: one
+    HeadScores, or one for each of an encoder-decoder's blocks.
+    """
+
+    name: str
+    summary: str
+    claims: Callable[[Path], bool]
+    load: Callable[[Path, ScoresSection], HeadScores | Blocks]
+
+
+def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
+    """What the section says of the model; raises InputError where it contradicts the scores' shape."""
+    for name, said, found in (("layers", section.layers, shape[1]), ("heads", section.heads, shape[2])):
+        if said is not None and said != found:
+            hint = "Correct the number in study.toml, or remove the key"
+            raise InputError(f"{said} {name} expected, but the file holds {found}", f"[scores] {name}", hint)
+    if section.kv_groups is not None and shape[2] % section.kv_groups:
+        problem = f"{section.kv_groups} key/value heads do not divide {shape[2]} heads"
+        raise InputError(problem, "[scores] kv_groups", "Give the model's number of key/value heads")
+    return Model(kv_groups=section.kv_groups)
+
+
+def method_of(section: ScoresSection, default: str | Method) -> Method:
+    """The method as the section names it, or by the importer's own name.
+
+    A whole Method is what the format itself tells; the section may rename it and its unit, but not turn unsigned
+    scores into signed ones or back: that raises InputError.
+    """
+    if isinstance(default, str):
+        return Method(section.method or default, unit=section.unit, signed=section.signed)
+    if "signed" in section.model_fields_set and section.signed != default.signed:
+        problem = f"this format's scores are {'' if default.signed else 'not '}signed"
+        raise InputError(problem, f"[scores] signed = {str(section.signed).lower()}", "Remove the key")
+    unit = section.unit if "unit" in section.model_fields_set else default.unit
+    return replace(default, name=section.method or default.name, unit=unit)
+
+
+def scores_from_examples(
+    names: list[str],
+    examples: list[Examples | None],
+    importance: list[np.ndarray],
+    section: ScoresSection,
+    method: Method,
+    reduction: Reduction | None = None,
+) -> HeadScores:
+    """HeadScores from per-task arrays: the mean over examples where there are any (of |·| for signed scores).
+
+    ``reduction`` replaces that rule where a format has its own.
+    """
+    for name, e in zip(names, examples, strict=True):
+        if e is not None:
+            _refuse_partial(name, e)
+    how = reduction or ("mean_abs" if method.signed and any(e is not None for e in examples) else "mean")
+    maps = [
+        reduce_examples(e.values, how) if e is not None else values
+        for e, values in zip(examples, importance, strict=True)
+    ]
+    for name, values in zip(names, maps, strict=True):
+        if values.shape != maps[0].shape:
+            problem = f"{values.shape} layers × heads, but task {names[0]} has {maps[0].shape}"
+            raise InputError(problem, f"task {name}", "Score every task on one model")
+    tensor = np.stack(maps)
+    tasks = tuple(Task(n, n=None if e is None else len(e.ids)) for n, e in zip(names, examples, strict=True))
+    return HeadScores(
+        tensor,
+        tasks,
+        method,
+        model_of(section, tensor.shape),
+        tuple(examples),
+        reduction=how,
+        synthetic=section.synthetic,
+    )
+
+
+def _refuse_partial(task: str, examples: Examples) -> None:
+    """A head that is NaN in some examples only is a fault of the data, not a head that the model lacks."""
+    missing = np.isnan(examples.values)
+    for e, layer, head in np.argwhere(missing & ~missing.all(axis=0))[:1]:
+        place = f"task {task}, example {examples.ids[e]}, {Head(int(layer), int(head))}"
+        raise InputError("importance is nan, but not in every example", place, "Give a finite number in every example")
+
+
+def as_examples(values: np.ndarray, ids: list[str], ordered: bool, seed: int = 0, **rest: Any) -> Examples:
+    """Per-example scores with each example its own group, split in halves."""
+    return Examples(
+        values.astype(np.float32), tuple(ids), tuple(ids), split_halves(ids, seed, ordered), ordered, **rest
+    )
+
+
+def scores_from_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], section: ScoresSection, method: Method
+) -> HeadScores:
+    """Scores from named arrays, each (layer, head) or flat: one task an array, called by its name.
+
+    A third axis comes first, and only ``[scores] axis`` can tell what it is: the tasks of a sole array, or the examples
+    of each. Numbers below zero make the method signed. Raises InputError where something has to be guessed.
+    """
+    places = {name: str(path) if len(arrays) == 1 else f"{path}, {name}" for name in arrays}
+    maps = {name: unfolded(numbers(array, places[name]), section, places[name]) for name, array in arrays.items()}
+    deep = [name for name, array in maps.items() if array.ndim == 3]
+    _check_axis(path, maps, deep, section)
+    negative = any(bool((array < 0).any()) for array in maps.values())
+    if section.axis == "task" and deep:
+        maps = {f"Task {t}": values for t, values in enumerate(maps[deep[0]])}
+    elif negative and deep and "signed" not in section.model_fields_set:
+        hint = "Set it to true (importance is the mean over examples of |score|) or false (the mean of the scores)"
+        raise InputError("there are scores below zero, and the file does not tell", "[scores] signed", hint)
+    examples = [_examples(m) if m.ndim == 3 else None for m in maps.values()]
+    signed = method.signed or ("signed" not in section.model_fields_set and negative)
+    return scores_from_examples(list(maps), examples, list(maps.values()), section, replace(method, signed=signed))
+
+
+def _examples(values: Float[np.ndarray, "example layer head"]) -> Examples:
+    return as_examples(values, [str(i) for i in range(len(values))], ordered=False)
+
+
+def _check_axis(path: Path, maps: Mapping[str, np.ndarray], deep: list[str], section: ScoresSection) -> None:
+    if deep and section.axis is None:
+        sole = len(maps) == 1
+        problem = f"the file does not tell what the first axis of {maps[deep[0]].shape} is"
+        hint = 'Give [scores] axis = "example"' + (' or "task"' if sole else " if it is examples")
+        raise InputError(problem, str(path) if sole else f"{path}, {deep[0]}", hint)
+    if section.axis is not None and not deep:
+        raise InputError("no array of the file has a third axis", f'[scores] axis = "{section.axis}"', "Remove the key")
+    if section.axis == "task" and len(maps) > 1:
+        problem = f"the file's {len(maps)} named arrays are its tasks already"
+        hint = 'Give axis = "example", or save one array (task, layer, head)'
+        raise InputError(problem, '[scores] axis = "task"', hint)
+
+
+def numbers(array: np.ndarray, place: str) -> Float[np.ndarray, "..."]:
+    """The array in float64; raises InputError where it holds no numbers, or one beyond float32."""
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise InputError(f"{array.dtype} of shape {array.shape} holds no scores", place, "Save an array of numbers")
+    exact: np.ndarray = array.astype(float)
+    for where in np.argwhere(np.abs(exact) > np.finfo(np.float32).max)[:1]:
+        index = tuple(int(i) for i in where)
+        hint = "Give finite numbers, or nan for a head the model lacks"
+        raise InputError(f"{exact[index]:g} at {index} is no finite number (of 32 bits)", place, hint)
+    return exact
+
+
+def is_foreign_safetensors(path: Path) -> bool:
+    """Whether a file is safetensors that reportgen did not write: its header lacks our metadata."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return "reportgen" not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def unfolded(
+    array: Float[np.ndarray, "..."], section: ScoresSection, place: str
+) -> Float[np.ndarray, "*first layer head"]:
+    """The array as (layer, head) or (first, layer, head): a flat last axis is unfolded by the section's numbers."""
+    layers, heads, shape = section.layers, section.heads, array.shape
+    if shape and layers and heads and shape[-2:] != (layers, heads) and shape[-1] == layers * heads:
+        array = array.reshape(*shape[:-1], layers, heads)  # flat stacks hold layer 0's heads first
+    if len(shape) == 1 and array.ndim == 1:
+        size = f"are not {layers} layers × {heads} heads" if layers and heads else "do not tell layers from heads"
+        hint = f"Give [scores] layers and heads, whose product is {shape[0]}"
+        raise InputError(f"{shape[0]} numbers in one row {size}", place, hint)
+    if array.ndim not in (2, 3):
+        hint = "Save one array (layer, head) for each task, or (example, layer, head)"
+        raise InputError(f"an array of shape {shape} is no map of layers × heads", place, hint)
+    if array.shape[-1] > MOST_HEADS and heads is None:
+        hint = "Give [scores] layers and heads if each row is a flat map, or heads if it is one layer"
+        raise InputError(f"{array.shape[-1]} heads in one layer are hard to believe", place, hint)
+    return array

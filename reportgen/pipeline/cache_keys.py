@@ -1,0 +1,83 @@
+"""What makes scores, findings and reports the same: the keys by which finished work is found again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reportgen import __version__
+from reportgen.core.config import Study
+from reportgen.core.plugins import identity
+from reportgen.core.provenance import versions
+from reportgen.core.sentences import template_folder
+from reportgen.errors import InputError
+from reportgen.pipeline.anonymize import last_part
+from reportgen.storage.store import key_of, read_methods, sha256_file
+
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
+
+
+HALF = 32  # characters of a key of scores: the first are of what is asked, the others of the model's files
+
+
+def scores_key(study: Study) -> str:
+    """What makes scores the same: the task file and all that says how heads are scored, then the model's files."""
+    if study.scores is not None:
+        if not study.scores.path.is_file():
+            raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
+        section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
+        return key_of(["scores", sha256_file(study.scores.path), section])
+    from reportgen.scoring.data.sources import fingerprint
+
+    if study.model is None:
+        raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
+    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
+    model = study.model.model_dump(mode="json", exclude={"path"})
+    scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
+    names = [study.scoring.method, *study.scoring.also]
+    asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("reportgen.methods", names)])
+    return asked[:HALF] + key_of([_model_files(Path(study.model.path)) or study.model.path])[:HALF]
+
+
+def kept_key(study: Study, folder: Path) -> str | None:
+    """The key of a folder's finished scores where they are all that is left of the study's model: asked for alike, of a
+    model of that path, which holds no model any more. None where it does, or where the scores are of something else.
+    """
+    if study.model is None or _model_files(Path(study.model.path)):
+        return None
+    try:
+        stored, made_under = read_methods(folder)
+    except InputError:
+        return None
+    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_given or study.model.path
+    same = recorded is not None and last_part(recorded) == last_part(named)
+    return made_under if same and made_under[:HALF] == scores_key(study)[:HALF] else None
+
+
+def _model_files(folder: Path) -> dict[str, str]:
+    return {p.name: sha256_file(p) for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+
+
+def findings_key(study: Study, hashes: dict[str, str]) -> str:
+    """What makes findings the same: the scores, the settings and the sentence templates."""
+    words = _templates_hash(study, "observations/*.j2")
+    asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
+    others_own = identity("reportgen.detectors", study.analysis.detectors)
+    return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words, *others_own])
+
+
+def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
+    folders = [template_folder(), *([study.report.templates] if study.report.templates else [])]
+    return {
+        f"{i}/{p.relative_to(f).as_posix()}": sha256_file(p)
+        for i, f in enumerate(folders)
+        for p in sorted(f.glob(pattern))
+        if p.is_file() and p.suffix in (".j2", ".css", ".js")
+    }
+
+
+def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
+    """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
+    sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
+    others_own = identity("reportgen.sections", study.report.sections)
+    return key_of(
+        [__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions(), *others_own]
+    )

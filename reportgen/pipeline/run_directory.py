@@ -1,0 +1,161 @@
+"""An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.config import Study
+from reportgen.errors import InputError
+from reportgen.storage.crate import CRATE
+from reportgen.storage.remote_folders import BUSY_HINT, Place
+from reportgen.storage.store import (
+    HALF,
+    SCORES,
+    read_json,
+    read_methods,
+    remove,
+    sha256_file,
+    stored_key,
+    write_methods,
+)
+
+PDF = "report.pdf"
+UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
+TEMPLATES = "templates"  # overriding templates, kept in the report that they made
+ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
+
+
+def claim(folder: Path, key: str, force: bool) -> None:
+    """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
+    try:
+        parent = next(p for p in (folder, *folder.parents) if p.exists())
+    except OSError as error:
+        raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
+    if not parent.is_dir():
+        raise InputError("this is a file, not a folder", str(parent), "Choose another folder with -o")
+    if parent != folder or not any(folder.iterdir()):
+        return
+    manifest = manifest_in(folder)
+    held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
+    if held == key or (held is None and (folder / UNITS).is_dir()):
+        return
+    if not force:
+        what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
+        raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
+    Place(folder / UNITS).refuse_busy()
+    clear(folder, manifest)
+    for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
+        remove(path)  # what is not finished is then known by its units alone
+
+
+def _stored_key(folder: Path) -> str | None:
+    try:
+        return stored_key(folder / SCORES)
+    except InputError:
+        return None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other runs out of an output folder while it is written, and clear what a run that was killed left half.
+
+    The lock is the kernel's, on the folder itself: it falls with the process, however that ends, and leaves no file.
+    Where the file system knows no locks there is none. Raises InputError where another run is at work.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError("another run is at work in this folder", str(folder), BUSY_HINT) from error
+        except OSError:  # ENOLCK, ENOSYS: no locks here
+            yield
+            return
+        for path in folder.rglob(f".*{HALF}"):
+            remove(path)
+        yield
+    finally:
+        os.close(handle)
+
+
+def manifest_in(folder: Path) -> dict[str, Any]:
+    """The folder's manifest, {} where it has none that can be read."""
+    try:
+        content = read_json(folder / "manifest.json")
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def found_hash(folder: Path) -> str:
+    """The hash of what was found, and of the attention patterns that are shown with it."""
+    return "".join(sha256_file(p) for n in ("findings.json", "patterns.json") if (p := folder / n).is_file())
+
+
+def clear(folder: Path, manifest: dict[str, Any]) -> None:
+    """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
+    keep = {"findings.json", "validation.json", "patterns.json"}
+    # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
+    for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF):
+        path = folder / name
+        kept = name in keep or (name.startswith("scores") and "/" not in name)
+        if path.resolve().is_relative_to(folder.resolve()) and not kept:
+            remove(path)
+
+
+def refuse_elsewhere(folder: Path, assets: str | None) -> None:
+    """Refuse a folder for the page's assets that is a file, or that a link takes out of the report's folder."""
+    path = folder / (assets or "")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError("a link leads out of the report's folder", str(path), "Choose another folder with --assets")
+    if path.exists() and not path.is_dir():
+        raise InputError("this is a file, not a folder", str(path), "Choose another folder with --assets")
+
+
+def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
+    """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
+    files = manifest.get("files", {})
+    if "pdf" in study.report.formats and not (folder / PDF).is_file():
+        return False
+    return all((folder / n).is_file() and sha256_file(folder / n) == entry.get("sha256") for n, entry in files.items())
+
+
+def copy_scores(source: Path, folder: Path, force: bool) -> None:
+    """Put the scores of one folder, by all of its methods, into another, which is claimed for them."""
+    stored, key = read_methods(source)
+    claim(folder, key, force)
+    write_methods(folder, stored, key)
+
+
+def own_templates(study: Study) -> dict[str, bytes]:
+    """The study's overriding templates and style sheets by their names in its folder."""
+    folder = study.report.templates
+    if folder is None:
+        return {}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.suffix in (".j2", ".css")
+    }
+
+
+def scores_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every scores file in the folder, the first method's first, however the disk lists them."""
+    files = sorted(folder.glob("scores*.safetensors"), key=lambda p: (p.name != SCORES, p.name))
+    return {p.name: sha256_file(p) for p in files}
+
+
+def scores_key_of(folder: Path) -> str:
+    """The key that the folder's scores were made under."""
+    return stored_key(folder / SCORES)
+
+
+def forms_of(manifest: dict[str, Any]) -> list[str]:
+    """The forms in which a report's figures were written: svg, pdf, png."""
+    drawn = {
+        Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/") and name.count("/") == 1
+    }
+    return [form for form in ("svg", "pdf", "png") if f".{form}" in drawn] or ["svg"]

@@ -1,0 +1,419 @@
+"""What every section sees: the scores, findings and figures as plain values ready to print, computed once."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from reportgen.core.blocks import Blocks, title, written
+from reportgen.core.config import Study
+from reportgen.core.findings import Finding, Findings, Value
+from reportgen.core.patterns import Patterns
+from reportgen.core.plugins import Plugin
+from reportgen.core.scores import Examples, Head, HeadScores, Task
+from reportgen.core.sentences import CAVEATS
+from reportgen.core.stats import mean_intervals, wilson
+from reportgen.core.trials import Validation
+from reportgen.rendering import format as fmt
+from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.plots.drawing import Drawing, Look
+
+TOP = 10  # heads in a task's table
+BRIEF = 24  # tasks beyond which the PDF is brief
+# Columns beyond which a table is set close; letters that its headings have room for in a word, its rows in a name.
+DENSE, WORD, NAME = 7, 14, 40
+LONGEST = 24  # letters of a word from which on its cell may break words anywhere
+CHUNK = 1024  # cells resampled at once, to bound memory
+KINDS = {
+    "cluster": "cluster",
+    "row_segment": "row segment",
+    "anomaly": "single head",
+    "cross_task_head": "shared head",
+    "layer_gradient": "layer gradient",
+    "diagonal_gradient": "diagonal gradient",
+    "weakest_layers": "weakest layers",
+    "sparse_layers": "sparse layers",
+    "scattered_heads": "scattered heads",
+    "concentration": "concentration",
+    "competence": "competence",
+    "out_of_range": "out of range",
+    "head_band": "head band",
+    "layer_band": "layer band",
+    "layer_band_contrast": "task groups",
+    "reliability": "reliability",
+    "inert_heads": "inert heads",
+    "specialist_head": "specialist head",
+    "method_agreement": "methods",
+    "task_similarity": "similarity",
+    "causal_validation": "causal validation",
+    "absence": "nothing found",
+}
+# Kinds that have a section of their own; all others stand with their task, or across tasks where they name several.
+HOMES = {
+    "method_agreement": "agreement",
+    "causal_validation": "validation",
+    "reliability": "reliability",
+    "competence": "reliability",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of strings: ``columns`` are (title, is a number); the first column heads its row.
+
+    ``links`` are the addresses behind the rows' first cells (None: no link), ``ids`` anchors of the rows.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    links: tuple[str | None, ...] = ()
+    ids: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> str:
+        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break."""
+        titles = [title for title, _ in self.columns]
+        whole = all(len(word) <= WORD for title in titles for word in title.replace("-", " ").split())
+        whole = whole and all(len(row[0]) <= NAME for row in self.rows)
+        return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
+
+    @staticmethod
+    def breaks(text: str) -> bool:
+        """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
+        return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """A finding as it is printed."""
+
+    id: str
+    anchor: str
+    kind: str
+    register: str
+    verdict: str | None
+    sentence: str
+    evidence: tuple[str, ...]
+    caveats: tuple[str, ...]
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class MapView:
+    """One task's scores in one block, intervals where examples allow them, ranks (1: largest |value|), and findings.
+
+    ``error`` is the standard error that sampled scores leave in each head's mean, None where nothing is sampled.
+    """
+
+    block: str | None
+    figure: str
+    values: Float[np.ndarray, "layer head"]
+    low: Float[np.ndarray, "layer head"] | None
+    high: Float[np.ndarray, "layer head"] | None
+    signed: Float[np.ndarray, "layer head"] | None
+    error: Float[np.ndarray, "layer head"] | None
+    ranks: Int[np.ndarray, "layer head"]
+    findings: tuple[FindingView, ...]
+
+    @property
+    def title(self) -> str:
+        """The block's name as a heading, empty for heads that are in no block."""
+        return title(self.block).capitalize()
+
+    def top(self, n: int) -> list[Head]:
+        """The n heads of largest absolute value, largest first."""
+        present = int((self.ranks > 0).sum())
+        order = np.argsort(np.where(self.ranks > 0, self.ranks, present + 1), axis=None, kind="stable")
+        return [Head(*map(int, np.unravel_index(i, self.ranks.shape))) for i in order[: min(n, present)]]
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task: its map in each block, and what was found about the task but not about a block."""
+
+    task: Task
+    name: str
+    anchor: str
+    maps: tuple[MapView, ...]
+    general: tuple[FindingView, ...]
+    at_chance: str | None
+
+    @property
+    def findings(self) -> tuple[FindingView, ...]:
+        """The findings that stand with the task."""
+        return self.general + tuple(f for m in self.maps for f in m.findings)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that sections draw on."""
+
+    blocks: Blocks
+    findings: Findings
+    study: Study
+    others: dict[str, Blocks]
+    provenance: dict[str, Any]
+    tasks: tuple[TaskView, ...]
+    views: dict[str, FindingView]
+    looks: tuple[Look, ...]
+    drawings: tuple[Drawing, ...]
+    numbers: dict[str, int]
+    sections: tuple[str, ...]
+    date: str
+    validation: Validation | None = None
+    patterns: Patterns | None = None
+    plugins: tuple[Plugin, ...] = ()
+    unattached: Mapping[str, int] = field(default_factory=dict)
+    printed: bool = False
+
+    @property
+    def brief(self) -> bool:
+        """Whether this is the PDF of so many tasks that each gets a paragraph, its figures standing on the page."""
+        return self.printed and len(self.tasks) > BRIEF
+
+    @property
+    def scores(self) -> HeadScores:
+        """The first block, for what all blocks share: tasks, method, model, examples."""
+        return self.blocks[0]
+
+    @property
+    def apart(self) -> str:
+        """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
+        families = self.findings.families
+        return next((f"{f.alpha:g}" for f in families if f.id.partition("/")[0] == "causal_validation"), "")
+
+    @property
+    def named(self) -> bool:
+        """Whether heads are in named blocks."""
+        return self.scores.block is not None
+
+    def at(self, section: str) -> list[FindingView]:
+        """The findings that a section is the home of, most important first."""
+        return [v for v in self.views.values() if home(v.finding) == section]
+
+    def drawn(self, section: str) -> dict[str | None, list[Drawing]]:
+        """A section's figures in order, block by block; a block without any is left out."""
+        drawn = {b.block: [d for d in self.drawings if (d.section, d.block) == (section, b.block)] for b in self.blocks}
+        return {block: drawings for block, drawings in drawn.items() if drawings}
+
+    def link(self, view: FindingView) -> str | None:
+        """The address of a finding's evidence, None where its section is left out."""
+        return f"#{view.anchor}" if home(view.finding) in self.sections else None
+
+
+def home(finding: Finding) -> str:
+    """The section that prints a finding with its evidence."""
+    return HOMES.get(finding.kind, "across_tasks" if finding.task is None else "tasks")
+
+
+def task_views(blocks: Blocks, findings: Findings, views: Mapping[str, FindingView]) -> tuple[TaskView, ...]:
+    """The view of every task."""
+    anchors = _unique([slug(t.name) for t in blocks[0].tasks])
+    return tuple(_task_view(blocks, findings, t, anchor, views) for t, anchor in enumerate(anchors))
+
+
+def _task_view(blocks: Blocks, findings: Findings, t: int, anchor: str, known: Mapping[str, FindingView]) -> TaskView:
+    task = blocks[0].tasks[t]
+    found = findings.by_task(task.name)
+    views = [known[f.id] for f in found if home(f) == "tasks"]
+    maps = tuple(_map_view(b, t, f"task-{anchor}", [v for v in views if v.finding.block == b.block]) for b in blocks)
+    general = tuple(v for v in views if v.finding.block is None) if blocks[0].block else ()
+    return TaskView(task, printable(task.name), f"task-{anchor}", maps, general, _at_chance(task, found))
+
+
+def _map_view(scores: HeadScores, t: int, figure: str, found: Sequence[FindingView]) -> MapView:
+    values, examples = scores.importance[t].astype(float), scores.examples[t]
+    low, high = _intervals(examples, scores) if examples is not None else (None, None)
+    signs = examples is not None and scores.reduction == "mean_abs" and bool((examples.values < 0).any())
+    return MapView(
+        block=scores.block,
+        figure=f"{figure}-{scores.block}" if scores.block else figure,
+        values=values,
+        low=low,
+        high=high,
+        signed=examples.values.mean(axis=0, dtype=float) if signs and examples is not None else None,
+        error=_sampling_error(examples),
+        ranks=_ranks(values),
+        findings=tuple(found),
+    )
+
+
+def _sampling_error(examples: Examples | None) -> Float[np.ndarray, "layer head"] | None:
+    """The standard error of each head's mean over examples that are each sampled: √(Σ se²) / n."""
+    if examples is None or examples.errors is None:
+        return None
+    result: np.ndarray = np.sqrt((examples.errors.astype(float) ** 2).sum(axis=0)) / len(examples.errors)
+    return result
+
+
+def _intervals(examples: Examples, scores: HeadScores) -> tuple[np.ndarray, np.ndarray]:
+    values = np.abs(examples.values) if scores.reduction == "mean_abs" else examples.values
+    flat = values.reshape(len(values), -1)
+    low, high = np.full(flat.shape[1], np.nan), np.full(flat.shape[1], np.nan)
+    present = np.flatnonzero(scores.present.ravel())
+    for start in range(0, len(present), CHUNK):
+        cells = present[start : start + CHUNK]
+        low[cells], high[cells] = mean_intervals(flat[:, cells], examples.groups, examples.ordered)
+    shape = values.shape[1:]
+    return low.reshape(shape), high.reshape(shape)
+
+
+def _ranks(values: Float[np.ndarray, "layer head"]) -> Int[np.ndarray, "layer head"]:
+    size = np.abs(values).ravel()
+    order = np.argsort(-np.where(np.isnan(size), -np.inf, size), kind="stable")
+    ranks = np.zeros(len(size), dtype=int)
+    ranks[order] = np.arange(1, len(size) + 1)
+    ranks[np.isnan(size)] = 0
+    return ranks.reshape(values.shape)
+
+
+def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:
+    """What the task's section says where the model is not shown to do the task; the analysis' verdict comes first."""
+    verdicts = [f for f in found if f.kind == "competence"]
+    if verdicts:
+        return CAVEATS["at-chance"] if any("at-chance" in f.caveats for f in verdicts) else None
+    if task.accuracy is None or task.chance is None or not task.n:
+        return None
+    low, high = wilson(task.accuracy * task.n, task.n)
+    span = f"{fmt.share(low)} to {fmt.share(high)}"
+    return (
+        None
+        if low > task.chance
+        else (
+            f"The model’s accuracy, {fmt.share(task.accuracy)} (95 % interval {span}), is not shown to be above chance, "
+            f"{fmt.share(task.chance)}, so importance on this task means little."
+        )
+    )
+
+
+def finding_view(finding: Finding, findings: Findings, anchor: str) -> FindingView:
+    """A finding's sentence with its evidence in print."""
+    return FindingView(
+        id=finding.id,
+        anchor=anchor,
+        kind=KINDS.get(finding.kind, finding.kind.replace("_", " ")),
+        register=finding.register,
+        verdict=finding.verdict,
+        sentence=finding.sentence,
+        evidence=tuple(_evidence(finding, findings)),
+        caveats=tuple(finding.caveats),
+        finding=finding,
+    )
+
+
+def _evidence(finding: Finding, findings: Findings) -> Iterable[str]:
+    test, effect, value = finding.test, finding.effect, finding.value
+    if test is not None:
+        corrections = {f.id: f.correction for f in findings.families}
+        how = corrections.get(test.family, "corrected")
+        yield f"q {fmt.compared(fmt.probability(test.q))} ({how}; family of {fmt.count(test.family_size, 'test')})"
+        drawn = f", {test.draws:,} draws" if test.draws else ""
+        yield f"{test.name}; null: {test.null}{drawn}"
+    elif finding.rule:
+        yield f"rule: {finding.rule}"
+    if effect is not None:
+        yield f"{effect.name}: {fmt.estimate(effect.estimate, effect.low, effect.high)}"
+    if value is not None:
+        yield f"{_value(value)}, {value.split}"
+    if finding.n_examples is not None:
+        yield f"n = {finding.n_examples:,}"
+
+
+def _value(value: Value) -> str:
+    """``mean: 0.00275 (10–90 % of cells: 0.00258 to 0.00294)``; ``of`` names the estimate; its bounds."""
+    name, _, bounds = value.of.partition("; ")
+    if value.low is None or value.high is None:
+        return f"{name}: {fmt.number(value.estimate)}"
+    text = fmt.estimate(value.estimate, value.low, value.high).replace("[", f"({bounds or '95 % interval'}: ")
+    return f"{name}: {text}".replace(", ", " to ").replace("]", ")")
+
+
+def finding_views(findings: Findings) -> dict[str, FindingView]:
+    """Every finding's view by its id, most important first."""
+    anchors = anchors_of(findings)
+    return {f.id: finding_view(f, findings, anchors[f.id]) for f in findings.ranked()}
+
+
+def anchors_of(findings: Findings) -> dict[str, str]:
+    """A unique anchor for every finding id."""
+    ids = [f.id for f in findings.findings]
+    return dict(zip(ids, _unique([f"finding-{slug(i)}" for i in ids]), strict=True))
+
+
+def slug(text: str) -> str:
+    """ASCII letters, digits and hyphens: safe in addresses and in file names everywhere."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:60] or "x"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, n = name, 2
+        while candidate in taken:
+            candidate, n = f"{name}-{n}", n + 1
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report: its template's name, its heading, and the function that makes its values.
+
+    ``view`` returns None where the report has nothing to say in this section.
+    """
+
+    name: str
+    title: str
+    view: Callable[[Report], dict[str, Any] | None]
+
+
+def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
+    """A task's most important heads in a block: rank, head, value with its interval, signed effect, sampling error."""
+    heads = view.top(n)
+    bounded = view.low is not None and bool(np.isfinite(view.low).any())
+    columns: list[tuple[str, bool]] = [("Head", False), ("Rank", True), (unit[:1].upper() + unit[1:], True)]
+    columns += [("95 % interval", True)] if bounded else []
+    columns += [("Mean signed", True)] if view.signed is not None else []
+    columns += [("Sampling s.e.", True)] if view.error is not None else []
+    places = _common_places([float(view.values[h]) for h in heads])
+    rows = tuple(_head_row(view, h, bounded, places) for h in heads)
+    note = "" if bounded else "No intervals: there are no per-example scores."
+    if view.low is not None and not bounded:
+        note = "No intervals: there are too few independent examples."
+    if view.error is not None:
+        note = f"{note} Sampling s.e.: the standard error that random draws leave in a head’s mean.".strip()
+    kind = f"{title(view.block)} " if view.block else ""
+    caption = f"{len(heads)} most important {kind}heads" if len(heads) > 1 else f"most important {kind}head"
+    return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
+
+
+def _common_places(values: list[float]) -> int | None:
+    """Decimals that give the largest value three digits; None where powers of ten are needed."""
+    top = max((abs(v) for v in values), default=0.0)
+    return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
+
+
+def _head_row(view: MapView, head: Head, bounded: bool, places: int | None) -> tuple[str, ...]:
+    value = float(view.values[head])
+    low = float(view.low[head]) if view.low is not None else float("nan")
+    high = float(view.high[head]) if view.high is not None else float("nan")
+    kept = places
+    if places is not None and np.isfinite(high - low):
+        kept = min(places, fmt.decimals(value, 3, (high - low) / 2))
+
+    def show(x: float) -> str:
+        return fmt.number(x) if kept is None else fmt.fixed(x, kept)
+
+    cells: tuple[str, ...] = (show(value),)
+    cells += (f"{show(low)} to {show(high)}",) if bounded else ()
+    cells += (show(float(view.signed[head])),) if view.signed is not None else ()
+    cells += (fmt.number(float(view.error[head]), 2),) if view.error is not None else ()
+    return (written(view.block, head), str(int(view.ranks[head])), *cells)

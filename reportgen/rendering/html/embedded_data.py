@@ -1,0 +1,118 @@
+"""The numbers that the page's script reads, embedded as JSON: scores, intervals, panels, findings, colour maps."""
+
+import base64
+import json
+import zlib
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from reportgen.core.blocks import parsed
+from reportgen.core.findings import Finding
+from reportgen.rendering.context import FindingView, Report
+from reportgen.rendering.plots import signs
+from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.plots.drawing import Drawing
+
+MAPS = ("viridis", "cividis", "gray", "RdBu_r")
+LARGEST = 60_000  # of a half-precision number; half widths of intervals are scaled up to it
+WIDE = 0.5  # share of a map beyond which a finding is about the whole map, not about its cells
+
+
+def embedded(report: Report) -> str:
+    """The JSON text, safe inside a script element."""
+    figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
+    content = {
+        "unit": report.looks[0].unit,
+        "order": report.looks[0].order,
+        "tasks": [t.name for t in report.tasks],
+        "anchors": [t.anchor for t in report.tasks],
+        "blocks": [_block(report, i) for i in range(len(report.blocks))],
+        "sign": signs.told(),
+        "maps": {name: _colours(name) for name in MAPS},
+        "figures": figures,
+        "findings": [f for v in report.views.values() if (f := _finding(report, v)) is not None],
+    }
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def packed(array: np.ndarray) -> str:
+    """Little-endian numbers as base64 of deflated byte planes: all first bytes, all second ones, and so on."""
+    size = array.dtype.itemsize
+    planes = np.frombuffer(array.astype(array.dtype.newbyteorder("<")).tobytes(), np.uint8).reshape(-1, size).T
+    return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode()
+
+
+def _block(report: Report, i: int) -> dict[str, Any]:
+    block, look = report.blocks[i], report.looks[i]
+    maps = [t.maps[i] for t in report.tasks]
+    plain: dict[str, Any] = {
+        "name": block.block,
+        "title": maps[0].title,
+        "layers": block.n_layers,
+        "heads": block.n_heads,
+        "scale": [look.scale.low, look.scale.high],
+        "map": look.scale.colormap,
+        "sequential": look.sequential,
+        "values": packed(block.importance),
+    }
+    if any(m.low is not None for m in maps):
+        absent = np.full(maps[0].values.shape, np.nan)
+        below = np.stack([absent if m.low is None else m.values - m.low for m in maps])
+        above = np.stack([absent if m.high is None else m.high - m.values for m in maps])
+        step = max(float(np.nanmax(np.abs([below, above]), initial=0.0)) / LARGEST, 1e-300)
+        sides = {"below": below, "above": above}
+        plain |= {"step": step} | {k: packed(np.maximum(v / step, 0).astype(np.float16)) for k, v in sides.items()}
+    return plain
+
+
+def _colours(name: str) -> str:
+    rgb = np.round(matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    return base64.b64encode(rgb.tobytes()).decode()
+
+
+def _figure(report: Report, drawing: Drawing) -> dict[str, Any]:
+    def rounded(box: Any) -> list[float]:
+        return [round(x, 6) for x in box]
+
+    return {
+        "id": f"figure-{drawing.name}",
+        "shows": drawing.shows,
+        "block": [b.block for b in report.blocks].index(drawing.block),
+        "bar": rounded(drawing.bar),
+        "panels": [{"task": p.task, "box": rounded(p.box)} for p in drawing.panels],
+    }
+
+
+def _finding(report: Report, view: FindingView) -> dict[str, Any] | None:
+    """A finding with its cells in runs ``[layer, first head, last head]``; None where it is about no cells."""
+    f, names = view.finding, [b.block for b in report.blocks]
+    if f.block not in names or report.link(view) is None:
+        return None
+    block = names.index(f.block)
+    cells = _cells(f, report.blocks[block].present)
+    if not cells.any() or cells.mean() > WIDE:
+        return None
+    of = [f.task] if f.task is not None else f.tasks
+    tasks = None if of is None else [i for i, t in enumerate(report.tasks) if t.task.name in of]
+    kind = f"{view.kind[:1].upper()}{view.kind[1:]}"
+    text = f"{kind}, {printable(f.task)}" if f.task is not None else kind
+    return {"anchor": view.anchor, "text": text, "block": block, "tasks": tasks, "cells": _runs(cells)}
+
+
+def _cells(finding: Finding, present: np.ndarray) -> np.ndarray:
+    cells = finding.mask((present.shape[0], present.shape[1]))
+    for member in finding.members or ():
+        cells[parsed(member) if isinstance(member, str) else member] = True
+    if finding.heads is None and finding.cells is None and finding.layers is not None and not finding.members:
+        cells[finding.layers[0] : finding.layers[1] + 1] = True
+    result: np.ndarray = cells & present
+    return result
+
+
+def _runs(cells: np.ndarray) -> list[list[int]]:
+    edges = np.diff(np.pad(cells, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, ends = np.argwhere(edges == 1).tolist(), np.argwhere(edges == -1).tolist()
+    return [[layer, first, last - 1] for (layer, first), (_, last) in zip(starts, ends, strict=True)]

@@ -1,0 +1,1 @@
+"""The archival PDF, laid out by WeasyPrint."""

@@ -1,0 +1,91 @@
+"""The archival PDF: PDF/A-3a and PDF/UA-1 at once, printed from the page's own HTML, its data attached."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reportgen.errors import MissingResourceError
+from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
+from reportgen.rendering.plots.canvas import font_files, unprintable
+from reportgen.storage.store import sha256, too_large
+
+# Families of the print style sheet and the files of them that matplotlib's package ships.
+FONTS = {
+    "Report Serif": {
+        "STIXGeneral.ttf": "",
+        "STIXGeneralBol.ttf": "font-weight:bold",
+        "STIXGeneralItalic.ttf": "font-style:italic",
+        "STIXGeneralBolIta.ttf": "font-weight:bold;font-style:italic",
+    },
+    "DejaVu Sans": {"DejaVuSans.ttf": "", "DejaVuSans-Bold.ttf": "font-weight:bold"},
+    "Report Mono": {"DejaVuSansMono.ttf": ""},
+}
+ATTACHED = ("study.toml", "scores.csv", "findings.json", "manifest.json", "validation.json", "patterns.json")
+SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
+
+
+def moment() -> datetime:
+    """The time of rendering, or SOURCE_DATE_EPOCH where that is set."""
+    stamp = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(stamp), UTC) if stamp else datetime.now(UTC).replace(microsecond=0)
+
+
+def attachments(folder: Path) -> dict[str, bytes]:
+    """The files of a report folder that its PDF carries, by name and in the order of names, as PDF wants them."""
+    left_out = unattached(folder)
+    files = [folder / name for name in ATTACHED if (folder / name).exists()]
+    files += [p for p in folder.glob("scores*.safetensors") if p.name not in left_out]
+    files += [p for p in folder.glob("templates/**/*") if p.is_file()]
+    return {name: (folder / name).read_bytes() for name in sorted(f.relative_to(folder).as_posix() for f in files)}
+
+
+def unattached(folder: Path) -> dict[str, int]:
+    """The scores files that the PDF has no room for, with their sizes; ``scores.csv`` holds the first method's maps."""
+    return too_large({path.name: path.stat().st_size for path in folder.glob("scores*.safetensors")})
+
+
+def sealed(document: bytes) -> bytes:
+    """The PDF with the sha256 of its bytes as its identifier: one changed byte anywhere breaks it."""
+    return document.replace(UNSEALED, sha256(document).encode(), 1)
+
+
+def is_sealed(document: bytes) -> bool | None:
+    """Whether a PDF is, byte for byte, as it was sealed; None where it never was: reportgen did not write it."""
+    found = SEAL.search(document)
+    if found is None:
+        return None
+    return sha256(document[: found.start(1)] + UNSEALED + document[found.end(1) :]).encode() == found[1]
+
+
+def pdf(html: str, files: Mapping[str, bytes]) -> bytes:
+    """The page as a sealed PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
+    typesetter = Typesetter(faces(), set(font_paths().values()))
+    return sealed(typesetter.written(typesetter.laid_out(spelled(html)), files, moment()))
+
+
+def spelled(html: str) -> str:
+    """Characters that our fonts lack as their code points: a missing glyph would break the archival standard.
+
+    The machine's own fonts are not asked for them, so that the same report is the same file everywhere.
+    """
+    return re.sub("|".join(map(re.escape, sorted(unprintable(html)))) or "(?!)", lambda m: f"[U+{ord(m[0]):04X}]", html)
+
+
+def font_paths() -> dict[str, Path]:
+    """The fonts that matplotlib's package ships, by the names of their files."""
+    return {Path(path).name: Path(path) for path in font_files()}
+
+
+def faces() -> str:
+    """The style sheet that names the fonts; raises MissingResourceError where one is missing."""
+    paths = font_paths()
+    for name in (name for members in FONTS.values() for name in members if name not in paths):
+        hint = "Run `pip install --force-reinstall matplotlib` and render again; every other file is complete"
+        raise MissingResourceError(f"the PDF cannot be made: matplotlib’s font {name} is missing", "report.pdf", hint)
+    return "".join(
+        f'@font-face{{font-family:"{family}";src:url("{paths[name].as_uri()}");{style}}}'
+        for family, members in FONTS.items()
+        for name, style in members.items()
+    )

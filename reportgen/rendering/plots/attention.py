@@ -1,0 +1,184 @@
+"""Where a task's named heads look: a row a head, its median, strongest and control example beside each other."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+from reportgen.core.patterns import Pattern
+from reportgen.rendering import format as fmt
+from reportgen.rendering.context import Table
+from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable, text_width, unprintable
+from reportgen.rendering.plots.drawing import Drawing
+
+WIDTH, GAP, SIDE = 6.7, 0.14, 0.52  # inches: the figure, between columns, a square of tokens by tokens
+SIZE, LINE, LINES = 5.5, 0.125, 4  # points of a token's type, inches from line to line, lines an example has
+DARK = np.array([86, 180, 233])  # Okabe and Ito's sky blue: dark type stays legible on it, and on its greys
+DOTS = 120  # an inch, of the strips of colour behind tokens
+ROLES = {"median": "Median", "strongest": "Strongest", "control": "Control"}
+MOST = 3  # tokens named in words
+Shaded = list[tuple[str, float]]
+
+
+def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None) -> Drawing | None:
+    """The figure of one task's patterns; None where there are none.
+
+    With ``most``, as print shows it: the first heads, an image each, so that a page can end between two of them.
+    """
+    named = list(dict.fromkeys(p.head for p in patterns))
+    heads = named[:most]
+    if not heads:
+        return None
+    task, name = printable(patterns[0].task), f"attention-{anchor.removeprefix('task-')}"
+    caption = (
+        f"{task}: where {fmt.count(len(heads), 'head')} {'looks' if len(heads) == 1 else 'look'} on the median, the "
+        "strongest and a control example. Behind each token, the attention that the place which predicts the answer "
+        "pays to it, blue being the example’s largest; dots stand for tokens left out. Squares: every token (row) over "
+        "every token (column), blue being 1."
+    )
+    if left := named[len(heads) :]:
+        caption += f" {fmt.ordinal_list(left)}: on the page."
+    alt = _told(patterns, heads, task)
+    if most is None:
+        canvas = _rows(patterns, heads)
+        return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True)
+    rows = [(head, _rows(patterns, [head])) for head in heads]
+    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _told(patterns, [head], task))}</div>" for head, row in rows)
+    return Drawing(name, "tasks", svg, caption, alt, rows[0][1], wide=True)
+
+
+def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
+    """A row a head, hairlines between them."""
+    height = 0.2 + max(SIDE, LINES * LINE) + 0.16
+    canvas = Canvas(WIDTH, 0.06 + len(heads) * height)
+    room = (WIDTH - 2 * GAP) / 3
+    for row, head in enumerate(heads):
+        for pattern in (p for p in patterns if p.head == head):
+            column = list(ROLES).index(pattern.role)
+            _example(canvas, pattern, column * (room + GAP), 0.12 + row * height, room)
+        if row:
+            canvas.lines([[(0, row * height), (WIDTH, row * height)]], HAIR, 0.4, 1)
+    return canvas
+
+
+def _told(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
+    """The figure's alternative text."""
+    shown = (p for p in patterns if p.head in heads)
+    told = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
+    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {told}."
+
+
+def table(patterns: Sequence[Pattern]) -> Table:
+    """The same as a table: each head's examples, its score on them, and the tokens that get most."""
+    columns = (("Head", False), ("Example", False), ("From", False), ("Score", True), ("Looks most at", False))
+    rows = tuple(
+        (p.head, f"{ROLES[p.role]}: {printable(p.example)}", printable(p.source), fmt.number(p.score), tops(p, 5))
+        for p in patterns
+    )
+    caption = f"Attention from the place that predicts the answer, {printable(patterns[0].task)}"
+    return Table("attention", caption, columns, rows, "Every weight is in patterns.json.")
+
+
+def spelled(token: str) -> str:
+    """A token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type lacks."""
+    shown = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+    lacking = unprintable(token)
+    text = "".join(
+        shown.get(c) or (c if c == " " or (c.isprintable() and c not in lacking) else f"[U+{ord(c):04X}]")
+        for c in token
+    )
+    # A token that is written from right to left stands in its place, and not with its neighbours turned over.
+    return f"\u200e{text}\u200e" if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text) else text
+
+
+def tops(pattern: Pattern, most: int = MOST) -> str:
+    """The tokens that get most, with their shares."""
+    order = np.argsort(-np.array(pattern.answer), kind="stable")[:most]
+    return ", ".join(f"“{spelled(pattern.tokens[i]).strip() or '␣'}” {pattern.answer[i]:.2f}" for i in order)
+
+
+def _example(canvas: Canvas, pattern: Pattern, x: float, y: float, room: float) -> None:
+    role = ROLES[pattern.role]
+    start = x
+    if pattern.role == "median":
+        canvas.text(x, y, pattern.head, 7, bold=True)
+        start += text_width(f"{pattern.head}  n", 7, bold=True)
+    origin = f": {pattern.source}" if pattern.source != pattern.task else ""
+    told = f"{role}{origin}, {fmt.number(pattern.score)} ({pattern.example})"
+    canvas.text(start, y, fitted(told, x + room - start, 6), 6, color=MUTED)
+    top, left = y + 0.08, x
+    if pattern.rows is not None and len(pattern.rows) > 1:
+        canvas.image(_colours(np.array(pattern.rows)), x, top, SIDE, SIDE)
+        canvas.rectangle(x, top, SIDE, SIDE, "none", HAIR, 0.4)
+        left = x + SIDE + 0.08
+    largest = max(pattern.answer) or 1.0
+    shaded = [(_apart(spelled(t)), w / largest) for t, w in zip(pattern.tokens, pattern.answer, strict=True)]
+    for n, line in enumerate(_fitting(shaded, x + room - left)):
+        _line(canvas, line, left, top + n * LINE)
+
+
+def _apart(token: str) -> str:
+    """With a thin space before it, where it brings none of its own."""
+    return token if token.startswith(" ") else f"\u2009{token}"
+
+
+def _line(canvas: Canvas, line: Shaded, x: float, y: float) -> None:
+    """A line of tokens as one text, over one strip of their colours."""
+    text, ends, shares = "", [0.0], [share for _, share in line]
+    for token, _ in line:
+        text += token
+        ends.append(_width(text))
+    dots = np.diff(np.round(np.array(ends) * DOTS).astype(int))
+    if dots.sum():
+        canvas.image(_colours(np.repeat(shares, dots)[None]), x, y, ends[-1], LINE * 0.86)
+        canvas.text(x, y + LINE * 0.62, text.replace(" ", "\u00a0"), SIZE, color="#101418")
+
+
+def _width(text: str) -> float:
+    return text_width(text.replace(" ", "\u00a0"), SIZE)
+
+
+def _colours(shares: np.ndarray) -> np.ndarray:
+    """White for none, blue for one, in steps that a palette holds."""
+    steps = np.round(np.clip(shares, 0, 1) * 64)[..., None] / 64
+    mixed: np.ndarray = np.round(255 + (DARK - 255) * steps).astype(np.uint8)
+    return mixed
+
+
+def _fitting(shaded: Shaded, room: float) -> list[Shaded]:
+    """All tokens where they fit; else as many of those that get most as do, in their order, dots between them."""
+    low, high = 1, len(shaded)
+    order = sorted(range(len(shaded)), key=lambda i: -shaded[i][1])
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = len(_broken(_kept(shaded, set(order[:middle])), room)) <= LINES
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return _broken(_kept(shaded, set(order[:low])), room)[:LINES]
+
+
+def _kept(shaded: Shaded, kept: set[int]) -> Shaded:
+    result: Shaded = []
+    for i, each in enumerate(shaded):
+        if i in kept:
+            result.append(each)
+        elif not result or result[-1][0] != " … ":
+            result.append((" … ", 0.0))
+    return result
+
+
+def _broken(shaded: Shaded, room: float) -> list[Shaded]:
+    """Tokens in lines that are no wider than ``room`` inches; a longer token is cut."""
+    lines: list[Shaded] = [[]]
+    at = 0.0
+    for token, share in shaded:
+        width = _width(token)
+        if at + width > room and lines[-1]:
+            lines.append([])
+            at, token = 0.0, token.lstrip(" \u2009")
+            width = _width(token)
+        if width > room:
+            token = fitted(token, room, SIZE)
+            width = _width(token)
+        lines[-1].append((token, share))
+        at += width
+    return lines

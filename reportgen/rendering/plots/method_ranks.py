@@ -1,0 +1,94 @@
+"""How alike the study's methods rank the heads: a row a task, a mark a method."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from reportgen.core.scores import HeadScores
+from reportgen.rendering.format import count
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable, text_width
+from reportgen.rendering.plots.curves import LINES
+from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.shapes import shape
+
+NORM = "activation_norm"  # the control beside every cheap score
+MOST = 32  # tasks
+AXIS = "Rank correlation with the first method"
+
+
+def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float:
+    """Spearman's rank correlation of two absolute importances over the heads of both; NaN where one is constant."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    x, y = (stats.rankdata(np.abs(values[both].astype(float))) for values in (a, b))
+    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+
+
+def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], look: Look) -> Drawing | None:
+    """Each task's rank correlation between the first method and each other one; None for a single method."""
+    names = sorted(others, key=lambda name: (name != NORM, name))
+    n = min(len(scores.tasks), MOST)
+    table = np.array(
+        [[rank_correlation(scores.importance[t], others[m].importance[t]) for m in names] for t in range(n)]
+    )
+    if not names or np.isnan(table).all():
+        return None
+    low = min(0.0, math.floor(float(np.nanmin(table)) * 2) / 2)
+    left, top, step = 1.45, 0.1, 0.17
+    width = min(look.sheet.width, 4.6) - left - 0.2
+    legend, at = [(0.0, 0)], 0.0  # of each method: where in the legend, and on which line
+    for name in names[:-1]:
+        at += 0.3 + text_width(_said(name), 6.5)
+        following = 0.2 + text_width(_said(names[len(legend)]), 6.5)
+        line = legend[-1][1] + (at + following > left + width)
+        at = at if line == legend[-1][1] else 0.0
+        legend.append((at, line))
+    canvas = Canvas(left + width + 0.2, top + step * n + 0.4 + 0.16 * (1 + legend[-1][1]))
+    base = top + step * n
+
+    def place(value: float) -> float:
+        return left + width * (value - low) / (1 - low)
+
+    for i in range(int((1 - low) * 4) + 1):
+        value = low + i / 4
+        canvas.lines([[(place(value), top), (place(value), base)]], HAIR, 0.8 if value == 0 else 0.3, 1)
+        if (i * 2) % 2 == 0:
+            canvas.text(place(value), base + 0.13, f"{value:g}".replace("-", "−"), 6, "center")
+    middle = min(left + width / 2, canvas.width - 0.05 - text_width(AXIS, 6.5) / 2)
+    canvas.text(middle, base + 0.27, AXIS, 6.5, "center", color=MUTED)
+    for t in range(n):
+        y = top + step * (t + 0.5)
+        canvas.text(left - 0.1, y + 0.03, fitted(scores.tasks[t].name, left - 0.2, 6.5), 6.5, "right")
+        for k in range(len(names)):
+            if not np.isnan(table[t, k]):
+                canvas.polygon(shape(k, place(table[t, k]), y, 0.045), LINES[k % 7], "#ffffff", 0.3, 4)
+    for k, (name, (x, line)) in enumerate(zip(names, legend, strict=True)):
+        y = base + 0.4 + 0.16 * line
+        canvas.polygon(shape(k, 0.15 + x, y, 0.045), LINES[k % 7], order=4)
+        canvas.text(0.25 + x, y + 0.03, _said(name), 6.5, color=INK)
+    return _record(scores, names, table, canvas, look)
+
+
+def _said(name: str) -> str:
+    return printable(name.replace("_", " "))
+
+
+def _record(scores: HeadScores, names: list[str], table: np.ndarray, canvas: Canvas, look: Look) -> Drawing:
+    first, shown = _said(scores.method.name), len(table)
+    part = f" The first {shown} of {len(scores.tasks)} tasks." if shown < len(scores.tasks) else ""
+    caption = look.of(
+        f"Spearman’s rank correlation of absolute importance over heads between {first} and each other method, task by "
+        f"task.{part}"
+    )
+    medians = "; ".join(
+        f"{_said(name)} {np.nanmedian(table[:, k]):.2f}"
+        for k, name in enumerate(names)
+        if not np.isnan(table[:, k]).all()
+    )
+    alt = look.of(f"Dots for {count(shown, 'task')} and {count(len(names), 'method')}. Medians over tasks: {medians}.")
+    name = look.file("method-agreement")
+    return Drawing(name, "agreement", canvas.svg(name, alt), caption, alt, canvas, block=look.block)

@@ -1,0 +1,109 @@
+"""A pen: matplotlib's renderer of a format, to which positions are given in inches from the top left corner."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import GraphicsContextBase, RendererBase
+from matplotlib.colors import to_rgba
+from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path as Outline
+from matplotlib.transforms import Affine2D
+
+Dash = tuple[float, tuple[float, ...]] | None
+Mark = Callable[["Pen"], None]
+
+
+class Drawn(Artist):
+    """All marks of a canvas as one artist: an Axes and an artist a mark would take most of the time."""
+
+    def __init__(self, draw: Callable[[RendererBase, float], None]) -> None:
+        super().__init__()
+        self._draw = draw
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw each mark with the renderer of a format."""
+        assert self.figure is not None
+        self._draw(renderer, self.figure.get_figure(root=True).dpi)
+
+
+@dataclass(frozen=True)
+class Pen:
+    """A renderer of matplotlib's to which positions are given in inches from the top left corner."""
+
+    renderer: RendererBase
+    dots: float  # an inch
+    height: float  # of the figure, in dots
+    blank: bool = False  # images are black, which is quick to encode: the SVG gets its own
+
+    def _context(self, part: str | None) -> GraphicsContextBase:
+        context = self.renderer.new_gc()
+        if part is not None:
+            context.set_gid(cast(Any, part))
+        return context
+
+    @contextmanager
+    def _group(self, part: str | None) -> Iterator[None]:
+        if part is None:
+            yield
+            return
+        self.renderer.open_group("part", gid=part)
+        yield
+        self.renderer.close_group("part")
+
+    def path(
+        self,
+        outline: Outline,
+        *,
+        fill: str = "none",
+        edge: str = "none",
+        line: float = 0.0,
+        dash: Dash = None,
+        cap: Literal["butt", "projecting"] = "butt",
+        closed: bool = False,
+        part: str | None = None,
+    ) -> None:
+        """A path of straight lines, ``line`` points wide."""
+        context = self._context(None)
+        context.set_foreground(to_rgba(edge if line else "none"), isRGBA=True)
+        context.set_linewidth(line)
+        context.set_capstyle(cap)
+        context.set_joinstyle("miter" if closed else "round")
+        if dash is not None:
+            context.set_dashes(dash[0], [line * length for length in dash[1]])
+        place = Affine2D.from_values(self.dots, 0, 0, -self.dots, 0, self.height)
+        with self._group(part):
+            self.renderer.draw_path(context, outline, place, None if fill == "none" else to_rgba(fill))
+        context.restore()
+
+    def text(
+        self, x: float, y: float, text: str, face: FontProperties, color: str, angle: float, part: str | None
+    ) -> None:
+        """A line of text from where its baseline begins."""
+        context = self._context(None)
+        context.set_foreground(color)
+        down = y * self.dots
+        with self._group(part):
+            self.renderer.draw_text(
+                context, x * self.dots, down if self.renderer.flipy() else self.height - down, text, face, angle
+            )
+        context.restore()
+
+    def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, part: str | None) -> None:
+        """An image that fills a rectangle, each pixel a sharp one."""
+        context = self._context(part)
+        left, low, across, up = (v * self.dots for v in (x, -y - height, width, height))
+        whole = np.dstack([pixels * (not self.blank), np.full(pixels.shape[:2], 255, np.uint8)])
+        if self.renderer.option_scale_image():
+            turned = Affine2D.from_values(across, 0, 0, -up, 0, up)
+            self.renderer.draw_image(context, left, self.height + low, whole, turned)
+        else:
+            rows, columns = (
+                np.arange(max(1, round(size))) * n // max(1, round(size))
+                for size, n in ((up, pixels.shape[0]), (across, pixels.shape[1]))
+            )
+            self.renderer.draw_image(context, round(left), round(self.height + low), whole[rows][:, columns][::-1])
+        context.restore()

@@ -1,0 +1,1 @@
+"""Task rows, from files to padded batches, and what an answer is worth."""

@@ -1,0 +1,163 @@
+"""Examples as token ids, and the padded batches they are cut into."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from reportgen.scoring.data.tasks import Row
+
+Kind = Literal["causal", "masked", "seq2seq", "classifier", "encoder"]  # encoder: no head that predicts anything
+Positions = Literal["all", "prompt", "answer", "last"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as token ids.
+
+    ``inputs`` is what the model reads (of an encoder-decoder: its encoder); of a causal model prompt and answer without
+    the answer's last token, which is only predicted. ``inputs[:prompt]`` is the prompt: everything but in causal
+    models. ``answer`` are the answer's ids (a classifier's: the number of the class; an encoder's: none), ``places``
+    the position whose logits predict each of them: in ``inputs``, of an encoder-decoder in ``decoder``, of a classifier
+    0. ``decoder`` is what an encoder-decoder's decoder reads: its first tokens and the answer without its last one.
+    ``foil`` are the foil's ids, as many as the answer's. ``corrupted`` are ``inputs`` with the counterfactual prompt:
+    as many ids, the answer in the same place. ``cut`` is the number of prompt tokens left out to fit the context.
+    """
+
+    row: Row
+    inputs: tuple[int, ...]
+    prompt: int
+    answer: tuple[int, ...]
+    places: tuple[int, ...]
+    decoder: tuple[int, ...] | None = None
+    foil: tuple[int, ...] | None = None
+    corrupted: tuple[int, ...] | None = None
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples padded on the right, and the places of their answer tokens.
+
+    Answer tokens of all examples stand in one list, example after example: ``owner`` is each token's example in the
+    batch, ``position`` the place whose logits predict it (see ``Encoded.places``), ``target`` its id, ``foil`` the id
+    of the foil's token (None: no foils). ``prompt`` is the number of each example's tokens that are its prompt.
+    ``decoder_ids`` and ``decoder_mask`` are an encoder-decoder's, ``corrupted_ids`` stand against ``input_ids`` token
+    by token. Masks are 1 on tokens and 0 on padding. ``cache`` holds keys and values of tokens that stand before
+    ``input_ids`` in every example (None: none do); the mask covers them too.
+    """
+
+    input_ids: Int[Tensor, "example token"]
+    attention_mask: Int[Tensor, "example token"]
+    position_ids: Int[Tensor, "example token"]
+    prompt: Int[Tensor, "example"]
+    owner: Int[Tensor, "answer_token"]
+    position: Int[Tensor, "answer_token"]
+    target: Int[Tensor, "answer_token"]
+    foil: Int[Tensor, "answer_token"] | None = None
+    decoder_ids: Int[Tensor, "example decoder_token"] | None = None
+    decoder_mask: Int[Tensor, "example decoder_token"] | None = None
+    corrupted_ids: Int[Tensor, "example token"] | None = None
+    rows: tuple[Row, ...] = ()
+    cache: Any = None
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return int(self.input_ids.shape[0])
+
+    def repeated(self, times: int) -> "Batch":
+        """The batch several times over: example e of copy c is example c · size + e."""
+        return self.taken(list(range(self.size)) * times)
+
+    def taken(self, indices: Sequence[int]) -> "Batch":
+        """The examples of these indices, in their order and as wide as before; an index may come several times."""
+        device = self.input_ids.device
+        chosen = torch.as_tensor(indices, dtype=torch.long, device=device)
+        new, old = torch.nonzero(self.owner[None, :] == chosen[:, None], as_tuple=True)
+        changed: dict[str, Any] = {"owner": new, "rows": tuple(self.rows[i] for i in indices) if self.rows else ()}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in changed and value is not None:
+                changed[field.name] = value[old if field.name in ("position", "target", "foil") else chosen]
+        return replace(self, **changed)
+
+    def corrupted(self) -> "Batch":
+        """The batch with the counterfactual prompts in place of the prompts; raises ValueError where it has none."""
+        if self.corrupted_ids is None:
+            raise ValueError("the batch was made without corrupted prompts")
+        return replace(self, input_ids=self.corrupted_ids, corrupted_ids=None)
+
+    def gated(self, block: str | None, positions: Positions) -> Bool[Tensor, "example token"]:
+        """Which tokens of a block's own axis an intervention on ``positions`` touches; padding never.
+
+        The axis is the decoder's for "dec" and "cross" (where the batch has ``decoder_ids``), else that of
+        ``input_ids``. "answer" are the positions whose logits predict answer tokens, "last" the first of them: they
+        touch nothing of an encoder that a decoder reads ("enc"), as "prompt" touches nothing of a decoder.
+        """
+        decodes = block in ("dec", "cross") and self.decoder_mask is not None
+        mask = self.attention_mask if self.decoder_mask is None or not decodes else self.decoder_mask
+        real = mask.bool()
+        if positions == "all":
+            return real
+        touched = torch.zeros_like(real)
+        if positions == "prompt":
+            before = torch.arange(real.shape[1], device=real.device) < self.prompt[:, None]
+            return touched if decodes else real & before
+        if block != "enc":
+            first = torch.ones_like(self.owner, dtype=torch.bool)
+            first[1:] = self.owner[1:] != self.owner[:-1]
+            chosen = first if positions == "last" else torch.ones_like(first)
+            touched[self.owner[chosen], self.position[chosen]] = True
+        return touched
+
+
+def plan_batches(examples: Sequence[Encoded], size: int) -> list[list[int]]:
+    """Indices of each batch's examples: by length (ties in file order), then cut; fixed by the inputs alone."""
+    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].inputs), len(examples[i].decoder or ()), i))
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.device = "cpu") -> Batch:
+    """Pad examples on the right; positions count from 0, so that padding changes nothing for models with them.
+
+    A foil, a decoder or a corrupted prompt is in the batch where every example has one.
+    """
+    ids, mask = _padded([e.inputs for e in examples], pad)
+    decoders = [e.decoder for e in examples if e.decoder is not None]
+    decoder_ids, decoder_mask = _padded(decoders, pad) if len(decoders) == len(examples) else (None, None)
+    corrupted = [e.corrupted for e in examples if e.corrupted is not None]
+    corrupted_ids = _padded(corrupted, pad)[0] if len(corrupted) == len(examples) else None
+    foils = [e.foil for e in examples if e.foil is not None]
+    batch = Batch(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=torch.arange(ids.shape[1]).repeat(len(examples), 1),
+        prompt=_list([e.prompt for e in examples]),
+        owner=_list([k for k, e in enumerate(examples) for _ in e.answer]),
+        position=_list([place for e in examples for place in e.places]),
+        target=_list([token for e in examples for token in e.answer]),
+        foil=_list([token for foil in foils for token in foil]) if len(foils) == len(examples) else None,
+        decoder_ids=decoder_ids,
+        decoder_mask=decoder_mask,
+        corrupted_ids=corrupted_ids,
+        rows=tuple(e.row for e in examples),
+    )
+    moved: dict[str, Any] = {
+        f.name: x.to(device) for f in fields(batch) if isinstance(x := getattr(batch, f.name), Tensor)
+    }
+    return replace(batch, **moved)
+
+
+def _list(numbers: list[int]) -> Int[Tensor, "item"]:
+    return torch.tensor(numbers, dtype=torch.long)
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"]]:
+    widest = max(map(len, rows))
+    ids = [[*row, *[pad] * (widest - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (widest - len(row)) for row in rows]
+    return torch.tensor(ids, dtype=torch.long), torch.tensor(mask, dtype=torch.long)

@@ -1,0 +1,310 @@
+"""Turn one row into token ids, as each kind of model reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from reportgen.core.config import TasksSection
+from reportgen.errors import InputError
+from reportgen.scoring.data.batches import Encoded, Kind
+from reportgen.scoring.data.tasks import Row
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are read by one model in one study.
+
+    ``delimiter`` stands between prompt and answer. ``templated``: the prompt holds its special tokens already, as a
+    chat template writes them, so none are added. ``context`` is the model's greatest length in tokens (None: any);
+    ``truncate`` cuts longer prompts instead of refusing them (see ``encode``). ``labels`` are a classifier's names,
+    ``decoder_start`` and ``forced_bos`` the first tokens of an encoder-decoder's decoder.
+    """
+
+    kind: Kind = "causal"
+    delimiter: str = " "
+    templated: bool = False
+    context: int | None = None
+    truncate: Literal["left", "middle"] | None = None
+    with_foil: bool = False
+    with_corrupted: bool = False
+    labels: Mapping[str, int] = field(default_factory=dict)
+    decoder_start: int | None = None
+    forced_bos: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: Kind,
+        model: Any,
+        section: TasksSection,
+        *,
+        context: int | None = None,
+        with_foil: bool = False,
+        with_corrupted: bool = False,
+    ) -> "Options":
+        """The options of a transformers model under a study's [tasks].
+
+        A decoder begins as in the model's ``generate``: with the start token, else the beginning-of-sequence one, then
+        with what the generation settings force.
+        """
+        config, settings = model.config, getattr(model, "generation_config", None)
+        starts = [
+            getattr(owner, name, None)
+            for name in ("decoder_start_token_id", "bos_token_id")
+            for owner in (settings, config)
+        ]
+        return cls(
+            kind,
+            section.between,
+            section.chat_template,
+            context,
+            section.truncate,
+            with_foil,
+            with_corrupted,
+            labels=dict(getattr(config, "label2id", None) or {}),
+            decoder_start=next((start for start in starts if isinstance(start, int)), None),
+            forced_bos=getattr(settings, "forced_bos_token_id", None),
+        )
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Token ids of which those from ``start`` to before ``stop`` cover the answer, ``own`` of them it alone."""
+
+    ids: tuple[int, ...]
+    start: int
+    stop: int
+    own: int = 0
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        return self.ids[self.start : self.stop]
+
+
+def encode(tokenizer: Any, row: Row, options: Options) -> Encoded:
+    """Tokenise a row as a model of ``options.kind`` reads it.
+
+    *causal*: ``prompt + delimiter + answer`` in one piece. The answer runs from the first to the last token that covers
+    one of its characters other than white space. A token that also covers the end of the prompt is scored with the
+    answer (as context it would give part of the answer away), but at least one token must be the answer's own.
+    *masked*: the same, the answer's tokens replaced by the mask; where the prompt holds the mask token, the answer
+    stands there. *seq2seq*: the prompt is what the encoder reads; the decoder reads its start token, a first token that
+    generation forces or else the tokenizer puts before a target, and the answer. *classifier*: the answer is the name
+    of a label, or its number. *encoder*: the prompt alone.
+
+    A text longer than the context is refused, or cut as ``options.truncate`` says: "left" leaves out the prompt's first
+    tokens, "middle" those halfway between its ends. The answer and all special tokens are kept (a chat template's own
+    words count as prompt), and of the corrupted prompt the tokens in the same places are.
+
+    Raises InputError naming the row where the answer has no token of its own or is no label, where nothing stands
+    before it, where the tokens exceed the context, where the foil does not stand against the answer token by token, or
+    the corrupted prompt against the prompt.
+    """
+    place = _place(row)
+    if not tokenizer.is_fast:
+        problem = f"the tokenizer {type(tokenizer).__name__} gives no character offsets"
+        raise InputError(problem, place, "Save a fast tokenizer (tokenizer.json) in the model's folder")
+    text = _read(tokenizer, row.prompt, row.answer, options, place)
+    if options.kind in ("causal", "masked"):
+        _check_answer(tokenizer, text, row, options, place)
+    kept = _kept(tokenizer, text, options, place)
+    inputs = _inputs(tokenizer, text, kept, options)
+    corrupted = _corrupted(tokenizer, row, text, kept, options) if options.with_corrupted else None
+    if corrupted == inputs:
+        problem = "the corrupted prompt has the prompt's tokens" + (" once cut" if len(kept) < len(text.ids) else "")
+        raise InputError(problem, f"{place}, column corrupted", "Give a prompt that differs")
+    prompt, made = len(inputs), _answered(tokenizer, row, text, options)
+    if options.kind in ("causal", "masked"):
+        first = kept.index(text.start) - (options.kind == "causal")
+        made["places"] = tuple(range(first, first + len(text.answer)))
+        prompt = first + 1 if options.kind == "causal" else prompt
+    return Encoded(row=row, inputs=inputs, prompt=prompt, corrupted=corrupted, cut=len(text.ids) - len(kept), **made)
+
+
+def _place(row: Row) -> str:
+    return f"{row.place} (id {row.id!r})"
+
+
+def _read(tokenizer: Any, prompt: str, answer: str, options: Options, place: str) -> _Text:
+    if options.kind == "causal":
+        text = _joint(tokenizer, prompt + options.delimiter, answer, "", options)
+        return _Text(text.ids[: text.stop], text.start, text.stop, text.own)
+    if options.kind == "masked":
+        before, after = _around_mask(tokenizer, prompt, options, place)
+        return _joint(tokenizer, before, answer, after, options)
+    ids = tokenizer(prompt, add_special_tokens=not options.templated, verbose=False)["input_ids"]
+    return _Text(tuple(ids), len(ids), len(ids))
+
+
+def _around_mask(tokenizer: Any, prompt: str, options: Options, place: str) -> tuple[str, str]:
+    if tokenizer.mask_token is None:
+        raise InputError("the tokenizer has no mask token", place, "Choose another model, or save its tokenizer again")
+    before, *after = prompt.split(tokenizer.mask_token)
+    if len(after) > 1:
+        problem = f"the prompt holds the mask token {tokenizer.mask_token} {len(after)} times"
+        raise InputError(problem, place, "Write it once, where the answer stands, or not at all")
+    return (before, after[0]) if after else (prompt + options.delimiter, "")
+
+
+def _joint(tokenizer: Any, before: str, answer: str, after: str, options: Options) -> _Text:
+    special = not options.templated
+    made = tokenizer(before + answer + after, return_offsets_mapping=True, add_special_tokens=special, verbose=False)
+    return _covering(made, before, answer, after)
+
+
+def _covering(made: Any, before: str, answer: str, after: str = "") -> _Text:
+    first = len(before) + len(answer) - len(answer.lstrip())
+    end = len(before) + len(answer.rstrip())
+    offsets = made["offset_mapping"]
+    covering = [i for i, (a, b) in enumerate(offsets) if max(a, first) < min(b, end)]
+    if not covering:
+        return _Text((), 0, 0)
+    written = len(before.rstrip())  # a token may begin with the space before the answer, not with the prompt's letters
+    follows = len(before) + len(answer) + len(after) - len(after.lstrip())
+    own = sum(written <= offsets[i][0] and offsets[i][1] <= follows for i in covering)
+    return _Text(tuple(made["input_ids"]), covering[0], covering[-1] + 1, own)
+
+
+def _check_answer(tokenizer: Any, text: _Text, row: Row, options: Options, place: str) -> None:
+    if options.kind == "masked" and tokenizer.mask_token in row.prompt and text.own < len(text.answer):
+        problem = f"the answer {row.answer!r} shares a token with what stands beside the mask token"
+        raise InputError(problem, place, "Put white space around the mask token, or reword the row")
+    if text.own == 0:
+        hint = "Put a white-space delimiter between them ([tasks] delimiter), or reword the row"
+        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", place, hint)
+    if options.kind == "causal" and text.start == 0:
+        raise InputError("no token stands before the answer, so nothing predicts it", place, "Lengthen the prompt")
+
+
+def _kept(tokenizer: Any, text: _Text, options: Options, place: str) -> list[int]:
+    """The indices of the ids that are kept: all, or as many as the context holds."""
+    ids, context = text.ids, options.context
+    if context is None or len(ids) <= context:
+        return list(range(len(ids)))
+    if options.truncate is None:
+        what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
+        hint = "Shorten the prompt, remove the row, or use a model with a longer context"
+        raise InputError(f"{what} {len(ids)} tokens but the model's context is {context}", place, hint)
+    special = _special_ids(tokenizer)
+    free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]
+    room = context - (len(ids) - len(free))
+    if room < 1:
+        problem = f"answer and special tokens alone take {context - room} tokens but the model's context is {context}"
+        raise InputError(problem, place, "Remove the row, or use a model with a longer context")
+    tail = room if options.truncate == "left" else room - room // 2
+    dropped = set(free[room - tail : len(free) - tail])
+    return [i for i in range(len(ids)) if i not in dropped]
+
+
+def _special_ids(tokenizer: Any) -> set[int]:
+    """All special tokens; the unknown word's only where it serves as another one too."""
+    marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id}
+    return (marked | set(tokenizer.all_special_ids)) - ({tokenizer.unk_token_id} - others)
+
+
+def _inputs(tokenizer: Any, text: _Text, kept: list[int], options: Options) -> tuple[int, ...]:
+    if options.kind == "masked":
+        mask = tokenizer.mask_token_id
+        return tuple(mask if text.start <= i < text.stop else text.ids[i] for i in kept)
+    ids = tuple(text.ids[i] for i in kept)
+    return ids[:-1] if options.kind == "causal" else ids
+
+
+def _corrupted(tokenizer: Any, row: Row, text: _Text, kept: list[int], options: Options) -> tuple[int, ...]:
+    place = f"{_place(row)}, column corrupted"
+    if row.corrupted is None:
+        hint = "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none"
+        raise InputError("the row has no corrupted prompt", place, hint)
+    other = _read(tokenizer, row.corrupted, row.answer, options, place)
+    hint = "Give a corrupted prompt of as many tokens, or choose a method that needs none"
+    count, wanted = (len(t.ids) - len(t.answer) for t in (other, text))
+    if count != wanted:
+        raise InputError(f"the corrupted prompt takes {count} tokens and the prompt {wanted}", place, hint)
+    if (other.start, other.answer) != (text.start, text.answer):
+        problem = "behind the corrupted prompt the answer stands in another place, or splits into other tokens"
+        raise InputError(problem, place, hint)
+    return _inputs(tokenizer, other, kept, options)
+
+
+def _answered(tokenizer: Any, row: Row, text: _Text, options: Options) -> dict[str, Any]:
+    """The fields of Encoded that say what the answer is."""
+    if options.kind == "encoder":
+        return {"answer": (), "places": ()}
+    if options.kind == "classifier":
+        return _classified(row, options)
+    if options.kind == "seq2seq":
+        return _decoded(tokenizer, row, options)
+    foil = None
+    if options.with_foil:
+        other = _read(tokenizer, row.prompt, _given_foil(row), options, _place(row))
+        foil = _foil(row, text, other)
+    return {"answer": text.answer, "foil": foil}
+
+
+def _given_foil(row: Row) -> str:
+    if row.foil is None:
+        hint = 'Add a foil (a wrong answer) to every row, or choose metric = "log_odds"'
+        raise InputError("the metric logit_difference needs a foil", f"{_place(row)}, column foil", hint)
+    return row.foil
+
+
+def _foil(row: Row, text: _Text, other: _Text) -> tuple[int, ...]:
+    place, count, wanted = f"{_place(row)}, column foil", len(other.answer), len(text.answer)
+    around = [(t.ids[: t.start], t.ids[t.stop :]) for t in (other, text)]
+    if around[0] != around[1] or count != wanted:
+        hint = "Give a foil of as many tokens, which leaves the prompt's tokens as they are"
+        problem = f"the foil takes {count} tokens and the answer {wanted}"
+        raise InputError(problem + (", or they split the prompt differently" if count == wanted else ""), place, hint)
+    if other.answer == text.answer:
+        raise InputError("the foil has the answer's tokens", place, "Give a wrong answer")
+    return other.answer
+
+
+def _decoded(tokenizer: Any, row: Row, options: Options) -> dict[str, Any]:
+    place = _place(row)
+    if options.decoder_start is None:
+        hint = "Set decoder_start_token_id in the model's generation_config.json"
+        raise InputError("the model names no token for its decoder to start with", place, hint)
+    text = _target(tokenizer, row.answer)
+    if text.own == 0:
+        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", place, "Reword the row")
+    lead = text.ids[: text.start] if options.forced_bos is None else (options.forced_bos,)
+    start = (options.decoder_start, *(lead if lead != (options.decoder_start,) else ()))
+    decoder = (*start, *text.answer[:-1])
+    if options.context is not None and len(decoder) > options.context:
+        problem = f"the answer takes {len(decoder)} tokens but the model's context is {options.context}"
+        raise InputError(problem, place, "Shorten the answer, or remove the row")
+    foil = _foil(row, text, _target(tokenizer, _given_foil(row))) if options.with_foil else None
+    return {
+        "answer": text.answer,
+        "places": tuple(range(len(start) - 1, len(decoder))),
+        "decoder": decoder,
+        "foil": foil,
+    }
+
+
+def _target(tokenizer: Any, answer: str) -> _Text:
+    """The answer as a target; before ``start`` stand only special tokens, the same for every answer."""
+    text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
+    special = _special_ids(tokenizer)
+    start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
+    return _Text(text.ids, min(start, text.start), text.stop, text.own)
+
+
+def _classified(row: Row, options: Options) -> dict[str, Any]:
+    answer, foil = _class(row, "answer", row.answer, options), None
+    if options.with_foil:
+        foil = _class(row, "foil", _given_foil(row), options)
+        if foil == answer:
+            raise InputError("the foil is the answer's class", f"{_place(row)}, column foil", "Give a wrong label")
+    return {"answer": (answer,), "places": (0,), "foil": None if foil is None else (foil,)}
+
+
+def _class(row: Row, column: str, text: str, options: Options) -> int:
+    name, numbers = text.strip(), {str(i): i for i in options.labels.values()}
+    known = {**{f"LABEL_{i}": i for i in numbers.values()}, **numbers, **options.labels}
+    if name not in known:
+        hint = f"Its labels are {', '.join(options.labels)}"
+        raise InputError(f"the classifier has no label {name!r}", f"{_place(row)}, column {column}", hint)
+    return known[name]

@@ -1,0 +1,125 @@
+"""What an answer is worth: metrics of its logits, greedy generation, and the model's baseline performance."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from reportgen.scoring.data.batches import Batch
+
+AnswerReduction = Literal["sum", "mean"]
+Logits = Float[Tensor, "answer_token vocabulary"]
+LANGUAGE = frozenset({"causal", "masked", "seq2seq"})  # the kinds of model that put out words
+ANSWERING = LANGUAGE | {"classifier"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per answer token, in natural-log units; ``label`` is its name in units and captions.
+
+    ``kinds`` are the kinds of model that it fits. ``of_tokens`` is None where the answer is not scored token by token
+    but generated: such a metric has no gradient, and no run of it can start from a recorded one.
+    """
+
+    name: str
+    label: str
+    of_tokens: Callable[[Logits, Batch], Float[Tensor, "answer_token"]] | None
+    needs_foil: bool = False
+    kinds: frozenset[str] = ANSWERING
+
+    @property
+    def generated(self) -> bool:
+        """Whether the answer is generated rather than scored as it stands."""
+        return self.of_tokens is None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The unchanged model per example: ``correct`` (every answer token is the argmax, teacher-forced) and
+    ``log_probability`` of the whole answer (natural log).
+    """
+
+    correct: Bool[np.ndarray, "example"]
+    log_probability: Float[np.ndarray, "example"]
+
+    @property
+    def miss(self) -> Float[np.ndarray, "example"]:
+        """1 − p(answer), exact also where p is close to 1."""
+        result: np.ndarray = -np.expm1(self.log_probability)
+        return result
+
+
+def _log_odds(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+    # log p − log(1 − p) is the logit less the logsumexp of the others: no cancellation where p rounds to 1
+    target = batch.target[:, None]
+    others = logits.scatter(1, target, float("-inf")).logsumexp(dim=1)
+    return logits.gather(1, target)[:, 0] - others
+
+
+def _log_probability(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+    return logits.gather(1, batch.target[:, None])[:, 0] - logits.logsumexp(dim=1)
+
+
+def _logit_difference(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+    assert batch.foil is not None, "foils are checked when the rows are tokenised"
+    return logits.gather(1, batch.target[:, None])[:, 0] - logits.gather(1, batch.foil[:, None])[:, 0]
+
+
+def _logit(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+    return logits.gather(1, batch.target[:, None])[:, 0]
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("log_odds", "log-odds", _log_odds),
+        Metric("log_probability", "log-probability", _log_probability),
+        Metric("logit_difference", "logit difference", _logit_difference, needs_foil=True),
+        Metric("exact_match", "exact match", None, kinds=frozenset({"causal", "seq2seq"})),
+        Metric("class_logit", "class logit", _logit, kinds=frozenset({"classifier"})),
+    )
+}
+
+
+def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduction) -> Float[Tensor, "example"]:
+    """The metric of each example: summed or averaged over the answer's tokens."""
+    assert metric.of_tokens is not None, "a generated answer has no teacher-forced logits to measure"
+    values = metric.of_tokens(logits, batch)
+    total = _per_example(values, batch)
+    return total / _per_example(torch.ones_like(values), batch) if reduction == "mean" else total
+
+
+def baseline(logits: Logits, batch: Batch) -> Baseline:
+    """Accuracy and answer log-probability of the unchanged model, per example."""
+    wrong = _per_example((logits.argmax(dim=1) != batch.target).double(), batch)
+    log_probability = _per_example(_log_probability(logits.double(), batch), batch)
+    # a log-probability may round to a hair above 0, which would make 1 − p negative
+    return Baseline((wrong == 0).cpu().numpy(), log_probability.clamp(max=0.0).cpu().numpy())
+
+
+def matches(tokenizer: Any, generated: list[list[int]], batch: Batch) -> Float[Tensor, "example"]:
+    """1 where the generated text begins with the answer or an accepted alternative, as a whole word or number.
+
+    What the model would go on to write after it does not count against it; "12" is not found in "123" or "12.5".
+    """
+    found = []
+    for row, ids in zip(batch.rows, generated, strict=True):
+        text = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        accepted = "|".join(re.escape(answer.strip()) for answer in (row.answer, *row.answers))
+        found.append(float(re.match(rf"(?:{accepted})(?!\w|[.,]\d)", text) is not None))
+    return torch.tensor(found, device=batch.input_ids.device)
+
+
+def longest_answer(tokenizer: Any, batch: Batch) -> int:
+    """Tokens that the longest accepted answer of the batch takes, and two to see whether a word ends there."""
+    texts = [text for row in batch.rows for text in (row.answer, *row.answers)]
+    return 2 + max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+
+
+def _per_example(values: Float[Tensor, "answer_token"], batch: Batch) -> Float[Tensor, "example"]:
+    return values.new_zeros(batch.size).index_add(0, batch.owner, values)

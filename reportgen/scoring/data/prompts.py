@@ -1,0 +1,83 @@
+"""What stands before an answer: the row's prompt, after answered examples and inside a chat template."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from reportgen.core.config import TasksSection
+from reportgen.errors import InputError
+from reportgen.scoring.data.tasks import Row
+
+
+def prompted(tokenizer: Any, rows: Sequence[Row], section: TasksSection, seed: int) -> tuple[Row, ...]:
+    """The rows of one task with their prompts, and corrupted prompts, as the model reads them.
+
+    ``section.shots`` other rows stand, answered, before each prompt: rows of other groups and with other prompts, drawn
+    by the seed, the row's id and theirs alone, so that neither batches nor the order of the file change them. A row
+    that serves as a shot is still scored, after shots of its own. With ``section.chat_template`` each shot is a user's
+    and an assistant's turn, and the prompt the last user's turn, after which the assistant's begins. A corrupted prompt
+    stands after the same shots in the same template.
+
+    Raises InputError where a row has too few others for its shots, where the tokenizer has no template, or where the
+    template refuses the turns or leaves out the system's.
+    """
+    if section.chat_template and not tokenizer.chat_template:
+        hint = "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat"
+        raise InputError("the tokenizer has no chat template", "[tasks] chat_template", hint)
+    return tuple(_prompted(tokenizer, row, shots_of(row, rows, section.shots, seed), section) for row in rows)
+
+
+def shots_of(row: Row, rows: Sequence[Row], count: int, seed: int) -> tuple[Row, ...]:
+    """The rows that stand before this one: of other groups, other prompts, the first by a hash of seed and ids."""
+    if count == 0:
+        return ()
+    others = [other for other in rows if other.group != row.group and other.prompt != row.prompt]
+    if len(others) < count:
+        found = "no row" if not others else "only 1 row" if len(others) == 1 else f"only {len(others)} rows"
+        problem = f"{found} of task {row.task!r} and another group can stand before it, and shots = {count}"
+        raise InputError(problem, f"{row.place} (id {row.id!r})", "Lower [tasks] shots, or add rows")
+    return tuple(sorted(others, key=lambda other: _draw(seed, row.id, other.id))[:count])
+
+
+def _draw(seed: int, one: str, other: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{one}\n{other}".encode()).digest()
+
+
+def _prompted(tokenizer: Any, row: Row, shots: tuple[Row, ...], section: TasksSection) -> Row:
+    write = _chat if section.chat_template else _plain
+    corrupted = None if row.corrupted is None else write(tokenizer, row, row.corrupted, shots, section)
+    return replace(row, prompt=write(tokenizer, row, row.prompt, shots, section), corrupted=corrupted)
+
+
+def _plain(tokenizer: Any, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
+    answered = (_answered(tokenizer, shot, section.between) for shot in shots)
+    return section.separator.join([*answered, prompt])
+
+
+def _answered(tokenizer: Any, shot: Row, delimiter: str) -> str:
+    """The shot's prompt and answer: the answer at the mask token where the prompt holds one, else at its end."""
+    mask = tokenizer.mask_token
+    if mask and mask in shot.prompt:
+        return shot.prompt.replace(mask, shot.answer)
+    return shot.prompt + delimiter + shot.answer
+
+
+def _chat(tokenizer: Any, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
+    import jinja2
+
+    turns = [] if section.system is None else [("system", section.system)]
+    for shot in shots:
+        turns += [("user", shot.prompt), ("assistant", shot.answer)]
+    messages = [{"role": role, "content": text} for role, text in [*turns, ("user", prompt)]]
+    place = f"[tasks] {'chat_template' if section.system is None else 'system'}"
+    try:
+        text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        hint = "Remove the key" if section.system is None else "Remove the key, and write it into the prompts"
+        problem = f"the tokenizer's chat template refuses the turns ({str(error).rstrip('.')})"
+        raise InputError(problem, f"{place}, {row.place}", hint) from error
+    if section.system is not None and section.system.strip() not in text:
+        problem = "the tokenizer's chat template leaves the system's turn out"
+        raise InputError(problem, f"{place}, {row.place}", "Remove the key, and write it into the prompts")
+    return text

@@ -1,0 +1,267 @@
+"""The rows of a study's tasks: from tables of any source, and from CogQA's nested JSON."""
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.config import TasksSection
+from reportgen.core.scores import refuse_many
+from reportgen.errors import InputError, nearest
+from reportgen.scoring.data.sources import Record, Values, records, text_of
+from reportgen.storage.store import once
+
+REQUIRED = ("task", "prompt", "answer")
+TEXTS = (*REQUIRED, "foil", "corrupted")
+LISTS = ("answers", "choices")
+NAMES = ("id", "group")
+COLUMNS = (*REQUIRED, *LISTS, *TEXTS[3:], *NAMES)
+COGQA_SKILLS = (
+    "Knowledge Recall",
+    "Retrieval",
+    "Logical Reasoning",
+    "Decision-making",
+    "Semantic Understanding",
+    "Syntactic Understanding",
+    "Inference",
+    "Math Calculation",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example of a task file.
+
+    ``answers`` are accepted alternatives, ``choices`` what the answer is chosen from, ``foil`` a wrong answer,
+    ``corrupted`` a counterfactual prompt. ``group`` names the rows that share a template or a parent question (default:
+    the row's id). ``place`` says where the row stands, for error messages.
+    """
+
+    task: str
+    prompt: str
+    answer: str
+    id: str
+    group: str
+    place: str
+    answers: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    foil: str | None = None
+    corrupted: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """The rows of each task, tasks and rows in file order; ``notes`` say what was left out or reinterpreted."""
+
+    tasks: dict[str, tuple[Row, ...]]
+    notes: tuple[str, ...] = ()
+
+
+def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
+    """Read the rows behind [tasks] path, keeping the first ``section.limit`` of each task.
+
+    ``answers`` says whether every row must have an answer. Raises InputError naming the file, the line and the column
+    that does not fit, and MissingResourceError where a data set needs the library ``datasets`` and it is not there.
+    """
+    notes, place = list[str](), str(section.path)
+    if section.format == "cogqa" and not Path(place).is_dir():
+        rows = list(_cogqa(text_of(Path(place)), Path(place), notes))
+    else:
+        rows = _rows(section, answers, notes)
+    if not rows:
+        hint = "Give at least one row with task, prompt and answer"
+        raise InputError("the task file holds no rows", place, hint)
+    _refuse_duplicates(rows)
+    tasks: dict[str, list[Row]] = {}
+    for row in rows:
+        members = tasks.setdefault(row.task, [])
+        if section.limit is None or len(members) < section.limit:
+            members.append(row)
+    refuse_many(len(tasks), place)
+    return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
+
+
+def chance(rows: tuple[Row, ...]) -> float:
+    """The accuracy of guessing: the mean of 1 / choices (for rows without: the commonest answer's share)."""
+    open_ended = Counter(row.answer for row in rows if not row.choices)
+    commonest = max(open_ended.values()) / open_ended.total() if open_ended else 0.0
+    return sum(1 / len(row.choices) if row.choices else commonest for row in rows) / len(rows)
+
+
+def _rows(section: TasksSection, answers: bool, notes: list[str]) -> list[Row]:
+    named = _Columns(section, (*REQUIRED,) if answers else REQUIRED[:2])
+    rows = [named.row(record) for record in records(section, named.heading)]
+    unseen = [theirs for theirs in section.columns.values() if rows and theirs not in named.seen]
+    if unseen:
+        hint = nearest(unseen[0], sorted(named.seen))
+        raise InputError(f"no row has a column {unseen[0]!r}", f"[tasks] columns, {section.path}", hint)
+    if named.numbers:
+        notes.append(f"{section.path}: read {named.numbers} numbers as text")
+    return rows
+
+
+class _Columns:
+    """Makes rows of records whose columns may bear other names: ``required`` are those that every row must fill.
+
+    ``seen`` are the names met so far, ``numbers`` the values of typed columns that were read as text.
+    """
+
+    def __init__(self, section: TasksSection, required: tuple[str, ...]) -> None:
+        for name in section.columns:
+            _known(name, "[tasks] columns")
+        self.section, self.seen, self.numbers = section, set[str](), 0
+        self.required = tuple(n for n in required if n != "task" or section.task_name is None)
+        # under a mapping what it does not name is passed over, but for what every row needs
+        self.theirs = {**{n: n for n in REQUIRED}, **section.columns} if section.columns else {n: n for n in COLUMNS}
+
+    def heading(self, names: list[str], place: str, values: Values) -> None:
+        """Refuse a table that lacks a column, has one twice or, without a mapping, one that is unknown."""
+        foreign = values == "typed" and not self.section.columns
+        if foreign and not {*self.required} <= {*names} <= {*COLUMNS}:
+            hint = 'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}'
+            raise InputError(f"the columns are {', '.join(names)}", place, hint)
+        for name in names:
+            self._known(name, place)
+            if names.count(name) > 1:
+                raise InputError(f"column {name!r} stands twice", place, "Keep one of them")
+        for name in self.required:
+            if self.theirs[name] not in names:
+                needed = ", ".join(self.theirs[n] for n in self.required)
+                raise InputError(f"column {self.theirs[name]!r} is missing", place, f"Add it; needed are {needed}")
+
+    def _known(self, name: str, place: str) -> None:
+        if not self.section.columns:
+            _known(name, place)
+
+    def row(self, record: Record) -> Row:
+        """The record's row; raises InputError naming the column that does not fit."""
+        fields, place = record.fields, record.place
+        for name in fields:
+            self._known(name, place)
+        self.seen |= fields.keys()
+        values = {ours: fields[theirs] for ours, theirs in self.theirs.items() if fields.get(theirs) is not None}
+        for name in self.required:
+            if name not in values:
+                needed = ", ".join(self.theirs[n] for n in self.required)
+                raise InputError(f"{self.theirs[name]!r} is missing", place, f"Give every row {needed}")
+        if self.section.task_name is not None:
+            values.setdefault("task", self.section.task_name)
+        where = {ours: f"{place}, column {theirs}" for ours, theirs in self.theirs.items()}
+        return _row(
+            {name: self._read(name, value, record, where[name]) for name, value in values.items()}, where, record
+        )
+
+    def _read(self, name: str, value: Any, record: Record, where: str) -> Any:
+        if record.values == "typed" and name in TEXTS and isinstance(value, int | float):
+            self.numbers += 1
+            # a column of whole numbers with gaps is often stored as one of fractions
+            return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+        return _list_of(value, where) if record.values == "cells" and name in LISTS else value
+
+
+def _list_of(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        hint = 'Write a JSON list into the cell: ["yes", "no"]'
+        raise InputError(f"{text!r} is no list", where, hint) from error
+
+
+def _row(values: dict[str, Any], where: dict[str, str], record: Record) -> Row:
+    for name, value in values.items():
+        if any("\ud800" <= c <= "\udfff" for c in str(value)):
+            raise InputError("the text holds half a character", where[name], "Write it in UTF-8")
+    texts = {name: _string(values[name], name, where[name]) for name in TEXTS if name in values}
+    lists = {name: _strings(values[name], where[name]) for name in LISTS if name in values}
+    identity = _name(values.get("id"), where.get("id", "")) or record.name
+    group = _name(values.get("group"), where.get("group", "")) or identity
+    if "foil" in texts and texts["foil"].strip() == texts.get("answer", "").strip():
+        raise InputError("the foil is the answer itself", where["foil"], "Give a wrong answer, or none")
+    return Row(**{"answer": "", **texts}, **lists, id=identity, group=group, place=record.place)  # type: ignore[arg-type]
+
+
+def _known(name: str, place: str) -> None:
+    if name not in COLUMNS:
+        raise InputError(f"unknown column {name!r}", place, nearest(name, list(COLUMNS)))
+
+
+def _string(value: Any, name: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{value!r} is not text", where, "Write it in quotes")
+    if not value.strip():
+        raise InputError(f"the {name} is empty", where, "Give it a text, or remove the row")
+    if name != "task":
+        return value
+    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in value):
+        raise InputError(f"the task's name {value!r} holds a control character", where, "Remove the character")
+    return value.strip()
+
+
+def _strings(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
+        hint = 'Write a list of texts: ["yes", "no"]'
+        raise InputError(f"{value!r} is no list of texts", where, hint)
+    return tuple(value)
+
+
+def _name(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise InputError(f"{value!r} is no name", where, "Give a text or a whole number")
+    return str(value)
+
+
+def _refuse_duplicates(rows: list[Row]) -> None:
+    seen: dict[str, Row] = {}
+    for row in rows:
+        if row.id in seen:
+            hint = "Give every row an id of its own"
+            raise InputError(f"the id {row.id!r} stands already at {seen[row.id].place}", row.place, hint)
+        seen[row.id] = row
+
+
+def _cogqa(text: str, path: Path, notes: list[str]) -> Iterator[Row]:
+    """CogQA: each sub-question a row after its parent question, which is its group. Stray labels become notes."""
+    strays, numbers = Counter[str](), 0
+    for q, question in enumerate(_cogqa_list(text, path)):
+        for s, sub in enumerate(question["generated"]):
+            place = f"{path}, question {q}, sub-question {s}"
+            skill = _cogqa_field(sub, "cognitive_skill", place)
+            if skill not in COGQA_SKILLS:
+                strays[skill] += 1
+                continue
+            numbers += not isinstance(sub.get("answer"), str)
+            prompt = f"{question['question']}\n{_cogqa_field(sub, 'subquestion', place)}"
+            answer = _cogqa_field({"answer": str(sub.get("answer") or "")}, "answer", place)
+            yield Row(skill, prompt, answer, f"{q}.{s}", str(q), place)
+    for skill, count in strays.items():
+        rows = f"{count} row" if count == 1 else f"{count} rows"
+        notes.append(f"{path}: dropped {rows} labelled {skill!r}, which is none of CogQA's eight skills")
+    if numbers:
+        notes.append(f"{path}: read {numbers} numeric answers as text")
+
+
+def _cogqa_list(text: str, path: Path) -> list[dict[str, Any]]:
+    hint = "Give CogQA's list of {question, answer, generated: [{subquestion, answer, cognitive_skill}]}"
+    try:
+        content = json.loads(text, object_pairs_hook=once(str(path))) if text.strip() else []
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(f"this is not JSON ({error})", str(path), hint) from error
+    if not isinstance(content, list):
+        raise InputError("this is no list of questions", str(path), hint)
+    for q, question in enumerate(content):
+        fits = isinstance(question, dict) and isinstance(question.get("question"), str)
+        if not fits or not isinstance(question.get("generated"), list):
+            raise InputError("this is no CogQA question", f"{path}, question {q}", hint)
+    return content
+
+
+def _cogqa_field(sub: Any, name: str, place: str) -> str:
+    value = sub.get(name) if isinstance(sub, dict) else None
+    if value is None:
+        raise InputError(f"{name!r} is missing", place, "Give subquestion, answer and cognitive_skill")
+    return _string(value, name, f"{place}, column {name}")

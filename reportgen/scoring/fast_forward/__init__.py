@@ -1,0 +1,1 @@
+"""Runs that leave out what need not run again."""

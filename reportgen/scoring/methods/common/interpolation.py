@@ -1,0 +1,131 @@
+"""What heads put out and the metric's gradients to it, for embeddings between two prompts; rules along a path."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from reportgen.errors import InputError
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.model.interventions import Edit, edited
+from reportgen.scoring.model.loaded import LoadedModel
+
+LEAST_CHANGE = 0.1  # natural-log units: relative to a smaller change of the metric a gap would mean nothing
+GAP = "completeness gap"
+
+Embeddings = Float[Tensor, "example token width"]
+Outputs = Float[Tensor, "example token head size"]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One run: the metric of each example, the answer's logits, what the heads of each site and the token embeddings
+    put out.
+    """
+
+    value: Float[Tensor, "example"]
+    logits: Float[Tensor, "answer_token vocabulary"]
+    outputs: tuple[Outputs, ...]
+    embeddings: Embeddings
+
+
+@dataclass(frozen=True)
+class Differentiated(Observed):
+    """A run with the gradients of each example's metric to the heads' outputs and to the embeddings."""
+
+    to_outputs: tuple[Outputs, ...]
+    to_embeddings: Embeddings
+
+
+def observed(setting: Setting, batch: Batch) -> Observed:
+    """A plain run."""
+    with torch.no_grad():
+        return _run(setting, batch, None)
+
+
+def differentiated(setting: Setting, batch: Batch, embeddings: Embeddings | None = None) -> Differentiated:
+    """A run with gradients; ``embeddings`` take the place of what the token embeddings put out."""
+    with torch.enable_grad():
+        run = _run(setting, batch, embeddings)
+        # examples do not meet, so the gradient of the sum holds each example's own
+        found = torch.autograd.grad(run.value.sum(), [*run.outputs, run.embeddings], materialize_grads=True)
+    outputs = tuple(z.detach() for z in run.outputs)
+    return Differentiated(
+        run.value.detach(), run.logits.detach(), outputs, run.embeddings.detach(), found[:-1], found[-1]
+    )
+
+
+def _run(setting: Setting, batch: Batch, embeddings: Embeddings | None) -> Observed:
+    model, embedded, seen = setting.model, list[Tensor](), dict[int, Tensor]()
+    with _embedded(model, embeddings, embedded), edited(model.model, model.heads, _kept(model, seen)):
+        value, logits = setting.value(batch)
+    if not embedded:
+        place = type(model.model).__name__
+        raise InputError("its token embeddings do not run", place, "Choose a method that needs no corrupted prompt")
+    return Observed(value, logits, tuple(seen[index] for index in range(len(seen))), embedded[0])
+
+
+def _kept(model: LoadedModel, into: dict[int, Tensor]) -> dict[int, Edit]:
+    def keep(index: int) -> Edit:
+        def edit(z: Tensor) -> Tensor:
+            # a decoder's first attention has seen nothing yet that needs a gradient
+            into[index] = z if z.requires_grad or not torch.is_grad_enabled() else z.detach().requires_grad_()
+            return into[index]
+
+        return edit
+
+    return {index: keep(index) for index in range(len(model.heads.sites))}
+
+
+@contextmanager
+def _embedded(model: LoadedModel, by: Embeddings | None, into: list[Tensor]) -> Iterator[None]:
+    """Within the context, for one run: the first output of the token embeddings (a decoder may share them, and runs
+    later) becomes ``by``, where it is given, and goes into ``into``; what positions add comes after it.
+    """
+
+    def after_embedding(_: nn.Module, __: Any, output: Tensor) -> Tensor | None:
+        if into:
+            return None
+        chosen = output if by is None else by.to(output.dtype)
+        into.append(chosen.detach().requires_grad_(torch.is_grad_enabled()))
+        return into[0]
+
+    reader: Any = model.model.get_encoder() if model.kind == "seq2seq" else model.model
+    handle = reader.get_input_embeddings().register_forward_hook(after_embedding)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def difference(one: Tensor, other: Tensor) -> Tensor:
+    """One less the other, in float32 or wider."""
+    wide = torch.promote_types(one.dtype, torch.float32)
+    return one.to(wide) - other.to(wide)
+
+
+def attributed(
+    change: Outputs, gradient: Outputs, where: Bool[Tensor, "example token"] | None = None
+) -> Float[Tensor, "example head"]:
+    """Change · gradient, summed over the tokens of ``where`` (None: all of them) and over dimensions."""
+    products = (change * gradient.to(change.dtype)).sum(dim=-1)
+    return (products if where is None else products * where[:, :, None].to(products.device)).sum(dim=1)
+
+
+def legendre(steps: int) -> list[tuple[float, float]]:
+    """Points on [0, 1] and weights that sum to 1: the Gauss–Legendre rule, exact for polynomials of 2 · steps − 1."""
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    return [((1 + float(point)) / 2, float(weight) / 2) for point, weight in zip(points, weights, strict=True)]
+
+
+def gap(found: Float[Tensor, "..."], change: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """How far scores are from adding up to a change: |found − change| / |change|, a |change| below LEAST_CHANGE counted
+    as LEAST_CHANGE.
+    """
+    return (found - change).abs() / change.abs().clamp(min=LEAST_CHANGE)

@@ -1,0 +1,119 @@
+"""A head's queries, keys and values patched one kind at a time, by the corrected rule of AtP* (arXiv 2403.00745).
+
+A head puts out z(t) = Σₖ A(t, k) v(k) with the pattern A(t, ·) = softmax of a(t, k) = scale · q(t) · k(k) + mask. With
+the gradient ∂m / ∂z(t) at the prompt, G(t, k) = ∂m / ∂A(t, k) = ∂m / ∂z(t) · v(k). To first order in z, patching in
+  the values changes m by Σₜ ∂m / ∂z(t) · Σₖ A(t, k) (v′(k) − v(k)), which needs no correction;
+  the query at t changes it by Σₖ (A_q(t, k) − A(t, k)) G(t, k), A_q being the softmax of scale · q′(t) · k(k) + mask;
+  the key at j changes it by Σₜ Σₖ (A_j(t, k) − A(t, k)) G(t, k). In A_j only the logit a(t, j) of each row has moved,
+by δ = scale · q(t) · (k′(j) − k(j)), so that with A = A(t, j) a row's sum is
+A (e^δ − 1) (G(t, j) − Σₖ A(t, k) G(t, k)) / (1 + A (e^δ − 1)): all keys in the time of one pattern.
+Plain attribution patching has δ in the place of (e^δ − 1) / (1 + A (e^δ − 1)), and nothing where the softmax saturates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from reportgen.errors import InputError
+from reportgen.scoring.methods.common.interpolation import Outputs
+from reportgen.scoring.model.attention import AttentionCall
+from reportgen.scoring.model.heads import Site
+
+HINT = "Set [scoring] parameters.attribution_patching qk_correction = false"
+
+Vectors = Float[Tensor, "head token size"]
+Pattern = Float[Tensor, "head query key"]
+
+
+def value_effect(pattern: Pattern, change: Vectors, gradient: Vectors) -> Float[Tensor, "head"]:
+    """What patching all values changes; ``change`` is v′ − v, ``gradient`` that of the metric to z."""
+    return ((pattern @ change) * gradient).sum(dim=(1, 2))
+
+
+def query_effect(pattern: Pattern, patched: Pattern, slope: Pattern) -> Float[Tensor, "head query"]:
+    """What patching the query at each position changes; ``patched`` is A_q, ``slope`` G."""
+    return ((patched - pattern) * slope).sum(dim=2)
+
+
+def key_effect(pattern: Pattern, moved: Pattern, slope: Pattern) -> Float[Tensor, "head key"]:
+    """What patching the key at each position changes; ``moved`` are the changes δ of the logits, ``slope`` G."""
+    # the weight and the slopes of the other keys: of the key that leads its row by themselves, for one less its weight
+    # would be lost to rounding where the softmax saturates, which is what the correction is for
+    leads = torch.zeros_like(pattern, dtype=torch.bool).scatter(2, pattern.argmax(dim=2, keepdim=True), True)
+    others = pattern.masked_fill(leads, 0)
+    weight = torch.where(leads, others.sum(dim=2, keepdim=True), 1 - pattern)
+    slopes = torch.where(
+        leads, (others * slope).sum(dim=2, keepdim=True), (pattern * slope).sum(dim=2, keepdim=True) - pattern * slope
+    )
+    # where δ > 0 both sides of the fraction are divided by e^δ, which may be too great for a number
+    up, down = moved.clamp(min=0), moved.clamp(max=0)
+    rise = pattern * (torch.expm1(down) - torch.expm1(-up))
+    whole = weight * torch.exp(-up) + pattern * torch.exp(down)
+    effect: Tensor = rise * (weight * slope - slopes) / whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    return effect.sum(dim=1)
+
+
+def corrected(
+    site: Site,
+    clean: AttentionCall,
+    other: AttentionCall,
+    outputs: Outputs,
+    gradient: Outputs,
+    where: Bool[Tensor, "example token"] | None,
+) -> Float[Tensor, "example head"]:
+    """Baseline minus patched of a site's heads: the sum of the effects on their outputs at the tokens of ``where``
+    (None: all) of patching queries, keys and values from ``other`` into ``clean``, whose heads put out ``outputs``.
+
+    Raises InputError where queries and keys are not seen, or outputs are not the pattern times the values.
+    """
+    if clean.query is None or other.query is None:
+        raise _refused(site, "its queries and keys are not seen, for it is no scaled_dot_product_attention")
+    slopes = gradient if where is None else gradient * where[:, :, None, None].to(gradient.device)
+    effects = []
+    for e in range(len(outputs)):
+        own, patch = _Example.of(clean, e), _Example.of(other, e)
+        gradients, pattern = slopes[e].transpose(0, 1).double(), own.pattern(own.queries)
+        _check(site, pattern @ own.values, outputs[e].transpose(0, 1))
+        slope = gradients @ own.values.transpose(1, 2)
+        by_value = value_effect(pattern, patch.values - own.values, gradients)
+        by_query = query_effect(pattern, own.pattern(patch.queries), slope)
+        moved = own.scale * own.queries @ (patch.keys - own.keys).transpose(1, 2)
+        effects.append(by_value + by_query.sum(dim=1) + key_effect(pattern, moved, slope).sum(dim=1))
+    return -torch.stack(effects)
+
+
+@dataclass(frozen=True)
+class _Example:
+    """One example's attention, in float64."""
+
+    queries: Vectors
+    keys: Vectors
+    values: Vectors
+    mask: Float[Tensor, "#head query key"] | float
+    scale: float
+
+    @classmethod
+    def of(cls, call: AttentionCall, example: int) -> "_Example":
+        assert call.query is not None
+        assert call.key is not None
+        assert call.value is not None
+        assert call.scale is not None
+        query, key, value = (x[example].detach().double() for x in (call.query, call.key, call.value))
+        mask = 0.0 if call.mask is None else call.mask[example if len(call.mask) > 1 else 0].double()
+        return cls(query, key, value, mask, call.scale)
+
+    def pattern(self, queries: Vectors) -> Pattern:
+        """The softmax of these queries over the example's keys."""
+        return (self.scale * queries @ self.keys.transpose(1, 2) + self.mask).softmax(dim=-1)
+
+
+def _check(site: Site, made: Vectors, outputs: Vectors) -> None:
+    agrees = {torch.float64: 1e-6, torch.float32: 1e-3}.get(outputs.dtype, 0.05)  # of the greatest output
+    if made.shape != outputs.shape or (made - outputs).abs().max() > agrees * outputs.abs().max():
+        raise _refused(site, "its heads' outputs are not their attention patterns times their values")
+
+
+def _refused(site: Site, problem: str) -> InputError:
+    return InputError(problem, site.attention, HINT)

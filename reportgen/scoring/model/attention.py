@@ -1,0 +1,125 @@
+"""See the attention patterns of every site while a model runs, without changing how it attends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from reportgen.errors import InputError
+from reportgen.scoring.model.heads import Heads, Site
+from reportgen.scoring.model.interventions import edited
+from reportgen.scoring.model.trace import SOFTMAX
+
+HINT = "Choose a method that does not read attention patterns"
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """One site's attention in one forward.
+
+    ``pattern`` is the softmax over keys: the very tensor that the model goes on with, or, where it attends by
+    scaled_dot_product_attention, computed again in float32 from ``query``, ``key``, ``mask`` and ``scale`` (key and
+    value heads repeated for the query heads that share them). Those and ``value`` are None where a plain softmax runs.
+    """
+
+    pattern: Float[Tensor, "example head query key"]
+    query: Float[Tensor, "example head query size"] | None = None
+    key: Float[Tensor, "example head key size"] | None = None
+    value: Float[Tensor, "example head key size"] | None = None
+    mask: Float[Tensor, "#example #head query key"] | None = None
+    scale: float | None = None
+
+
+@contextmanager
+def observed_attention(model: Any, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
+    """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its AttentionCall.
+
+    Raises InputError with ``hint``, while the model runs, for a site whose pattern cannot be told.
+    """
+    seen, since = dict[int, AttentionCall](), list[AttentionCall | Tensor]()
+
+    def at_projection(index: int) -> Any:
+        def edit(z: Tensor) -> Tensor:
+            seen[index] = _of_site(heads.sites[index], since, len(z), hint)
+            since.clear()
+            return z
+
+        return edit
+
+    with edited(model, heads, {i: at_projection(i) for i in range(len(heads.sites))}), _Watch(since):
+        yield seen
+
+
+class _Watch(TorchFunctionMode):
+    """Keeps every softmax of three axes or more, and every scaled_dot_product_attention."""
+
+    def __init__(self, since: list[AttentionCall | Tensor]) -> None:
+        super().__init__()
+        self.since = since
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            self.since.append(_fused(*args, **named))
+        result = func(*args, **named)
+        if func in SOFTMAX and result.ndim in (3, 4):
+            self.since.append(result)
+        return result
+
+
+def _fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> AttentionCall:
+    repeats = query.shape[1] // key.shape[1] if enable_gqa else 1
+    key, value = (x.repeat_interleave(repeats, dim=1) if repeats > 1 else x for x in (key, value))
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    mask = _additive(attn_mask, query.shape[-2], key.shape[-2], is_causal, query.device)
+    scores = query.float() @ key.float().transpose(-1, -2) * factor
+    pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
+    return AttentionCall(pattern, query, key, value, mask, factor)
+
+
+def _additive(
+    mask: Tensor | None, queries: int, keys: int, is_causal: bool, device: torch.device
+) -> Float[Tensor, "#example #head query key"] | None:
+    """A mask to be added to the scores, from one of booleans (True: attend), one that is added already, or none."""
+    if is_causal:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
+    if mask is None:
+        return None
+    shaped = mask if mask.ndim == 4 else mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+    if shaped.dtype == torch.bool:
+        allowed: Bool[Tensor, "#example #head query key"] = shaped
+        return torch.zeros(allowed.shape, device=device).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    return shaped.float()
+
+
+def _of_site(site: Site, since: list[AttentionCall | Tensor], examples: int, hint: str) -> AttentionCall:
+    """Of what ran since the last site, the one attention with this site's heads."""
+    found = [call for call in (_as_call(entry, site, examples) for entry in since) if call is not None]
+    if len(found) != 1:
+        problem = "the attention pattern of its heads is not seen" if not found else "its heads attend more than once"
+        raise InputError(problem, f"{site.name} (layer {site.layer})", hint)
+    return found[0]
+
+
+def _as_call(entry: AttentionCall | Tensor, site: Site, examples: int) -> AttentionCall | None:
+    if isinstance(entry, AttentionCall):
+        return entry if entry.pattern.shape[1] == site.heads else None
+    if entry.ndim == 3 and entry.shape[0] == examples * site.heads:
+        entry = entry.reshape(examples, site.heads, *entry.shape[1:])
+    fits = entry.ndim == 4 and entry.shape[:2] == (examples, site.heads)
+    return AttentionCall(entry) if fits else None

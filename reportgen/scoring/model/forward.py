@@ -1,0 +1,32 @@
+"""One run of a model over a batch, and a short batch to try it on."""
+
+import inspect
+from typing import Any
+
+from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
+from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.model.trace import input_device
+
+
+def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
+    """One run of the model or its body over a batch, with no cache but the batch's."""
+    known = inspect.signature(module.forward).parameters
+    wanted: dict[str, Any] = {"use_cache": False, "return_dict": True}
+    if kind == "causal":  # encoders count their positions as they were trained to, and padding stands on the right
+        wanted["position_ids"] = batch.position_ids
+    if batch.cache is not None:
+        wanted |= {"use_cache": True, "past_key_values": batch.cache}
+    if kind == "seq2seq":
+        wanted |= {"decoder_input_ids": batch.decoder_ids, "decoder_attention_mask": batch.decoder_mask}
+    passed = {name: value for name, value in wanted.items() if name in known}
+    return module(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **passed, **extra)
+
+
+def short_batch(model: Any, kind: Kind, rows: int, tokens: int = 5, step: int = 7) -> Batch:
+    """The same short text ``rows`` times over, for checks."""
+    size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
+    ids = tuple((step * i + 3) % size for i in range(tokens))
+    decoder = ids[1:4] if kind == "seq2seq" else None
+    answer, places = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
+    example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, places, decoder=decoder)
+    return collate([example] * rows, getattr(model.config.get_text_config(), "pad_token_id", None) or 0, device)

@@ -1,0 +1,313 @@
+"""Read a model's folder: its configuration, weights and tokenizer; safetensors only, no code of the model's own."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reportgen.core.config import ModelSection
+from reportgen.errors import InputError, MissingResourceError, ran_out
+from reportgen.storage.store import read_json
+
+COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# What the last word of an architecture's name says of it, the longest first
+HEADS = {
+    "ForSequenceClassification": "classifier",
+    "ForConditionalGeneration": "seq2seq",
+    "ForSeq2SeqLM": "seq2seq",
+    "ForCausalLM": "causal",
+    "LMHeadModel": "causal",
+    "ForMaskedLM": "masked",
+    "WithLMHeadModel": "masked",
+    "ForPreTraining": "masked",
+}
+LOADERS = {
+    "causal": "AutoModelForCausalLM",
+    "masked": "AutoModelForMaskedLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "classifier": "AutoModelForSequenceClassification",
+    "encoder": "AutoModel",
+}
+MAPPINGS = {
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "classifier": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "encoder": "MODEL_MAPPING_NAMES",
+}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A model as its folder holds it, in eval mode with frozen parameters on its device.
+
+    ``unplaced`` names the folder's weights that the model has no place for.
+    """
+
+    model: Any
+    unplaced: tuple[str, ...]
+    tokenizer: Any
+    kind: str
+    revision: str | None
+    weights_sha256: str
+
+
+def read_folder(section: ModelSection) -> Folder:
+    """Load the model that [model] names.
+
+    Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
+    weights that do not fit or fill the model, for quantised ones, and for architectures that transformers does not know
+    without their own code.
+    """
+    local = Path(section.path).expanduser()
+    folder, revision = (local, None) if local.exists() else _download(section)
+    weights = _weights(folder)
+    with quiet():
+        config = _config(folder)
+        _refuse_quantised(config, folder)
+        kind = _kind(config, folder)
+        model, unplaced = _model(folder, config, kind, section, _compiled(weights))
+        tokenizer = _tokenizer(folder)
+    return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights))
+
+
+def _download(section: ModelSection) -> tuple[Path, str | None]:
+    """A hub model's folder in the local cache and its commit; only its safetensors and small files are fetched."""
+    from huggingface_hub import snapshot_download
+
+    path, looks_local = section.path, section.path.startswith((".", "/", "~")) or section.path.count("/") > 1
+    if looks_local or "\\" in path:
+        raise InputError("no such model folder", path, "Check [model] path in the study file")
+    try:
+        folder = Path(
+            snapshot_download(
+                path,
+                revision=section.revision,
+                ignore_patterns=["*/*", *PICKLES, "*.h5", "*.msgpack", "*.gguf", "*.onnx", "consolidated*"],
+            )
+        )
+    except Exception as error:  # the hub's client raises some twenty kinds, from HTTP to name validation
+        hint = "Check [model] path in the study file, and the network if it is a hub id"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        problem = f"no such model folder, and the hub gave no such model ({reason.rstrip('.')})"
+        raise InputError(problem, path, hint) from error
+    return folder, folder.name
+
+
+def _weights(folder: Path) -> list[Path]:
+    place = str(folder)
+    if not (folder / "config.json").is_file():
+        whole = "Save the model there with model.save_pretrained and tokenizer.save_pretrained"
+        raise InputError("the model folder holds no config.json", place, whole)
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        return _shards(folder, index)
+    pickles = sorted(p.name for pattern in PICKLES for p in folder.glob(pattern) if p.name != "training_args.bin")
+    if pickles:
+        hint = "Load them where you trust them and save again with model.save_pretrained, which writes safetensors"
+        raise InputError(f"{pickles[0]} is a pickle, which can run code when it is read", place, hint)
+    raise InputError("the model folder holds no weights", place, "Put model.safetensors there")
+
+
+def _shards(folder: Path, index: Path) -> list[Path]:
+    hint = "Copy the whole model folder again"
+    content = read_json(index)
+    named = content.get("weight_map") if isinstance(content, dict) else None
+    names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(f"{name} is missing, which {index.name} names", str(folder), hint)
+    if not names:
+        raise InputError("it names no weights", str(index), hint)
+    return [folder / name for name in names]
+
+
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "Choose a model that transformers knows without code of the model's own"
+        raise InputError(f"its config.json cannot be used ({reason(error)})", str(folder), hint) from error
+
+
+def _kind(config: Any, folder: Path) -> str:
+    """What the folder's model puts out: by the architecture that its config names, else by its type."""
+    from transformers.models.auto import modeling_auto
+
+    known = {kind: getattr(modeling_auto, name) for kind, name in MAPPINGS.items()}
+    named = (getattr(config, "architectures", None) or [""])[0]
+    for ending, kind in HEADS.items():
+        if named.endswith(ending) and config.model_type in known[kind]:
+            return kind
+    if named.endswith("Model") and config.model_type in known["masked"] and not getattr(config, "is_decoder", False):
+        return "encoder"
+    for kind in ("seq2seq", "causal", "encoder"):
+        fits = kind != "seq2seq" or getattr(config, "is_encoder_decoder", False)
+        if fits and config.model_type in known[kind]:
+            return kind
+    problem = f"{config.model_type} is no language model, encoder or classifier that transformers loads"
+    raise InputError(problem, str(folder), "Choose a causal, masked or sequence-to-sequence language model")
+
+
+def _compiled(weights: list[Path]) -> bool:
+    """Whether weights are those of a model that torch.compile had wrapped, or parts of it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights[0], "pt") as file:
+            return any(re.search(COMPILED, name) for name in file.keys())  # noqa: SIM118
+    except SafetensorError:  # told when they are loaded
+        return False
+
+
+def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled: bool) -> tuple[Any, tuple[str, ...]]:
+    import transformers
+
+    hint, placed = "Save the model again with model.save_pretrained", _placed(section)
+    try:
+        loader: Any = getattr(transformers, LOADERS[kind])
+        model, info = loader.from_pretrained(
+            folder,
+            config=config,
+            dtype=getattr(torch, section.dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **placed,
+            **({"key_mapping": {COMPILED: ""}} if compiled else {}),
+        )
+    except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
+        if ran_out(error):
+            raise
+        raise InputError(f"its weights cannot be loaded ({reason(error)})", str(folder), hint) from error
+    _refuse_misfits(folder, info["mismatched_keys"])
+    _refuse_parted(model)
+    # nothing reads the pooled output of a plain encoder
+    missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
+    if missing:  # transformers would fill them with random numbers
+        problem = (
+            f"its weights lack {missing[0]} and {len(missing) - 1} others"
+            if missing[1:]
+            else (f"its weights lack {missing[0]}")
+        )
+        raise InputError(problem, str(folder), hint)
+    if section.device_map is None:
+        try:
+            model = model.to(section.device)
+        except (RuntimeError, AssertionError) as error:
+            if ran_out(error):
+                raise
+            hint = 'Choose a device this machine has, such as "cpu"'
+            raise InputError(
+                f"cannot use the device ({reason(error)})", f"[model] device {section.device!r}", hint
+            ) from error
+    return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+
+
+def _placed(section: ModelSection) -> dict[str, Any]:
+    """How ``from_pretrained`` spreads the model over devices; nothing where it goes to one of them.
+
+    Raises InputError for a device that this machine lacks, and MissingResourceError without accelerate.
+    """
+    if section.device_map is None:
+        return {}
+    if find_spec("accelerate") is None:
+        raise MissingResourceError("device_map needs accelerate", "[model] device_map", "pip install accelerate")
+    for device in {} if isinstance(section.device_map, str) else sorted(set(section.device_map.values())):
+        try:
+            _ = device == "disk" or torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            hint = 'Choose devices this machine has, such as "cpu", or "disk"'
+            place = f"[model] device_map {device!r}"
+            raise InputError(f"cannot use the device ({reason(error)})", place, hint) from error
+    return {"device_map": section.device_map}
+
+
+def _refuse_quantised(config: Any, folder: Path) -> None:
+    """Whether a quantised product gives heads' outputs, and gradients, that can be relied on is not tried."""
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is not None:
+        read = quantised if isinstance(quantised, dict) else quantised.to_dict()
+        hint = "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit"
+        problem = f"its weights are quantised ({read.get('quant_method', 'by an unnamed method')})"
+        raise InputError(problem, str(folder), hint)
+
+
+def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """Weights of another shape than the configuration asks for, which transformers would replace by random ones."""
+    for name, saved, wanted in sorted(misfits, key=lambda misfit: misfit[0]):
+        held, asked = (" × ".join(map(str, shape)) for shape in (saved, wanted))
+        problem = f"{name} is {held} in the weights and {asked} by config.json"
+        raise InputError(problem, str(folder), "Put back the config.json that the weights were saved with")
+
+
+def _refuse_parted(model: Any) -> None:
+    """A weight that two modules share, of which one is on disk: what loads modules from there looks for it by name."""
+    placed = getattr(model, "hf_device_map", {})
+
+    def device(weight: str) -> Any:
+        return next((placed[at] for at in sorted(placed, reverse=True) if f"{weight}.".startswith(f"{at}.")), None)
+
+    for one, other in sorted((getattr(model, "all_tied_weights_keys", None) or {}).items()):
+        if "disk" in (device(one), device(other)) and device(one) != device(other):
+            problem = f"{one} and {other} are one weight, put on {device(one)} and on {device(other)}"
+            raise InputError(problem, "[model] device_map", "Put both modules on the same device")
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    hint = "Save the tokenizer there with tokenizer.save_pretrained"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # as many kinds as there are tokenizer libraries
+        raise InputError(f"its tokenizer cannot be loaded ({reason(error)})", str(folder), hint) from error
+    if not tokenizer.is_fast:
+        problem = f"its tokenizer {type(tokenizer).__name__} gives no character offsets"
+        raise InputError(problem, str(folder), "Save a fast tokenizer (tokenizer.json) there")
+    return tokenizer
+
+
+def reason(error: BaseException) -> str:
+    """An exception in one line: the first of its message, or its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and warnings for the time of loading; what matters becomes an error."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # its functions carry no types
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    try:
+        logging.set_verbosity(logging.CRITICAL)
+        logging.disable_progress_bar()
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

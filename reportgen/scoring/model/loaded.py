@@ -1,0 +1,162 @@
+"""A loaded model: what it puts out for a batch, where its heads are, and how its runs can be shortened."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from reportgen.core.config import ModelSection
+from reportgen.core.lean import collect_as_ever
+from reportgen.core.scores import Model
+from reportgen.scoring.data.batches import Batch, Kind
+from reportgen.scoring.data.generation import after_prompt, in_decoder
+from reportgen.scoring.data.metrics import longest_answer, matches
+from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
+from reportgen.scoring.fast_forward.partial_forward import Record, attended, narrowed, recorded, resumed_at
+from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
+from reportgen.scoring.model.compiled import compile_beside
+from reportgen.scoring.model.forward import forward
+from reportgen.scoring.model.heads import Heads, find
+from reportgen.scoring.model.interventions import Edit
+from reportgen.scoring.model.load import read_folder
+from reportgen.scoring.model.trace import input_device
+from reportgen.scoring.run.memory import enough
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A transformer in eval mode with frozen parameters, its tokenizer and its heads.
+
+    ``kind`` says what it puts out: an encoder nothing but hidden states, a classifier logits of classes. ``shortcuts``
+    says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited).
+    """
+
+    model: Any
+    tokenizer: Any
+    kind: Kind
+    heads: Heads
+    shortcuts: Shortcuts
+    context: int | None
+    described: Model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's inputs go."""
+        return input_device(self.model)
+
+    @property
+    def gate_dtype(self) -> torch.dtype:
+        """The precision of gates and reference values: float32, or float64 for a float64 model."""
+        return torch.float64 if self.model.dtype == torch.float64 else torch.float32
+
+    def answer_logits(self, batch: Batch) -> Float[Tensor, "answer_token vocabulary"]:
+        """Logits that predict each answer token of the batch (a classifier's: of its classes); half-precision ones are
+        widened to float32. Of an encoder, which predicts nothing, it is an error to ask for them.
+        """
+        assert self.kind != "encoder", "an encoder predicts nothing"
+        if self.kind == "classifier":
+            chosen = forward(self.model, self.kind, batch).logits[batch.owner]
+        elif self.shortcuts.logits == "head":
+            hidden = forward(self.model.base_model, self.kind, batch).last_hidden_state
+            owner, position = (index.to(hidden.device) for index in (batch.owner, batch.position))
+            chosen = self.model.get_output_embeddings()(hidden[owner, position])
+        elif self.shortcuts.logits == "keep":
+            kept, place = torch.unique(batch.position, return_inverse=True)
+            chosen = forward(self.model, self.kind, batch, logits_to_keep=kept.cpu()).logits[batch.owner, place]
+        else:
+            chosen = forward(self.model, self.kind, batch).logits[batch.owner, batch.position]
+        wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
+        return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
+
+    def run(self, batch: Batch) -> None:
+        """Run the model for what hooks see of it, without vocabulary logits."""
+        forward(self.model.base_model, self.kind, batch)
+
+    @torch.no_grad()
+    def generated_match(self, batch: Batch) -> Float[Tensor, "example"]:
+        """1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
+        steps, written = longest_answer(self.tokenizer, batch), in_decoder if self.kind == "seq2seq" else after_prompt
+        ids = written(self.answer_logits, batch, steps, self.tokenizer.pad_token_id or 0)
+        end = self.tokenizer.eos_token_id
+        return matches(self.tokenizer, [row[: row.index(end)] if end in row else row for row in ids], batch)
+
+    @torch.no_grad()
+    def first_nan(self, batch: Batch) -> str:
+        """Where NaN first appears while the batch runs: the embeddings, a layer's path, or the output."""
+        layers, outputs, embedded = list[str](), list[Any](), list[Tensor]()
+        embeddings = self.model.get_input_embeddings()
+        handle = embeddings.register_forward_hook(lambda _, __, output: embedded.append(output))
+        try:
+            with recorded(self.model, self.heads, layers, outputs):
+                self.run(batch)
+        finally:
+            handle.remove()
+        first = [output[0] if isinstance(output, tuple) else output for output in outputs]
+        for path, output in zip(["the embeddings", *layers], [*embedded[:1], *first], strict=True):
+            if isinstance(output, Tensor) and torch.isnan(output).any():
+                return path
+        return "the output"
+
+    def resumed(
+        self, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
+    ) -> AbstractContextManager[None]:
+        """As ``resume.resumed_at``."""
+        return resumed_at(self.model, self.heads, record, site, copies, edits)
+
+    def recording(self, run: Callable[[], Any], examples: int) -> tuple[Any, Record | None]:
+        """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""
+        if not self.shortcuts.resumes:
+            return run(), None
+        layers, outputs, seen = list[str](), list[Any](), dict[int, Any]()
+        sites = sorted(self.shortcuts.enters)
+        with recorded(self.model, self.heads, layers, outputs), attended(self.model, self.heads, sites, seen):
+            result = run()
+        return result, Record(tuple(layers), tuple(outputs), examples, seen)
+
+    def narrowed(self, batch: Batch) -> AbstractContextManager[None]:
+        """Within the context, runs of the batch compute nothing that its answers' logits do not need, as far as is
+        known; what hooks see of the last layer holds then at answer positions alone.
+        """
+        return narrowed(self.model, self.shortcuts.narrow, batch)
+
+
+def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
+    """Load the study's model; ``as_given`` is its path as the study file writes it.
+
+    Raises InputError for a folder that cannot be used (``load.read_folder``), where heads cannot be found, and where
+    memory runs out.
+    """
+    collect_as_ever()
+    with enough(section.path):
+        folder = read_folder(section)
+        model = folder.model
+        kind: Any = folder.kind
+        heads = find(model)
+        if kind == "causal":
+            refuse_looking_ahead(model)
+        said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        short = shortcuts(model, kind, heads)
+    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
+    if section.compile:
+        compile_beside(model, kind, heads)
+    return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
+
+
+def _kv_groups(heads: Heads) -> int | None:
+    groups = {heads.kv_groups(block) for block in heads.blocks}
+    return groups.pop() if len(groups) == 1 else None
+
+
+def _context(model: Any, tokenizer: Any) -> int | None:
+    config = model.config.get_text_config(decoder=True)
+    greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    for module in model.modules():  # RoBERTa's positions begin behind the padding's own
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
+            greatest -= module.padding_idx + 1
+    said = getattr(tokenizer, "model_max_length", None)
+    limits = [limit for limit in (greatest, said) if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(limits, default=None)

@@ -1,0 +1,121 @@
+"""The batch size that ``batch_size = "auto"`` stands for: found by trying, before the first unit.
+
+It is the largest power of two
+- at which a batch of examples of middling length fills the processor and no more: as many tokens as ablation puts side
+  by side, beyond which a larger batch takes memory and saves no time;
+- with which the longest example, run as the study's methods run it, fits into half of the memory that is free.
+
+What a run takes is measured on the longest example, once and three times over, and then tried with the size found. From
+then on the size is part of the plan: a run that is gone on with and all workers of a cluster use the same.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+
+from reportgen.scoring.data.batches import Batch, Encoded, collate
+from reportgen.scoring.methods import gate_gradient
+from reportgen.scoring.methods.common.ablation import at_once, most_tokens, without_each
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.run.memory import free_bytes, halved, peak_bytes
+
+LONGEST = "the longest example"
+SHARE = 0.5  # of the free memory; the rest is for what operations and allocators take beside tensors
+
+
+def found_size(
+    setting: Setting, tasks: Sequence[Sequence[Encoded]], gradients: bool, copies: int, sharing: int = 1
+) -> int:
+    """The batch size for these tasks. ``gradients``: one of the study's methods takes them; ``copies`` of a batch are
+    run side by side where a parameter asks for that many (0: none does); so many processes are ``sharing`` the memory.
+
+    Raises InputError where not even one example fits.
+    """
+    examples = sorted((e for task in tasks for e in task), key=_length)
+    fills = most_tokens(setting.model.device) // int(median(map(_length, examples)))
+    size = _power(min(fills, 2 * max(map(len, tasks)) - 1))
+    trial, devices = Trial(setting, examples[-1], gradients), {p.device for p in setting.model.model.parameters()}
+    while size > 1:
+        free = free_bytes(devices)
+        if free is None or trial.needs(size, copies) <= SHARE * free / sharing:
+            break
+        size //= 2
+    while True:
+        try:
+            trial.run(size)
+            return size
+        except (RuntimeError, MemoryError) as error:
+            size = halved(size, error, LONGEST)
+
+
+def _length(example: Encoded) -> int:
+    return len(example.inputs) + len(example.decoder or ())
+
+
+def _power(number: int) -> int:
+    """The greatest power of two that is no greater, and 1 at least."""
+    return 1 << max(0, number.bit_length() - 1) if number > 0 else 1
+
+
+class Trial:
+    """A study's longest example in batches of any size, run as its methods run batches."""
+
+    def __init__(self, setting: Setting, longest: Encoded, gradients: bool) -> None:
+        wanted = np.zeros((len(setting.heads.sites), setting.heads.widest), dtype=bool)
+        wanted[0, 0] = True  # a head of the lowest layer: nearly all of the model runs again
+        self.setting = replace(setting, wanted=wanted, parameters={"heads_at_once": 1})
+        self.longest, self.gradients = longest, gradients
+        self.forward = Line(*(_peak(self._forward, rows) for rows in (1, 3)))
+        self.backward = Line(*(_peak(self._backward, rows) if gradients else 0 for rows in (1, 3)))
+
+    def needs(self, size: int, copies: int) -> float:
+        """Bytes that a batch of so many examples takes at the most, ``copies`` or as many as ablation does at once."""
+        many = copies or min(self.setting.heads.widest, at_once(self._batch(size)))
+        return max(self.forward.at(size * many), self.backward.at(size))
+
+    def run(self, size: int) -> None:
+        """What takes the most of memory in one batch."""
+        self._forward(size)
+        if self.gradients:
+            self._backward(size)
+
+    def _forward(self, rows: int) -> None:
+        """A run whose layers' outputs are kept, and one that is resumed from them."""
+        model, batch = self.setting.model, self._batch(rows)
+        if model.kind == "encoder":
+            model.run(batch)
+        else:
+            without_each(self.setting, batch, lambda _: 0.0, together=False)
+
+    def _backward(self, rows: int) -> None:
+        """A run and its gradients."""
+        assert gate_gradient.METHOD.score is not None
+        gate_gradient.METHOD.score(self.setting, self._batch(rows))
+
+    def _batch(self, rows: int) -> Batch:
+        model = self.setting.model
+        return collate([self.longest] * rows, model.tokenizer.pad_token_id or 0, model.device)
+
+
+def _peak(run: Callable[[int], object], rows: int) -> float:
+    """Bytes that a run of so many rows takes; infinite where they are not there. One row must fit."""
+    try:
+        return peak_bytes(lambda: run(rows))
+    except (RuntimeError, MemoryError) as error:
+        halved(rows, error, LONGEST)
+        return math.inf
+
+
+@dataclass(frozen=True)
+class Line:
+    """Bytes that ``one`` row takes, and ``three``; of more rows as the straight line through them says."""
+
+    one: float
+    three: float
+
+    def at(self, rows: int) -> float:
+        """Bytes of so many rows."""
+        return self.one + max(0.0, self.three - self.one) * (rows - 1) / 2 if rows > 1 else self.one

@@ -1,0 +1,331 @@
+"""Read and check all that a study's scoring needs, cheapest first, before any of it is scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from reportgen.core.config import ModelSection, Study
+from reportgen.core.plugins import Plugin
+from reportgen.core.scores import HeadScores, split_halves
+from reportgen.errors import InputError, ReportgenError, nearest
+from reportgen.scoring.data.batches import Encoded, plan_batches
+from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.data.metrics import METRICS, Metric
+from reportgen.scoring.data.prompts import prompted
+from reportgen.scoring.data.tasks import Row, read_tasks
+from reportgen.scoring.methods import activation_norm, known, third_party
+from reportgen.scoring.methods.common.method import ANY, ScoringMethod, Setting, Value
+from reportgen.scoring.model.loaded import LoadedModel, load
+from reportgen.scoring.run.batch_size import found_size
+
+SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
+KINDS = {
+    "causal": "a causal language model",
+    "masked": "a masked language model",
+    "seq2seq": "an encoder-decoder",
+    "classifier": "a classifier",
+    "encoder": "an encoder without a head that predicts anything",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method of the study with its parameters; ``signed``: importance is the signed mean, as the study asks.
+
+    ``plugin`` is the other package's plug-in that it is (None: it is ours).
+    """
+
+    method: ScoringMethod
+    parameters: Mapping[str, Value]
+    signed: bool
+    plugin: Plugin | None = None
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """A task's tokenised rows in file order, the indices of each batch's examples, and its discovery half."""
+
+    name: str
+    rows: tuple[Row, ...]
+    encoded: tuple[Encoded, ...]
+    batches: tuple[tuple[int, ...], ...]
+    discovery: np.ndarray
+
+    def in_batches(self, size: int) -> "PreparedTask":
+        """The same task cut into batches of another size."""
+        return replace(self, batches=tuple(tuple(batch) for batch in plan_batches(self.encoded, size)))
+
+    def discovery_batches(self) -> list[tuple[int, ...]]:
+        """The batches, each with the examples of the discovery half alone."""
+        halves = (tuple(i for i in batch if self.discovery[i]) for batch in self.batches)
+        return [half for half in halves if half]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that scoring needs, read and checked: the methods with their parameters, the model and the tasks.
+
+    ``identity`` is what makes the model and its computation the same elsewhere, by name; ``batch_size`` is the study's,
+    or the one found for it; ``plugins`` are the methods of other packages that the study asks for, with those that
+    failed and so are not among ``methods``.
+    """
+
+    study: Study
+    methods: tuple[Chosen, ...]
+    model: LoadedModel
+    tasks: tuple[PreparedTask, ...]
+    notes: tuple[str, ...]
+    identity: Mapping[str, str]
+    batch_size: int
+    plugins: tuple[Plugin, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """The study's metric."""
+        return METRICS[self.study.scoring.metric]
+
+    def races(self, chosen: Chosen) -> bool:
+        """Whether a method's heads are raced for the top ones."""
+        return self.study.scoring.examples == "adaptive" and chosen.method.races
+
+    @property
+    def top(self) -> int:
+        """How many heads a race is for: ``top_k``, or a tenth of them."""
+        heads = sum(site.heads for site in self.model.heads.sites)
+        return min(heads, self.study.scoring.top_k or max(1, round(heads / 10)))
+
+    def setting(self, chosen: Chosen, reference: Any = None) -> Setting:
+        """What a method works with."""
+        scoring = self.study.scoring
+        return Setting(
+            self.model,
+            self.metric,
+            scoring.answer_reduction,
+            chosen.parameters,
+            scoring.positions,
+            scoring.seed,
+            reference,
+        )
+
+    def in_batches(self, size: int) -> "Prepared":
+        """The same with the tasks cut into batches of this size."""
+        return replace(self, tasks=tuple(task.in_batches(size) for task in self.tasks), batch_size=size)
+
+    def portable(self) -> "Prepared":
+        """The same without the model itself and the methods' code: what another process needs for planning."""
+        heads = self.model.heads
+        sites = tuple(replace(site, projection=None) for site in heads.sites)  # type: ignore[arg-type]
+        model = replace(self.model, model=None, tokenizer=None, heads=replace(heads, sites=sites))
+        return replace(self, model=model, methods=())
+
+
+def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Prepared:
+    """Read and check all inputs, cheapest first; raises InputError for the first that cannot be used.
+
+    ``batch_size`` is the one that was found where the study leaves it to be found (None: it is found now); so many
+    processes are ``sharing`` this machine's memory.
+    """
+    if study.model is None or study.tasks.path is None:
+        raise InputError("the study names no model to score", "[model]", "Give [model] and [tasks]")
+    methods = chosen_methods(study)
+    file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
+    # the groups' own check, on scores that hold nothing yet: it should not wait for the model
+    HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
+    model = load(study.model, study.model_as_given)
+    _refuse_unfit(study, methods, model)
+    notes = [*file.notes]
+    tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
+    if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
+        notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
+    if not model.shortcuts.resumes:
+        notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
+    identity = _identity(study.model, model)
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), identity, 0, plugins_of(study))
+    for chosen in methods:
+        prepared = _checked(prepared, chosen)
+    return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
+
+
+def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
+    asked, methods = prepared.study.scoring.batch_size, prepared.methods
+    if asked != "auto":
+        return asked
+    if found:
+        return found
+    gradients = any("gradient" in chosen.method.needs for chosen in methods)
+    copies = max(
+        int(n) for c in methods for name, n in [*c.parameters.items(), ("", 0)] if not name or name.endswith("_at_once")
+    )
+    tasks = [task.encoded for task in prepared.tasks]
+    return found_size(prepared.setting(methods[0]), tasks, gradients, copies, sharing)
+
+
+def _checked(prepared: Prepared, chosen: Chosen) -> Prepared:
+    """The same, without a further method of another package that raises before anything is scored."""
+    try:
+        if chosen.plugin is not None:
+            chosen.method.unit.format(label="")
+            chosen.method.forwards(prepared.model.heads, chosen.parameters)
+        if chosen.method.check is not None:
+            chosen.method.check(prepared.setting(chosen))
+    except ReportgenError:
+        raise
+    except Exception as error:
+        return without(prepared, chosen, error)
+    return prepared
+
+
+def without(prepared: Prepared, chosen: Chosen, error: Exception) -> Prepared:
+    """The same without a method of another package; raises what was raised where the method is ours, and InputError
+    where it is the study's first: without its scores there is no report.
+    """
+    if chosen.plugin is None:
+        raise error
+    failed = chosen.plugin.failed(error)
+    if chosen.method.name == prepared.study.scoring.method:
+        raise _unusable(failed) from error
+    plugins = tuple(failed if p.name == failed.name else p for p in prepared.plugins)
+    return replace(prepared, methods=tuple(c for c in prepared.methods if c != chosen), plugins=plugins)
+
+
+def _unusable(plugin: Plugin) -> InputError:
+    hint = "Mend that package, or choose another method"
+    return InputError(f"the {plugin} cannot be used ({plugin.error})", "[scoring] method", hint)
+
+
+def plugins_of(study: Study) -> tuple[Plugin, ...]:
+    """The methods of other packages that a study asks for, those that cannot be loaded among them."""
+    names = {study.scoring.method, *study.scoring.also}
+    return tuple(each.plugin for each in third_party() if each.plugin.name in names)
+
+
+def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
+    weights, config = model.described.weights_sha256 or "", model.model.config.to_json_string()
+    compiled = {"compiled": "by torch.compile"} if section.compile else {}
+    return {
+        "the model's weights": weights,
+        "the model's config.json": config,
+        "dtype": section.dtype,
+        "kind of device": model.device.type,
+        "kind of model": model.kind,
+        **compiled,
+        **versions(),
+    }
+
+
+def chosen_methods(study: Study) -> tuple[Chosen, ...]:
+    """The study's methods with their parameters; the activation norm joins where one of them is cheap."""
+    usable = {method.name: method for method in known()}
+    names = list(dict.fromkeys([study.scoring.method, *study.scoring.also]))
+    plugins = {plugin.name: plugin for plugin in plugins_of(study) if plugin.name not in usable or not plugin.error}
+    for name, key in [
+        *((n, "method" if n == names[0] else "also") for n in names),
+        *((n, "parameters") for n in study.scoring.parameters),
+    ]:
+        if name not in usable and name not in plugins:
+            raise InputError(f"no scoring method is called {name!r}", f"[scoring] {key}", nearest(name, list(usable)))
+    if names[0] not in usable:
+        raise _unusable(plugins[names[0]])
+    names = [name for name in names if name in usable]
+    given = {
+        name: _chosen(usable[name], study.scoring.parameters.get(name, {}), plugins.get(name))
+        for name in dict.fromkeys([*names, *study.scoring.parameters])
+        if name in usable
+    }
+    control = activation_norm.METHOD.name
+    if any(usable[name].cheap for name in names) and control not in names:
+        names.append(control)
+        given.setdefault(control, _chosen(usable[control], {}))
+    return tuple(given[name] for name in names)
+
+
+def _chosen(method: ScoringMethod, given: Mapping[str, Any], plugin: Plugin | None = None) -> Chosen:
+    place, values = f"[scoring] parameters.{method.name}", dict[str, Value](method.defaults)
+    has_sign = method.reduction == "mean_abs"
+    for name, value in given.items():
+        if name == SIGNED and has_sign and isinstance(value, bool):
+            continue
+        if name not in method.parameters:
+            known = [*method.parameters, *([SIGNED] if has_sign else [])]
+            if name == SIGNED and has_sign:
+                raise InputError(f"signed is {value!r}", place, "Give true or false")
+            hint = nearest(name, known) if known else "Remove it: this method has none"
+            raise InputError(f"unknown parameter {name!r}", place, hint)
+        values[name] = method.parameters[name].check(value, name, place)
+    return Chosen(method, values, bool(given.get(SIGNED, False)), plugin)
+
+
+def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel) -> None:
+    """What the model, the metric and the methods cannot do with each other."""
+    metric, positions, place = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
+    asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
+    for method in asks:
+        fit = [m.name for m in known() if model.kind in m.kinds]
+        raise InputError(
+            f"{method.name} cannot score {KINDS[model.kind]}", "[scoring] method", f"Choose one of {', '.join(fit)}"
+        )
+    if model.kind != "encoder" and model.kind not in metric.kinds:
+        fit = [m.name for m in METRICS.values() if model.kind in m.kinds]
+        raise InputError(
+            f"the metric {metric.name} does not fit {KINDS[model.kind]}", place, f"Choose one of {', '.join(fit)}"
+        )
+    if study.scoring.examples == "adaptive":
+        _refuse_race(methods)
+    for chosen in methods:
+        if metric.generated and chosen.method.needs & {"gradient", "logits"}:
+            problem = f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it"
+            raise InputError(problem, place, "Choose an ablation, or a metric such as log_odds")
+    if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
+        why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
+        raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
+
+
+def _refuse_race(methods: tuple[Chosen, ...]) -> None:
+    raced, place = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
+    if not raced:
+        able = " or ".join(method.name for method in known() if method.races)
+        raise InputError("no method of the study can score some heads alone", place, f"Score with {able}")
+    for chosen in raced:
+        if chosen.signed:
+            problem = f"a race is for the greatest |s|, and {chosen.method.name} is to be averaged with its sign"
+            raise InputError(problem, place, 'Leave signed out, or give examples = "all"')
+
+
+def _prepare_task(
+    study: Study, model: LoadedModel, methods: tuple[Chosen, ...], name: str, rows: tuple[Row, ...], notes: list[str]
+) -> PreparedTask:
+    scoring = study.scoring
+    options = Options.of(
+        model.kind,
+        model.model,
+        study.tasks,
+        context=model.context,
+        with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
+        with_corrupted=any("corrupted" in c.method.needs for c in methods),
+    )
+    texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)
+    encoded = tuple(encode(model.tokenizer, text, options) for text in texts)
+    unknown = sum(model.tokenizer.unk_token_id in e.answer for e in encoded)
+    # many byte-level tokenizers name an end-of-text token as their unknown one, and never put it out
+    if unknown and model.kind != "classifier":
+        notes.append(f"task {name}: the tokenizer does not know a word of the answer in {unknown} of {len(rows)} rows")
+    cut = sum(e.cut > 0 for e in encoded)
+    if cut:
+        notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
+    halves = split_halves([row.group for row in rows], scoring.seed)
+    return PreparedTask(name, rows, encoded, (), halves)
+
+
+def versions() -> dict[str, str]:
+    """The versions that the numbers depend on."""
+    import transformers
+
+    try:
+        own = version("reportgen")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__), "reportgen": own}

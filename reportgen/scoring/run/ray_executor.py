@@ -1,0 +1,325 @@
+"""Units on the workers of a Ray cluster: Ray places them, starts them and tells which have died."""
+
+import logging
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reportgen.core.config import HUB, Study
+from reportgen.errors import InputError, MissingResourceError, ReportgenError
+from reportgen.scoring.run.memory import HINT
+from reportgen.scoring.run.prepare import Prepared, chosen_methods, prepare
+from reportgen.scoring.run.record import differing
+from reportgen.scoring.run.shards import Begun, Unit, UnitScores, Within, units_of
+from reportgen.scoring.run.worker import Worker
+
+Notify = Callable[[str], None]
+DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
+PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
+RECOUNT = 2.0  # seconds after which the nodes are counted again while workers start
+NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
+ANSWERS_WITHIN = 30.0  # seconds for a cluster to answer
+START = "Start one (`ray start --head`, docs/long-runs.md), and give its address, or none to compute on this machine"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker that is ready: its node's name, what its computations depend on, the keys of the units it knows, and the
+    batch size that they are cut to.
+    """
+
+    node: str
+    identity: Mapping[str, str]
+    units: frozenset[str]
+    batch_size: int
+
+
+@contextmanager
+def on_ray(study: Study, threads: int, batch_size: int | None, notify: Notify) -> Iterator["Cluster"]:
+    """Workers on the study's cluster, each with one copy of the model, and one GPU where the study computes on GPUs.
+
+    Without an address a cluster of this machine alone is started, and ended with the context.
+    Raises MissingResourceError without Ray or where no node has room for a worker, InputError where no cluster answers
+    at the address, and where a worker cannot use the study, naming the node.
+    """
+    ray = _imported()
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, study.scoring.address)
+    try:
+        yield Cluster(ray, study, threads, batch_size, notify)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone unasked
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning about what a later Ray will do
+    try:
+        import ray
+    except ImportError as error:
+        hint = 'Install it with `pip install "reportgen[ray]"`'
+        raise MissingResourceError("Ray is not installed", '[scoring] executor "ray"', hint) from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    place = f"[scoring] address {address!r}" if address else '[scoring] executor "ray"'
+    if address and address != "auto":
+        _refuse_silent(address, place)
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    try:
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # of many kinds: no cluster, another version of Ray or Python, no memory for its store
+        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+        raise InputError(f"no Ray cluster can be joined there ({reason})", place, START) from error
+
+
+def _refuse_silent(address: str, place: str) -> None:
+    """Raise InputError where nothing answers: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:  # ray:// is that of Ray's client, which is no node of the cluster
+        hint = 'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster'
+        raise InputError("this is no address of a Ray cluster's head", place, hint)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
+        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        done = subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
+        if done.returncode == 0:
+            return
+        reason = "what is there is no Ray cluster, or one of another version, or it wants a token"
+    except subprocess.TimeoutExpired:
+        reason = "what is there is no Ray cluster"
+    except (OSError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+    raise InputError(f"no Ray cluster answers ({reason})", place, START)
+
+
+@contextmanager
+def named_node(study: Study) -> Iterator[None]:
+    """Within the context, errors name this machine beside the place that they are about, and files that it lacks."""
+    try:
+        yield
+    except ReportgenError as error:
+        place, hint = f"{error.place}, on the worker {platform.node()}", error.hint
+        needed = (study.model and study.model.path, study.tasks.path)
+        files = [str(path) for path in needed if path and not str(path).startswith(HUB)]
+        absent = [path for path in files if not Path(path).expanduser().exists()]
+        if absent:
+            hint = (
+                f"{' and '.join(absent)}: not on that machine. Every node needs the model and the task files at "
+                "the same path, best on a disk that all of them share"
+            )
+        raise type(error)(error.problem, place, hint) from error
+
+
+class RemoteWorker:
+    """What runs on a node: reads the study there, and computes the units that it is asked for by key."""
+
+    def __init__(self, study: Study, threads: int, batch_size: int | None, sharing: int) -> None:
+        torch.set_num_threads(threads)
+        self.study, self.batch_size, self.sharing = study, batch_size, sharing
+
+    def ready(self) -> Started:
+        """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
+        with named_node(self.study):
+            self.worker = Worker(prepare(self.study, self.batch_size, self.sharing))
+        self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
+        prepared = self.worker.prepared
+        return Started(platform.node(), dict(prepared.identity), frozenset(self.units), prepared.batch_size)
+
+    def prepared(self) -> Prepared:
+        """What was read and checked, without the model."""
+        return self.worker.prepared.portable()
+
+    def score(self, key: str, size: int, reference_size: int) -> UnitScores:
+        """One unit, as ``Worker.run``."""
+        with named_node(self.study):
+            return self.worker.run(self.units[key], lambda _: None, size, reference_size)
+
+
+class Cluster:
+    """Hands units to the workers of a cluster; a worker that dies is replaced, and its unit computed again."""
+
+    def __init__(self, ray: Any, study: Study, threads: int, batch_size: int | None, notify: Notify) -> None:
+        self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
+        resource, wanted = self._needs()
+        on_gpus = resource == "GPU"
+        self.actor = ray.remote(num_cpus=0 if on_gpus else wanted, num_gpus=wanted if on_gpus else 0)(RemoteWorker)
+        self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
+        self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
+        room = self._room(resource, wanted)
+        self.batch_size = batch_size
+        self.sharing = 1 if on_gpus else max(number // wanted for number in self._nodes(resource))
+        self.prepared: Prepared
+        self.first: Started | None = None
+        if study.scoring.batch_size == "auto" and batch_size is None:
+            room -= 1
+            self._first()  # it finds the batch size that all the others are told
+        for _ in range(room):
+            self._start()
+        self._first()
+        self._others(resource, wanted)
+        told: Prepared = ray.get(self.idle[0].prepared.remote())
+        left_out = {plugin.name for plugin in told.plugins if plugin.error}
+        methods = tuple(c for c in chosen_methods(study) if c.method.name not in left_out)
+        self.prepared = replace(told, methods=methods, study=study)
+
+    def run(
+        self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
+    ) -> Iterator[tuple[Unit, UnitScores]]:
+        """The units in the order in which workers finish them, those of all tasks first, which last longest."""
+        waiting, left = deque(sorted(units, key=lambda unit: unit.task is not None)), len(units)
+        while left:
+            while waiting and self.idle:
+                unit, worker = waiting.popleft(), self.idle.pop()
+                begun(unit.method)
+                size, reference_size = self.sizes.get(unit.key, 0), references.get(unit.method, 0)
+                self.running[worker.score.remote(unit.key, size, reference_size)] = worker, unit
+            worker, finished, got = self._next()
+            if isinstance(got, UnitScores) and finished is not None:
+                left -= 1
+                self.idle.append(worker)
+                yield finished, got
+            elif isinstance(got, Started):
+                self._ready(worker, got)
+            else:
+                self._lost(worker, finished, got)
+                if finished is not None:
+                    waiting.appendleft(finished)
+
+    def _nodes(self, resource: str) -> list[int]:
+        """How much of it each node has."""
+        return [int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"]]
+
+    def _places(self, resource: str, wanted: int) -> int:
+        """How many workers fit on the nodes that live."""
+        return sum(number // wanted for number in self._nodes(resource))
+
+    def _needs(self) -> tuple[str, int]:
+        """What a worker takes: a GPU, all those of a node where the model is spread, or the cores of its threads."""
+        model, gpus = self.study.model, [number for number in self._nodes("GPU") if number]
+        if model is not None and model.device_map is not None and gpus:
+            return "GPU", min(gpus)
+        return ("GPU", 1) if model is not None and model.device.startswith("cuda") else ("CPU", self.threads)
+
+    def _room(self, resource: str, wanted: int) -> int:
+        """How many workers the cluster has room for."""
+        room = self._places(resource, wanted)
+        if not room:
+            hint = "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use"
+            raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", hint)
+        return room
+
+    def _first(self) -> None:
+        """Wait until a worker is ready, if none is."""
+        while not self.first:
+            if not self.running:
+                self._start()
+            self._started()
+        self.batch_size = self.first.batch_size
+
+    def _others(self, resource: str, wanted: int) -> None:
+        """Wait for the other workers, so that nothing is written before they are known to agree.
+
+        Not for those whose node has died since the workers were counted, nor where none gets ready within PATIENCE:
+        another's work may hold the cores. Those join the run when they are ready.
+        """
+        until = time.monotonic() + PATIENCE
+        while self.running and len(self.idle) < self._places(resource, wanted):
+            if time.monotonic() > until:
+                self.notify(
+                    f"{len(self.idle)} of {len(self.idle) + len(self.running)} workers are ready: "
+                    "the others take part as soon as the cluster has room for them"
+                )
+                break
+            before = len(self.idle)
+            if self.ray.wait(list(self.running), num_returns=1, timeout=RECOUNT)[0]:
+                self._started()
+            if len(self.idle) > before:
+                until = time.monotonic() + PATIENCE
+
+    def _start(self) -> None:
+        worker = self.actor.remote(self.study, self.threads, self.batch_size, self.sharing)
+        self.running[worker.ready.remote()] = worker, None
+
+    def _started(self) -> None:
+        """Wait for a worker to be ready, or to die over it."""
+        worker, _, got = self._next()
+        if isinstance(got, Started):
+            self._ready(worker, got)
+        else:
+            self._lost(worker, None, got)
+
+    def _ready(self, worker: Any, started: Started) -> None:
+        """Take a worker into service that computes the same as the first; raises InputError where it would not."""
+        self.first = first = self.first or started
+        found = [
+            name if name.startswith("the model's") else f"{name} ({now} and {was})"
+            for name, was, now in differing(first.identity, started.identity)
+        ]
+        if not found and started.units != first.units:
+            found = ["the task file"]
+        if found:
+            hint = "Give every node the same versions, model and task files, best on a disk that all of them share"
+            problem = f"it and the worker {first.node} differ in {' and '.join(found)}"
+            raise InputError(problem, f"the worker {started.node}", hint)
+        self.idle.append(worker)
+        self.deaths[""] = 0  # only workers that die one after the other while they start show that none can
+
+    def _next(self) -> tuple[Any, Unit | None, Any]:
+        """The next worker that has something to say, its unit (None: it was starting), and what it says: an exception
+        where it has died. Raises what the worker itself raised.
+        """
+        done = self.ray.wait(list(self.running), num_returns=1, timeout=PATIENCE)[0]
+        if not done and not any(unit for _, unit in self.running.values()):
+            self.notify(
+                "no worker is ready: waiting for one to read the model, or for the cluster to have room for one"
+            )
+        done = done or self.ray.wait(list(self.running), num_returns=1)[0]
+        worker, unit = self.running.pop(done[0])
+        try:
+            return worker, unit, self.ray.get(done[0])
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except self.ray.exceptions.RayError as error:
+            return worker, unit, error
+
+    def _lost(self, worker: Any, unit: Unit | None, error: Exception) -> None:
+        """Replace a worker that has died; raises where the same work has killed too many."""
+        self.ray.kill(worker)  # it may only have been out of reach
+        memory = any(sign in str(error) for sign in NO_MEMORY)
+        what = "starting" if unit is None else f"{unit.method}, {self._task(unit)}"
+        key = "" if unit is None else unit.key
+        self.deaths[key] += 1
+        if memory and unit is not None and unit.task is not None:
+            self._smaller(unit)
+        elif self.deaths[key] >= DEATHS:
+            hint = "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished units are kept"
+            problem = f"{DEATHS} workers died while {what}" if unit is None else f"{DEATHS} workers died over one unit"
+            raise MissingResourceError(problem, "the Ray cluster" if unit is None else what, hint) from error
+        why = "the node's memory ran out" if memory else "its process or node has gone"
+        self.notify(f"a worker died ({what}; {why}): another one takes its place")
+        self._start()
+
+    def _smaller(self, unit: Unit) -> None:
+        """Half the batches for a unit that took more memory than the node had."""
+        size = self.sizes.get(unit.key) or max(map(len, unit.batches))
+        if size == 1:
+            raise InputError("out of memory with batches of one example", self._task(unit), HINT)
+        self.sizes[unit.key] = size // 2
+
+    def _task(self, unit: Unit) -> str:
+        return "all tasks" if unit.task is None else f"task {self.prepared.tasks[unit.task].name}"

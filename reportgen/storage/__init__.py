@@ -1,0 +1,1 @@
+"""Files: written whole, read within limits, here or behind a URL."""

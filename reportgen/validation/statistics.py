@@ -1,0 +1,109 @@
+"""From losses to verdicts: a found set against its matched controls."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from reportgen.core.findings import Verdict
+from reportgen.core.stats import LEAST, mean_intervals, monte_carlo_p
+from reportgen.core.trials import Interval, Reason
+
+TIE = 1e-5  # of log-probability: losses this near count as equal, for batches of another make-up round differently
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The examples of one or several tasks, weighted so that tasks count alike."""
+
+    weights: Float[np.ndarray, "example"]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[str]]) -> "Sample":
+        """The sample of the tasks with these examples' groups."""
+        total, tasks = sum(map(len, groups)), len(groups)
+        weights = np.concatenate([np.full(len(one), total / (tasks * len(one))) for one in groups])
+        return cls(weights, tuple(f"{t}\n{group}" for t, one in enumerate(groups) for group in one))
+
+    @property
+    def units(self) -> int:
+        """Number of independent groups."""
+        return len(set(self.groups))
+
+    def mean(self, values: Float[np.ndarray, "*set example"]) -> Float[np.ndarray, "*set"]:
+        """The mean over tasks of each task's mean over its examples."""
+        result: np.ndarray = (values * self.weights).mean(axis=-1)
+        return result
+
+    def interval(self, values: Float[np.ndarray, "example"]) -> Interval:
+        """That mean with its 95 % interval over groups; no bounds under eight groups."""
+        with warnings.catch_warnings():
+            # a set that does nothing leaves differences that are all but equal, whose skewness is mere rounding
+            warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
+            low, high = mean_intervals(values * self.weights, self.groups)
+        known = not math.isnan(float(low))
+        return Interval(float(self.mean(values)), float(low) if known else None, float(high) if known else None)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A set's ``loss`` of log-probability, what it exceeds the mean control's by, and the permutation test: of
+    ``controls`` sets ``as_strong`` lose as much or more.
+    """
+
+    loss: Interval
+    excess: Interval
+    controls: int
+    as_strong: int
+    units: int
+
+    @property
+    def p(self) -> float:
+        """(1 + as strong) / (1 + controls): exact where found and control sets are exchangeable."""
+        return monte_carlo_p(self.as_strong, self.controls)
+
+
+def compared(
+    found: Float[np.ndarray, "example"], controls: Float[np.ndarray, "control example"], sample: Sample
+) -> Compared:
+    """A found set's losses against those of its controls on the same examples."""
+    as_strong = int((sample.mean(controls) >= sample.mean(found) - TIE).sum())
+    return Compared(
+        sample.interval(found), sample.interval(found - controls.mean(axis=0)), len(controls), as_strong, sample.units
+    )
+
+
+def verdict(result: Compared, q: float, margin: float, alpha: float) -> tuple[Verdict, Reason | None, int | None]:
+    """The verdict, why it is open, and how many further examples would settle it where more would.
+
+    Confirmed: q at most alpha, the excess's interval above zero and its estimate at least the margin. Refuted: the
+    interval below the margin.
+    """
+    excess, few = result.excess, result.excess.low is None or result.excess.high is None
+    if few or result.units < LEAST:
+        return "undecided", "few-groups", None
+    assert excess.low is not None
+    assert excess.high is not None
+    if q <= alpha and excess.low > 0 and excess.estimate >= margin:
+        return "confirmed", None, None
+    if excess.high < margin:
+        return "refuted", None, None
+    if q > alpha and excess.estimate >= margin:
+        return "undecided", "exceeded" if result.as_strong else "controls", None
+    return "undecided", "examples", _more(result, margin)
+
+
+def _more(result: Compared, margin: float) -> int:
+    """Further groups that would bring the nearer bound over zero, or under the margin, widths going as 1/√n."""
+    excess = result.excess
+    assert excess.low is not None
+    assert excess.high is not None
+    if excess.estimate >= margin:
+        half, room = excess.estimate - excess.low, excess.estimate
+    else:
+        half, room = excess.high - excess.estimate, margin - excess.estimate
+    return max(1, math.ceil(result.units * ((half / max(room, 1e-12)) ** 2 - 1)))
