@@ -35,7 +35,8 @@ def main() -> None:
             ""
             if heads is None
             else "; ".join(
-                f"{block + ' ' if block else ''}{sum(s.block == block for s in heads.sites)} of {heads.depth[block]} layers"
+                f"{block + ' ' if block else ''}{sum(s.block == block for s in heads.sites)} of {heads.depth[block]} "
+                "layers"
                 for block in heads.blocks
             )
         )

@@ -10,27 +10,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
-# From the top down: a module may import from rooms of its own rank or below, a stage never from another stage.
-RANKS = [
-    {"cli", "__main__"},
-    {"progress", "told", "given"},
-    {"pipeline", "explain", "archive", "keys", "folders"},
-    {"validation"},
-    {"scoring", "analysis", "rendering"},
-    {"importers"},
-    {"staging"},
-    {"study_file"},
-    {"places", "anonymous"},
-    {"store", "prose", "provenance", "by_hand"},
-    {"stats", "trials", "attended", "study"},
-    {"findings"},
-    {"blocks"},
-    {"scores"},
-    {"plugins", "venues"},
-    {"unpacked", "jsonfile", "lean", "cache"},
-    {"errors", "__init__"},
-]
-STAGES = {"scoring", "analysis", "rendering"}
+# From the top down: a module imports from its own folder or from one further down; of folders side by side neither
+# imports the other. A folder that is missing here fails.
+ORDER = (
+    ("__main__",),
+    ("cli",),
+    ("archive",),
+    ("pipeline",),
+    ("summary", "rendering"),
+    ("validation",),
+    ("scoring", "analysis"),
+    ("importers",),
+    ("storage",),
+    ("core",),
+    ("errors", "__init__"),
+)
 HEAVY = {
     "torch": {"scoring", "validation", "importers"},
     "transformers": {"scoring", "validation"},
@@ -58,7 +52,7 @@ def imported(path: Path) -> set[str]:
 
 
 def rank(name: str) -> int:
-    return next(i for i, rooms in enumerate(RANKS) if name in rooms)
+    return next(i for i, folders in enumerate(ORDER) if name in folders)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -69,10 +63,8 @@ def test_imports_run_downward(path: Path) -> None:
     for name in imported(path):
         parts = name.split(".")
         known = len(parts) > 1 and ((PACKAGE / parts[1]).exists() or (PACKAGE / f"{parts[1]}.py").exists())
-        if parts[0] == "reportgen" and known:
-            assert rank(parts[1]) >= rank(here), f"{here} imports {name}"
-            assert not (here in STAGES and parts[1] in STAGES - {here}), f"stage {here} imports {name}"
-            assert not (here == "validation" and parts[1] in STAGES - {"scoring"}), f"validation imports {name}"
+        if parts[0] == "reportgen" and known and parts[1] != here:
+            assert rank(parts[1]) > rank(here), f"{here} imports {name}"
         assert here in HEAVY.get(parts[0], {here}), f"{here} imports {name}"
 
 
@@ -108,25 +100,20 @@ def test_every_plug_in_is_registered(folder: str, tuple_name: str, record: str) 
     package = "reportgen." + folder.replace("/", ".")
     registered = getattr(import_module(package), tuple_name)
     for path in sorted((PACKAGE / folder).glob("*.py")):
-        if path.stem in ("__init__", "record"):
+        if path.stem in ("__init__", "common"):
             continue
         assert any(getattr(import_module(f"{package}.{path.stem}"), record) is r for r in registered), path.name
 
 
 def test_help_is_instant() -> None:
     code = (
-        "import sys; from reportgen import cli\n"
+        "import sys; from reportgen.cli import main as cli\n"
         "try: cli.app(['--help'], standalone_mode=False)\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'matplotlib', 'weasyprint', 'pandas'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip().splitlines()[-1] == "[]"
     assert "build" in run.stdout
-
-
-def test_files_are_rooms_not_halls() -> None:
-    for path in modules():
-        assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_ci_runs_the_readmes_second_command() -> None:

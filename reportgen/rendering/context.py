@@ -286,8 +286,8 @@ def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:
         None
         if low > task.chance
         else (
-            f"The model’s accuracy, {fmt.share(task.accuracy)} (95 % interval {span}), is not shown to be above chance, "
-            f"{fmt.share(task.chance)}, so importance on this task means little."
+            f"The model’s accuracy, {fmt.share(task.accuracy)} (95 % interval {span}), is not shown to be above "
+            f"chance, {fmt.share(task.chance)}, so importance on this task means little."
         )
     )
 

@@ -156,7 +156,10 @@ holder = ray.remote(num_cpus=1)(Holder).remote()
 ray.get(holder.holds.remote())
 print("held", flush=True)
 time.sleep(600)"""
-    impatient = "from reportgen.scoring.run import ray_executor; ray_executor.PATIENCE = 2; from reportgen.cli.main import main; main()"
+    impatient = (
+        "from reportgen.scoring.run import ray_executor; ray_executor.PATIENCE = 2\n"
+        "from reportgen.cli.main import main; main()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold],
         stdout=subprocess.PIPE,

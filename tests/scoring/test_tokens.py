@@ -134,8 +134,8 @@ def test_an_encoder_reads_the_prompt_alone() -> None:
     [
         (
             lambda: encode(byte_pairs(), row("1=", "b"), Options(delimiter="")),
-            ": the answer 'b' leaves no tokens of its own. Put a white-space delimiter between them ([tasks] delimiter), "
-            "or reword the row.",
+            ": the answer 'b' leaves no tokens of its own. Put a white-space delimiter between them ([tasks] "
+            "delimiter), or reword the row.",
         ),
         (
             lambda: encode(byte_pairs(), row(" ", "two"), Options(delimiter="")),

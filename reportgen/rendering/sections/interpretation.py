@@ -35,8 +35,8 @@ GUIDANCE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("concentration",),
         "Concentration",
-        "How few heads hold half of the importance depends on the scoring method and on noise, which spreads importance "
-        "over all heads. Compare it between tasks scored in the same way, not between methods.",
+        "How few heads hold half of the importance depends on the scoring method and on noise, which spreads "
+        "importance over all heads. Compare it between tasks scored in the same way, not between methods.",
     ),
 )
 
