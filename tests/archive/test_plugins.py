@@ -186,7 +186,8 @@ def plugin(folder: Path, code: str, group: str, name: str, attribute: str) -> st
     dist = folder / f"{module}-1.0.dist-info"
     dist.mkdir(parents=True)
     (folder / f"{module}.py").write_text(
-        "from reportgen.analysis.view import Detector, Outcome\nfrom reportgen.rendering.context import Section\n"
+        "from reportgen.analysis.view import Detector, Outcome\n"
+        "from reportgen.rendering.sections.common import Section\n"
         "from dataclasses import replace\n" + code
     )
     (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")

@@ -13,8 +13,8 @@ import pytest
 from made_reports import HOSTILE, build, make_scores, make_study
 
 from reportgen.core.config import StudySection
-from reportgen.rendering.context import Table
-from reportgen.rendering.tables import escaped, latex
+from reportgen.rendering.paper.latex import escaped, latex
+from reportgen.rendering.tables import Table
 
 NAMES = (*HOSTILE, "[square] *star", "Łódź naïve Ωμέγα ‖x‖ ∂y/∂z — “q” e\u0301", "\\end{document}")
 TEX = shutil.which("pdflatex") and shutil.which("bibtex")

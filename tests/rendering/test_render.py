@@ -8,7 +8,8 @@ from made_reports import HOSTILE, build, make_findings, make_scores, make_study
 from reportgen.core.config import Study
 from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.errors import InputError
-from reportgen.rendering.tables import escaped, inert
+from reportgen.rendering.paper.latex import escaped
+from reportgen.rendering.paper.table_files import inert
 from reportgen.storage import store
 
 

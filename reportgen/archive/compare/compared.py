@@ -10,13 +10,13 @@ from reportgen.archive.compare.differences import Difference
 from reportgen.archive.compare.page import rendered
 from reportgen.core.blocks import title, written
 from reportgen.core.provenance import created
-from reportgen.rendering.context import Table
 from reportgen.rendering.format import NONE, accuracy, count, estimate, fixed, number, probability, share
 from reportgen.rendering.plots.canvas import Canvas, printable, wrapped
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks
 from reportgen.rendering.plots.scale import scale_of
 from reportgen.rendering.plots.signs import sign_note
+from reportgen.rendering.tables import Table
 
 SHOWN = 40  # heads and findings of one table; compare.json holds all
 COLUMNS = 4

@@ -15,13 +15,14 @@ from reportgen.core.sentences import broken, template_folder
 from reportgen.core.user_cache import CompiledTemplates
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
 from reportgen.rendering.pdf.print_style import for_print
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections import GROUP, SECTIONS, chosen
+from reportgen.rendering.sections.common import Section
 
 SCRIPT = ("data", "maps", "telling", "saving", "controls")
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from reportgen.core.venues import VENUES, widths
-from reportgen.rendering.context import TOP, Report
+from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import methods_tex
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.paper.references import references
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import Drawing
-from reportgen.rendering.tables import escaped
+from reportgen.rendering.tables import TOP
 
 PREAMBLE = r"""% How a paper takes in this report. Compile it here: pdflatex, bibtex, pdflatex, pdflatex.
 \documentclass[10pt]{{article}}

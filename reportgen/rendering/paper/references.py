@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from reportgen.rendering.context import Report
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 BENJAMINI = (
     "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate: a practical and powerful approach to "

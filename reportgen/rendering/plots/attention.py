@@ -7,9 +7,9 @@ import numpy as np
 
 from reportgen.core.patterns import Pattern
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Table
 from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable, text_width, unprintable
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.tables import Table
 
 WIDTH, GAP, SIDE = 6.7, 0.14, 0.52  # inches: the figure, between columns, a square of tokens by tokens
 SIZE, LINE, LINES = 5.5, 0.125, 4  # points of a token's type, inches from line to line, lines an example has

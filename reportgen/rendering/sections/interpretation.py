@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 # kinds: guidance. It speaks of what such a finding can show, never of this model's inner workings.
 GUIDANCE: tuple[tuple[tuple[str, ...], str, str], ...] = (

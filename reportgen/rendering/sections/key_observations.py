@@ -3,7 +3,8 @@
 from typing import Any
 
 from reportgen.core.findings import Finding
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 MOST, PER_TASK = 12, 2
 REMARKS = ("absence",)

@@ -6,10 +6,12 @@ import numpy as np
 
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, Report, Section, Table
+from reportgen.rendering.context import KINDS, Report
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import references
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any]:

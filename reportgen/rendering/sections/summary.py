@@ -5,7 +5,8 @@ from typing import Any
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
 

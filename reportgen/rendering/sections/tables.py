@@ -7,9 +7,11 @@ import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, FindingView, Report, Section, Table
+from reportgen.rendering.context import KINDS, FindingView, Report
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks

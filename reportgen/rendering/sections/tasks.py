@@ -4,10 +4,12 @@ from typing import Any
 
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table, head_table
+from reportgen.rendering.context import Report
 from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table, head_table
 
 NAMED = 5  # heads in a brief paragraph
 LOOKS = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
