@@ -60,7 +60,7 @@ def test_csv_is_inert_and_latex_escaped(report):
         text = path.read_text(encoding="utf-8")
         assert r"\toprule" in text
         assert r"\input" not in text
-    assert escaped("a_b & 5 % ≤ 10⁻³ \\x") == r"a\_b \& 5 \% ≤ 10$^{-3}$ \textbackslash{}x".replace("≤", escaped("≤"))
+    assert escaped("a_b & 5 % ≤ 10⁻³ \\x") == r"a\_b \& 5 \% ≤ 10$^{-3}$ {\textbackslash}x".replace("≤", escaped("≤"))
     assert inert(-1.5) == -1.5
     assert inert("-1.5") == "'-1.5"
 

@@ -2,117 +2,51 @@
 
 import re
 import unicodedata
+from functools import cache
+
+from pylatexenc.latexencode import (
+    RULE_DICT,
+    RULE_REGEX,
+    UnicodeToLatexConversionRule,
+    UnicodeToLatexEncoder,
+    get_builtin_uni2latex_dict,
+)
 
 from reportgen.rendering.tables import Table
 
 ROWS = 30  # beyond which a table breaks across pages
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "−": "$-$",
-    "×": r"$\times$",
-    "—": "---",
-    "–": "--",
-    "’": "'",
-    "‘": "`",
-    "“": "``",
-    "”": "''",
-    "\u202f": r"\,",
-    "\u00a0": "~",
-    "…": r"\ldots{}",
-    "•": r"\textbullet{}",
-    "∂": r"$\partial$",
-    "‖": r"$\|$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "≠": r"$\neq$",
-    "∞": r"$\infty$",
-    "→": r"$\rightarrow$",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "∑": r"$\sum$",
-    "√": r"$\surd$",
-    "∇": r"$\nabla$",
-    "∈": r"$\in$",
-    "°": r"$^{\circ}$",
-    "²": "$^{2}$",
-    "³": "$^{3}$",
-    "¹": "$^{1}$",
-    "µ": r"$\mu$",
-}
-_ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0308": '"',
-    "\u0304": "=",
-    "\u0307": ".",
-    "\u030c": "v",
-    "\u0327": "c",
-    "\u030a": "r",
-    "\u0306": "u",
-    "\u030b": "H",
-}
-_LETTERS = {
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ı": r"\i{}",
-    "§": r"\S{}",
-    "£": r"\pounds{}",
-    "©": r"\copyright{}",
-}
-GREEK = (
-    "ALPHA BETA GAMMA DELTA EPSILON ZETA ETA THETA IOTA KAPPA LAMBDA MU NU XI PI RHO SIGMA TAU UPSILON PHI CHI "
-    "PSI OMEGA"
-).split()
-CAPITALS = "GAMMA DELTA THETA LAMBDA XI PI SIGMA UPSILON PHI PSI OMEGA".split()  # those unlike Latin's
+# pylatexenc knows 1,553 characters, but writes many as commands of packages that a paper need not load. These blocks
+# compile in an ordinary document of either font encoding (test_latex.py compiles each of them), and of the rest the
+# symbols that reports themselves write: Latin-1 and Latin Extended-A, Greek, general punctuation.
+BLOCKS = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A9), (0x3B1, 0x3C9), (0x2013, 0x203A))
+SYMBOLS = "−∂‖≤≥≈≠∞→∑√∇∈"
+# Letters that only the T1 encoding has, and commands that do not exist.
+_UNSAFE = re.compile(r"\\(?:guil\w+|quotesingl\w+|quotedblbase|backprime|[DT]H|[dt]h|D[Jj]|dj|NG|ng|k|nument)\b")
 _POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_OWN = {ord("|"): r"\textbar{}", ord("√"): r"\ensuremath{\surd}", 0x202F: r"\,"}
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is, whatever its engine and encoding: what they may lack stands as code points."""
-    powers = _POWER.sub(lambda m: f"\0{m[0].translate(_PLAIN)}\1", unicodedata.normalize("NFC", text))
-    return "".join(map(_written, powers))
+    """Return text that LaTeX prints as it is, in either font encoding: what it may lack stands as code points."""
+    return str(_encoder().unicode_to_latex(unicodedata.normalize("NFC", text)))
 
 
-def _written(char: str) -> str:
-    if char in _SPECIAL or char in _LETTERS:
-        return _SPECIAL.get(char) or _LETTERS[char]
-    if char in "\0\1":
-        return "$^{" if char == "\0" else "}$"
-    if char.isascii():
-        return char
-    parts = unicodedata.normalize("NFD", char)
-    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
-        return f"\\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
-    name = unicodedata.name(char, "").replace("LAMDA", "LAMBDA")
-    kind, _, letter = name.removeprefix("GREEK ").partition(" LETTER ")
-    if kind == "SMALL" and letter in GREEK:
-        return f"$\\{letter.lower()}$"
-    if kind == "CAPITAL" and letter in CAPITALS:
-        return f"$\\{letter.capitalize()}$"
-    return f"{{[}}U+{ord(char):04X}]"
+@cache
+def _encoder() -> UnicodeToLatexEncoder:
+    """Return pylatexenc's encoder with whole powers before, and in place of what it would write unsafely."""
+    known = get_builtin_uni2latex_dict()
+    within = {c for low, high in BLOCKS for c in range(low, high + 1)} | set(map(ord, SYMBOLS))
+    safe = {c: known[c] for c in within & known.keys() if not _UNSAFE.search(known[c])}
+    powers = [(_POWER, lambda m: f"$^{{{m[0].translate(_PLAIN)}}}$")]
+    return UnicodeToLatexEncoder(
+        conversion_rules=[
+            UnicodeToLatexConversionRule(RULE_REGEX, powers),
+            UnicodeToLatexConversionRule(RULE_DICT, safe | _OWN),
+        ],
+        unknown_char_policy=lambda char: f"{{[}}U+{ord(char):04X}]",
+        unknown_char_warning=False,
+    )
 
 
 def latex(table: Table, label: str) -> str:
