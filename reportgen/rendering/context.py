@@ -19,7 +19,7 @@ from reportgen.core.stats import mean_intervals, wilson
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 
 BRIEF = 24  # tasks beyond which the PDF is brief
 CHUNK = 1024  # cells resampled at once, to bound memory
@@ -128,7 +128,7 @@ class Report:
     provenance: dict[str, Any]
     tasks: tuple[TaskView, ...]
     views: dict[str, FindingView]
-    looks: tuple[Look, ...]
+    styles: tuple[BlockStyle, ...]
     drawings: tuple[Drawing, ...]
     numbers: dict[str, int]
     sections: tuple[str, ...]
@@ -150,7 +150,7 @@ class Report:
         return self.blocks[0]
 
     @property
-    def apart(self) -> str:
+    def validation_alpha(self) -> str:
         """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
         families = self.findings.families
         return next((f"{f.alpha:g}" for f in families if f.id.partition("/")[0] == "causal_validation"), "")

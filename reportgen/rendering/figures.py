@@ -11,9 +11,9 @@ from reportgen.core.venues import widths
 from reportgen.rendering.context import Report, TaskView
 from reportgen.rendering.plots import figures as draw
 from reportgen.rendering.plots.attention import attention
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.knockout import knockout
-from reportgen.rendering.plots.medium import LEGIBLE, Sheet
+from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
 
 FORMS = ("svg", "pdf", "png")
@@ -23,18 +23,18 @@ PAPER = "figures/paper"  # where the figures for a venue lie
 def drawn(
     blocks: Blocks,
     findings: Findings,
-    looks: Sequence[Look],
+    styles: Sequence[BlockStyle],
     names: Sequence[Sequence[str]],
     others: Mapping[str, Blocks],
     validation: Validation | None,
 ) -> tuple[Drawing, ...]:
-    """Draw every figure for the medium that the looks name."""
+    """Draw every figure for the medium that the styles name."""
     ranks = [
-        method_ranks(block, {name: each[i] for name, each in others.items()}, looks[i])
+        method_ranks(block, {name: each[i] for name, each in others.items()}, styles[i])
         for i, block in enumerate(blocks)
     ]
-    further = [*ranks, knockout(validation, looks[0].sheet)]
-    return (*draw.all_figures(blocks, findings, looks, names), *(d for d in further if d is not None))
+    further = [*ranks, knockout(validation, styles[0].medium)]
+    return (*draw.all_figures(blocks, findings, styles, names), *(d for d in further if d is not None))
 
 
 def with_patterns(
@@ -65,8 +65,8 @@ def paper_figures(report: Report) -> Iterator[tuple[str, bytes | str]]:
     venue = report.study.report.venue
     names = [[m.figure for m in t.maps] for t in report.tasks]
     for kind, width in ({} if venue is None else widths(venue)).items():
-        looks = [replace(look, sheet=Sheet(width, LEGIBLE, paper=True)) for look in report.looks]
-        for drawing in drawn(report.blocks, report.findings, looks, names, report.others, report.validation):
+        styles = [replace(style, medium=Medium(width, LEGIBLE, paper=True)) for style in report.styles]
+        for drawing in drawn(report.blocks, report.findings, styles, names, report.others, report.validation):
             stem = f"{PAPER}/{drawing.name}-{kind}"
             yield f"{stem}.svg", drawing.canvas.sized(drawing.svg)
             yield f"{stem}.pdf", drawing.canvas.bitmap("pdf")

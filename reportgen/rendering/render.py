@@ -19,7 +19,7 @@ from reportgen.rendering.html.page import html
 from reportgen.rendering.paper.files import paper_files
 from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.pdf.document import attachments, unattached
-from reportgen.rendering.pdf.process import press
+from reportgen.rendering.pdf.process import pdf_maker
 from reportgen.rendering.report import build_report
 from reportgen.storage.store import manifest, pretty_json, scores_csv, write_atomic
 
@@ -38,15 +38,15 @@ def render(
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
-    apart: bool = False,
+    separate_process: bool = False,
 ) -> list[Path]:
     """Write the report's files into ``folder`` and list them in order.
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
-    methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads
-    look, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step, ``figures``
-    are the files drawn of each figure: svg, pdf, png. ``apart`` lets a process of its own lay out the PDF meanwhile.
+    methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads look.
+    ``provenance`` goes into the manifest and the provenance section, ``progress`` is called at each step, ``figures``
+    are the files drawn of each figure: svg, pdf, png. ``separate_process`` lets another process lay out the PDF.
     Raises MissingResourceError where the PDF cannot be made; all else is complete then.
     """
     _check_forms(figures)
@@ -60,7 +60,8 @@ def render(
         if progress is not None:
             progress(step)
 
-    with press(sum(b.importance.size for b in blocks), apart and "pdf" in study.report.formats) as printing:
+    with_pdf = "pdf" in study.report.formats
+    with pdf_maker(sum(b.importance.size for b in blocks), separate_process and with_pdf) as printing:
         if study.source:
             save("study.toml", study.source)
         save("scores.csv", scores_csv(blocks))
@@ -68,7 +69,7 @@ def render(
         report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
         report = replace(report, unattached=unattached(folder))
         say("page")
-        pages, plugins = html(report, printing.begin if "pdf" in study.report.formats else None)
+        pages, plugins = html(report, printing.begin if with_pdf else None)
         if "html" in study.report.formats:
             for name, content in pages.items():
                 save(name, content)
@@ -79,7 +80,7 @@ def render(
             save(name, text)
         others_own = {"plugins": plain(plugins)} if plugins else {}
         save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
-        if "pdf" in study.report.formats:
+        if with_pdf:
             say("PDF")
             save("report.pdf", printing.finish(attachments(folder)))
     return paths

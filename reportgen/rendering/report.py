@@ -12,7 +12,7 @@ from reportgen.core.trials import Validation
 from reportgen.rendering.context import Report, finding_views, task_views
 from reportgen.rendering.figures import drawn, with_patterns
 from reportgen.rendering.pdf.document import moment
-from reportgen.rendering.plots.drawing import look_for
+from reportgen.rendering.plots.drawing import style_of
 from reportgen.rendering.sections import chosen, third_party
 
 
@@ -29,9 +29,9 @@ def build_report(
     names = tuple(section.name for section in chosen(study.report.sections))
     views = finding_views(findings)
     tasks = task_views(blocks, findings, views)
-    looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
+    styles = [style_of(b, study.report.colormap, study.report.layer_order) for b in blocks]
     figures = [[m.figure for m in t.maps] for t in tasks]
-    drawings = tuple(with_patterns(drawn(blocks, findings, looks, figures, others, validation), tasks, patterns))
+    drawings = tuple(with_patterns(drawn(blocks, findings, styles, figures, others, validation), tasks, patterns))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks,
@@ -41,7 +41,7 @@ def build_report(
         provenance=dict(provenance),
         tasks=tasks,
         views=views,
-        looks=tuple(looks),
+        styles=tuple(styles),
         drawings=drawings,
         numbers={d.name: i for i, d in enumerate(shown, 1)},
         sections=names,

@@ -52,8 +52,8 @@ def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
     columns += [("95 % interval", True)] if bounded else []
     columns += [("Mean signed", True)] if view.signed is not None else []
     columns += [("Sampling s.e.", True)] if view.error is not None else []
-    places = _common_places([float(view.values[h]) for h in heads])
-    rows = tuple(_head_row(view, h, bounded, places) for h in heads)
+    digits = _common_decimals([float(view.values[h]) for h in heads])
+    rows = tuple(_head_row(view, h, bounded, digits) for h in heads)
     note = "" if bounded else "No intervals: there are no per-example scores."
     if view.low is not None and not bounded:
         note = "No intervals: there are too few independent examples."
@@ -64,22 +64,22 @@ def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
     return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
 
 
-def _common_places(values: list[float]) -> int | None:
+def _common_decimals(values: list[float]) -> int | None:
     """Decimals that give the largest value three digits; None where powers of ten are needed."""
     top = max((abs(v) for v in values), default=0.0)
     return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
 
 
-def _head_row(view: MapView, head: Head, bounded: bool, places: int | None) -> tuple[str, ...]:
+def _head_row(view: MapView, head: Head, bounded: bool, digits: int | None) -> tuple[str, ...]:
     value = float(view.values[head])
     low = float(view.low[head]) if view.low is not None else float("nan")
     high = float(view.high[head]) if view.high is not None else float("nan")
-    kept = places
-    if places is not None and np.isfinite(high - low):
-        kept = min(places, fmt.decimals(value, 3, (high - low) / 2))
+    shown = digits
+    if digits is not None and np.isfinite(high - low):
+        shown = min(digits, fmt.decimals(value, 3, (high - low) / 2))
 
     def show(x: float) -> str:
-        return fmt.number(x) if kept is None else fmt.fixed(x, kept)
+        return fmt.number(x) if shown is None else fmt.fixed(x, shown)
 
     cells: tuple[str, ...] = (show(value),)
     cells += (f"{show(low)} to {show(high)}",) if bounded else ()

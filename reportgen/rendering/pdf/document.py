@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
-from reportgen.rendering.plots.canvas import font_files, unprintable
+from reportgen.rendering.plots.matplotlib_adapter import font_files, unprintable
 from reportgen.storage.store import sha256, too_large
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.

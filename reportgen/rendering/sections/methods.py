@@ -32,7 +32,7 @@ def view(report: Report) -> dict[str, Any]:
         "rules": _rules(report),
         "families": _families(report),
         "alpha": f"{report.findings.alpha:g}",
-        "apart": report.apart,
+        "apart": report.validation_alpha,
         "percent": f"{100 * report.findings.alpha:g}",
         "analysis_seed": report.findings.seed,
         "examples": bool(examples),

@@ -65,10 +65,10 @@ def layer_tables(report: Report) -> list[Table]:
 def _layer_table(report: Report, block: int, start: int) -> Table:
     tasks = report.tasks[start : start + WIDE]
     means = [layer_means(t.maps[block].values) for t in tasks]
-    places = fmt.decimals(float(np.nanmax(np.abs(means))))
-    small = places > 9
+    digits = fmt.decimals(float(np.nanmax(np.abs(means))))
+    small = digits > 9
     rows = tuple(
-        (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), places) for m in means))
+        (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), digits) for m in means))
         for layer in range(report.blocks[block].n_layers)
     )
     columns = (("Layer", True), *((t.name, True) for t in tasks))
