@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from reportgen.archive.compare.page import rendered
+from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ReportgenError

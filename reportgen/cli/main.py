@@ -272,11 +272,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
-    from reportgen.archive.compare import comparison as archive
-    from reportgen.archive.compare.run import compare as run
+    from reportgen.archive.compare import compare as archive
 
     with progress(quiet, as_json) as (step, _):
-        made = run(reports, output, alpha=alpha, progress=step)
+        made = archive.compare(reports, output, alpha=alpha, progress=step)
     page = str(output / "compare.html")
     show(as_json, archive.as_json(made), [page, *archive.lines(made)])
     if check and made.differs:
