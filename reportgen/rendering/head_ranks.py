@@ -7,7 +7,7 @@ import numpy as np
 from reportgen.core.blocks import written
 from reportgen.core.scores import Head
 from reportgen.rendering.context import MapView, Report, TaskView
-from reportgen.storage.store import canonical_json, pretty_json
+from reportgen.storage.json_files import canonical_json, pretty_json
 
 
 def head_rows(view: MapView, most: int | None = None) -> list[list[Any]]:

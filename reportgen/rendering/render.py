@@ -21,7 +21,10 @@ from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.pdf.document import attachments, unattached
 from reportgen.rendering.pdf.process import pdf_maker
 from reportgen.rendering.report import build_report
-from reportgen.storage.store import manifest, pretty_json, scores_csv, write_atomic
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import pretty_json
+from reportgen.storage.manifest import manifest
+from reportgen.storage.scores_file import scores_csv
 
 Progress = Callable[[str], None]
 
@@ -60,8 +63,9 @@ def render(
         if progress is not None:
             progress(step)
 
-    with_pdf = "pdf" in study.report.formats
-    with pdf_maker(sum(b.importance.size for b in blocks), separate_process and with_pdf) as printing:
+    printed = "pdf" in study.report.formats
+    bounded = printed and study.report.templates is not None
+    with pdf_maker(sum(b.importance.size for b in blocks), separate_process and printed, bounded) as printing:
         if study.source:
             save("study.toml", study.source)
         save("scores.csv", scores_csv(blocks))
@@ -69,7 +73,7 @@ def render(
         report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
         report = replace(report, unattached=unattached(folder))
         say("page")
-        pages, plugins = html(report, printing.begin if with_pdf else None)
+        pages, plugins = html(report, printing.begin if printed else None)
         if "html" in study.report.formats:
             for name, content in pages.items():
                 save(name, content)
@@ -80,7 +84,7 @@ def render(
             save(name, text)
         others_own = {"plugins": plain(plugins)} if plugins else {}
         save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
-        if with_pdf:
+        if printed:
             say("PDF")
             save("report.pdf", printing.finish(attachments(folder)))
     return paths

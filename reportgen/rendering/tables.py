@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.core.blocks import title, written
+from reportgen.core.sandbox import open_to_templates
 from reportgen.core.scores import Head
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import MapView
@@ -39,6 +40,7 @@ class Table:
         return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
 
     @staticmethod
+    @open_to_templates
     def breaks(text: str) -> bool:
         """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
         return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST

@@ -15,7 +15,8 @@ from reportgen.archive.compare.page import page
 from reportgen.core.blocks import written
 from reportgen.core.provenance import created
 from reportgen.errors import InputError
-from reportgen.storage.store import pretty_json, sha256_file, write_atomic
+from reportgen.storage.files import sha256_file, write_atomic
+from reportgen.storage.json_files import pretty_json
 
 SCHEMA = "reportgen/compare/1"
 
