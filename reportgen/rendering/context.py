@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -125,7 +124,7 @@ class Report:
     findings: Findings
     study: Study
     others: dict[str, Blocks]
-    provenance: dict[str, Any]
+    provenance: dict[str, object]
     tasks: tuple[TaskView, ...]
     views: dict[str, FindingView]
     styles: tuple[BlockStyle, ...]

@@ -1,7 +1,5 @@
 """The heads of every task ranked by importance: rows for tables, and heads.json for other tools."""
 
-from typing import Any
-
 import numpy as np
 
 from reportgen.core.blocks import written
@@ -9,13 +7,15 @@ from reportgen.core.scores import Head
 from reportgen.rendering.context import MapView, Report, TaskView
 from reportgen.storage.json_files import canonical_json, pretty_json
 
+HeadRow = tuple[int, int, float, float | None, float | None, int]  # layer, head, value, low, high, rank
 
-def head_rows(view: MapView, most: int | None = None) -> list[list[Any]]:
-    """``[layer, head, value, low, high, rank]`` of a map's heads (the first ``most``), most important first."""
+
+def head_rows(view: MapView, most: int | None = None) -> list[HeadRow]:
+    """Return ``(layer, head, value, low, high, rank)`` of a map's heads (the first ``most``), most important first."""
     order, layers, heads, values = _ordered(view, most)
     low, high = _bounds(view.low, order), _bounds(view.high, order)
-    columns = (layers, heads, map(float, values), low, high, range(1, len(order) + 1))
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = (layers, heads, list(map(float, values)), low, high, range(1, len(order) + 1))
+    return list(zip(*columns, strict=True))
 
 
 def _ordered(view: MapView, most: int | None = None) -> tuple[np.ndarray, list[int], list[int], list[str]]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.blocks import Blocks, as_blocks
 from reportgen.core.config import Study
@@ -38,7 +37,7 @@ def render(
     others: Mapping[str, Blocks] | None = None,
     validation: Validation | None = None,
     patterns: Patterns | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
     separate_process: bool = False,

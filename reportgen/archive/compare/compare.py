@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def _write(made: Comparison, folder: Path) -> None:
     write_atomic(folder / "compare.json", pretty_json({**as_json(made), "files": files}))
 
 
-def as_json(made: Comparison) -> dict[str, Any]:
+def as_json(made: Comparison) -> dict[str, object]:
     """The comparison as plain JSON values."""
     return {
         "schema": SCHEMA,
@@ -86,7 +85,7 @@ def as_json(made: Comparison) -> dict[str, Any]:
     }
 
 
-def _versus_json(versus: Versus) -> dict[str, Any]:
+def _versus_json(versus: Versus) -> dict[str, object]:
     return {
         "run": versus.run.name,
         "not_compared": list(versus.refused),

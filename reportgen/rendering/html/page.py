@@ -127,7 +127,7 @@ def told_of_templates(report: Report) -> list[str]:
     own = ", ".join(own_templates(folder)) if folder is not None else ""
     if own:
         said.append(f"Overriding templates worded or set parts of this report in place of reportgen’s own: {own}.")
-    if left_out:
+    if isinstance(left_out, list) and left_out:
         names = ", ".join(left_out)
         said.append(f"Templates that came with the report were left out, and nothing of them ran: {names}.")
     return [printable(text) for text in said]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex, citation, methods
@@ -36,7 +35,7 @@ def captions(report: Report) -> str:
 def schema_org(report: Report) -> str:
     """The report as a schema.org Dataset, JSON that is safe within a page's script element."""
     about, model = report.study.study, report.scores.model
-    described: dict[str, Any] = {
+    described: dict[str, object] = {
         "@context": "https://schema.org",
         "@type": "Dataset",
         "name": printable(about.title),

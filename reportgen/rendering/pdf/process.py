@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread, Timer
-from typing import Any
 
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.rendering.pdf.document import faces, font_paths, moment, pdf, sealed, spelled
@@ -96,13 +95,13 @@ class SeparatePdfMaker(PdfMaker):
             raise made
         return sealed(made)
 
-    def _hand_on(self, content: Any) -> None:
+    def _hand_on(self, content: object) -> None:
         """Send without waiting: the other process reads when it has come so far."""
         before = self._sending
         self._sending = Thread(target=self._send, args=(content, before))
         self._sending.start()
 
-    def _send(self, content: Any, after: Thread | None = None) -> None:
+    def _send(self, content: object, after: Thread | None = None) -> None:
         assert self._process.stdin is not None
         if after is not None:
             after.join()

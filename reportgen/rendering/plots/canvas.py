@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from matplotlib.backend_bases import RendererBase
@@ -18,7 +18,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from reportgen.rendering.plots.matplotlib_adapter import PART, file_of, font, svg_of, text_width
-from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark
+from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark, PathStyle
 
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
 Point = tuple[float, float]
@@ -147,7 +147,9 @@ class Canvas:
         """Separate strokes as one path with square ends, so that strokes that meet close their corner."""
         self._path([*segments], order, edge=color, line=width, cap="projecting")
 
-    def _path(self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **style: Any) -> None:
+    def _path(
+        self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **style: Unpack[PathStyle]
+    ) -> None:
         points = [point for line in lines for point in line]
         if not points:
             return

@@ -9,7 +9,9 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from html import escape
 from typing import Any, Literal, cast
@@ -25,7 +27,7 @@ from reportgen.rendering.plots.renderer import Drawn
 FONT = "DejaVu Sans"
 PART = "part-"
 Draw = Callable[..., None]  # of a renderer, its dots an inch, and whether images are black
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[str, object] = {
     "svg.fonttype": "none",  # start-anchored text: 20 times cheaper than glyph paths, and searchable
     "pdf.fonttype": 42,  # conferences refuse matplotlib's default, Type 3
     "image.composite_image": False,
@@ -67,36 +69,25 @@ def file_of(draw: Draw, width: float, height: float, form: Literal["pdf", "png"]
 
     with _settings({}):
         buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
+        described = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
         figure = Figure(figsize=(width, height))
         figure.patch.set_visible(form == "png")
         figure.add_artist(Drawn(draw))
-        figure.savefig(buffer, format=form, dpi=300, metadata=metadata, facecolor="white")
+        figure.savefig(buffer, format=form, dpi=300, metadata=described, facecolor="white")
     return buffer.getvalue()
 
 
-def _epoch() -> Any:
-    from datetime import UTC, datetime
-
+def _epoch() -> datetime | None:
     stamp = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(stamp), UTC) if stamp else None
 
 
-class _settings:  # noqa: N801 (reads as a function)
-    """matplotlib's settings for one drawing, with its warnings about missing glyphs silenced."""
-
-    def __init__(self, extra: dict[str, Any]) -> None:
-        self._rc = matplotlib.rc_context(cast(Any, {**_SETTINGS, **extra}))
-        self._quiet = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        self._rc.__enter__()
-        self._quiet.__enter__()
+@contextmanager
+def _settings(extra: dict[str, object]) -> Iterator[None]:
+    """Hold matplotlib's settings for one drawing, and silence its warnings about missing glyphs."""
+    with matplotlib.rc_context(cast(Any, {**_SETTINGS, **extra})), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"(?s).*[Gg]lyph.*")
-
-    def __exit__(self, *error: Any) -> None:
-        self._quiet.__exit__(*error)
-        self._rc.__exit__(*error)
+        yield
 
 
 def _tidy(svg: str, title: str, images: Sequence[str]) -> str:

@@ -1,8 +1,7 @@
 """What a section of the report is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from reportgen.rendering.context import Report
 
@@ -16,4 +15,4 @@ class Section:
 
     name: str
     title: str
-    view: Callable[[Report], dict[str, Any] | None]
+    view: Callable[[Report], Mapping[str, object] | None]
