@@ -1,5 +1,7 @@
 """Anomalies: every single head that stands out, over all tasks, each linked to its evidence."""
 
+from typing import Any
+
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
@@ -9,7 +11,7 @@ from reportgen.rendering.tables import Table
 MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 
 
-def view(report: Report) -> dict[str, object] | None:
+def view(report: Report) -> dict[str, Any] | None:
     """The findings on single heads, tested ones first; None where there are none."""
     found = [v for v in report.views.values() if v.finding.kind == "anomaly"]
     if not found:

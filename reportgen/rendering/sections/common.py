@@ -1,7 +1,8 @@
 """What a section of the report is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from reportgen.rendering.context import Report
 
@@ -15,4 +16,4 @@ class Section:
 
     name: str
     title: str
-    view: Callable[[Report], Mapping[str, object] | None]
+    view: Callable[[Report], dict[str, Any] | None]

@@ -1,5 +1,7 @@
 """What the findings may and may not be taken to mean: general guidance, chosen by what was found."""
 
+from typing import Any
+
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
@@ -40,7 +42,7 @@ GUIDANCE: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def view(report: Report) -> dict[str, object] | None:
+def view(report: Report) -> dict[str, Any] | None:
     """The guidance for the kinds that were found; None where the study switches it off."""
     if not report.study.report.interpretation:
         return None

@@ -1,11 +1,13 @@
 """Limits: what this report cannot tell, as far as it can be known from the scores and findings."""
 
+from typing import Any
+
 from reportgen.core.sentences import CAVEATS
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, object]:
+def view(report: Report) -> dict[str, Any]:
     """Which limits apply."""
     scores, findings = report.scores, report.findings.findings
     examples = [e for e in scores.examples if e is not None]
@@ -32,7 +34,7 @@ def view(report: Report) -> dict[str, object]:
     }
 
 
-def _raced(report: Report) -> dict[str, object] | None:
+def _raced(report: Report) -> dict[str, Any] | None:
     """The settings of a race for the top heads, where there was one."""
     methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
     return next((m.parameters for m in methods if m.parameters.get("examples") == "adaptive"), None)

@@ -1,5 +1,7 @@
 """Reliability and competence: whether the model does the tasks, and whether scores would come out the same again."""
 
+from typing import Any
+
 from reportgen.core.scores import Task
 from reportgen.core.stats import wilson
 from reportgen.rendering import format as fmt
@@ -8,7 +10,7 @@ from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
 
-def view(report: Report) -> dict[str, object] | None:
+def view(report: Report) -> dict[str, Any] | None:
     """The findings of both kinds and the unmodified model's performance; None where there is neither."""
     found, table = report.at("reliability"), _performance(report)
     if not found and table is None:
