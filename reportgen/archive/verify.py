@@ -1,8 +1,6 @@
 """Whether a report is what it says: every hash, every finding recomputed, every sentence and number compared."""
 
-import html
 import math
-import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -12,16 +10,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from reportgen.archive.text import visible_text
 from reportgen.core.findings import to_json
 from reportgen.core.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
 from reportgen.core.provenance import versions
 from reportgen.core.sentences import Prose
 from reportgen.errors import InputError, ReportgenError
+from reportgen.importers.report_pdf import attached, manifest_of, not_carried, reading
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.run_directory import scores_hashes
 from reportgen.rendering.pdf.document import ATTACHED, is_sealed, spelled
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.report_pdf import attached, manifest_of, not_carried, reading
 from reportgen.storage.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
 from reportgen.validation.stage import carry_verdicts
 
@@ -297,8 +296,7 @@ def _printed(report: Opened) -> Iterator[tuple[str, list[str]]]:
     page = report.folder / "report.html"
     if page.is_file():
         source = page.read_text(encoding="utf-8", errors="replace")
-        text = html.unescape(re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", "", source))  # what a reader sees
-        yield page.name, [_letters(text)]
+        yield page.name, [_letters(visible_text(source))]
     if report.pdf is not None:
         with reading(report.pdf) as reader:
             sheets = [_letters(sheet.extract_text()) for sheet in reader.pages]

@@ -4,7 +4,8 @@ import json
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -20,6 +21,7 @@ from reportgen.core.plugins import Plugin, as_recorded, recorded_in
 from reportgen.core.provenance import at, created, versions
 from reportgen.core.sentences import Prose
 from reportgen.errors import InputError
+from reportgen.importers import report_pdf
 from reportgen.pipeline import anonymize as anonymous
 from reportgen.pipeline.cache_keys import findings_key, kept_key, report_key, scores_key
 from reportgen.pipeline.run_directory import (
@@ -34,11 +36,11 @@ from reportgen.pipeline.run_directory import (
     intact,
     manifest_in,
     own_templates,
+    recorded_overrides,
     refuse_elsewhere,
     scores_hashes,
     scores_key_of,
 )
-from reportgen.storage import report_pdf
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.store import (
     SCORES,
@@ -135,7 +137,8 @@ def build(
     if source.suffix.lower() == ".pdf":
         with tempfile.TemporaryDirectory() as held:
             report_pdf.unpack(source, Path(held))
-            return remake(Path(held), folder, overrides=overrides, force=force, progress=progress)
+            with taken_from(source):
+                return remake(Path(held), folder, overrides=overrides, force=force, progress=progress)
     opened = open_source(source, overrides or {})
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify, units=units)
@@ -343,9 +346,9 @@ def render_folder(
     clear(folder, old)
     for name, content in own.items():
         write_atomic(folder / TEMPLATES / name, content)
+    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     from reportgen.rendering.render import render
 
-    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     provenance = {
         "reportgen": __version__,
         "created": moment,
@@ -377,6 +380,20 @@ def render_folder(
     progress("rendering", 4, 4)
 
 
+@contextmanager
+def taken_from(report: Path) -> Iterator[None]:
+    """Within it, files of a report that do not fit together raise InputError, as a broken file by itself does.
+
+    What one file says of another is not checked field by field: it shows itself where it is used.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        problem = f"one of its files is damaged ({type(error).__name__}: {str(error)[:200]})"
+        hint = "Make the report again, or, where `reportgen verify` finds it whole, report this as a fault of reportgen"
+        raise InputError(problem, str(report), hint) from error
+
+
 def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:
     """The scores and the study of an output folder; raises InputError where it holds none or not all."""
     stored, _ = read_methods(folder)
@@ -387,7 +404,7 @@ def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[
 
 def open_study(folder: Path, overrides: dict[str, Any] | None = None) -> Source:
     """The study of an output folder, with the values that were set over it."""
-    path, recorded = folder / "study.toml", manifest_in(folder).get("overrides", {})
+    path, recorded = folder / "study.toml", recorded_overrides(folder)
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     values = {**recorded, **(overrides or {})}
     study = with_overrides(study, values, path)

@@ -17,15 +17,16 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reportgen.core.blocks import Blocks, as_blocks
+from reportgen.core.blocks import TITLES, Blocks, as_blocks
 from reportgen.core.plugins import plain, recorded_in
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.core.user_cache import cache_folder
-from reportgen.errors import InputError, MissingResourceError
+from reportgen.errors import InputError, MissingResourceError, doubled
 
 SCORES = "scores.safetensors"
 MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
 FORMAT = "reportgen/scores/1"
+TYPES = ("F32", "F64", "F16")  # of numbers in a scores file, as safetensors calls them; we write the first
 HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
 LONGEST_NAME = 255  # bytes, of a file within a report, its folders' names included
 MANIFEST = "reportgen/manifest/1"
@@ -36,6 +37,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file or nothing: to a temporary neighbour, then rename."""
     data = content.encode() if isinstance(content, str) else content
     try:
+        refuse_dangling(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     except OSError as error:
@@ -50,6 +52,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
         raise
+
+
+def refuse_dangling(folder: Path) -> None:
+    """Raise InputError where a folder, or one that it is to lie in, is a link to nothing: it cannot be made there."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            return
+        if place.is_symlink():
+            problem = f"this is a link to {os.readlink(place)}, which does not exist"
+            raise InputError(problem, str(place), "Make that folder, remove the link, or choose another with -o")
 
 
 def remove(path: Path) -> None:
@@ -91,7 +103,7 @@ def once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(items)
         if len(content) < len(items):
-            twice = next(k for k in content if [name for name, _ in items].count(k) > 1)
+            twice = doubled([name for name, _ in items])[0]
             raise InputError(f"key {twice!r} stands twice", place, "Keep one of them")
         return content
 
@@ -221,6 +233,8 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
         raise InputError("its bytes have changed since it was written (its hash does not fit)", str(path), REMAKE)
     try:
         names = meta.get("blocks") or [meta["block"]]
+        if len(names) > len(TITLES):
+            raise ValueError(f"{len(names)} blocks")
         return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
     except (KeyError, TypeError, IndexError, ValueError, ValidationError) as error:
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
@@ -249,7 +263,9 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
             if tensors is not None:
-                tensors |= {name: file.get_tensor(name) for name in names}
+                for name in names:
+                    _refuse_type(path, name, file.get_slice(name).get_dtype())
+                    tensors[name] = file.get_tensor(name)
     except FileNotFoundError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (SafetensorError, OSError) as error:
@@ -259,11 +275,17 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
     try:
         content = json.loads(meta)
         canonical_json(content).encode()
-    except ValueError as error:  # no JSON, or with half a character, which no file can hold
+    except (ValueError, RecursionError) as error:  # no JSON, or with half a character, which no file can hold
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
     if not isinstance(content, dict):
         raise InputError("its metadata does not fit (it is no object)", str(path), REMAKE)
     return content
+
+
+def _refuse_type(path: Path, name: str, kind: str) -> None:
+    """Refuse a tensor of a type that NumPy lacks, or that no importance has."""
+    if kind not in TYPES:
+        raise InputError(f"{name} in it is of type {kind}", str(path), f"Give numbers of a type of {', '.join(TYPES)}")
 
 
 def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: str | None) -> HeadScores:
@@ -383,6 +405,21 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
         newer = isinstance(schema, str) and schema.startswith(MANIFEST.rpartition("/")[0])
         problem = f"a newer reportgen made it ({schema}; this one reads {MANIFEST})" if newer else "it is no manifest"
         raise InputError(problem, place, "Install that version" if newer else "Make the report again")
+    refuse_files(content, place)
+    for key, kind, called in (
+        ("created", str, "text"),
+        ("reportgen", str, "text"),
+        ("command", str, "text"),
+        ("overrides", dict, "table"),
+        ("keys", dict, "table"),
+    ):
+        if not isinstance(content.get(key, kind() if key not in ("created", "reportgen") else None), kind):
+            raise InputError(f"its {key!r} is no {called}", place, "Make the report again")
+    return dict(content)
+
+
+def refuse_files(content: Mapping[str, Any], place: str) -> None:
+    """Raise InputError where a manifest's lists of files and versions are none, or name what is outside the report."""
     files, versions = content.get("files"), content.get("versions", {})
     if (
         not isinstance(files, dict)
@@ -396,10 +433,6 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
             raise InputError(f"it lists {name!r}, which is outside the report", place, "Make the report again")
         if len(name.encode(errors="replace")) > LONGEST_NAME:  # the file system would not answer
             raise InputError(f"it lists a file whose name has {len(name)} letters", place, "Make the report again")
-    for key in ("created", "reportgen"):
-        if not isinstance(content.get(key), str):
-            raise InputError(f"its {key!r} is no text", place, "Make the report again")
-    return dict(content)
 
 
 def cached(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -66,13 +66,13 @@ def carry_verdicts(findings: Findings, archive: Path, folder: Path, prose: Prose
 
 
 def read_validation(folder: Path, findings: Findings) -> Validation | None:
-    """The validation that the folder's findings carry the verdicts of; None where there is none."""
-    if not any(f.verdict for f in findings.findings):
+    """The validation that the folder's findings carry the verdicts of; None where there is none.
+
+    Raises InputError for a damaged one.
+    """
+    if not any(f.verdict for f in findings.findings) or not (folder / FILE).is_file():
         return None
-    try:
-        found = from_json(read_json(folder / FILE), str(folder / FILE))
-    except InputError:
-        return None
+    found = from_json(read_json(folder / FILE), str(folder / FILE))
     return found if found.scores == findings.scores else None
 
 
