@@ -14,7 +14,7 @@ PACKAGE = ROOT / "reportgen"
 RANKS = [
     {"cli", "__main__"},
     {"progress", "told", "given"},
-    {"pipeline", "explain", "archive", "keys", "folders"},
+    {"pipeline", "explain", "archive", "keys", "folders", "opening"},
     {"validation"},
     {"scoring", "analysis", "rendering"},
     {"importers"},
@@ -27,7 +27,7 @@ RANKS = [
     {"blocks"},
     {"scores"},
     {"plugins", "venues"},
-    {"unpacked", "jsonfile", "lean", "cache"},
+    {"confined", "sandbox", "unpacked", "jsonfile", "lean", "cache"},
     {"errors", "__init__"},
 ]
 STAGES = {"scoring", "analysis", "rendering"}

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,6 +129,24 @@ def copy_scores(source: Path, folder: Path, force: bool) -> None:
     stored, key = read_methods(source)
     claim(folder, key, force)
     write_methods(folder, stored, key)
+
+
+def foreign_templates(folder: Path) -> tuple[str, ...]:
+    """The names of the templates that a report carries: whoever made the report wrote them."""
+    held = folder / TEMPLATES
+    found = [held] if held.is_symlink() else held.rglob("*")
+    return tuple(sorted(p.relative_to(folder).as_posix() for p in found if p.is_symlink() or p.is_file()))
+
+
+def set_aside(folder: Path) -> None:
+    """Move the templates that a folder holds to a hidden one: what they did not make does not hold them as its own."""
+    held, aside = folder / TEMPLATES, folder / f".{TEMPLATES}"
+    if held.is_symlink() or held.is_dir():
+        if aside.is_symlink() or not aside.is_dir():
+            remove(aside)
+        else:
+            shutil.rmtree(aside)
+        held.rename(aside)
 
 
 def own_templates(study: Study) -> dict[str, bytes]:
