@@ -17,11 +17,11 @@ from reportgen.core.plugins import ABSENT, Plugin, as_recorded, installed, recor
 from reportgen.core.provenance import versions
 from reportgen.core.sentences import Prose
 from reportgen.errors import InputError, ReportgenError
+from reportgen.importers.report_pdf import attached, manifest_of, not_carried, reading
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.run_directory import scores_hashes
 from reportgen.rendering.pdf.document import ATTACHED, is_sealed, spelled
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.report_pdf import attached, manifest_of, not_carried, reading
 from reportgen.storage.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
 from reportgen.validation.stage import carry_verdicts
 

@@ -15,11 +15,11 @@ from reportgen.importers import (
     function_vectors,
     native,
     npz,
+    report_pdf,
     retrieval_head,
     tidy,
 )
 from reportgen.importers.common import Importer
-from reportgen.storage import report_pdf
 
 IMPORTERS: tuple[Importer, ...] = (
     tidy.IMPORTER,

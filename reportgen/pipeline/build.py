@@ -20,6 +20,7 @@ from reportgen.core.plugins import Plugin, as_recorded, recorded_in
 from reportgen.core.provenance import at, created, versions
 from reportgen.core.sentences import Prose
 from reportgen.errors import InputError
+from reportgen.importers import report_pdf
 from reportgen.pipeline import anonymize as anonymous
 from reportgen.pipeline.cache_keys import findings_key, kept_key, report_key, scores_key
 from reportgen.pipeline.run_directory import (
@@ -38,7 +39,6 @@ from reportgen.pipeline.run_directory import (
     scores_hashes,
     scores_key_of,
 )
-from reportgen.storage import report_pdf
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.store import (
     SCORES,

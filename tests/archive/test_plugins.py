@@ -16,8 +16,8 @@ from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
 from reportgen.archive.verify import Verification, verify
 from reportgen.errors import InputError
+from reportgen.importers.report_pdf import reading
 from reportgen.pipeline import build as pipeline
-from reportgen.storage.report_pdf import reading
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "reportgen-extras"

@@ -13,8 +13,8 @@ from made_archives import EPOCH, build, make_scores, write_study
 from reportgen import load_scores
 from reportgen.archive.verify import verify
 from reportgen.errors import InputError
+from reportgen.importers.report_pdf import reading
 from reportgen.pipeline import build as pipeline
-from reportgen.storage.report_pdf import reading
 
 LATER = """import datetime, time
 
@@ -128,7 +128,7 @@ def test_scores_too_large_for_the_pdf_are_named_wherever_they_are_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reportgen.storage.store.MOST_ATTACHED", 10_000)
-    monkeypatch.setattr("reportgen.storage.report_pdf.MOST_ATTACHED", 10_000)
+    monkeypatch.setattr("reportgen.importers.report_pdf.MOST_ATTACHED", 10_000)
     built = build(tmp_path / "study", make_scores(), tmp_path / "out")
     size = f"scores.safetensors ({(built.folder / 'scores.safetensors').stat().st_size / 1e6:,.1f} MB)"
     with reading(built.pdf) as reader:
