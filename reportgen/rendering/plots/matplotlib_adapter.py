@@ -11,7 +11,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cache
 from html import escape
 from typing import Any, Literal, cast
@@ -21,6 +20,7 @@ from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.textpath import text_to_path
 
+from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.plots.renderer import Drawn
 
@@ -69,17 +69,12 @@ def file_of(draw: Draw, width: float, height: float, form: Literal["pdf", "png"]
 
     with _settings({}):
         buffer = io.BytesIO()
-        described = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
+        described = {"Producer": None, "CreationDate": epoch()} if form == "pdf" else {"Software": None}
         figure = Figure(figsize=(width, height))
         figure.patch.set_visible(form == "png")
         figure.add_artist(Drawn(draw))
         figure.savefig(buffer, format=form, dpi=300, metadata=described, facecolor="white")
     return buffer.getvalue()
-
-
-def _epoch() -> datetime | None:
-    stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(stamp), UTC) if stamp else None
 
 
 @contextmanager
