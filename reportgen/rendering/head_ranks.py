@@ -19,7 +19,7 @@ def head_rows(view: MapView, most: int | None = None) -> list[HeadRow]:
 
 
 def _ordered(view: MapView, most: int | None = None) -> tuple[np.ndarray, list[int], list[int], list[str]]:
-    """The cells of a map's heads, most important first, their layers, heads, and values as text.
+    """Return the cells of a map's heads, most important first, their layers, heads, and values as text.
 
     The text is the shortest that gives back the float32, not its 17 digits as a double.
     """
@@ -37,7 +37,7 @@ def _bounds(array: np.ndarray | None, order: np.ndarray) -> list[float | None]:
 
 
 def heads_json(report: Report) -> str:
-    """The scores for other tools: every task's heads, the found sets by finding id, and what was scored.
+    """Return the scores for other tools: every task's heads, the found sets by finding id, and what was scored.
 
     Where heads are in named blocks, a task holds the rows of each block under the block's name.
     """
@@ -63,7 +63,7 @@ def _task_rows(task: TaskView) -> str:
 
 
 def _json_rows(view: MapView) -> str:
-    """All of a map's rows; written by hand, as json takes three times as long over a million of them."""
+    """Return all of a map's rows; written by hand, as json takes three times as long over a million of them."""
     order, layers, heads, values = _ordered(view)
     low, high = (["null" if x is None else repr(x) for x in _bounds(b, order)] for b in (view.low, view.high))
     rows = zip(layers, heads, values, low, high, range(1, len(order) + 1), strict=True)

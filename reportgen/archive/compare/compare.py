@@ -58,7 +58,7 @@ def _write(made: Comparison, folder: Path) -> None:
 
 
 def as_json(made: Comparison) -> dict[str, object]:
-    """The comparison as plain JSON values."""
+    """Return the comparison as plain JSON values."""
     return {
         "schema": SCHEMA,
         "reportgen": __version__,
@@ -120,7 +120,7 @@ def _versus_json(versus: Versus) -> dict[str, object]:
 
 
 def lines(made: Comparison) -> list[str]:
-    """The outcome for a terminal, a line a run."""
+    """Return the outcome for a terminal, a line a run."""
     shown = []
     for v in made.others:
         heads = sum(len(d.changes) for d in v.differences)
@@ -133,7 +133,7 @@ def lines(made: Comparison) -> list[str]:
 
 
 def differences_csv(made: Comparison) -> str:
-    """Every head's importance in the reference and in each run whose heads can be matched with it."""
+    """Return every head's importance in the reference and in each run whose heads can be matched with it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run", "block", "task", "layer", "head", "reference", "run_value", "difference"])

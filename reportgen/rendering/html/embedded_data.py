@@ -21,7 +21,7 @@ WIDE = 0.5  # share of a map beyond which a finding is about the whole map, not 
 
 
 def embedded(report: Report) -> str:
-    """The JSON text, safe inside a script element."""
+    """Return the JSON text, safe inside a script element."""
     figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
     content = {
         "unit": report.styles[0].unit,
@@ -87,7 +87,7 @@ def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
 
 
 def _finding(report: Report, view: FindingView) -> dict[str, object] | None:
-    """A finding with its cells in runs ``[layer, first head, last head]``; None where it is about no cells."""
+    """Return a finding with its cells in runs ``[layer, first head, last head]``; None where it is about no cells."""
     f, names = view.finding, [b.block for b in report.blocks]
     if f.block not in names or report.link(view) is None:
         return None

@@ -38,13 +38,15 @@ _SETTINGS: dict[str, object] = {
 
 @cache
 def font(size: float, bold: bool = False) -> FontProperties:
-    """The figures' one typeface, from the file that matplotlib ships: another of that name may lie on the machine."""
+    """Return the figures' one typeface, from the file that matplotlib ships: another of that name may lie on the
+    machine.
+    """
     return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal", fname=_file(bold))
 
 
 @cache
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Width in inches of a line of text."""
+    """Return width in inches of a line of text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a glyph that the font lacks gets a default width
         width, _, _ = text_to_path.get_text_width_height_descent(text, font(size, bold), ismath=False)
@@ -110,7 +112,7 @@ def _tidy(svg: str, title: str, images: Sequence[str]) -> str:
 
 
 def _attributes(style: re.Match[str]) -> str:
-    """``style="fill: none; stroke-width: 1"`` as ``fill="none" stroke-width="1"``."""
+    """Return ``style="fill: none; stroke-width: 1"`` as ``fill="none" stroke-width="1"``."""
     pairs = (declaration.split(":", 1) for declaration in style[1].strip("; ").split(";"))
     return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs)
 
@@ -122,7 +124,7 @@ def _covered() -> frozenset[int]:
 
 @cache
 def _file(bold: bool) -> str:
-    """Where the typeface lies; raises MissingResourceError where it is missing."""
+    """Return where the typeface lies; raises MissingResourceError where it is missing."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     found = next((path for path in font_files() if os.path.basename(path) == name), None)
     if found is None:
@@ -132,7 +134,7 @@ def _file(bold: bool) -> str:
 
 
 def unprintable(text: str) -> set[str]:
-    """The characters of a text that the shipped sans-serif fonts have no glyph for."""
+    """Return the characters of a text that the shipped sans-serif fonts have no glyph for."""
     return {c for c in set(text) if ord(c) not in _covered() and not c.isspace()}
 
 

@@ -85,7 +85,7 @@ class InchRenderer:
     def text(
         self, x: float, y: float, text: str, face: FontProperties, color: str, angle: float, part: str | None
     ) -> None:
-        """A line of text from where its baseline begins."""
+        """Draw a line of text from where its baseline begins."""
         context = self._context(None)
         context.set_foreground(color)
         down = y * self.dots
@@ -96,7 +96,7 @@ class InchRenderer:
         context.restore()
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, part: str | None) -> None:
-        """An image that fills a rectangle, each pixel a sharp one."""
+        """Draw an image that fills a rectangle, each pixel a sharp one."""
         context = self._context(part)
         left, low, across, up = (v * self.dots for v in (x, -y - height, width, height))
         whole = np.dstack([pixels * (not self.blank), np.full(pixels.shape[:2], 255, np.uint8)])
