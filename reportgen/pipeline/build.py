@@ -199,10 +199,10 @@ def check(study: Study) -> None:
     if templates is not None and not templates.is_dir():
         raise InputError("no such folder", f"[report] templates = {templates}", "Give a folder of templates")
     from reportgen.analysis import analyze
-    from reportgen.rendering import sections
+    from reportgen.rendering.sections.common import SECTIONS
 
     analyze.chosen(study.analysis.detectors)
-    sections.chosen(study.report.sections)
+    SECTIONS.chosen(study.report.sections, "[report] sections")
 
 
 def open_source(path: Path, overrides: dict[str, Any]) -> Source:

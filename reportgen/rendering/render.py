@@ -27,7 +27,7 @@ from reportgen.rendering.plots.drawing import Drawing, Look, look_for
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.plots.medium import LEGIBLE, Sheet
 from reportgen.rendering.plots.method_ranks import method_ranks
-from reportgen.rendering.sections import chosen, third_party
+from reportgen.rendering.sections.common import SECTIONS
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.tables import csv_text, latex
 from reportgen.rendering.trial_tables import tables as trial_tables
@@ -113,7 +113,7 @@ def build_report(
     patterns: Patterns | None = None,
 ) -> Report:
     """Everything that sections draw on, computed once."""
-    names = tuple(section.name for section in chosen(study.report.sections))
+    names = tuple(section.name for section in SECTIONS.chosen(study.report.sections, "[report] sections"))
     views = finding_views(findings)
     tasks = task_views(blocks, findings, views)
     looks = [look_for(b, study.report.colormap, study.report.layer_order) for b in blocks]
@@ -171,9 +171,7 @@ def _with_patterns(
 
 def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:
     """Other packages' methods, detectors and sections of the report."""
-    wanted = study.report.sections
-    sections = (each.plugin for each in third_party() if wanted is None or each.plugin.name in wanted)
-    return (*blocks[0].plugins, *findings.plugins, *sections)
+    return (*blocks[0].plugins, *findings.plugins, *SECTIONS.used(study.report.sections))
 
 
 def _figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:

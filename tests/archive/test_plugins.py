@@ -163,16 +163,19 @@ def test_a_report_made_again_without_the_package_says_so(with_extras: Path, tmp_
 def finds(what: str, kind: str = "odd") -> str:
     """The code of a detector that returns one finding."""
     finding = f"v.finding('{kind}', 0, 'observed', 1, rule='r'{what})"
-    return f"DETECTOR = Detector('odd', lambda v, e: Outcome('odd', [{finding}]), 'x')"
+    return f"DETECTOR = Detector('odd', lambda v, e: Outcome('odd', [{finding}]), doc='x')"
 
 
 BROKEN = {
     "at import": ("raise OSError('no file /home/ada/secret/weights.bin')", "OSError: no file …/weights.bin"),
     "leaving": ("raise SystemExit('enough')", "SystemExit: enough"),
     "no detector": ("DETECTOR = print", "TypeError: {module}:DETECTOR is no Detector"),
-    "another name": ("DETECTOR = Detector('other', lambda *_: 0, 'x')", "ValueError: it calls itself other"),
-    "when run": ("def run(v, e): raise KeyError(7)\nDETECTOR = Detector('odd', run, 'x')", "KeyError: 7"),
-    "no outcome": ("DETECTOR = Detector('odd', lambda *_: [], 'x')", "TypeError: it returned no Outcome of kind odd"),
+    "another name": ("DETECTOR = Detector('other', lambda *_: 0, doc='x')", "ValueError: it calls itself other"),
+    "when run": ("def run(v, e): raise KeyError(7)\nDETECTOR = Detector('odd', run, doc='x')", "KeyError: 7"),
+    "no outcome": (
+        "DETECTOR = Detector('odd', lambda *_: [], doc='x')",
+        "TypeError: it returned no Outcome of kind odd",
+    ),
     "strange kind": (finds("", "cluster"), "ValueError: a finding of kind cluster"),
     "strange head": (finds(", members=['L99H0']"), "InputError: odd: finding  is about a task or head that the scores"),
     "no JSON": (finds(", data={'x': print}"), "PydanticSerializationError: Unable to serialize unknown type"),
@@ -186,7 +189,8 @@ def plugin(folder: Path, code: str, group: str, name: str, attribute: str) -> st
     dist = folder / f"{module}-1.0.dist-info"
     dist.mkdir(parents=True)
     (folder / f"{module}.py").write_text(
-        "from reportgen.analysis.view import Detector, Outcome\nfrom reportgen.rendering.context import Section\n"
+        "from reportgen.analysis.view import Detector, Outcome\n"
+        "from reportgen.rendering.sections.common import Section\n"
         "from dataclasses import replace\n" + code
     )
     (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")

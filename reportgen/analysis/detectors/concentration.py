@@ -8,8 +8,9 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.effective_heads import Spread, effective, less, spread
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Value
+from reportgen.core.kinds import Guidance, closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """How few heads carry half of a task's importance, and which tasks are more localised than others.
@@ -24,6 +25,7 @@ them; Benjamini–Hochberg over pairs, and at least 1.25 times as small. At most
 localised than the most others. It is about these tasks on other examples, not about other tasks.
 Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 units in a half.
 """
+PRIORITY = {"compared": 0.66, "half": 0.25}  # of half the importance up to .1 more, the fewer heads hold it
 HEADS, TIMES, TASKS, SHOWN = 4, 1.25, 3, 3
 UNITS = 20  # in each half: with fewer, heavy-tailed noise passed for a difference
 RULE = "smallest number of heads whose importance sums to at least half of the total"
@@ -94,10 +96,10 @@ def _half(view: View, t: int) -> Finding | None:
         "concentration",
         t,
         "observed",
-        0.25 + 0.1 * (1 - 2 * half / total),
+        PRIORITY["half"] + 0.1 * (1 - 2 * half / total),
         rule=RULE,
         effect=Effect("effective number of heads", number, *(known.bounds if known else ())),
-        data=dict(Half(compared=False, half=half, heads=total, percent=100 * half / total)),
+        data=Half(compared=False, half=half, heads=total, percent=100 * half / total),
         caveats=view.caveats(t, whole=True),
     )
 
@@ -140,13 +142,30 @@ def _compared(
         "concentration",
         t,
         "tested",
-        0.66,
+        PRIORITY["compared"],
         test=test,
-        data=dict(data),
+        data=data,
         value=Value(own, low, high, "effective number of heads; 95 % interval", "held-out"),
         effect=Effect("times as small as the least of the others'", min(numbers) / own),
         caveats=view.caveats(t),
     )
 
 
-DETECTOR = Detector("concentration", detect, DOC, data=Half | Compared, weight=1, able=_able)
+DETECTOR = Detector(
+    "concentration",
+    detect,
+    order=170,
+    doc=DOC,
+    topic="tasks",
+    data=Half | Compared,
+    noun="task whose importance is more localised than another's",
+    together=True,
+    priority=PRIORITY,
+    guidance=Guidance(
+        "Concentration",
+        "How few heads hold half of the importance depends on the scoring method and on noise, which spreads "
+        "importance over all heads. Compare it between tasks scored in the same way, not between methods.",
+    ),
+    weight=1,
+    able=_able,
+)

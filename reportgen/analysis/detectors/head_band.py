@@ -8,8 +8,10 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, without_slope
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import HEAD_ORDER, IN_SAMPLE, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.stats import monte_carlo_p
 from reportgen.storage.store import cached, sha256
 
@@ -22,6 +24,7 @@ each other. Found clusters and row segments are left out first, so that a band i
 Observed: a band that would pass with these regions and does not pass without them is said to be carried by them.
 Silent with fewer than 4 layers or heads (groups), and where all that stands out is inside found regions of one task.
 """
+PRIORITY = {"tested": 0.7, "carried by regions": 0.3}
 FEWEST, VERSION, CHUNK = 4, 1, 4_000_000
 NULL = "{unit} shuffled within each layer, all tasks alike"
 CARRIED = "adjacent heads whose sum over layers and tasks passes the test with found regions and fails without them"
@@ -64,7 +67,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer unit"]:
     """The units of which a region of the task holds a head."""
-    cells = [found_cells(earlier, name, view.present.shape, REGIONS) for name in view.scores.task_names]
+    cells = [found_cells(earlier, name, view.present.shape) for name in view.scores.task_names]
     grouped: np.ndarray = np.any(np.stack(cells).reshape(len(cells), *shape, view.group_size), axis=3)
     return grouped
 
@@ -142,19 +145,19 @@ def _tested(
     inside, rest = _levels(view, heads, view.present & ~np.repeat(taken, view.group_size, axis=2), False)
     null = NULL.format(unit=view.unit)
     test = view.test("band scan over layers and tasks", null, statistic, p, p, family, view.settings.permutations)
-    in_sample = [] if all(view.held_out(t) for t in range(len(view.scores.tasks))) else ["in-sample"]
+    held_out = all(view.held_out(t) for t in range(len(view.scores.tasks)))
     return view.finding(
         "head_band",
         None,
         "tested",
-        0.7,
+        PRIORITY["tested"],
         tasks=list(view.scores.task_names),
         layers=(0, view.scores.n_layers - 1),
         heads=heads,
         test=test,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
-        data=dict(Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks))),
-        caveats=["head-order", *view.on_ties, *in_sample],
+        data=Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks)),
+        caveats=view.caveats(None, HEAD_ORDER, *view.on_ties, *([] if held_out else [IN_SAMPLE])),
     )
 
 
@@ -166,15 +169,29 @@ def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
         "head_band",
         None,
         "observed",
-        0.3,
+        PRIORITY["carried by regions"],
         tasks=list(view.scores.task_names),
         layers=(0, view.scores.n_layers - 1),
         heads=heads,
         rule=CARRIED,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
-        data=dict(Data(inside=inside, rest=rest, carried=True, q_without=p, tasks=len(view.scores.tasks))),
-        caveats=["head-order"],
+        data=Data(inside=inside, rest=rest, carried=True, q_without=p, tasks=len(view.scores.tasks)),
+        caveats=[HEAD_ORDER.code],
     )
 
 
-DETECTOR = Detector("head_band", detect, DOC, data=Data, weight=2, able=_able)
+DETECTOR = Detector(
+    "head_band",
+    detect,
+    order=60,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    noun="band of raised head numbers beyond the found regions",
+    together=True,
+    caveats=(HEAD_ORDER, *ON_TIES),
+    priority=PRIORITY,
+    tried=True,
+    weight=2,
+    able=_able,
+)

@@ -7,8 +7,10 @@ from jaxtyping import Float
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head, HeadScores
 from reportgen.core.stats import LEAST, benjamini_hochberg, unit_sums, units
 
@@ -24,6 +26,20 @@ Effects that cancel between examples are counted and told.
 Silent without exact ablation of single examples or the effect of ablating all heads, with fewer than 8 units in a
 half, on tasks where ablating all heads changes nothing, and where examples are too few for the margin.
 """
+ONE_AT_A_TIME = Caveat(
+    "one-at-a-time",
+    "Each head was ablated alone: what heads make up for each other is not seen, so "
+    "several may still be needed together.",
+)
+PRIORITY = {"of one task": 0.35, "of all tasks": 0.68}
+SCHUIRMANN = (
+    "Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the power approach for assessing "
+    "the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 657–680."
+)
+JOHNSON = (
+    "Johnson, N. J. (1978). Modified t tests and confidence intervals for asymmetrical populations. Journal of the "
+    "American Statistical Association 73, 536–544."
+)
 EXACT = ("zero_ablation", "mean_ablation", "resample_ablation")
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
@@ -178,17 +194,32 @@ def _finding(
         "inert_heads",
         tasks[0] if one else None,
         "tested",
-        0.35 if one else 0.68,
+        PRIORITY["of one task" if one else "of all tasks"],
         tasks=None if one else names,
         members=[str(h) for h in heads],
         cells=[(h.layer, h.head) for h in heads],
         layers=(min(h.layer for h in heads), max(h.layer for h in heads)),
         heads=(min(h.head for h in heads), max(h.head for h in heads)),
         test=test,
-        data=dict(data),
+        data=data,
         effect=Effect("largest mean effect of one of them, held-out, over the margin", float(mean[inert].max())),
-        caveats=["one-at-a-time"],
+        caveats=[ONE_AT_A_TIME.code],
     )
 
 
-DETECTOR = Detector("inert_heads", detect, DOC, data=Data, weight=1, able=lambda view: bool(_testable(view)))
+DETECTOR = Detector(
+    "inert_heads",
+    detect,
+    order=190,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    noun="head that is inert within the margin",
+    caveats=(ONE_AT_A_TIME,),
+    priority=PRIORITY,
+    references=(SCHUIRMANN, JOHNSON),
+    signed=True,
+    important=False,
+    weight=1,
+    able=lambda view: bool(_testable(view)),
+)

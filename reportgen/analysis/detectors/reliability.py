@@ -16,8 +16,9 @@ from reportgen.analysis.statistics.ranks import (
     signless,
     specific,
 )
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Finding, Value
+from reportgen.core.kinds import closed
 from reportgen.core.stats import LEAST, unit_sums, units
 
 DOC = """How far other examples would rank a task's heads the same.
@@ -32,6 +33,13 @@ reliability is then a few hundredths too high.
 Without examples the finding says that reliability cannot be computed.
 Silent about tasks of fewer than 8 units and fewer than 8 heads, and where all heads are tied.
 """
+# A ranking that other examples would not give again is worth a place among the first things said.
+PRIORITY = {"interval from 0 or less": 0.6, "reliable": 0.22, "not known": 0.15}
+SPEARMAN = "Spearman, C. (1910). Correlation calculated from faulty data. British Journal of Psychology 3, 271–295."
+BROWN = (
+    "Brown, W. (1910). Some experimental results in the correlation of mental abilities. British Journal of Psychology "
+    "3, 296–322."
+)
 TARGET, HEADS, SPLITS = 0.9, 8, 10
 RULE = "split-half rank correlation over random halves of the examples, stepped up by the Spearman–Brown formula"
 UNKNOWN = "no per-example scores"
@@ -72,7 +80,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task, or one that says why there is none."""
     if all(e is None for e in view.scores.examples):
         names = list(view.scores.task_names)
-        unknown = view.finding("reliability", None, "observed", 0.15, rule=UNKNOWN, tasks=names, data={"known": False})
+        unknown = view.finding(
+            "reliability", None, "observed", PRIORITY["not known"], rule=UNKNOWN, tasks=names, data=Unknown(known=False)
+        )
         return Outcome("reliability", [unknown])
     tasks = [t for t in range(len(view.scores.tasks)) if _units(view, t) >= LEAST]
     if view.present.sum() < HEADS or not tasks:
@@ -180,10 +190,8 @@ def _finding(
         splits=splits,
     )
     value = Value(data["overall"], *bounds["overall"], "reliability; 95 % interval", "in-sample")
-    # A ranking that other examples would not give again is worth a place among the first things said.
-    return view.finding(
-        "reliability", t, "observed", 0.6 if bounds[told][0] <= 0 else 0.22, rule=RULE, value=value, data=dict(data)
-    )
+    priority = PRIORITY["interval from 0 or less" if bounds[told][0] <= 0 else "reliable"]
+    return view.finding("reliability", t, "observed", priority, rule=RULE, value=value, data=data)
 
 
 def more_examples(n: int, reliability: float) -> int | None:
@@ -193,4 +201,14 @@ def more_examples(n: int, reliability: float) -> int | None:
     return max(0, int(np.ceil(round(n * TARGET / (1 - TARGET) * (1 - reliability) / reliability - n, 6))))
 
 
-DETECTOR = Detector("reliability", detect, DOC, data=Known | Unknown)
+DETECTOR = Detector(
+    "reliability",
+    detect,
+    order=30,
+    doc=DOC,
+    topic="trust",
+    data=Known | Unknown,
+    home="reliability",
+    priority=PRIORITY,
+    references=(SPEARMAN, BROWN),
+)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from reportgen.analysis.statistics.scan_statistic import normal_scores
-from reportgen.analysis.view import REGIONS, Outcome, View, found_cells
+from reportgen.analysis.view import Outcome, View, found_cells
 from reportgen.storage.store import cached
 
 SHORTEST = 8  # layers of a range
@@ -28,7 +28,7 @@ def layer_levels(view: View, t: int, earlier: Sequence[Outcome]) -> Float[np.nda
 
     A layer that regions hold wholly gets the scores of all its heads.
     """
-    taken = found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    taken = found_cells(earlier, view.scores.task_names[t], view.present.shape)
     keep = view.present & (~taken | (taken | ~view.present).all(axis=1, keepdims=True))
     scores = normal_scores(view.maps[t].reshape(1, -1), keep.reshape(1, -1)).reshape(keep.shape)
     levels = scores.sum(axis=1) / np.maximum(keep.sum(axis=1), 1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import kind_of
 
 Status = Literal["kept", "changed", "moved", "gained", "lost"]
 
@@ -40,7 +41,7 @@ def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
 def _by_subject(findings: Findings) -> dict[tuple[object, ...], list[Finding]]:
     grouped: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for f in findings.ranked():
-        if f.kind != "absence":
+        if not kind_of(f.kind).remark:
             grouped[f.kind, f.block, f.task, tuple(f.tasks or ())].append(f)
     return grouped
 

@@ -10,18 +10,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
-from reportgen.core.plugins import Plugin, template_folders
+from reportgen.core.plugins import Plugin
 from reportgen.core.sentences import broken, template_folder
 from reportgen.core.user_cache import CompiledTemplates
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
 from reportgen.rendering.pdf.print_style import for_print
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.sections import GROUP, SECTIONS, chosen
+from reportgen.rendering.sections.common import SECTIONS, Section
 
 SCRIPT = ("data", "maps", "telling", "saving", "controls")
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
@@ -41,7 +41,7 @@ def folders_of(extra: Path | None = None) -> list[Path]:
     """Where templates are looked for: in ``extra`` before ours, and in those of other packages' sections last."""
     if extra is not None and not extra.is_dir():
         raise InputError("no such folder", f"[report] templates = {extra}", "Give a folder of templates")
-    return [*([extra] if extra is not None else []), template_folder(), *template_folders(GROUP)]
+    return [*([extra] if extra is not None else []), template_folder(), *SECTIONS.template_folders()]
 
 
 def environment(folders: list[Path]) -> Environment:
@@ -130,8 +130,8 @@ def _hash(text: str) -> str:
 def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
     """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
-    ours = {section.name for section in SECTIONS}
-    for section in chosen(list(report.sections)):
+    ours = {section.name for section in SECTIONS.own()}
+    for section in SECTIONS.chosen(report.sections, "[report] sections"):
         try:
             body = _body(env, section, report)
         except (Exception, SystemExit) as error:
@@ -143,7 +143,7 @@ def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[P
             listed = report.tasks if section.name == "tasks" and not report.brief else ()
             entries = tuple((t.anchor, t.name) for t in listed)
             made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
-    raised = (failed.get(p.name) if p.group == GROUP and not p.error else None for p in report.plugins)
+    raised = (failed.get(p.name) if p.group == SECTIONS.group and not p.error else None for p in report.plugins)
     return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report, Table
 from reportgen.rendering.plots.method_ranks import NORM, rank_correlation
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any] | None:
@@ -41,4 +42,4 @@ def _rank_table(report: Report, block: int, names: list[str]) -> Table:
     return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
 
 
-SECTION = Section("agreement", "Do the methods agree?", view)
+SECTION = Section("agreement", "Do the methods agree?", view, order=80)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from reportgen.core.blocks import title
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -21,4 +22,4 @@ def view(report: Report) -> dict[str, Any]:
     }
 
 
-SECTION = Section("how_to_read", "How to read this report", view)
+SECTION = Section("how_to_read", "How to read this report", view, order=40)

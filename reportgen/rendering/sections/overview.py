@@ -3,7 +3,8 @@
 from typing import Any
 
 from reportgen.core.blocks import title
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -14,4 +15,4 @@ def view(report: Report) -> dict[str, Any]:
     return {"groups": groups, "numbers": report.numbers, "brief": report.brief}
 
 
-SECTION = Section("overview", "Overview", view)
+SECTION = Section("overview", "Overview", view, order=30)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report, Table
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -45,4 +46,4 @@ def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
     return [] if value is None else [(name, str(value))]
 
 
-SECTION = Section("provenance", "Provenance", view)
+SECTION = Section("provenance", "Provenance", view, order=140)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
+from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, FindingView, Report, Section, Table
+from reportgen.rendering.context import FindingView, Report, Table
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
+from reportgen.rendering.sections.common import Section
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
@@ -101,7 +103,7 @@ def finding_table(report: Report, most: int = MOST) -> Table:
     for f in found[:most]:
         p, q = (fmt.probability(f.test.p), fmt.probability(f.test.q)) if f.test else (fmt.NONE, fmt.NONE)
         effect = fmt.estimate(f.effect.estimate, f.effect.low, f.effect.high) if f.effect else fmt.NONE
-        rows.append((f.id, KINDS.get(f.kind, f.kind.replace("_", " ")), f.register, p, q, effect))
+        rows.append((f.id, kind_of(f.kind).label, f.register, p, q, effect))
     columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
     left = len(found) - len(rows)
     links = tuple(report.link(report.views[f.id]) for f in found[:most])
@@ -115,4 +117,4 @@ def finding_table(report: Report, most: int = MOST) -> Table:
     )
 
 
-SECTION = Section("tables", "Data tables", view)
+SECTION = Section("tables", "Data tables", view, order=150)

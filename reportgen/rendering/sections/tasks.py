@@ -4,10 +4,11 @@ from typing import Any
 
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table, head_table
+from reportgen.rendering.context import Report, Table, head_table
 from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.sections.common import Section
 
 NAMED = 5  # heads in a brief paragraph
 LOOKS = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
@@ -80,4 +81,4 @@ def _performance(task: Task) -> str:
     return "; ".join(parts) + "."
 
 
-SECTION = Section("tasks", "Task by task", view)
+SECTION = Section("tasks", "Task by task", view, order=50)

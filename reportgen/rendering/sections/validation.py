@@ -5,8 +5,9 @@ from typing import Any
 
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report, Section, Table
+from reportgen.rendering.context import FindingView, Report, Table
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.sections.common import Section
 from reportgen.rendering.trial_tables import tables, wanted
 
 # verdict: what it says of a finding
@@ -74,4 +75,4 @@ def _table(report: Report, judged: list[FindingView]) -> Table | None:
     return Table("verdicts", "Verdicts on findings", columns, rows, links=links) if rows else None
 
 
-SECTION = Section("validation", "Causal validation", view)
+SECTION = Section("validation", "Causal validation", view, order=90)

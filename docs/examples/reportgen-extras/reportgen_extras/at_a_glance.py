@@ -3,8 +3,9 @@
 from typing import Any
 
 from reportgen.core.blocks import written
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report, Table
 from reportgen.rendering.format import number
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any]:
