@@ -179,7 +179,7 @@ BROKEN = {
     "strange kind": (finds("", "cluster"), "ValueError: a finding of kind cluster"),
     "strange head": (finds(", members=['L99H0']"), "InputError: odd: finding  is about a task or head that the scores"),
     "no JSON": (finds(", data={'x': print}"), "PydanticSerializationError: Unable to serialize unknown type"),
-    "no template": (finds(""), "InputError: odd.j2: the template fails ("),
+    "failing template": (finds(""), "InputError: …/detector failing template/templates/observations/odd.j2, line 1: "),
 }
 
 
@@ -204,6 +204,10 @@ def test_a_broken_detector_is_named_and_the_others_find_what_they_find(
 ) -> None:
     code, why = BROKEN[how]
     module = plugin(tmp_path / f"detector {how}", code, "reportgen.detectors", "odd", "DETECTOR")
+    if how == "failing template":
+        sentences = tmp_path / f"detector {how}" / "templates" / "observations"
+        sentences.mkdir(parents=True)
+        (sentences / "odd.j2").write_text("{{ nothing }}")
     settings = Settings(permutations=999, detectors=("concentration", "cluster", "odd", "absence"))
     plain = analyze(make_scores(), replace(settings, detectors=("concentration", "cluster", "absence")))
     monkeypatch.syspath_prepend(str(tmp_path / f"detector {how}"))
