@@ -6,7 +6,7 @@ from pathlib import Path
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
 from reportgen.importers.common import Importer, is_foreign_safetensors
-from reportgen.storage.store import read_scores
+from reportgen.storage.scores_file import read_scores
 
 
 def claims(path: Path) -> bool:

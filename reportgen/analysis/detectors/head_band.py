@@ -13,7 +13,8 @@ from reportgen.core.caveats import HEAD_ORDER, IN_SAMPLE, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.kinds import closed
 from reportgen.core.stats import monte_carlo_p
-from reportgen.storage.store import cached, sha256
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256
 
 DOC = """Adjacent head numbers that are raised through the layers, over all tasks together.
 

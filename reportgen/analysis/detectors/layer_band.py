@@ -14,7 +14,8 @@ from reportgen.core.caveats import IN_SAMPLE, MAYBE_GENERIC
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.kinds import closed
 from reportgen.core.stats import monte_carlo_p
-from reportgen.storage.store import cached, sha256
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256
 
 DOC = """Contiguous layers that hold a large share of the importance.
 
