@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import Literal, Unpack
 
 import numpy as np
@@ -17,9 +18,9 @@ from reportgen.core.findings import Effect, Family, Finding, Register, Test, Val
 from reportgen.core.kinds import Kind, kind_of
 from reportgen.core.plugins import Registry
 from reportgen.core.scores import Head, HeadScores, reduce_examples
-from reportgen.core.stats import mean_intervals, ratio_interval, units
+from reportgen.core.stats import group_numbers, mean_intervals, ratio_interval
 
-LEAST_UNITS = 4  # in each half
+LEAST_GROUPS = 4  # in each half
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,12 @@ class View:
         return bool((self.scores.importance < 0).any())
 
     def held_out(self, t: int) -> bool:
-        """Whether half of the task's examples are kept from detection: both halves need 4 units of resampling."""
+        """Whether half of the task's examples are kept from detection: both halves need 4 groups of resampling."""
         examples = self.scores.examples[t]
         if examples is None:
             return False
-        unit = units(examples.groups, examples.ordered)
-        return min(len(set(unit[half])) for half in (examples.discovery, ~examples.discovery)) >= LEAST_UNITS
+        number = group_numbers(examples.groups, examples.ordered)
+        return min(len(set(number[half])) for half in (examples.discovery, ~examples.discovery)) >= LEAST_GROUPS
 
     @property
     def present(self) -> Bool[np.ndarray, "layer head"]:
@@ -152,14 +153,14 @@ class View:
 
     @cached_property
     def group_size(self) -> int:
-        """Heads that share one key/value head, or seem to: the exchangeable unit under grouped-query attention."""
+        """Heads that share one key/value head, or seem to: what is exchangeable under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads
         if groups is None and self.ties is not None:
             return self.ties.size
         return heads // groups if groups and heads % groups == 0 else 1
 
     @property
-    def unit(self) -> str:
+    def exchangeable(self) -> str:
         """What is exchangeable within a layer, as nulls name it."""
         if self.group_size == 1:
             return "heads"
@@ -219,7 +220,7 @@ class View:
             return None
         half = np.ones(len(examples.ids), dtype=bool) if whole or not self.held_out(t) else ~examples.discovery
         values = examples.values[half].astype(np.float64)
-        groups = [g for g, kept in zip(examples.groups, half, strict=True) if kept]
+        groups = list(compress(examples.groups, half))
         turned = np.abs(values) if self.scores.reduction == "mean_abs" else values * np.sign(values.mean(axis=0))
         return turned, groups, examples.ordered
 

@@ -17,9 +17,9 @@ def plain(text: str) -> str:
 
 def warn(plugins: Iterable[Any]) -> None:
     """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
-    for told in (plugin.told for plugin in plugins):
-        if told:
-            print(plain(f"reportgen: {told} All else stands."), file=sys.stderr)
+    for failure in (plugin.failure for plugin in plugins):
+        if failure:
+            print(plain(f"reportgen: {failure} All else stands."), file=sys.stderr)
 
 
 def left_out(templates: Sequence[str]) -> None:

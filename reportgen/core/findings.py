@@ -228,7 +228,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
 
 
-def from_json(plain: Any, place: str = "findings.json") -> Findings:
+def from_json(plain: object, place: str = "findings.json") -> Findings:
     """Read findings.json's content; raises InputError with the field that does not fit."""
     return read_plain(_ADAPTER, plain, place, "analyze")
 

@@ -77,7 +77,7 @@ class Plugin:
         return f"{noun} {self.name} of {self.package} {self.version}"
 
     @property
-    def told(self) -> str:
+    def failure(self) -> str:
         """The failure in a sentence, "" where there is none."""
         return f"The {self} is left out: {self.error}." if self.error else ""
 
@@ -116,7 +116,7 @@ def as_recorded(plugins: Sequence[Plugin]) -> Iterator[None]:
         _recorded.reset(token)
 
 
-def recorded_in(manifest: dict[str, Any]) -> tuple[Plugin, ...]:
+def recorded_in(manifest: Mapping[str, Any]) -> tuple[Plugin, ...]:
     """The plug-ins that a manifest records; raises InputError where that list is damaged."""
     try:
         plugins = tuple(Plugin(**entry) for entry in manifest.get("plugins", ()))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from reportgen.core import sandbox
 from reportgen.core.blocks import title
@@ -81,7 +80,7 @@ def span(first: int, last: int, noun: str) -> str:
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
 
-def listed(items: Sequence[Any]) -> str:
+def listed(items: Sequence[object]) -> str:
     """``A``, ``A and B``, ``A, B and C``."""
     words = [str(i) for i in items]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

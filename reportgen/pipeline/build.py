@@ -88,7 +88,7 @@ class Built:
         """What a notebook shows: the most important findings, and where the report lies."""
         about = f"{len(self.scores[0].tasks)} task(s), {len(self.findings.findings)} findings"
         told = "".join(f"<li>{escape(f.sentence)} <small>{f.register}</small></li>" for f in self.observations())
-        failed = "".join(f"<p>{escape(p.told)}</p>" for p in self.plugins if p.error)
+        failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
         return f"<p><b>Attention-head report</b>: {about}</p><ol>{told}</ol>{failed}<p>{files}</p>"
 

@@ -213,7 +213,7 @@ def test_a_broken_detector_is_named_and_the_others_find_what_they_find(
     monkeypatch.syspath_prepend(str(tmp_path / f"detector {how}"))
     found = analyze(make_scores(), settings)
     (failed,) = found.plugins
-    assert failed.told.startswith(f"The detector odd of {module} 1.0 is left out: {why.format(module=module)}")
+    assert failed.failure.startswith(f"The detector odd of {module} 1.0 is left out: {why.format(module=module)}")
     assert found.findings == plain.findings
 
 
@@ -222,7 +222,7 @@ def test_a_report_says_which_detector_failed(paged: Path, tmp_path: Path, monkey
     monkeypatch.syspath_prepend(str(tmp_path / "said"))
     built = build(tmp_path / "study", make_scores(), tmp_path / "out", formats=("html",))
     said = f"The detector odd of {module} 1.0 is left out: KeyError: 7."
-    assert [p.told for p in built.plugins] == [said]
+    assert [p.failure for p in built.plugins] == [said]
     assert said in built.html.read_text()
     assert said in built._repr_html_()
     told_there = json.loads((built.folder / "findings.json").read_text())
@@ -270,7 +270,7 @@ def test_a_name_of_ours_is_refused_by_name(
     monkeypatch.syspath_prepend(str(tmp_path / f"taken {kind}"))
     built = build(tmp_path / "study", make_scores(), tmp_path / "out", formats=("html",))
     said = f"The {kind} {name} of {module} 1.0 is left out: {name} is a name of reportgen’s own."
-    assert [p.told for p in built.plugins] == [said]
+    assert [p.failure for p in built.plugins] == [said]
     assert said in built.html.read_text()
     plain = json.loads((paged / "findings.json").read_text())
     assert json.loads((built.folder / "findings.json").read_text())["findings"] == plain["findings"]

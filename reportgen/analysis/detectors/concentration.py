@@ -19,11 +19,11 @@ Observed: the smallest number of heads whose importance adds up to at least half
 participation ratio (Σμ)²/Σμ² as an effective number of heads. With examples both squares are taken less what noise adds
 to them, since noise alone makes a map look concentrated.
 Tested, between every two tasks with held-out examples: which is more localised shows on the discovery half; null: its
-effective number of heads is no smaller (Student's t of the logarithms, jackknife over resampling units, tasks sampled
+effective number of heads is no smaller (Student's t of the logarithms, jackknife over resampling groups, tasks sampled
 apart). Both halves must reject it by themselves, the larger p counts, since a few large examples can mislead one of
 them; Benjamini–Hochberg over pairs, and at least 1.25 times as small. At most three tasks are told, those that are more
 localised than the most others. It is about these tasks on other examples, not about other tasks.
-Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 units in a half.
+Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 groups in a half.
 """
 PRIORITY = {"compared": 0.66, "half": 0.25}  # of half the importance up to .1 more, the fewer heads hold it
 HEADS, TIMES, TASKS, SHOWN = 4, 1.25, 3, 3

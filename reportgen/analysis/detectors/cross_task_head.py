@@ -22,7 +22,7 @@ in the layer independently (exact Poisson-binomial; with one share for all tasks
 all heads. One finding names the whole set.
 Where the study names a control task, that is none of the tasks; the finding counts the heads that are in the top 10 %
 of their layer there too and, with held-out examples, those shown to be larger on the tasks that share them than on the
-control task, relative to their layers: jackknife t tests over resampling units, Bonferroni over the heads found.
+control task, relative to their layers: jackknife t tests over resampling groups, Bonferroni over the heads found.
 Silent with fewer than three tasks.
 """
 PRIORITY = {"tested": 0.82}

@@ -27,7 +27,7 @@ Silent with fewer than 4 layers or heads (groups), and where all that stands out
 """
 PRIORITY = {"tested": 0.7, "carried by regions": 0.3}
 FEWEST, VERSION, CHUNK = 4, 1, 4_000_000
-NULL = "{unit} shuffled within each layer, all tasks alike"
+NULL = "{exchangeable} shuffled within each layer, all tasks alike"
 CARRIED = "adjacent heads whose sum over layers and tasks passes the test with found regions and fails without them"
 
 
@@ -66,17 +66,17 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("head_band", carried, family, {None: p})
 
 
-def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer unit"]:
-    """The units of which a region of the task holds a head."""
+def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer column"]:
+    """The columns (heads, or their key/value groups) of which a region of the task holds a head."""
     cells = [found_cells(earlier, name, view.present.shape) for name in view.scores.task_names]
     grouped: np.ndarray = np.any(np.stack(cells).reshape(len(cells), *shape, view.group_size), axis=3)
     return grouped
 
 
 def _strongest(
-    view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer unit"]
+    view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer column"]
 ) -> tuple[tuple[int, int], float, float]:
-    """The band of largest statistic as first and last unit, the statistic and its p."""
+    """The band of largest statistic as first and last column, the statistic and its p."""
     keep: np.ndarray = np.any(free, axis=0)
     scores = np.stack([normal_scores(m, f) for m, f in zip(maps, free, strict=True)])
     mean = scores.sum(axis=0) / np.maximum(free.sum(axis=0), 1)
@@ -88,26 +88,26 @@ def _strongest(
     return (int(first), int(first + width)), statistic, p
 
 
-def band_sums(columns: Float[np.ndarray, "*draw unit"], keep: np.ndarray) -> Float[np.ndarray, "*draw width first"]:
+def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> Float[np.ndarray, "*draw width first"]:
     """Standardised sums of the columns' sums over every band, −inf where a band would leave the map or be all of it.
 
-    A layer of n units gives a band of k of them the variance k(n − k)/(n − 1).
+    A layer of n columns gives a band of k of them the variance k(n − k)/(n − 1).
     """
-    units = keep.shape[1]
+    size = keep.shape[1]
     along = np.cumsum(np.pad(columns, [(0, 0)] * (columns.ndim - 1) + [(1, 0)]), axis=-1)
     kept, count = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1), keep.sum(axis=1, keepdims=True)
-    widths = range(1, min(WINDOW, units // 2) + 1)
-    result = np.full((*columns.shape[:-1], len(widths), units), -np.inf)
+    widths = range(1, min(WINDOW, size // 2) + 1)
+    result = np.full((*columns.shape[:-1], len(widths), size), -np.inf)
     for i, width in enumerate(widths):
         inside = kept[:, width:] - kept[:, :-width]
         variance = (inside * (count - inside) / np.maximum(count - 1, 1)).sum(axis=0)
         total = along[..., width:] - along[..., :-width]
         spread = np.sqrt(np.where(variance > 1e-9, variance, np.inf))
-        result[..., i, : units - width + 1] = total / spread
+        result[..., i, : size - width + 1] = total / spread
     return result
 
 
-def null_maxima(keep: Bool[np.ndarray, "layer unit"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
+def null_maxima(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
     """The largest band sums of maps in random order; cached for each shape."""
     shape = f"{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}"
 
@@ -144,7 +144,7 @@ def _tested(
 ) -> Finding:
     heads = _heads(view, band)
     inside, rest = _levels(view, heads, view.present & ~np.repeat(taken, view.group_size, axis=2), False)
-    null = NULL.format(unit=view.unit)
+    null = NULL.format(exchangeable=view.exchangeable)
     test = view.test("band scan over layers and tasks", null, statistic, p, p, family, view.settings.permutations)
     held_out = all(view.held_out(t) for t in range(len(view.scores.tasks)))
     return view.finding(

@@ -114,7 +114,7 @@ def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.rand
     return np.concatenate(parts)
 
 
-def _shuffled(keep: Bool[np.ndarray, "layer unit"], draws: int, seed: int) -> np.ndarray:
+def _shuffled(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> np.ndarray:
     """The largest sums when heads may stand in any layer; cached for each number of heads in the layers."""
     counts = keep.sum(axis=1)
     total, edges = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])

@@ -19,11 +19,11 @@ from reportgen.analysis.statistics.ranks import (
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Finding, Value
 from reportgen.core.kinds import closed
-from reportgen.core.stats import LEAST, unit_sums, units
+from reportgen.core.stats import LEAST, group_numbers, group_sums
 
 DOC = """How far other examples would rank a task's heads the same.
 
-Observed: Spearman's correlation between the maps of two random halves of the resampling units, the mean over random
+Observed: Spearman's correlation between the maps of two random halves of the resampling groups, the mean over random
 splits, stepped up to all examples by the Spearman–Brown formula 2r/(1 + r); over all heads, with each layer's heads
 ranked by themselves, and for the task-specific part (ranks less the mean ranks of the other tasks on the same half):
 conclusions about specialisation rest on that part. Intervals: Student's t on Fisher's z with the delete-a-group
@@ -31,7 +31,7 @@ jackknife over the examples of all tasks that enter. By the same formula, how ma
 for noise that falls with the square root of the number of examples: heavy-tailed noise falls more slowly, and the
 reliability is then a few hundredths too high.
 Without examples the finding says that reliability cannot be computed.
-Silent about tasks of fewer than 8 units and fewer than 8 heads, and where all heads are tied.
+Silent about tasks of fewer than 8 groups and fewer than 8 heads, and where all heads are tied.
 """
 # A ranking that other examples would not give again is worth a place among the first things said.
 PRIORITY = {"interval from 0 or less": 0.6, "reliable": 0.22, "not known": 0.15}
@@ -99,21 +99,21 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _units(view: View, t: int) -> int:
     examples = view.scores.examples[t]
-    return 0 if examples is None else len(set(units(examples.groups, examples.ordered)))
+    return 0 if examples is None else len(set(group_numbers(examples.groups, examples.ordered)))
 
 
 class _Halves:
-    """A task's units in random halves, and their maps with all units or without a jackknife group."""
+    """A task's groups in random halves, and their maps with all groups or without a jackknife group."""
 
     def __init__(self, view: View, t: int, splits: int) -> None:
         examples = view.scores.examples[t]
         assert examples is not None, "only tasks with examples are split"
-        unit = units(examples.groups, examples.ordered)
-        self.present, self.n = view.present, len(unit)
-        sums, self.counts = unit_sums(signless(view, examples.values), unit)
+        number = group_numbers(examples.groups, examples.ordered)
+        self.present, self.n = view.present, len(number)
+        sums, self.counts = group_sums(signless(view, examples.values), number)
         self.sums = np.nan_to_num(sums, copy=False)  # heads that there are not; the sums are nobody else's
         group = dealt(examples, view.settings.seed)
-        self.group = np.array([group[np.flatnonzero(unit == u)[0]] for u in range(len(self.counts))])
+        self.group = np.array([group[np.flatnonzero(number == u)[0]] for u in range(len(self.counts))])
         rng = np.random.default_rng([view.settings.seed, len(self.counts), 1])
         order = np.stack([rng.permutation(len(self.counts)) for _ in range(splits)])
         self.first = order < (len(self.counts) + 1) // 2  # a place in a random order, so a random half
@@ -170,8 +170,8 @@ def _finding(
     if parts["overall"][0] == 0:
         return None
     bounds = {p: fisher_interval(float(r), float(v), int(halves.group.max())) for p, (r, v) in parts.items()}
-    told: Part = "specific" if "specific" in parts else "overall"
-    estimate = float(parts[told][0])
+    main: Part = "specific" if "specific" in parts else "overall"
+    estimate = float(parts[main][0])
     specific_low, specific_high = bounds.get("specific", (None, None))
     data = Known(
         known=True,
@@ -181,7 +181,7 @@ def _finding(
         within=float(parts["within"][0]),
         within_low=bounds["within"][0],
         within_high=bounds["within"][1],
-        specific=estimate if told == "specific" else None,
+        specific=estimate if main == "specific" else None,
         specific_low=specific_low,
         specific_high=specific_high,
         more=more_examples(halves.n, estimate),
@@ -190,7 +190,7 @@ def _finding(
         splits=splits,
     )
     value = Value(data["overall"], *bounds["overall"], "reliability; 95 % interval", "in-sample")
-    priority = PRIORITY["interval from 0 or less" if bounds[told][0] <= 0 else "reliable"]
+    priority = PRIORITY["interval from 0 or less" if bounds[main][0] <= 0 else "reliable"]
     return view.finding("reliability", t, "observed", priority, rule=RULE, value=value, data=data)
 
 

@@ -21,8 +21,8 @@ Tested, where all tasks have held-out examples. Two nulls must both be rejected,
 half, the head is no further out of pattern for the task than the tail of all heads' residuals reaches (log importance
 less its layer's median and less the head's median over the other tasks, as in anomaly; Bonferroni over heads and
 tasks). On the held-out half, the head's importance relative to the other heads of its layer is no larger than on
-another task: jackknife t tests over resampling units against each other task, the control task among them, of which the
-largest p counts; Bonferroni over the heads that passed the first.
+another task: jackknife t tests over resampling groups against each other task, the control task among them, of which
+the largest p counts; Bonferroni over the heads that passed the first.
 Observed, without held-out examples: the head of largest such ratio to the task where it is next largest, if it is 4 or
 more and the head is among the top 10 % of its layer; at most one a task.
 What is far out of pattern depends on the model of the tail: a task whose maps have a heavier tail than the others' has

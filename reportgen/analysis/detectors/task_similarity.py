@@ -117,9 +117,9 @@ def _finding(
     names = view.scores.task_names
     pairs = np.triu_indices(len(names), 1)
     part = centred_correlations(overall) if len(names) > 2 else None
-    told = overall if part is None else part
-    most = int(told[pairs].argmax())
-    least = int(told[pairs].argmin())
+    rhos = overall if part is None else part
+    most = int(rhos[pairs].argmax())
+    least = int(rhos[pairs].argmin())
     degrees = min((len(list(left_out(view, t))) for t in range(len(names))), default=0) - 1 if variances else 0
     sides = (
         [
@@ -133,7 +133,10 @@ def _finding(
         (None, None)
         if not variances
         else fisher_interval(
-            float(told[pairs][most]), float(variances[0 if part is None else 1][pairs][most]), degrees, len(pairs[0])
+            float(rhos[pairs][most]),
+            float(variances[0 if part is None else 1][pairs][most]),
+            degrees,
+            len(pairs[0]),
         )
     )
     merges = hierarchy.linkage(squareform(1 - overall, checks=False), "average", optimal_ordering=True)
@@ -151,11 +154,11 @@ def _finding(
         median=float(np.median(overall[pairs])),
         median_within=float(np.median(within[pairs])),
         most=[names[pairs[0][most]], names[pairs[1][most]]],
-        most_rho=float(told[pairs][most]),
+        most_rho=float(rhos[pairs][most]),
         most_low=bounds[0],
         most_high=bounds[1],
         least=[names[pairs[0][least]], names[pairs[1][least]]],
-        least_rho=float(told[pairs][least]),
+        least_rho=float(rhos[pairs][least]),
         unrelated=None if part is None else -1 / (len(names) - 1),
     )
     return view.finding(

@@ -11,13 +11,13 @@ from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Register, Test
 from reportgen.core.kinds import closed
-from reportgen.core.stats import benjamini_hochberg, unit_sums, units
+from reportgen.core.stats import benjamini_hochberg, group_numbers, group_sums
 
 DOC = """The layer with the least mean importance over its heads, or the set that cannot be told apart.
 
 With examples: the layer that is weakest on the discovery half is compared with every other layer over the resampling
-units of the held-out half, by paired one-sided t tests; the largest p counts (intersection–union), Benjamini–Hochberg
-over tasks. Where that fails, the layers that are the weakest in at least 5 % of bootstrap draws over all units are
+groups of the held-out half, by paired one-sided t tests; the largest p counts (intersection–union), Benjamini–Hochberg
+over tasks. Where that fails, the layers that are the weakest in at least 5 % of bootstrap draws over all groups are
 named as a tied set (observed). Without examples: the layer of least mean where it is at least 5 % below every other
 (observed).
 Silent with one layer, on constant maps, and where more than a quarter of the layers (at least two) are tied.
@@ -26,7 +26,7 @@ PRIORITY = {"tested": 0.5, "one layer": 0.4, "tied set": 0.3}
 DRAWS, TIED, CLEAR = 1999, 0.05, 0.95
 LOWEST = f"layer of least mean importance over its heads, at most {CLEAR:g} times that of every other layer"
 SET = f"layers of least mean importance in at least {100 * TIED:g} % of bootstrap draws over examples"
-LEAST_P = 1e-12  # no t test on so few units is worth more
+LEAST_P = 1e-12  # no t test on so few groups is worth more
 
 
 @closed
@@ -65,17 +65,17 @@ def _means(view: View, values: np.ndarray) -> Float[np.ndarray, "layer"]:
     return means
 
 
-def _unit_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "unit layer"]:
+def _group_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "group layer"]:
     values, groups, ordered = view.sample(t, whole)  # type: ignore[misc]
     per_example = np.nanmean(values[:, _layers(view)], axis=2)
-    sums, counts = unit_sums(per_example, units(groups, ordered))
+    sums, counts = group_sums(per_example, group_numbers(groups, ordered))
     means: np.ndarray = sums / counts[:, None]
     return means
 
 
 def _paired(view: View, t: int) -> tuple[float, float]:
-    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out units."""
-    means, chosen = _unit_means(view, t), int(_means(view, view.maps[t]).argmin())
+    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out groups."""
+    means, chosen = _group_means(view, t), int(_means(view, view.maps[t]).argmin())
     gaps = np.delete(means, chosen, axis=1) - means[:, [chosen]]
     if (gaps.mean(axis=0) <= 0).any():
         return 0.0, 1.0
@@ -87,8 +87,8 @@ def _paired(view: View, t: int) -> tuple[float, float]:
 
 
 def _among_weakest(view: View, t: int) -> Float[np.ndarray, "layer"]:
-    """In which share of bootstrap draws over all units each layer is among the weakest."""
-    means = _unit_means(view, t, whole=True)
+    """In which share of bootstrap draws over all groups each layer is among the weakest."""
+    means = _group_means(view, t, whole=True)
     rng = np.random.default_rng([view.settings.seed, len(means)])
     weights = rng.multinomial(len(means), np.full(len(means), 1 / len(means)), DRAWS)
     drawn = weights @ means

@@ -91,7 +91,7 @@ def search(view: View) -> Search:
 
 
 def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """The maps (task, layer, unit) and which units there are: heads, or key/value groups with their heads' mean."""
+    """The maps (task, layer, column) and which columns there are: heads, or key/value groups with their heads' mean."""
     size = view.group_size
     tasks, layers, heads = view.maps.shape
     if size == 1:

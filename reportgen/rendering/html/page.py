@@ -103,7 +103,7 @@ def html(
         "theme": report.study.report.theme,
         "sections": sections,
         "css": Markup(css),
-        "failed": [p.told for p in plugins if p.error],
+        "failed": [p.failure for p in plugins if p.error],
         "csp": policy(css, script),
         "worded": worded,
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",

@@ -43,7 +43,7 @@ def _finding(view: View, region: Region, detector: Detector, family: Family) -> 
     rest = ~region.cells & view.present & np.isin(np.arange(len(region.cells)), layers)[:, None]
     layers_ = "this layer" if detector.region == "row" else "these layers"
     effect = view.ratio_effect(t, region.cells, rest, f"ratio to the other heads of {layers_}")
-    null = f"{view.unit} shuffled within each layer"
+    null = f"{view.exchangeable} shuffled within each layer"
     ties = view.ties
     return view.finding(
         detector.name,
