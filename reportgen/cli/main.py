@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,6 @@ from reportgen import __version__
 from reportgen.cli.arguments import command, overrides
 from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
-from reportgen.core import lean
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, ran_out, unreachable
 
 INTERRUPTED = 130
@@ -137,7 +137,7 @@ def analyze(
     as_json: Json = False,
 ) -> None:
     """Find what the scores say: from a scores file, or from the folder of `score` or a report, with its study."""
-    lean.without_scipys_notes()
+    collect_seldom()
     from reportgen.pipeline import build as pipeline
     from reportgen.pipeline.run_directory import alone, copy_scores
 
@@ -174,7 +174,7 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
-    lean.without_scipys_notes()
+    collect_seldom()
     from reportgen.pipeline import build as pipeline
     from reportgen.pipeline.run_directory import alone
 
@@ -212,7 +212,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
-    lean.without_scipys_notes()
+    if source.suffix != ".toml" and not source.is_dir():
+        collect_seldom()  # scores made elsewhere: no model is loaded
     from reportgen.pipeline import build as pipeline
     from reportgen.pipeline.staging import staged
 
@@ -280,11 +281,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
-    from reportgen.archive.compare import comparison as archive
-    from reportgen.archive.compare.run import compare as run
+    from reportgen.archive.compare import compare as archive
 
     with progress(quiet, as_json) as (step, _):
-        made = run(reports, output, alpha=alpha, progress=step)
+        made = archive.compare(reports, output, alpha=alpha, progress=step)
     page = str(output / "compare.html")
     show(as_json, archive.as_json(made), [page, *archive.lines(made)])
     if check and made.differs:
@@ -364,13 +364,20 @@ def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> No
     print(json.dumps(known[what](), indent=2, ensure_ascii=False))
 
 
+def collect_seldom() -> None:
+    """Look for unreachable cycles seldom in this command, which holds no tensors: for those the usual pace is right.
+
+    Loading modules makes objects that stay; looking through them each time took 7 % of a small report's time.
+    """
+    gc.set_threshold(200_000, 20, 100)
+
+
 def main() -> NoReturn:
     """Run a command; the one place where errors become messages and exit codes.
 
     SIGTERM, with which clusters and shells ask a process to end, ends it as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lean.collect_seldom()
     try:
         code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
         if code == INTERRUPTED:

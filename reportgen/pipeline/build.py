@@ -342,7 +342,7 @@ def render_folder(
                 patterns=read_patterns(folder, findings),
                 provenance=provenance,
                 figures=figures,
-                apart=apart,
+                separate_process=apart,
                 progress=lambda step: progress(f"rendering: {step}", next(steps), 4),
             )
     finally:

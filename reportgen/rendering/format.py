@@ -22,11 +22,11 @@ def decimals(value: float, digits: int = 3, half_width: float | None = None) -> 
     return max(0, wanted)
 
 
-def fixed(value: float | None, places: int) -> str:
+def fixed(value: float | None, digits: int) -> str:
     """A number with so many decimals and a true minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NONE
-    text = f"{value:,.{places}f}"
+    text = f"{value:,.{digits}f}"
     return text.replace("-", "−") if value < 0 and float(text.replace(",", "")) != 0 else text.lstrip("-")
 
 
@@ -46,8 +46,8 @@ def estimate(value: float | None, low: float | None, high: float | None) -> str:
         return number(value)
     if max(abs(value), abs(low), abs(high)) < 1e-4:
         return f"{number(value)} [{number(low)}, {number(high)}]"
-    places = decimals(value, 3, (high - low) / 2)
-    return f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+    digits = decimals(value, 3, (high - low) / 2)
+    return f"{fixed(value, digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def probability(p: float) -> str:

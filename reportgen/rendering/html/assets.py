@@ -30,7 +30,7 @@ def beside(folder: str, page: str, *, css: str, script: str, data: str, catalogu
 
     page = _DATA.sub(moved, page)
     files[f"{folder}/report.css"], files[f"{folder}/heatmap.js"] = css, script
-    told = f"window.reportData = {data};\nwindow.reportData.images = {json.dumps(images)};\n"
-    files[f"{folder}/report-data.js"] = told
+    script_of_data = f"window.reportData = {data};\nwindow.reportData.images = {json.dumps(images)};\n"
+    files[f"{folder}/report-data.js"] = script_of_data
     files[f"{folder}/catalogue.jsonld"] = f"{catalogue}\n"
     return files | {PAGE: page}

@@ -24,12 +24,12 @@ def embedded(report: Report) -> str:
     """The JSON text, safe inside a script element."""
     figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
     content = {
-        "unit": report.looks[0].unit,
-        "order": report.looks[0].order,
+        "unit": report.styles[0].unit,
+        "order": report.styles[0].order,
         "tasks": [t.name for t in report.tasks],
         "anchors": [t.anchor for t in report.tasks],
         "blocks": [_block(report, i) for i in range(len(report.blocks))],
-        "sign": signs.told(),
+        "sign": signs.parameters(),
         "maps": {name: _colours(name) for name in MAPS},
         "figures": figures,
         "findings": [f for v in report.views.values() if (f := _finding(report, v)) is not None],
@@ -46,16 +46,16 @@ def packed(array: np.ndarray) -> str:
 
 
 def _block(report: Report, i: int) -> dict[str, Any]:
-    block, look = report.blocks[i], report.looks[i]
+    block, style = report.blocks[i], report.styles[i]
     maps = [t.maps[i] for t in report.tasks]
     plain: dict[str, Any] = {
         "name": block.block,
         "title": maps[0].title,
         "layers": block.n_layers,
         "heads": block.n_heads,
-        "scale": [look.scale.low, look.scale.high],
-        "map": look.scale.colormap,
-        "sequential": look.sequential,
+        "scale": [style.scale.low, style.scale.high],
+        "map": style.scale.colormap,
+        "sequential": style.sequential,
         "values": packed(block.importance),
     }
     if any(m.low is not None for m in maps):

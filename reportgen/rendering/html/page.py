@@ -112,12 +112,12 @@ def html(
         on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
         unscripted = dict.fromkeys(("script", "data", "catalogue"))
         print_it(_said(fill("report.html.j2", {**values, **on_paper, **unscripted}), worded))
-    told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
+    scripts = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
     folder = report.study.report.assets
     if folder is None:
-        return {PAGE: _said(fill("report.html.j2", {**values, **told, "beside": None}), worded)}, plugins
-    page = _said(fill("report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE}), worded)
-    return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), plugins
+        return {PAGE: _said(fill("report.html.j2", {**values, **scripts, "beside": None}), worded)}, plugins
+    page = _said(fill("report.html.j2", {**values, **scripts, "beside": folder, "csp": CSP_BESIDE}), worded)
+    return beside(folder, page, css=css, script=script, data=scripts["data"], catalogue=scripts["catalogue"]), plugins
 
 
 def told_of_templates(report: Report) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from reportgen import __version__
 from reportgen.rendering.context import Report
 from reportgen.rendering.format import count
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.paper.references import bibtex_of, entry, references
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 
 def citation(report: Report) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex, citation, methods
 from reportgen.rendering.paper.example import example
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption{overview}}
 \DeclareRobustCommand{\reportcaption}[1]{\csname reportcaption:#1\endcsname}

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from reportgen.core.kinds import KINDS
 from reportgen.rendering.context import Report
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 BENJAMINI = (
     "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate: a practical and powerful approach to "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
-from reportgen.rendering.plots.canvas import font_files, unprintable
+from reportgen.rendering.plots.matplotlib_adapter import font_files, unprintable
 from reportgen.storage.files import sha256
 from reportgen.storage.scores_file import too_large
 

@@ -23,7 +23,7 @@ from reportgen.rendering.pdf.typeset import serve
 serve()"""
 
 
-class Press(AbstractContextManager["Press"]):
+class PdfMaker(AbstractContextManager["PdfMaker"]):
     """Makes the PDF when everything that it carries is there."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Press(AbstractContextManager["Press"]):
         return pdf(self._html, files)
 
 
-class PressApart(Press):
+class SeparatePdfMaker(PdfMaker):
     """Another process loads WeasyPrint meanwhile, and lays the page out as soon as it is there."""
 
     def __init__(self, bounded: bool = False) -> None:
@@ -111,11 +111,11 @@ class PressApart(Press):
             self._process.stdin.flush()
 
 
-def press(scores: int, apart: bool, bounded: bool = False) -> Press:
-    """A press for a report on so many scores, of its own process where ``apart`` and they are few enough.
+def pdf_maker(scores: int, separate: bool, bounded: bool = False) -> PdfMaker:
+    """Return what makes the PDF of so many scores: a process of its own where it is ``separate`` and they are few.
 
     ``bounded`` is one in which templates that are not ours may take only so much time and memory.
     """
     if bounded:
-        return PressApart(bounded)
-    return PressApart() if apart and scores <= LARGEST and Path(sys.executable or "").is_file() else Press()
+        return SeparatePdfMaker(bounded)
+    return SeparatePdfMaker() if separate and scores <= LARGEST and Path(sys.executable or "").is_file() else PdfMaker()

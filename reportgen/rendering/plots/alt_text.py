@@ -10,20 +10,20 @@ from reportgen.core.findings import Finding
 from reportgen.core.scores import Head, HeadScores
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.plots.drawing import Look, layer_means
+from reportgen.rendering.plots.drawing import BlockStyle, layer_means
 
-MOST = 8  # findings told in the description of one task's map
+MOST = 8  # findings named in the description of one task's map
 
 
-def axes(scores: HeadScores, look: Look) -> str:
+def axes(scores: HeadScores, style: BlockStyle) -> str:
     """``32 layers (rows, layer 0 at the top) by 32 heads (columns)``."""
-    return f"{count(scores.n_layers, 'layer')} (rows, {look.layers}) by {count(scores.n_heads, 'head')} (columns)"
+    return f"{count(scores.n_layers, 'layer')} (rows, {style.layers}) by {count(scores.n_heads, 'head')} (columns)"
 
 
-def scale(look: Look) -> str:
+def scale(style: BlockStyle) -> str:
     """What colour stands for, and from where to where."""
-    how = ", diverging around 0, with a dash on what is clearly negative" if look.scale.signed else ""
-    return f"Colour is {look.unit}, from {number(look.scale.low)} to {number(look.scale.high)}{how}."
+    how = ", diverging around 0, with a dash on what is clearly negative" if style.scale.signed else ""
+    return f"Colour is {style.unit}, from {number(style.scale.low)} to {number(style.scale.high)}{how}."
 
 
 def statistics(scores: HeadScores, t: int) -> str:
@@ -52,10 +52,10 @@ def largest(scores: HeadScores, t: int) -> str:
 
 def found(findings: Sequence[Finding], most: int = MOST) -> str:
     """The sentences of a map's findings, most important first."""
-    told = [printable(f.sentence) for f in findings if f.sentence][:most]
-    left = len(findings) - len(told)
+    sentences = [printable(f.sentence) for f in findings if f.sentence][:most]
+    left = len(findings) - len(sentences)
     more = [f"{count(left, 'further finding')} {'stands' if left == 1 else 'stand'} below."] if left else []
-    return " ".join(["Found:", *told, *more]) if told else "Nothing was found in this map."
+    return " ".join(["Found:", *sentences, *more]) if sentences else "Nothing was found in this map."
 
 
 def layers_of(values: Float[np.ndarray, "layer head"], top: int) -> str:

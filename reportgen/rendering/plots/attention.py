@@ -1,4 +1,4 @@
-"""Where a task's named heads look: a row a head, its median, strongest and control example beside each other."""
+"""Where a task's named heads style: a row a head, its median, strongest and control example beside each other."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ import numpy as np
 
 from reportgen.core.patterns import Pattern
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Table
-from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable, text_width, unprintable
+from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.plots.matplotlib_adapter import text_width, unprintable
+from reportgen.rendering.tables import Table
 
 WIDTH, GAP, SIDE = 6.7, 0.14, 0.52  # inches: the figure, between columns, a square of tokens by tokens
 SIZE, LINE, LINES = 5.5, 0.125, 4  # points of a token's type, inches from line to line, lines an example has
@@ -38,12 +39,12 @@ def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None)
     )
     if left := named[len(heads) :]:
         caption += f" {fmt.ordinal_list(left)}: on the page."
-    alt = _told(patterns, heads, task)
+    alt = _description(patterns, heads, task)
     if most is None:
         canvas = _rows(patterns, heads)
         return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True)
     rows = [(head, _rows(patterns, [head])) for head in heads]
-    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _told(patterns, [head], task))}</div>" for head, row in rows)
+    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _description(patterns, [head], task))}</div>" for head, row in rows)
     return Drawing(name, "tasks", svg, caption, alt, rows[0][1], wide=True)
 
 
@@ -61,11 +62,11 @@ def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
     return canvas
 
 
-def _told(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
+def _description(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
     """The figure's alternative text."""
     shown = (p for p in patterns if p.head in heads)
-    told = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
-    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {told}."
+    described = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
+    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {described}."
 
 
 def table(patterns: Sequence[Pattern]) -> Table:
@@ -104,8 +105,8 @@ def _example(canvas: Canvas, pattern: Pattern, x: float, y: float, room: float) 
         canvas.text(x, y, pattern.head, 7, bold=True)
         start += text_width(f"{pattern.head}  n", 7, bold=True)
     origin = f": {pattern.source}" if pattern.source != pattern.task else ""
-    told = f"{role}{origin}, {fmt.number(pattern.score)} ({pattern.example})"
-    canvas.text(start, y, fitted(told, x + room - start, 6), 6, color=MUTED)
+    described = f"{role}{origin}, {fmt.number(pattern.score)} ({pattern.example})"
+    canvas.text(start, y, fitted(described, x + room - start, 6), 6, color=MUTED)
     top, left = y + 0.08, x
     if pattern.rows is not None and len(pattern.rows) > 1:
         canvas.image(_colours(np.array(pattern.rows)), x, top, SIDE, SIDE)

@@ -10,7 +10,7 @@ from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.plots.canvas import Canvas, printable
 from reportgen.rendering.plots.grid import Grid, Order
-from reportgen.rendering.plots.medium import PAGE, Sheet
+from reportgen.rendering.plots.medium import PAGE, Medium
 from reportgen.rendering.plots.scale import Scale, scale_of
 
 Shows = Literal["value", "percentile", "count"]
@@ -47,7 +47,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Look:
+class BlockStyle:
     """What the figures of a block of heads share: the colour scale, the layer order, the scores' unit, the block, and
     what they are drawn for.
     """
@@ -56,7 +56,7 @@ class Look:
     order: Order
     unit: str
     block: str | None = None
-    sheet: Sheet = PAGE
+    medium: Medium = PAGE
 
     @property
     def sequential(self) -> str:
@@ -77,11 +77,11 @@ class Look:
         return f"{title(self.block).capitalize()}. {text}" if self.block else text
 
 
-def look_for(scores: HeadScores, colormap: str, order: Order) -> Look:
-    """The look of all figures of this block's scores."""
+def style_of(scores: HeadScores, colormap: str, order: Order) -> BlockStyle:
+    """Return the style of all figures of this block's scores."""
     signed = scores.method.signed and scores.reduction == "mean"
     unit = printable(scores.method.unit) or "importance"
-    return Look(scale_of(scores.importance, colormap, signed), order, unit, scores.block)
+    return BlockStyle(scale_of(scores.importance, colormap, signed), order, unit, scores.block)
 
 
 def panel_of(canvas: Canvas, grid: Grid, task: int | None) -> Panel:

@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from reportgen.core.blocks import written
 from reportgen.core.scores import Head
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, text_width
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted
 from reportgen.rendering.plots.grid import Grid
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.scale import Scale, nice_step, tick_label, tick_step
 from reportgen.rendering.plots.signs import draw_bar_signs, draw_signs
 

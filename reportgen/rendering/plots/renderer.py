@@ -1,4 +1,4 @@
-"""A pen: matplotlib's renderer of a format, to which positions are given in inches from the top left corner."""
+"""Marks in inches from the top left corner, drawn by matplotlib's renderer of a format."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import Affine2D
 
 Dash = tuple[float, tuple[float, ...]] | None
-Mark = Callable[["Pen"], None]
+Mark = Callable[["InchRenderer"], None]
 
 
 class Drawn(Artist):
@@ -31,7 +31,7 @@ class Drawn(Artist):
 
 
 @dataclass(frozen=True)
-class Pen:
+class InchRenderer:
     """A renderer of matplotlib's to which positions are given in inches from the top left corner."""
 
     renderer: RendererBase

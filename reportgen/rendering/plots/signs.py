@@ -48,7 +48,7 @@ def draw_signs(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head
     _draw(canvas, dark, white)
 
 
-def told() -> dict[str, float | str]:
+def parameters() -> dict[str, float | str]:
     """The same rule for the page's script, lengths in points."""
     return {
         "from": FROM,

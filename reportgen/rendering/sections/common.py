@@ -1,4 +1,4 @@
-"""What a section is."""
+"""What a section of the report is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

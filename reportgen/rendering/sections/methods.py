@@ -7,11 +7,12 @@ import numpy as np
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Table
+from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import references
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def view(report: Report) -> dict[str, Any]:
         "rules": _rules(report),
         "families": _families(report),
         "alpha": f"{report.findings.alpha:g}",
-        "apart": report.apart,
+        "apart": report.validation_alpha,
         "percent": f"{100 * report.findings.alpha:g}",
         "analysis_seed": report.findings.seed,
         "examples": bool(examples),

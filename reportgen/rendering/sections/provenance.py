@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from reportgen.rendering.context import Report, Table
+from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any]:

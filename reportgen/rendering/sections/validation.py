@@ -5,9 +5,10 @@ from typing import Any
 
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report, Table
+from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 from reportgen.rendering.trial_tables import tables, wanted
 
 # verdict: what it says of a finding
