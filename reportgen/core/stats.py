@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 LEVEL = 0.95
+# A percentile bootstrap at n = 100 of lognormal values covers 90.7 % where it says 95: hence Hall's interval.
 BLOCKS = 15  # groups that an ordered sequence of examples is cut into
 LEAST = 8  # groups below which there is no interval
 

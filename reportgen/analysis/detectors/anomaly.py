@@ -43,7 +43,9 @@ PRIORITY = {
     "largest over layers": 0.55,
     "largest outside regions": 0.45,
 }
+# Thresholds in deviations, as MAD > 3.5 or Tukey's fences, fire on every empty map: heads' scores have heavy tails.
 LEAST, LAYER = 50, 8  # heads above zero that a task, and that a layer with a median of its own must have
+# On maps with many zeros, bounded at 1, the test says nothing, and their largest heads must still be named.
 RATIO, SHARE, FEWEST_LAYERS, PER_TASK = 1.25, 0.25, 4, 2  # of the largest head over a range of layers
 CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside regions, and of outstanding sets
 OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"

@@ -34,7 +34,7 @@ Silent with fewer than 8 layers or heads, where key/value groups are shared, and
 the opposite quarters of the map do not differ that way.
 """
 PRIORITY = {"tested": 0.7}  # and .05 times |τ|
-STRENGTH = 0.3
+STRENGTH = 0.3  # of |τ|: less than a layer gradient's, since heads must show a slope as well
 
 
 class Corners(TypedDict):

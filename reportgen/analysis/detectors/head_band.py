@@ -26,6 +26,7 @@ Observed: a band that would pass with these regions and does not pass without th
 Silent with fewer than 4 layers or heads (groups), and where all that stands out is inside found regions of one task.
 """
 PRIORITY = {"tested": 0.7, "carried by regions": 0.3}
+# Fewer layers or heads have too few arrangements for a small p.
 FEWEST, VERSION, CHUNK = 4, 1, 4_000_000
 NULL = "{exchangeable} shuffled within each layer, all tasks alike"
 CARRIED = "adjacent heads whose sum over layers and tasks passes the test with found regions and fails without them"

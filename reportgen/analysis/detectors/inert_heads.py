@@ -42,6 +42,8 @@ JOHNSON = (
     "American Statistical Association 73, 536–544."
 )
 EXACT = ("zero_ablation", "mean_ablation", "resample_ablation")
+# Two one-sided tests turn the burden round: that no effect was found is no evidence for none (Schuirmann 1987).
+# Both halves and rare effects: docs/decisions on inert heads.
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
 

@@ -30,6 +30,8 @@ or more layers and no more than a quarter of them, and does not lie in the band 
 Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
 """
 PRIORITY = {"shared by tasks": 0.72, "of one task": 0.57}
+# A band chosen by looking needs a scan over all bands, not a test of the chosen one. Shifted profiles keep how much
+# neighbouring layers resemble each other, shuffled heads how much tasks do.
 FEWEST, TASKS, SHARE, PART, CHUNK, VERSION = 8, 3, 0.5, 0.25, 2_000_000, 1
 RULE = "narrowest range of 2 layers to a quarter of them that holds at least half of the task's importance"
 NULL = "tasks' profiles shifted along the layers, and heads shuffled over the map"

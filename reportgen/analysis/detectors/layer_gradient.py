@@ -41,6 +41,7 @@ NORM_TREND = Caveat(
     "The size of the heads' outputs changes the same way over these layers, so importance may follow it.",
 )
 PRIORITY = {"tested": 0.65}  # and .05 times |τ|
+# Mean normal scores, not medians, are the layers' levels: docs/decisions/0001-layer-levels.md.
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 
 Ends = tuple[float, float, Literal["median", "mean"]]

@@ -40,6 +40,7 @@ BROWN = (
     "Brown, W. (1910). Some experimental results in the correlation of mental abilities. British Journal of Psychology "
     "3, 296–322."
 )
+# .9 is the usual least reliability of a measure on whose single values something is decided (Nunnally 1978).
 TARGET, HEADS, SPLITS = 0.9, 8, 10
 RULE = "split-half rank correlation over random halves of the examples, stepped up by the Spearman–Brown formula"
 UNKNOWN = "no per-example scores"

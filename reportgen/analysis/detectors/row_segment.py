@@ -20,6 +20,7 @@ at least 3 times its layer's median and twice the mean of the layer's other head
 Silent, tested, below about seven heads in a row at 32 × 32 × 8 tasks: even the highest such row is no rare arrangement.
 """
 PRIORITY = {"tested": 0.75, "observed": 0.6}  # tested, up to .05 more by the statistic
+# The smallest row whose place can be proved has (H − w + 1) / C(H, w) · L · T ≤ α: 5 heads of 32, none of 12.
 RUN, TIMES, OVER_MEAN = 6, 3.0, 2.0
 RULE = (
     f"longest run of at least {RUN} adjacent heads outside found regions, each at least {TIMES:g} times the median of "

@@ -20,6 +20,7 @@ differ in spread, and fired on most empty maps whose layers did.
 Silent where they are spread evenly or stand in one run, and on maps of fewer than 125 free heads.
 """
 PRIORITY = {"observed": 0.62}
+# Observed, not tested: docs/decisions/0005-scattered-heads-are-observed.md says on which null it fired falsely.
 SHARES, MANY, PLACES, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
 
 

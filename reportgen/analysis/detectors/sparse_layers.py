@@ -20,6 +20,7 @@ Silent with fewer than 4 layers or heads, on constant maps, where the condition 
 and in tasks where more than half of all heads are zero, since there every layer has few.
 """
 PRIORITY = {"observed": 0.5}  # and .02 times the root of the layers beyond the first
+# Far from the half of a layer's heads that would reach the median of like layers.
 SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
 FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
 WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"

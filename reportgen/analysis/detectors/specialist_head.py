@@ -30,6 +30,8 @@ such heads without anything being planted.
 Silent with fewer than three tasks, and where heads that matter do so on several tasks.
 """
 PRIORITY = {"tested": 0.85, "observed": 0.5}
+# With two tasks every difference would be a specialisation of both. The observed rule must hold where noise would not
+# make it: a ratio of 4 to the next task, among the layer's top heads.
 TASKS, TIMES, TOP = 3, 4.0, 0.10
 RULE = (
     f"head among the top 10 % of its layer, relative to whose median it is at least {TIMES:g} times as large as on any "

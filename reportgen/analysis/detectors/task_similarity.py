@@ -33,7 +33,7 @@ Silent with one task, with fewer than 8 heads, and where a task's heads are all 
 """
 NOISE_LOWERS = Caveat("noise-lowers", "Noise in the scores makes tasks look less alike than they are; see reliability.")
 PRIORITY = {"observed": 0.58}
-HEADS = 8
+HEADS = 8  # fewer leave a rank correlation next to no values to take
 RULE = "Spearman's rank correlation of importance between every two tasks"
 
 Matrix = list[list[float]]

@@ -23,6 +23,7 @@ named as a tied set (observed). Without examples: the layer of least mean where 
 Silent with one layer, on constant maps, and where more than a quarter of the layers (at least two) are tied.
 """
 PRIORITY = {"tested": 0.5, "one layer": 0.4, "tied set": 0.3}
+# A layer that is not the weakest in 95 % of draws cannot be told from those that are: then the tied set is named.
 DRAWS, TIED, CLEAR = 1999, 0.05, 0.95
 LOWEST = f"layer of least mean importance over its heads, at most {CLEAR:g} times that of every other layer"
 SET = f"layers of least mean importance in at least {100 * TIED:g} % of bootstrap draws over examples"

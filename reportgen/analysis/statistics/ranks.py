@@ -15,6 +15,8 @@ from reportgen.analysis.view import View
 from reportgen.core.scores import Examples
 from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
+# The jackknife takes the place of the bootstrap, which repeats examples and so adds to the noise that lowers every
+# correlation (docs/decisions/0011-comparisons-of-maps.md).
 GROUPS = 20  # of groups that the jackknife leaves out, one after the other
 Scope = Literal["overall", "within"]
 

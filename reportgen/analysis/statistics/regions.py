@@ -13,6 +13,7 @@ from reportgen.analysis.view import DETECTORS, View
 from reportgen.core.stats import guarded_benjamini_hochberg
 
 Shape = Literal["rectangle", "row"]
+# Dropping what is found and ranking the rest again shows regions that a stronger one hid.
 ROUNDS = 8  # a map with more regions than that is described by its strongest
 
 
