@@ -8,6 +8,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores, refuse_many
 from reportgen.errors import InputError
 from reportgen.importers.common import IMPORTERS, Importer
+from reportgen.storage.decompression import bounded, refuse_bomb
 
 
 def load_scores(path: Path | str, section: ScoresSection | None = None, block: str | None = None) -> HeadScores:
@@ -27,7 +28,8 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
     for importer in IMPORTERS.known():
         if section.format == importer.name or (section.format is None and importer.claims(path)):
             _refuse_axis(importer, section)
-            blocks = as_blocks(importer.load(path, section))
+            with bounded(path, _checked_size(path)):
+                blocks = as_blocks(importer.load(path, section))
             refuse_many(len(blocks[0].tasks), str(path))
             return blocks
     known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
@@ -48,6 +50,16 @@ def _one_of(blocks: Blocks, path: Path, name: str | None) -> HeadScores:
             return block
     hint = f"Its blocks are: {known}" if known else "Leave block out: its heads are in no block"
     raise InputError(f"this file holds no block {name!r}", str(path), hint)
+
+
+def _checked_size(path: Path) -> int:
+    """The bytes that a file holds once unpacked; raises InputError for a bomb. Broken files are their reader's."""
+    try:
+        return refuse_bomb(path)
+    except InputError:
+        raise
+    except Exception:  # zipfile and pyarrow raise many kinds
+        return path.stat().st_size
 
 
 def _refuse_axis(importer: Importer, section: ScoresSection) -> None:

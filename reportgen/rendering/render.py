@@ -42,6 +42,7 @@ def render(
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
     separate_process: bool = False,
+    carry: Path | None = None,
 ) -> list[Path]:
     """Write the report's files into ``folder`` and list them in order.
 
@@ -50,6 +51,7 @@ def render(
     methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads look.
     ``provenance`` goes into the manifest and the provenance section, ``progress`` is called at each step, ``figures``
     are the files drawn of each figure: svg, pdf, png. ``separate_process`` lets another process lay out the PDF.
+    The PDF carries the files of ``folder``, or of ``carry`` where that is given.
     Raises MissingResourceError where the PDF cannot be made; all else is complete then.
     """
     _check_forms(figures)
@@ -86,7 +88,7 @@ def render(
         save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
         if printed:
             say("PDF")
-            save("report.pdf", printing.finish(attachments(folder)))
+            save("report.pdf", printing.finish(attachments(carry or folder)))
     return paths
 
 

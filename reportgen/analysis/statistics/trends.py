@@ -14,7 +14,7 @@ from reportgen.storage.array_cache import cached
 SHORTEST = 8  # layers of a range: of fewer, chance orders too many
 VERSION = 2  # of the cached nulls; raise it when the statistics change
 # Against independent layers, .21 of empty maps whose neighbouring layers resemble each other showed a trend; so the
-# null is a first-order autoregressive series. Its autocorrelation is a bound, since estimates on short series are far too low.
+# null is a first-order autoregressive series. Its autocorrelation is a bound: estimates on short series are too low.
 GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # autocorrelations whose null is simulated
 BOUND = 0.02  # a series keeps the largest autocorrelation under which its own is not among the least 2 %
 CHUNK = 2_000_000  # ranges of null series held at once

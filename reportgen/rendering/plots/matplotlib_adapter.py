@@ -19,6 +19,7 @@ from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.textpath import text_to_path
 
+from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.plots.renderer import Drawn
 
@@ -67,19 +68,12 @@ def file_of(draw: Draw, width: float, height: float, form: Literal["pdf", "png"]
 
     with _settings({}):
         buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
+        metadata: dict[str, Any] = {"Producer": None, "CreationDate": epoch()} if form == "pdf" else {"Software": None}
         figure = Figure(figsize=(width, height))
         figure.patch.set_visible(form == "png")
         figure.add_artist(Drawn(draw))
         figure.savefig(buffer, format=form, dpi=300, metadata=metadata, facecolor="white")
     return buffer.getvalue()
-
-
-def _epoch() -> Any:
-    from datetime import UTC, datetime
-
-    stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(stamp), UTC) if stamp else None
 
 
 class _settings:  # noqa: N801 (reads as a function)
