@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reportgen.core.sentences import CAVEATS
+from reportgen.core.kinds import caveats
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
@@ -23,7 +23,7 @@ def view(report: Report) -> dict[str, Any]:
         and scores.method.name != "probe",
         "probe": scores.method.name == "probe",
         "at_chance": [t.name for t in report.tasks if t.at_chance],
-        "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
+        "caveats": [(code, text) for code, text in caveats().items() if any(code in f.caveats for f in findings)],
         "ablation": scores.method.name.endswith(("_ablation", "activation_patching")),
         "raced": _raced(report),
         "gradient": scores.method.name == "gate_gradient",
@@ -49,4 +49,4 @@ def _unseen(report: Report) -> str | None:
     return None
 
 
-SECTION = Section("limits", "Limits", view)
+SECTION = Section("limits", "Limits", view, order=130)

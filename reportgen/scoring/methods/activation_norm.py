@@ -36,6 +36,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="activation_norm",
+    order=20,
     summary="mean size of the head's output: the control that cheap scores are printed beside",
     unit="activation norm",
     sign="never negative",

@@ -47,6 +47,7 @@ def _patched(setting: Setting, source: Batch) -> Substitute:
 
 METHOD = ScoringMethod(
     name="activation_patching",
+    order=80,
     summary="exact change of the answer's metric when the head puts out what it does for the other prompt",
     unit="Δ {label}",
     sign="positive: the head's output for the prompt supports the answer",

@@ -65,6 +65,7 @@ def _check(setting: Setting) -> None:
 
 METHOD = ScoringMethod(
     name="attribution_patching",
+    order=90,
     summary="head's output for the prompt less that for the corrupted one, times the gradient at the prompt",
     unit="estimated Δ {label}",
     sign="baseline minus patched; positive: the head's output for the prompt supports the answer",

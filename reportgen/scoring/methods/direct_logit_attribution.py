@@ -48,6 +48,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="direct_logit_attribution",
+    order=110,
     summary="what the head's output itself adds to the answer's logit, past all other layers",
     unit="logit",
     sign="positive: the head writes in favour of the answer",

@@ -65,6 +65,7 @@ def _forwards(_: Heads, parameters: Mapping[str, Any]) -> float:
 
 METHOD = ScoringMethod(
     name="eap_ig",
+    order=100,
     summary="head's output for the prompt less that for the corrupted one, times gradients between the two",
     unit="estimated Δ {label}",
     sign="baseline minus patched; positive: the head's output for the prompt supports the answer",

@@ -36,6 +36,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="gate_gradient",
+    order=10,
     summary="gradient of the answer's metric to a gate on the head's output, per example",
     unit="∂ {label} / ∂ gate",
     sign="positive: the head's output supports the answer",

@@ -101,6 +101,7 @@ def _start(setting: Setting) -> list[int]:
 
 METHOD = ScoringMethod(
     name="induction",
+    order=130,
     summary="attention to what followed the same token earlier",
     unit="attention weight",
     sign="never negative; 1: the head looks behind the token's earlier occurrence at every position",

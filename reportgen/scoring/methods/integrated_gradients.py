@@ -99,6 +99,7 @@ def _forwards(heads: Heads, parameters: Mapping[str, Any]) -> float:
 
 METHOD = ScoringMethod(
     name="integrated_gradients",
+    order=70,
     summary="gradient to the head's gate, integrated while gates go from 0 to 1",
     unit="∫ ∂ {label} / ∂ gate",
     sign="positive: the head's output supports the answer along the path",

@@ -27,6 +27,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="mean_ablation",
+    order=40,
     summary="exact change of the answer's metric when the head puts out its mean over the tasks",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head's own output helps more than its mean",

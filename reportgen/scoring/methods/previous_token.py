@@ -31,6 +31,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="previous_token",
+    order=120,
     summary="attention to the token just before",
     unit="attention weight",
     sign="never negative; 1: the head looks one token back at every position",

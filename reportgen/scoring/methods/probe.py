@@ -122,6 +122,7 @@ def cross_fitted(
 
 METHOD = ScoringMethod(
     name="probe",
+    order=150,
     summary="gradient × input of a probe that separates the tasks by all heads' outputs",
     unit="probe gradient × input (logit)",
     sign="positive: the feature raises the logit of the example's own task",

@@ -47,6 +47,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="resample_ablation",
+    order=50,
     summary="mean change of the answer's metric when the head puts out what it does on another example",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head's own output helps more than another example's",

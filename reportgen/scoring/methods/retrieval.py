@@ -50,6 +50,7 @@ def _share(hits: Bool[Tensor, "answer_token column"], owner: Tensor, counts: Ten
 
 METHOD = ScoringMethod(
     name="retrieval",
+    order=140,
     summary="share of the answer's tokens that the head looks at in the prompt as they are predicted",
     unit="share of answer tokens",
     sign="never negative; 1: the head looks at the answer's next token at every step",

@@ -93,6 +93,7 @@ def _forwards(heads: Heads, given: Mapping[str, Any]) -> float:
 
 METHOD = ScoringMethod(
     name="shapley",
+    order=60,
     summary="mean share of the head in the answer's metric over orders of taking heads away",
     unit="Δ {label}",
     sign="with the head minus without it; positive: the head helps",

@@ -25,6 +25,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 METHOD = ScoringMethod(
     name="zero_ablation",
+    order=30,
     summary="exact change of the answer's metric when the head puts out zero",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head helps",

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from reportgen.core.plugins import Record, Registry
 from reportgen.core.scores import Reduction
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, Encoded
@@ -142,7 +143,7 @@ class TaskExamples:
 
 
 @dataclass(frozen=True)
-class ScoringMethod:
+class ScoringMethod(Record):
     """How to score every head on every example.
 
     ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the
@@ -156,7 +157,6 @@ class ScoringMethod:
     progress callback over batches); both raise InputError where the numbers are not finite.
     """
 
-    name: str
     summary: str
     unit: str
     sign: str
@@ -208,6 +208,9 @@ class ScoringMethod:
         }
 
 
+METHODS = Registry("methods", ScoringMethod)
+
+
 def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
     """Scores that are means of two or more independent draws, with their standard errors; the check "sampling error"
     is the root mean square of an example's standard errors over heads.
@@ -231,6 +234,7 @@ __all__ = [
     "ANSWERING",
     "ANY",
     "LANGUAGE",
+    "METHODS",
     "MICHEL",
     "VOITA",
     "BatchScores",
