@@ -1,5 +1,6 @@
 """The documentation: the site builds, what it names exists, and what comes from the code is what the code says now."""
 
+import json
 import os
 import re
 import subprocess
@@ -134,3 +135,20 @@ def test_the_sites_pages_are_all_in_its_order() -> None:
     """mkdocs lets pages go that ``not_in_nav`` names; these are the decisions, which their index lists."""
     text = (ROOT / "mkdocs.yml").read_text()
     assert yaml.safe_load(text)["not_in_nav"].split() == ["/decisions/0*.md", "/examples/"]
+
+
+def test_the_first_tutorial_tells_what_its_commands_do(tmp_path: Path) -> None:
+    """Its finding is one of the sample figure's, in the page's words, and explains itself by its id."""
+    page = (DOCS / "tutorial" / "first-report.md").read_text()
+    scores, folder = ROOT / "sample_data" / "figure" / "scores.csv", tmp_path / "report"
+    assert all(f"\n{line}\n" in page for line in scores.read_text().splitlines()[:3])
+    run = CliRunner().invoke(app, ["analyze", str(scores), "-o", str(folder), "--json", "--quiet"])
+    assert run.exit_code == 0, run.output
+    (printed,) = re.findall(r"^```text\n(Decision-making: .*?) \[tested\]\n```$", page, flags=re.DOTALL | re.MULTILINE)
+    beginning, _, end = printed.replace("\n", " ").partition(" …, ")
+    (sentence,) = (s for s in json.loads(run.output)["sentences"] if s.startswith(beginning))
+    assert end.rstrip(".") in sentence
+    (finding,) = re.findall(r"^reportgen explain report (\S+)$", page, flags=re.MULTILINE)
+    explained = CliRunner().invoke(app, ["explain", str(folder), finding])
+    assert explained.exit_code == 0, explained.output
+    assert sentence in explained.output
