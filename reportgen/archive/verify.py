@@ -22,7 +22,10 @@ from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.run_directory import scores_hashes
 from reportgen.rendering.pdf.document import ATTACHED, is_sealed, spelled
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
+from reportgen.storage.files import sha256, sha256_file, write_atomic
+from reportgen.storage.json_files import read_json
+from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.scores_file import scores_csv
 from reportgen.validation.stage import carry_verdicts
 
 AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative

@@ -67,7 +67,7 @@ def root(version: Version = False) -> None:
 def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
     """Write a commented study.toml and an example task file."""
     from reportgen.core.sentences import template_folder
-    from reportgen.storage.store import write_atomic
+    from reportgen.storage.files import write_atomic
 
     names = ("study.toml", "tasks.jsonl")
     for name in names:

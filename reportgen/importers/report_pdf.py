@@ -15,7 +15,9 @@ from reportgen.core.config import ScoresSection
 from reportgen.errors import InputError
 from reportgen.importers import native
 from reportgen.importers.common import Importer
-from reportgen.storage.store import MOST_ATTACHED, SCORES, checked_manifest, sha256, too_large, write_atomic
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.scores_file import MOST_ATTACHED, SCORES, too_large
 
 HINT = "Give the report.pdf of a report"
 WHOLE = "Ask for the file as it was first written, or build from the scores"

@@ -40,16 +40,9 @@ from reportgen.pipeline.run_directory import (
     scores_key_of,
 )
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.store import (
-    SCORES,
-    pretty_json,
-    read_json,
-    read_methods,
-    read_scores,
-    scores_csv,
-    write_atomic,
-    write_methods,
-)
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import pretty_json, read_json
+from reportgen.storage.scores_file import SCORES, read_methods, read_scores, scores_csv, write_methods
 from reportgen.validation.patterns import carry_patterns, obtain_patterns, read_patterns
 from reportgen.validation.stage import carry_verdicts, obtain_verdicts, read_validation
 

@@ -1,7 +1,5 @@
 """An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +8,11 @@ from typing import Any
 from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.storage.crate import CRATE
-from reportgen.storage.remote_folders import BUSY_HINT, Place
-from reportgen.storage.store import (
-    HALF,
-    SCORES,
-    read_json,
-    read_methods,
-    remove,
-    sha256_file,
-    stored_key,
-    write_methods,
-)
+from reportgen.storage.files import HALF, remove, sha256_file
+from reportgen.storage.json_files import read_json
+from reportgen.storage.locks import alone_in
+from reportgen.storage.remote_folders import StorageFolder
+from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 
 PDF = "report.pdf"
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
@@ -45,7 +37,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
     if not force:
         what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
         raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
-    Place(folder / UNITS).refuse_busy()
+    StorageFolder(folder / UNITS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
         remove(path)  # what is not finished is then known by its units alone
@@ -62,23 +54,12 @@ def _stored_key(folder: Path) -> str | None:
 def alone(folder: Path) -> Iterator[None]:
     """Keep other runs out of an output folder while it is written, and clear what a run that was killed left half.
 
-    The lock is the kernel's, on the folder itself: it falls with the process, however that ends, and leaves no file.
-    Where the file system knows no locks there is none. Raises InputError where another run is at work.
+    Raises InputError where another run is at work.
     """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("another run is at work in this folder", str(folder), BUSY_HINT) from error
-        except OSError:  # ENOLCK, ENOSYS: no locks here
-            yield
-            return
+    with alone_in(folder):
         for path in folder.rglob(f".*{HALF}"):
             remove(path)
         yield
-    finally:
-        os.close(handle)
 
 
 def manifest_in(folder: Path) -> dict[str, Any]:

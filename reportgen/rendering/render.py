@@ -31,7 +31,10 @@ from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.tables import csv_text, latex
 from reportgen.rendering.trial_tables import tables as trial_tables
-from reportgen.storage.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import canonical_json, pretty_json
+from reportgen.storage.manifest import manifest
+from reportgen.storage.scores_file import scores_csv
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie

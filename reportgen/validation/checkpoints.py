@@ -7,7 +7,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reportgen.storage.store import canonical_json, sha256, write_atomic
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.json_files import canonical_json
 from reportgen.validation.engine import Outcomes
 
 

@@ -19,7 +19,8 @@ from reportgen.core.patterns import Pattern, Patterns, Role, from_json, to_json
 from reportgen.core.provenance import versions
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.storage.store import key_of, pretty_json, read_json, remove, write_atomic
+from reportgen.storage.files import remove, write_atomic
+from reportgen.storage.json_files import key_of, pretty_json, read_json
 
 FILE = "patterns.json"
 HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one

@@ -13,7 +13,8 @@ from reportgen.core.provenance import versions
 from reportgen.core.sentences import Prose
 from reportgen.core.trials import Validation, from_json, to_json
 from reportgen.errors import InputError
-from reportgen.storage.store import key_of, pretty_json, read_json, remove, write_atomic
+from reportgen.storage.files import remove, write_atomic
+from reportgen.storage.json_files import key_of, pretty_json, read_json
 from reportgen.validation.verdicts import bare, judged
 
 FILE = "validation.json"

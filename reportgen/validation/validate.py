@@ -15,7 +15,7 @@ from reportgen.core.trials import Control, Curve, Interval, Outcome, Reason, Tas
 from reportgen.errors import InputError, ran_out
 from reportgen.scoring.methods.common.ablation import at_once
 from reportgen.scoring.run.prepare import versions
-from reportgen.storage.store import key_of
+from reportgen.storage.json_files import key_of
 from reportgen.validation.checkpoints import read_part, write_part
 from reportgen.validation.curves import NORM, area, best, knocked, prefixes, rankings
 from reportgen.validation.engine import Heads, Intervention, Outcomes, outcomes

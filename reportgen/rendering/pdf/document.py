@@ -9,7 +9,8 @@ from pathlib import Path
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
 from reportgen.rendering.plots.canvas import font_files, unprintable
-from reportgen.storage.store import sha256, too_large
+from reportgen.storage.files import sha256
+from reportgen.storage.scores_file import too_large
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.
 FONTS = {

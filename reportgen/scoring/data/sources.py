@@ -12,7 +12,8 @@ from typing import Any, Literal
 from reportgen.core.config import HUB, TasksSection
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.storage.decompression import refuse_bomb
-from reportgen.storage.store import key_of, once, sha256_file
+from reportgen.storage.files import sha256_file
+from reportgen.storage.json_files import key_of, once
 
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 SPLITS = ("train", "validation", "valid", "dev", "test")

@@ -12,7 +12,7 @@ from reportgen.core.config import TasksSection
 from reportgen.core.scores import refuse_many
 from reportgen.errors import InputError, nearest
 from reportgen.scoring.data.sources import Record, Values, records, text_of
-from reportgen.storage.store import once
+from reportgen.storage.json_files import once
 
 REQUIRED = ("task", "prompt", "answer")
 TEXTS = (*REQUIRED, "foil", "corrupted")

@@ -13,7 +13,7 @@ import torch
 
 from reportgen.core.config import ModelSection
 from reportgen.errors import InputError, MissingResourceError, ran_out
-from reportgen.storage.store import read_json
+from reportgen.storage.json_files import read_json
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")

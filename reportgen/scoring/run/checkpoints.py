@@ -8,7 +8,7 @@ from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.scoring.run.record import RECORD, Record, keep_record, kept_record, refuse_changes, taken_over
 from reportgen.scoring.run.shards import Unit, UnitScores, unit_bytes, unit_from
-from reportgen.storage.remote_folders import LOCK, Check, Place
+from reportgen.storage.remote_folders import LOCK, Check, StorageFolder
 
 
 class Kept:
@@ -18,7 +18,7 @@ class Kept:
     """
 
     def __init__(self, where: Path | str | None, study: Study, restart: bool) -> None:
-        self.place, self.study, self.restart = None if where is None else Place(where), study, restart
+        self.place, self.study, self.restart = None if where is None else StorageFolder(where), study, restart
         self.still_ours: Check = lambda: None
 
     def gone_on_with(self, record: Record) -> Record:

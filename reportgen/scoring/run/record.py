@@ -11,8 +11,8 @@ from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.scoring.data.tasks import Row, read_tasks
 from reportgen.scoring.run.prepare import versions
-from reportgen.storage.remote_folders import Place
-from reportgen.storage.store import key_of, pretty_json
+from reportgen.storage.json_files import key_of, pretty_json
+from reportgen.storage.remote_folders import StorageFolder
 
 RECORD = "run.json"
 SCHEMA = "reportgen/run/1"
@@ -56,7 +56,7 @@ def _hash(row: Row) -> str:
     return key_of({name: value for name, value in asdict(row).items() if name != "place"})[:16]
 
 
-def kept_record(place: Place) -> Record | None:
+def kept_record(place: StorageFolder) -> Record | None:
     """What the folder's run was started with; None where none has begun there.
 
     Raises InputError where the folder's units are of a version that kept no record.
@@ -85,12 +85,12 @@ def taken_over(old: Record, new: Record) -> Record:
     return {**new, "threads": old["threads"], "batch_size": size}
 
 
-def keep_record(place: Place, record: Record) -> None:
+def keep_record(place: StorageFolder, record: Record) -> None:
     """Write the record beside the units."""
     place.write(RECORD, pretty_json(record))
 
 
-def refuse_changes(place: Place, old: Record, new: Record, study: Study) -> None:
+def refuse_changes(place: StorageFolder, old: Record, new: Record, study: Study) -> None:
     """Raise InputError, naming what has changed, where a run that was started with other inputs is not finished."""
     found = [*_versions(old["versions"], new["versions"]), *_settings(old["settings"], new["settings"])]
     found += _rows(old, new, str(study.tasks.path))

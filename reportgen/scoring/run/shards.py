@@ -19,7 +19,8 @@ from reportgen.core.plugins import identity
 from reportgen.scoring.data.metrics import Baseline
 from reportgen.scoring.methods.common.method import StudyScores
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
-from reportgen.storage.store import canonical_json, key_of, sha256
+from reportgen.storage.files import sha256
+from reportgen.storage.json_files import canonical_json, key_of
 
 UNIT_FORMAT = 6  # raised when the same inputs come to mean other numbers
 UNIT_FORWARDS = 64  # the least work of a unit, in plain forwards of one batch: what a killed run repeats at most
