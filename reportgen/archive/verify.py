@@ -61,9 +61,12 @@ class Opened:
     pdf: Path | None
     manifest: dict[str, Any]
     alone: bool
+    trust_templates: bool = False
 
 
-def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda *_: None) -> Verification:
+def verify(
+    path: Path | str, *, quick: bool = False, progress: Progress = lambda *_: None, trust_templates: bool = False
+) -> Verification:
     """Compare a report, a folder or its PDF alone, with what it is made from.
 
     Hashes and seals are checked first; then findings are computed again from the scores, sentences are looked up in
@@ -72,7 +75,8 @@ def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda
     """
     path = Path(path)
     checks, missing = list[Check](), list[str]()
-    with opened(path) as report:
+    with opened(path) as found:
+        report = replace(found, trust_templates=trust_templates)
         progress("hashes and seals", 0, 1)
         checks += [*_hashes(report), *_seal(report), *_crate(report)]
         missing += _absent(report)
@@ -219,7 +223,7 @@ def _plugins_absent(report: Opened) -> list[Plugin]:
 
 def _scores(report: Opened, missing: list[str]) -> Iterator[Check]:
     """The readable table of scores against the exact ones."""
-    blocks, _, _ = pipeline.open_folder(report.folder)
+    blocks, _, _ = pipeline.open_folder(report.folder, trust_templates=report.trust_templates)
     path = report.folder / "scores.csv"
     if path.is_file():
         same = path.read_text(encoding="utf-8", errors="replace") == scores_csv(blocks)
@@ -229,7 +233,7 @@ def _scores(report: Opened, missing: list[str]) -> Iterator[Check]:
 def _findings(report: Opened, missing: list[str]) -> Iterator[Check]:
     """Every finding, computed again from the scores."""
     recorded = read_json(report.folder / "findings.json")
-    blocks, others, source = pipeline.open_folder(report.folder)
+    blocks, others, source = pipeline.open_folder(report.folder, trust_templates=report.trust_templates)
     with tempfile.TemporaryDirectory() as held:
         for name in scores_hashes(report.folder):
             write_atomic(Path(held) / name, (report.folder / name).read_bytes())
@@ -328,7 +332,7 @@ def _remade(report: Opened, missing: list[str]) -> Iterator[Check]:
         missing.append(f"figures, tables, page and PDF byte for byte: made with {changed}")
         return
     with tempfile.TemporaryDirectory() as held:
-        again = pipeline.remake(report.folder, Path(held))
+        again = pipeline.remake(report.folder, Path(held), trust_templates=report.trust_templates)
         files = read_json(again.folder / "manifest.json")["files"]
         for name in files | report.manifest["files"]:
             same = files.get(name) == report.manifest["files"].get(name)

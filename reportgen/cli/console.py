@@ -22,6 +22,14 @@ def warn(plugins: Iterable[Any]) -> None:
             print(plain(f"reportgen: {told} All else stands."), file=sys.stderr)
 
 
+def left_out(templates: Sequence[str]) -> None:
+    """Templates that came with a report and were not used, a line on stderr, whatever else is asked to be quiet."""
+    if templates:
+        what = f"templates that came with the report are left out and ours used ({', '.join(templates)})"
+        hint = "--trust-templates uses them, where you trust who wrote them"
+        print(plain(f"reportgen: {what}; {hint}."), file=sys.stderr)
+
+
 def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     """One JSON object, or lines."""
     print(plain(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines)))
@@ -41,6 +49,7 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
     lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
     warn(built.plugins)
+    left_out(built.left_out)
 
 
 def print_plan(study: Any, as_json: bool) -> None:

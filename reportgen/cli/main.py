@@ -12,7 +12,7 @@ import typer
 
 from reportgen import __version__
 from reportgen.cli.arguments import command, overrides
-from reportgen.cli.console import announce, described_lines, plain, print_plan, show, warn
+from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core import lean
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
@@ -34,6 +34,9 @@ Method = Annotated[str | None, typer.Option(help="Scoring method.")]
 Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out authors and paths, for blind review.")]
 Templates = Annotated[
     Path | None, typer.Option(help="Folder of templates and sentences that override the shipped ones.")
+]
+TrustTemplates = Annotated[
+    bool, typer.Option("--trust-templates", help="Use templates that came with a report; else they are left out.")
 ]
 Assets = Annotated[
     str | None, typer.Option(metavar="DIR", help="Folder of the report for the page's script and images.")
@@ -127,6 +130,7 @@ def score(
 def analyze(
     scores: Path,
     output: Output = Path("report"),
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -139,17 +143,18 @@ def analyze(
 
     with progress(quiet, as_json) as (step, _):
         if scores.is_dir():
-            loaded, others, source = pipeline.open_folder(scores, overrides(set_))
+            loaded, others, source = pipeline.open_folder(scores, overrides(set_), trust_templates=trust_templates)
             if scores.resolve() != output.resolve():
                 copy_scores(scores, output, force)
                 pipeline.save_scores(source, loaded, output)
         else:
-            source = pipeline.open_source(scores, overrides(set_))
+            source = pipeline.open_source(scores, overrides(set_), trust_templates=trust_templates)
             pipeline.check(source.study)
             loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
             pipeline.save_scores(source, loaded, output)
         with alone(output):
             findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
+    left_out(source.left_out)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
     warn(findings.plugins)
@@ -163,6 +168,7 @@ def render(
     venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -173,16 +179,17 @@ def render(
     from reportgen.pipeline.run_directory import alone
 
     scores, others, source = pipeline.open_folder(
-        folder, overrides(set_, templates=templates, assets=assets, venue=venue)
+        folder, overrides(set_, templates=templates, assets=assets, venue=venue), trust_templates=trust_templates
     )
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
     with alone(folder), progress(quiet, as_json) as (step, _):
+        findings = pipeline.reworded(findings, source, folder)
         pipeline.render_folder(
             scores, others, findings, source, folder, progress=step, command=command(), figures=forms, apart=True
         )
-    announce(pipeline.Built(folder, scores, findings), as_json)
+    announce(pipeline.Built(folder, scores, findings, source.left_out), as_json)
 
 
 @app.command()
@@ -197,6 +204,7 @@ def build(
     venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -233,6 +241,7 @@ def build(
                 units=stage.units,
                 command=command(),
                 apart=True,
+                trust_templates=trust_templates,
             )
             stage.publish()
         announce(built, as_json, output)

@@ -1,5 +1,6 @@
 """An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,16 +112,22 @@ def copy_scores(source: Path, folder: Path, force: bool) -> None:
     write_methods(folder, stored, key)
 
 
-def own_templates(study: Study) -> dict[str, bytes]:
-    """The study's overriding templates and style sheets by their names in its folder."""
-    folder = study.report.templates
-    if folder is None:
-        return {}
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.suffix in (".j2", ".css")
-    }
+def foreign_templates(folder: Path) -> tuple[str, ...]:
+    """The names of the templates that a report carries: whoever made the report wrote them."""
+    held = folder / TEMPLATES
+    found = [held] if held.is_symlink() else held.rglob("*")
+    return tuple(sorted(p.relative_to(folder).as_posix() for p in found if p.is_symlink() or p.is_file()))
+
+
+def set_aside(folder: Path) -> None:
+    """Move the templates that a folder holds to a hidden one: what they did not make does not hold them as its own."""
+    held, aside = folder / TEMPLATES, folder / f".{TEMPLATES}"
+    if held.is_symlink() or held.is_dir():
+        if aside.is_symlink() or not aside.is_dir():
+            remove(aside)
+        else:
+            shutil.rmtree(aside)
+        held.rename(aside)
 
 
 def scores_hashes(folder: Path) -> dict[str, str]:

@@ -75,7 +75,9 @@ def render(
         if progress is not None:
             progress(step)
 
-    with press(sum(b.importance.size for b in blocks), apart and "pdf" in study.report.formats) as printing:
+    printed = "pdf" in study.report.formats
+    bounded = printed and study.report.templates is not None
+    with press(sum(b.importance.size for b in blocks), apart and printed, bounded) as printing:
         if study.source:
             save("study.toml", study.source)
         save("scores.csv", scores_csv(blocks))
@@ -83,7 +85,7 @@ def render(
         report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
         report = replace(report, unattached=unattached(folder))
         say("page")
-        pages, plugins = html(report, printing.begin if "pdf" in study.report.formats else None)
+        pages, plugins = html(report, printing.begin if printed else None)
         if "html" in study.report.formats:
             for name, content in pages.items():
                 save(name, content)

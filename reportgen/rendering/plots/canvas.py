@@ -101,6 +101,9 @@ class Canvas:
         self._images: list[np.ndarray] = []
         self._part: str | None = None
 
+    def __reduce__(self) -> tuple[type["Canvas"], tuple[float, float]]:
+        return Canvas, (self.width, self.height)  # templates that are not ours are filled elsewhere, with the SVG alone
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """What is drawn meanwhile belongs to a named part of the figure: a class in the SVG, for the page's script."""
