@@ -1,11 +1,12 @@
 """Draw docs/architecture.svg from the imports: ``python tools/draw_architecture.py``.
 
-A folder of the package is a box, and an arrow says which folder imports which. A folder's row is the longest chain of
-imports above it. Of several ways from one folder to another only the longest is drawn: where cli imports core, that
-follows from the arrows between. What a folder says of itself is the first line of its docstring.
+A folder of the package is a box, and an arrow, which always points downward, says which folder imports which. Of several
+ways from one folder to another only the longest is drawn: where cli imports core, that follows from the arrows between.
+What a folder says of itself is the first line of its docstring.
 """
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -110,14 +111,14 @@ def imports(names: dict[str, Folder]) -> dict[str, set[str]]:
     return found
 
 
-def levels(arrows: dict[str, set[str]]) -> dict[str, int]:
-    """Return each folder's row, counted from the top: the longest chain of imports that leads to it."""
+def depths(arrows: dict[str, set[str]], among: Collection[str]) -> dict[str, int]:
+    """Return the longest chain of imports that begins at each of some folders and stays among them."""
 
     @cache
-    def level(name: str) -> int:
-        return 1 + max((level(other) for other in arrows if name in arrows[other]), default=-1)
+    def depth(name: str) -> int:
+        return max((1 + depth(other) for other in arrows[name] if other in among), default=0)
 
-    return {name: level(name) for name in arrows}
+    return {name: depth(name) for name in among}
 
 
 def direct(arrows: dict[str, set[str]]) -> list[tuple[str, str]]:
@@ -130,34 +131,45 @@ def direct(arrows: dict[str, set[str]]) -> list[tuple[str, str]]:
     return sorted((a, b) for a in arrows for b in arrows[a] if not any(b in below(c) for c in arrows[a]))
 
 
-def rows(level: dict[str, int]) -> list[list[str]]:
-    """Return the folders row by row from the top, stages in their order after what is none."""
-    order = {name: STAGES.index(name) if name in STAGES else -1 for name in level}
-    return [
-        sorted((name for name in level if level[name] == height), key=lambda name: (order[name], name))
-        for height in range(max(level.values()) + 1)
-    ]
+def rows(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Return the folders row by row from the top.
 
-
-def boxes(known: dict[str, Folder], level: dict[str, int], arrows: list[tuple[str, str]]) -> dict[str, Box]:
-    """Return where each folder's box lies.
-
-    The row of the most folders sets the columns; a stage that is alone in its row stands in the column of a folder that
-    imports it. Any other folder that is alone in its row takes the whole width.
+    Stages and importers stand side by side, those that import others of them above these; every other folder has a row
+    of its own, above them where it imports any of them, else below.
     """
-    ordered = rows(level)
-    widest = max(ordered, key=len)
-    column = (WIDTH - 2 * MARGIN - GAP * (len(widest) - 1)) / len(widest)
-    place: dict[str, Box] = {}
+    columns = columned(arrows)
+    within, bars = depths(arrows, columns), depths(arrows, [name for name in arrows if name not in columns])
+    order = sorted(bars, key=lambda name: (-bars[name], name))
+    above = [[name] for name in order if arrows[name] & {*columns}]
+    below = [[name] for name in order if not arrows[name] & {*columns}]
+    band = [[name for name in columns if within[name] == depth] for depth in range(max(within.values()), -1, -1)]
+    return [*above, *band, *below]
+
+
+def columned(names: Collection[str]) -> list[str]:
+    """Return the folders that stand side by side, from left to right."""
+    return [name for name in (*PLUGINS, *STAGES) if name in names]
+
+
+def boxes(known: dict[str, Folder], arrows: dict[str, set[str]]) -> list[list[Box]]:
+    """Return where each folder's box lies, row by row.
+
+    A folder that imports others beside it spans their columns; each of the others has one of its own.
+    """
+    columns = columned(known)
+    leaves = [name for name in columns if not arrows[name] & {*columns}]
+    step = (WIDTH - 2 * MARGIN + GAP) / len(leaves)
+    placed: list[list[Box]] = []
     y: float = MARGIN
-    for row in ordered:
-        for i, name in enumerate(row):
-            above = [widest.index(a) for a, b in arrows if b == name and a in widest]
-            at = MARGIN + (column + GAP) * (i if len(row) > 1 or not above else above[0])
-            alone = len(row) == 1 and name not in STAGES
-            place[name] = Box(known[name], MARGIN if alone else at, y, WIDTH - 2 * MARGIN if alone else column)
-        y += max(place[name].height for name in row) + ROW_GAP
-    return place
+    for row in rows(arrows):
+        made = []
+        for name in row:
+            under = [leaves.index(leaf) for leaf in leaves if leaf == name or leaf in arrows[name]]
+            first, last = (under[0], under[-1]) if name in columns else (0, len(leaves) - 1)
+            made.append(Box(known[name], MARGIN + step * first, y, step * (last - first + 1) - GAP))
+        placed.append(made)
+        y += max(box.height for box in made) + ROW_GAP
+    return placed
 
 
 def drawn_box(box: Box, height: float) -> list[str]:
@@ -214,11 +226,11 @@ def legend(y: float) -> list[str]:
 def picture() -> str:
     """Return the picture as SVG."""
     known = folders()
-    imported = imports(known)
-    level, arrows = levels(imported), direct(imported)
-    place = boxes(known, level, arrows)
-    heights = {n: max(place[m].height for m in place if level[m] == level[n]) for n in place}
-    bottom = max(place[n].y + heights[n] for n in place) + 24
+    arrows = imports(known)
+    placed = boxes(known, arrows)
+    heights = {box.folder.name: max(b.height for b in row) for row in placed for box in row}
+    place = {box.folder.name: box for row in placed for box in row}
+    bottom = max(box.y + heights[name] for name, box in place.items()) + 24
     about = "The folders of reportgen from the command line at the top to errors at the bottom, and who imports whom"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 16 + MARGIN:.0f}" role="img">',
@@ -227,7 +239,7 @@ def picture() -> str:
         '<defs><marker id="head" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="8" markerHeight="8" orient="auto">',
         '<path d="M0,1 L9,5 L0,9 z" fill="#627d98"/></marker></defs>',
         '<rect width="100%" height="100%" fill="#fafcff" rx="10"/>',
-        *(drawn_arrow(place[a], place[b], heights[a]) for a, b in arrows),
+        *(drawn_arrow(place[a], place[b], heights[a]) for a, b in direct(arrows)),
         *(part for name in place for part in drawn_box(place[name], heights[name])),
         *legend(bottom),
         "</svg>",
