@@ -1,8 +1,6 @@
 """Whether a report is what it says: every hash, every finding recomputed, every sentence and number compared."""
 
-import html
 import math
-import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from reportgen.archive.text import visible_text
 from reportgen.core.findings import to_json
 from reportgen.core.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
 from reportgen.core.provenance import versions
@@ -304,8 +303,7 @@ def _printed(report: Opened) -> Iterator[tuple[str, list[str]]]:
     page = report.folder / "report.html"
     if page.is_file():
         source = page.read_text(encoding="utf-8", errors="replace")
-        text = html.unescape(re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", "", source))  # what a reader sees
-        yield page.name, [_letters(text)]
+        yield page.name, [_letters(visible_text(source))]
     if report.pdf is not None:
         with reading(report.pdf) as reader:
             sheets = [_letters(sheet.extract_text()) for sheet in reader.pages]

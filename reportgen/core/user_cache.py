@@ -13,7 +13,8 @@ from reportgen import __version__
 def cache_folder() -> Path:
     """The user's cache of reportgen: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
     own, shared = os.environ.get("REPORTGEN_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own or os.path.join(shared, "reportgen")).expanduser()
+    # of os.path, which leaves as it is what stands for no known home
+    return Path(os.path.expanduser(own or os.path.join(shared, "reportgen")))
 
 
 class CompiledTemplates(FileSystemBytecodeCache):

@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import count
@@ -119,9 +120,15 @@ def build(
     if source.suffix.lower() == ".pdf":
         with tempfile.TemporaryDirectory() as held:
             report_pdf.unpack(source, Path(held))
-            return remake(
-                Path(held), folder, overrides=overrides, force=force, progress=progress, trust_templates=trust_templates
-            )
+            with taken_from(source):
+                return remake(
+                    Path(held),
+                    folder,
+                    overrides=overrides,
+                    force=force,
+                    progress=progress,
+                    trust_templates=trust_templates,
+                )
     opened = open_source(source, overrides or {}, trust_templates=trust_templates)
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify, units=units)
@@ -316,9 +323,9 @@ def render_folder(
     clear(folder, old)
     for name, content in own.items():
         write_atomic(folder / TEMPLATES / name, content)
+    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     from reportgen.rendering.render import render
 
-    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     provenance = {
         "reportgen": __version__,
         "created": moment,
@@ -349,6 +356,20 @@ def render_folder(
         if (folder / "manifest.json").is_file():  # without a PDF, all else is complete
             write_atomic(folder / CRATE, crate_json(folder))
     progress("rendering", 4, 4)
+
+
+@contextmanager
+def taken_from(report: Path) -> Iterator[None]:
+    """Within it, files of a report that do not fit together raise InputError, as a broken file by itself does.
+
+    What one file says of another is not checked field by field: it shows itself where it is used.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        problem = f"one of its files is damaged ({type(error).__name__}: {str(error)[:200]})"
+        hint = "Make the report again, or, where `reportgen verify` finds it whole, report this as a fault of reportgen"
+        raise InputError(problem, str(report), hint) from error
 
 
 def open_folder(

@@ -9,9 +9,10 @@ from typing import Any
 from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.storage.crate import CRATE
-from reportgen.storage.files import HALF, remove, sha256_file
+from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file
 from reportgen.storage.json_files import read_json
 from reportgen.storage.locks import alone_in
+from reportgen.storage.manifest import refuse_files
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 
@@ -24,6 +25,7 @@ ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 def claim(folder: Path, key: str, force: bool) -> None:
     """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
     try:
+        refuse_dangling(folder)
         parent = next(p for p in (folder, *folder.parents) if p.exists())
     except OSError as error:
         raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
@@ -65,11 +67,24 @@ def alone(folder: Path) -> Iterator[None]:
 
 def manifest_in(folder: Path) -> dict[str, Any]:
     """The folder's manifest, {} where it has none that can be read."""
+    path = folder / "manifest.json"
     try:
-        content = read_json(folder / "manifest.json")
+        content = read_json(path)
+        if not isinstance(content, dict) or not isinstance(content.get("keys", {}), dict):
+            return {}
+        refuse_files({"files": {}, **content}, str(path))
     except InputError:
         return {}
-    return content if isinstance(content, dict) else {}
+    return content
+
+
+def recorded_overrides(folder: Path) -> dict[str, Any]:
+    """The values that were set over a folder's study; raises InputError where that record is damaged."""
+    values = manifest_in(folder).get("overrides", {})
+    if not isinstance(values, dict):
+        problem, hint = "its 'overrides' is no table", "Make the report again from its study"
+        raise InputError(problem, str(folder / "manifest.json"), hint)
+    return values
 
 
 def found_hash(folder: Path) -> str:

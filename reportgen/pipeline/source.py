@@ -13,7 +13,7 @@ from reportgen.core.config import ScoresSection, Study, StudySection
 from reportgen.core.config_file import load_study, with_overrides
 from reportgen.errors import InputError
 from reportgen.pipeline import anonymize as anonymous
-from reportgen.pipeline.run_directory import TEMPLATES, foreign_templates, manifest_in
+from reportgen.pipeline.run_directory import TEMPLATES, foreign_templates, manifest_in, recorded_overrides
 from reportgen.storage.scores_file import SCORES
 
 OVERRIDING = "report.templates"
@@ -74,9 +74,7 @@ def open_study(folder: Path, overrides: dict[str, Any] | None = None, *, trust_t
     What it says of templates elsewhere is not followed; those in the folder are used where they are trusted.
     """
     path, manifest, given = folder / "study.toml", manifest_in(folder), overrides or {}
-    recorded = manifest.get("overrides", {})
-    if not isinstance(recorded, dict):
-        raise InputError("its overrides are no table", str(folder / "manifest.json"), "Make the report again")
+    recorded = recorded_overrides(folder)
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     left_out: tuple[str, ...] = ()
     if OVERRIDING not in given:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from reportgen.errors import MissingResourceError
+from reportgen.errors import InputError, MissingResourceError
 
 HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
 
@@ -15,6 +15,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file or nothing: to a temporary neighbour, then rename."""
     data = content.encode() if isinstance(content, str) else content
     try:
+        refuse_dangling(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     except OSError as error:
@@ -29,6 +30,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
         raise
+
+
+def refuse_dangling(folder: Path) -> None:
+    """Raise InputError where a folder, or one that it is to lie in, is a link to nothing: it cannot be made there."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            return
+        if place.is_symlink():
+            problem = f"this is a link to {os.readlink(place)}, which does not exist"
+            raise InputError(problem, str(place), "Make that folder, remove the link, or choose another with -o")
 
 
 def remove(path: Path) -> None:

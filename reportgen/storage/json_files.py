@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, doubled
 from reportgen.storage.files import sha256
 
 
@@ -25,7 +25,7 @@ def once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(items)
         if len(content) < len(items):
-            twice = next(k for k in content if [name for name, _ in items].count(k) > 1)
+            twice = doubled([name for name, _ in items])[0]
             raise InputError(f"key {twice!r} stands twice", place, "Keep one of them")
         return content
 

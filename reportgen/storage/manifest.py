@@ -1,5 +1,6 @@
 """manifest.json: hash and size of every file of a report."""
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,21 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
         newer = isinstance(schema, str) and schema.startswith(MANIFEST.rpartition("/")[0])
         problem = f"a newer reportgen made it ({schema}; this one reads {MANIFEST})" if newer else "it is no manifest"
         raise InputError(problem, place, "Install that version" if newer else "Make the report again")
+    refuse_files(content, place)
+    for key, kind, called in (
+        ("created", str, "text"),
+        ("reportgen", str, "text"),
+        ("command", str, "text"),
+        ("overrides", dict, "table"),
+        ("keys", dict, "table"),
+    ):
+        if not isinstance(content.get(key, kind() if key not in ("created", "reportgen") else None), kind):
+            raise InputError(f"its {key!r} is no {called}", place, "Make the report again")
+    return dict(content)
+
+
+def refuse_files(content: Mapping[str, Any], place: str) -> None:
+    """Raise InputError where a manifest's lists of files and versions are none, or name what is outside the report."""
     files, versions = content.get("files"), content.get("versions", {})
     if (
         not isinstance(files, dict)
@@ -43,7 +59,3 @@ def checked_manifest(content: Any, place: str) -> dict[str, Any]:
             raise InputError(f"it lists {name!r}, which is outside the report", place, "Make the report again")
         if len(name.encode(errors="replace")) > LONGEST_NAME:  # the file system would not answer
             raise InputError(f"it lists a file whose name has {len(name)} letters", place, "Make the report again")
-    for key in ("created", "reportgen"):
-        if not isinstance(content.get(key), str):
-            raise InputError(f"its {key!r} is no text", place, "Make the report again")
-    return dict(content)

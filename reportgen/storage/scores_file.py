@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reportgen.core.blocks import Blocks, as_blocks
+from reportgen.core.blocks import TITLES, Blocks, as_blocks
 from reportgen.core.plugins import plain, recorded_in
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.errors import InputError
@@ -28,6 +28,7 @@ MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
 
 
 FORMAT = "reportgen/scores/1"
+TYPES = ("F32", "F64", "F16")  # of numbers in a scores file, as safetensors calls them; we write the first
 
 
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
@@ -126,6 +127,8 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
         raise InputError("its bytes have changed since it was written (its hash does not fit)", str(path), REMAKE)
     try:
         names = meta.get("blocks") or [meta["block"]]
+        if len(names) > len(TITLES):
+            raise ValueError(f"{len(names)} blocks")
         return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
     except (KeyError, TypeError, IndexError, ValueError, ValidationError) as error:
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
@@ -154,7 +157,9 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
             if tensors is not None:
-                tensors |= {name: file.get_tensor(name) for name in names}
+                for name in names:
+                    _refuse_type(path, name, file.get_slice(name).get_dtype())
+                    tensors[name] = file.get_tensor(name)
     except FileNotFoundError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (SafetensorError, OSError) as error:
@@ -164,11 +169,17 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
     try:
         content = json.loads(meta)
         canonical_json(content).encode()
-    except ValueError as error:  # no JSON, or with half a character, which no file can hold
+    except (ValueError, RecursionError) as error:  # no JSON, or with half a character, which no file can hold
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
     if not isinstance(content, dict):
         raise InputError("its metadata does not fit (it is no object)", str(path), REMAKE)
     return content
+
+
+def _refuse_type(path: Path, name: str, kind: str) -> None:
+    """Refuse a tensor of a type that NumPy lacks, or that no importance has."""
+    if kind not in TYPES:
+        raise InputError(f"{name} in it is of type {kind}", str(path), f"Give numbers of a type of {', '.join(TYPES)}")
 
 
 def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: str | None) -> HeadScores:

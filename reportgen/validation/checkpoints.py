@@ -21,7 +21,7 @@ def read_part(folder: Path | None, key: str) -> Outcomes | None:
             described = json.loads((file.metadata() or {}).get("reportgen", "{}"))
             found = Outcomes(file.get_tensor("correct"), file.get_tensor("log_probability"))
         return found if described == {"key": key, "sha256": _checksum(found)} else None
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -94,7 +94,7 @@ def run(place: Path, *words: object) -> "subprocess.CompletedProcess[str]":
 def test_no_other_environment_is_made_than_in_one_place() -> None:
     makers = {"Environment", "SandboxedEnvironment", "ImmutableSandboxedEnvironment", "NativeEnvironment", "Template"}
     for path in [*(ROOT / "reportgen").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
-        if path == ROOT / "reportgen" / "sandbox.py":
+        if path == ROOT / "reportgen" / "core" / "sandbox.py":
             continue
         tree = ast.parse(path.read_text())
         names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}

@@ -173,7 +173,7 @@ def unit_from(data: bytes | None, key: str) -> UnitScores | None:
             described["batch_size"],
             described["reference_size"],
         )
-    except (SafetensorError, ValueError, KeyError, TypeError):
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
