@@ -1,7 +1,7 @@
 """Draw docs/architecture.svg from the imports: ``python tools/draw_architecture.py``.
 
-A folder of the package is a box, and an arrow, which always points downward, says which folder imports which. Of several
-ways from one folder to another only the longest is drawn: where cli imports core, that follows from the arrows between.
+A folder of the package is a box, and an arrow, which always points downward, says which folder imports which. Of two
+ways from one folder to another only the longer is drawn: where cli imports core, that follows from the arrows between.
 What a folder says of itself is the first line of its docstring.
 """
 
