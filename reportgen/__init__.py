@@ -6,7 +6,7 @@ The public names load what they need when they are first used: ``import reportge
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the one place; raised whenever what findings or verdicts say changes
 __all__ = ["Finding", "HeadScores", "analyze", "build", "compare", "load_scores", "render", "score", "verify"]
 
 _HOMES = {

@@ -22,6 +22,7 @@ if [ "${1:-report}" = test ]; then
     need chromium browser
     need fonts-dejavu has_fonts
     need poppler-utils command -v pdftoppm
+    need openssh-client command -v ssh-keygen # signs reports
     need default-jdk-headless command -v javac
     need libatomic1 library libatomic.so.1 # of the node that playwright brings along
     need libjaxb-java test -e /usr/share/java/jaxb-runtime.jar

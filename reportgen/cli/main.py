@@ -256,23 +256,37 @@ def build(
 def verify(
     report: Annotated[Path, typer.Argument(help="A report's folder, or its PDF alone.")],
     quick: Annotated[bool, typer.Option("--quick", help="Check hashes and seals only; compute nothing again.")] = False,
+    trust_templates: Annotated[
+        bool, typer.Option("--trust-templates", help="Use the overriding templates that the report brings along.")
+    ] = False,
+    signers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Whose signature counts: an allowed_signers file of OpenSSH.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare a report with what it is made from: hashes, findings, sentences, pages. Exit code 1: it differs."""
+    """Make a report again from its scores and compare: verified (exit code 0), differs (1), or not fully verified (4).
+
+    The last means that nothing differs, and that what could not be checked is listed with the reason.
+    """
     from reportgen.archive import verify as archive
 
     with progress(quiet, as_json) as (step, _):
-        found = archive.verify(report, quick=quick, progress=step)
-    content = {
-        "holds": not found.differences,
-        "differences": [{"what": c.what, "wrong": c.wrong} for c in found.differences],
-        "not_recomputable": list(found.not_recomputable),
-        "held": [c.what for c in found.checks if not c.wrong],
-    }
-    show(as_json, content, archive.lines(found))
-    if found.differences:
-        raise typer.Exit(1)
+        found = archive.verify(report, quick=quick, progress=step, signers=signers, trust_templates=trust_templates)
+    show(as_json, archive.as_json(found), archive.lines(found))
+    raise typer.Exit(archive.EXIT[found.result])
+
+
+@app.command()
+def sign(
+    report: Annotated[Path, typer.Argument(help="A report's folder, or its PDF alone.")],
+    key: Annotated[Path, typer.Option(help="Your private key of OpenSSH, such as ~/.ssh/id_ed25519.")],
+    as_json: Json = False,
+) -> None:
+    """Sign a report with your OpenSSH key: manifest.json and the PDF, whose signatures then lie beside them."""
+    from reportgen.archive.sign import sign as signed
+
+    show(as_json, {"files": (paths := [str(path) for path in signed(report, key)])}, paths)
 
 
 @app.command()

@@ -54,6 +54,7 @@ def render(
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
     apart: bool = False,
+    carry: Path | None = None,
 ) -> list[Path]:
     """Write the report's files into ``folder`` and list them in order.
 
@@ -62,6 +63,7 @@ def render(
     methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads
     look, ``provenance`` goes into the manifest and the provenance section, ``progress`` is told each step, ``figures``
     are the files drawn of each figure: svg, pdf, png. ``apart`` lets a process of its own lay out the PDF meanwhile.
+    The PDF carries the files of ``folder``, or of ``carry`` where that is given.
     Raises MissingResourceError where the PDF cannot be made; all else is complete then.
     """
     _check_forms(figures)
@@ -98,7 +100,7 @@ def render(
         save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
         if "pdf" in study.report.formats:
             say("PDF")
-            save("report.pdf", printing.finish(attachments(folder)))
+            save("report.pdf", printing.finish(attachments(carry or folder)))
     return paths
 
 

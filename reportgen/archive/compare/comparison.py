@@ -105,7 +105,7 @@ def _names(reports: Sequence[Path | str]) -> list[str]:
 
 
 def _open(path: Path, name: str) -> Run:
-    from reportgen.archive.verify import opened
+    from reportgen.archive.checks import opened
 
     with opened(path) as report:
         scores, _, source = pipeline.open_folder(report.folder)
