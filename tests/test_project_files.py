@@ -1,4 +1,4 @@
-"""What people who carry on expect: one version, templates and hooks that parse, a changelog made of fragments."""
+"""What people who carry on expect: issue forms and hooks that parse, a changelog made of fragments."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-import reportgen
-
 ROOT = Path(__file__).parents[1]
 
 
 def read(name: str) -> dict:
     return yaml.safe_load((ROOT / name).read_text())
-
-
-def test_the_citation_names_the_version() -> None:
-    citation = read("CITATION.cff")
-    assert str(citation["version"]) == reportgen.__version__
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", str(citation["date-released"]))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda p: p.stem)
