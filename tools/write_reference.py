@@ -88,7 +88,7 @@ def kind_parts() -> Iterator[str]:
 def topic_parts() -> Iterator[str]:
     """Yield what each topic of claims is."""
     for topic, about in json.loads(printed("topics", "--json")).items():
-        yield f"## {topic}\n\n{markdown(about)}"
+        yield f"## {topic}\n\n{sentence(about)}"
 
 
 def study_parts() -> Iterator[str]:
