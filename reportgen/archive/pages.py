@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -13,7 +12,7 @@ from reportgen.rendering.html.page import policy
 from reportgen.rendering.plots.canvas import printable
 
 
-def rendered(template: str, **values: Any) -> str:
+def rendered(template: str, **values: object) -> str:
     """A whole page from templates/archive; values are escaped, SVG of our own drawing is not.
 
     The style sheet and script of the template's name, where there are such, are the page's own.

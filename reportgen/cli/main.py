@@ -409,7 +409,6 @@ def main() -> NoReturn:
     atexit.register(_on_signals, signal.SIG_IGN)
     _on_signals(end)
     streams.ready()
-    collect_seldom()
     try:
         code = ended()
         _on_signals(leave)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,7 +21,8 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 
-BRIEF = 24  # tasks beyond which the PDF is brief
+# Tasks beyond which the PDF is brief: WeasyPrint takes 5 s for 1,000 rows of tables, and each task has ten and more.
+BRIEF = 24
 CHUNK = 1024  # cells resampled at once, to bound memory
 
 
@@ -95,7 +95,7 @@ class Report:
     findings: Findings
     study: Study
     others: dict[str, Blocks]
-    provenance: dict[str, Any]
+    provenance: dict[str, object]
     tasks: tuple[TaskView, ...]
     views: dict[str, FindingView]
     styles: tuple[BlockStyle, ...]

@@ -1,7 +1,5 @@
 """The heads of every task ranked by importance: rows for tables, and heads.json for other tools."""
 
-from typing import Any
-
 import numpy as np
 
 from reportgen.core.blocks import written
@@ -9,17 +7,19 @@ from reportgen.core.scores import Head
 from reportgen.rendering.context import MapView, Report, TaskView
 from reportgen.storage.json_files import canonical_json, pretty_json
 
+HeadRow = tuple[int, int, float, float | None, float | None, int]  # layer, head, value, low, high, rank
 
-def head_rows(view: MapView, most: int | None = None) -> list[list[Any]]:
-    """``[layer, head, value, low, high, rank]`` of a map's heads (the first ``most``), most important first."""
+
+def head_rows(view: MapView, most: int | None = None) -> list[HeadRow]:
+    """Return ``(layer, head, value, low, high, rank)`` of a map's heads (the first ``most``), most important first."""
     order, layers, heads, values = _ordered(view, most)
     low, high = _bounds(view.low, order), _bounds(view.high, order)
-    columns = (layers, heads, map(float, values), low, high, range(1, len(order) + 1))
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = (layers, heads, list(map(float, values)), low, high, range(1, len(order) + 1))
+    return list(zip(*columns, strict=True))
 
 
 def _ordered(view: MapView, most: int | None = None) -> tuple[np.ndarray, list[int], list[int], list[str]]:
-    """The cells of a map's heads, most important first, their layers, heads, and values as text.
+    """Return the cells of a map's heads, most important first, their layers, heads, and values as text.
 
     The text is the shortest that gives back the float32, not its 17 digits as a double.
     """
@@ -37,7 +37,7 @@ def _bounds(array: np.ndarray | None, order: np.ndarray) -> list[float | None]:
 
 
 def heads_json(report: Report) -> str:
-    """The scores for other tools: every task's heads, the found sets by finding id, and what was scored.
+    """Return the scores for other tools: every task's heads, the found sets by finding id, and what was scored.
 
     Where heads are in named blocks, a task holds the rows of each block under the block's name.
     """
@@ -63,7 +63,7 @@ def _task_rows(task: TaskView) -> str:
 
 
 def _json_rows(view: MapView) -> str:
-    """All of a map's rows; written by hand, as json takes three times as long over a million of them."""
+    """Return all of a map's rows; written by hand, as json takes three times as long over a million of them."""
     order, layers, heads, values = _ordered(view)
     low, high = (["null" if x is None else repr(x) for x in _bounds(b, order)] for b in (view.low, view.high))
     rows = zip(layers, heads, values, low, high, range(1, len(order) + 1), strict=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.blocks import Blocks, as_blocks
 from reportgen.core.config import Study
@@ -38,7 +37,7 @@ def render(
     others: Mapping[str, Blocks] | None = None,
     validation: Validation | None = None,
     patterns: Patterns | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
     separate_process: bool = False,
@@ -51,7 +50,7 @@ def render(
     methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads look.
     ``provenance`` goes into the manifest and the provenance section, ``progress`` is called at each step, ``figures``
     are the files drawn of each figure: svg, pdf, png. ``separate_process`` lets another process lay out the PDF.
-    The PDF carries the files of ``folder``, or of ``carry`` where that is given.
+    The PDF carries the files of ``folder``, or of ``carry`` where there is one.
     Raises MissingResourceError where the PDF cannot be made; all else is complete then.
     """
     _check_forms(figures)

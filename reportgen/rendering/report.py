@@ -1,7 +1,6 @@
 """Compute once what all sections of a report draw on."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
@@ -21,7 +20,7 @@ def build_report(
     findings: Findings,
     study: Study,
     others: Mapping[str, Blocks],
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     validation: Validation | None = None,
     patterns: Patterns | None = None,
 ) -> Report:

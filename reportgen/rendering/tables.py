@@ -42,12 +42,14 @@ class Table:
     @staticmethod
     @open_to_templates
     def breaks(text: str) -> bool:
-        """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
+        """Return whether a cell's text has a word that no column has room for, so that it may break anywhere."""
         return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST
 
 
 def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
-    """A task's most important heads in a block: rank, head, value with its interval, signed effect, sampling error."""
+    """Return a task's most important heads in a block: rank, head, value with its interval, signed effect, sampling
+    error.
+    """
     heads = view.top(n)
     bounded = view.low is not None and bool(np.isfinite(view.low).any())
     columns: list[tuple[str, bool]] = [("Head", False), ("Rank", True), (unit[:1].upper() + unit[1:], True)]
@@ -67,7 +69,7 @@ def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
 
 
 def _common_decimals(values: list[float]) -> int | None:
-    """Decimals that give the largest value three digits; None where powers of ten are needed."""
+    """Return decimals that give the largest value three digits; None where powers of ten are needed."""
     top = max((abs(v) for v in values), default=0.0)
     return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
 

@@ -55,20 +55,20 @@ PAGE = "<html><head><title>t</title></head><body>{}</body></html>"
 
 
 def test_a_page_of_templates_that_are_not_ours_is_laid_out_within_limits(monkeypatch):
-    with module.press(1, False, True) as press:
-        press.begin(PAGE.format("A page."))
-        assert press.finish({}).startswith(b"%PDF")
+    with module.pdf_maker(1, False, True) as maker:
+        maker.begin(PAGE.format("A page."))
+        assert maker.finish({}).startswith(b"%PDF")
     monkeypatch.setattr(module, "LEAST", 6)
-    with module.press(1, False, True) as press:  # a kilobyte of tables asks for a row of cells without end
-        press.begin(PAGE.format("<table><tr><td colspan='99999999'>a</td></tr></table>" * 9))
+    with module.pdf_maker(1, False, True) as maker:  # a kilobyte of tables asks for a row of cells without end
+        maker.begin(PAGE.format("<table><tr><td colspan='99999999'>a</td></tr></table>" * 9))
         with pytest.raises(InputError, match="laying out its page takes too"):
-            press.finish({})
+            maker.finish({})
     monkeypatch.setattr(module, "LEAST", 0.2)
-    monkeypatch.setattr(module, "PACE", 1e9)
-    with module.press(1, False, True) as press:
-        press.begin(PAGE.format("<p>A page.</p>" * 20_000))
+    monkeypatch.setattr(module, "LETTERS_A_SECOND", 1e9)
+    with module.pdf_maker(1, False, True) as maker:
+        maker.begin(PAGE.format("<p>A page.</p>" * 20_000))
         with pytest.raises(InputError, match="laying out its page takes too long"):
-            press.finish({})
+            maker.finish({})
 
 
 def test_large_scores_take_one_process_after_another():

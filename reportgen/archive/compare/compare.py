@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,8 +57,8 @@ def _write(made: Comparison, folder: Path) -> None:
     write_atomic(folder / "compare.json", pretty_json({**as_json(made), "files": files}))
 
 
-def as_json(made: Comparison) -> dict[str, Any]:
-    """The comparison as plain JSON values."""
+def as_json(made: Comparison) -> dict[str, object]:
+    """Return the comparison as plain JSON values."""
     return {
         "schema": SCHEMA,
         "reportgen": __version__,
@@ -86,7 +85,7 @@ def as_json(made: Comparison) -> dict[str, Any]:
     }
 
 
-def _versus_json(versus: Versus) -> dict[str, Any]:
+def _versus_json(versus: Versus) -> dict[str, object]:
     return {
         "run": versus.run.name,
         "not_compared": list(versus.refused),
@@ -121,7 +120,7 @@ def _versus_json(versus: Versus) -> dict[str, Any]:
 
 
 def lines(made: Comparison) -> list[str]:
-    """The outcome for a terminal, a line a run."""
+    """Return the outcome for a terminal, a line a run."""
     shown = []
     for v in made.others:
         heads = sum(len(d.changes) for d in v.differences)
@@ -134,7 +133,7 @@ def lines(made: Comparison) -> list[str]:
 
 
 def differences_csv(made: Comparison) -> str:
-    """Every head's importance in the reference and in each run whose heads can be matched with it."""
+    """Return every head's importance in the reference and in each run whose heads can be matched with it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run", "block", "task", "layer", "head", "reference", "run_value", "difference"])

@@ -33,7 +33,7 @@ class Figure:
 
 
 def trajectory_figure(made: Comparison, block: str | None) -> Figure | None:
-    """The heads of a block whose importance moves most over the runs; None where no task has values to compare."""
+    """Draw the heads of a block whose importance moves most over the runs; None where no task has values to compare."""
     panels = [(task, moved) for task in made.tasks if (moved := trajectories(made, block, task, HEADS))]
     if not panels:
         return None
@@ -86,7 +86,7 @@ def _panel(canvas: Canvas, x: float, y: float, moved: Moved, block: str | None, 
 
 
 def _names(canvas: Canvas, x: float, top: float, ends: list[tuple[float, int, str]]) -> None:
-    """The heads' names beside the ends of their lines, moved apart where they would meet."""
+    """Draw the heads' names beside the ends of their lines, moved apart where they would meet."""
     gap, positions = 0.115, list[float]()
     for at, _, _ in sorted(ends):
         positions.append(max(at, positions[-1] + gap) if positions else max(at, top))
@@ -112,7 +112,7 @@ def difference_maps(v: Versus) -> list[Figure]:
 
 
 def _map(v: Versus, shown: Sequence[Difference], block: str | None) -> Figure | None:
-    """One figure: of each task the run minus the reference, on one colour scale that diverges around zero."""
+    """Draw one figure: of each task the run minus the reference, on one colour scale that diverges around zero."""
     panels = [d.values for d in shown if d.values is not None]
     if not panels:
         return None

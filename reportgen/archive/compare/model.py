@@ -47,7 +47,7 @@ class Run:
     findings: Findings
 
     def block(self, name: str | None) -> HeadScores | None:
-        """Its heads of that block."""
+        """Return its heads of that block."""
         return next((b for b in self.scores if b.block == name), None)
 
 
@@ -108,7 +108,7 @@ def comparison(reports: Sequence[Path | str], alpha: float, seed: int, progress:
 
 
 def _names(reports: Sequence[Path | str]) -> list[str]:
-    """The shortest last parts of the paths that tell the reports apart; equal paths are numbered."""
+    """Return the shortest last parts of the paths that tell the reports apart; equal paths are numbered."""
     paths = [Path(p).resolve().with_suffix("") if Path(p).is_file() else Path(p).resolve() for p in reports]
     for depth in range(1, 4):
         names = ["/".join(p.parts[-depth:]) for p in paths]
@@ -136,7 +136,7 @@ def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _subjects(reference: Run, run: Run, tasks: Sequence[str]) -> Iterator[tuple[str | None, str]]:
-    """The blocks and tasks on which heads of both runs can be matched by number."""
+    """Yield the blocks and tasks on which heads of both runs can be matched by number."""
     for block in reference.scores:
         other = run.block(block.block)
         if other is not None and other.present.shape == block.present.shape:
@@ -144,13 +144,13 @@ def _subjects(reference: Run, run: Run, tasks: Sequence[str]) -> Iterator[tuple[
 
 
 def _same_shape(reference: Run, run: Run) -> bool:
-    """Whether every block of the reference has as many layers and heads in the run."""
+    """Return whether every block of the reference has as many layers and heads in the run."""
     shapes = {b.block: b.present.shape for b in run.scores}
     return all(shapes.get(b.block) == b.present.shape for b in reference.scores)
 
 
 def _refused(reference: Run, run: Run) -> Iterator[str]:
-    """What cannot be compared, and why."""
+    """Yield what cannot be compared, and why."""
     for block in reference.scores:
         other, named = run.block(block.block), f"{title(block.block)} " if block.block else ""
         if other is None:
@@ -167,7 +167,7 @@ def _refused(reference: Run, run: Run) -> Iterator[str]:
 
 
 def _unlike(a: HeadScores, b: HeadScores) -> str:
-    """Why two scores are not in one unit, "" where they are."""
+    """Return why two scores are not in one unit, "" where they are."""
     for what, first, second in (
         ("method", a.method.name, b.method.name),
         ("metric", a.method.metric, b.method.metric),
@@ -215,7 +215,8 @@ def _difference(
 
 
 def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
-    """What can be told of a task whatever the model's shape: accuracy, where importance lies, and how concentrated.
+    """Return what can be told of a task whatever the model's shape: accuracy, where importance lies, and how
+    concentrated.
 
     ``depth`` is the mean relative depth of the layers weighted by |importance|, 0 the first layer and 1 the last;
     ``top_share`` the share of |importance| that the most important tenth of the heads holds.
@@ -231,7 +232,9 @@ def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
 
 
 def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) -> list[tuple[Head, list[float]]]:
-    """The heads whose importance moves most over the runs, with each run's value; [] where runs are not in one unit."""
+    """Return the heads whose importance moves most over the runs, with each run's value; [] where runs are not in one
+    unit.
+    """
     scores = [run.block(block) for run in made.runs]
     first = scores[0]
     known = [s for s in scores if s is not None and first is not None and s.present.shape == first.present.shape]
@@ -245,7 +248,8 @@ def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) 
 
 
 def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
-    """Each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared place.
+    """Return each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared
+    place.
 
     Where heads of the runs cannot be matched, places are not compared. ``absence`` only mirrors what was found.
     """
@@ -290,7 +294,7 @@ def _place(f: Finding) -> tuple[object, ...]:
 
 
 def _overlap(f: Finding, g: Finding) -> bool:
-    """Whether two findings share a member, or their layers and heads meet."""
+    """Return whether two findings share a member, or their layers and heads meet."""
     if f.members and g.members:
         return bool({*map(str, f.members)} & {*map(str, g.members)})
     return all(

@@ -54,7 +54,7 @@ def _moving(made: Comparison) -> list[Figure]:
 
 
 def _same_model(made: Comparison) -> bool:
-    """Whether all runs are known to score the very same weights."""
+    """Return whether all runs are known to score the very same weights."""
     hashes = {run.scores[0].model.weights_sha256 for run in made.runs}
     return len(hashes) == 1 and None not in hashes
 
@@ -171,7 +171,7 @@ def _heads(v: Versus) -> Table | None:
 
 
 def _silent(v: Versus) -> list[str]:
-    """Why tasks were not tested, each reason once with its tasks."""
+    """Return why tasks were not tested, each reason once with its tasks."""
     reasons: dict[str, list[str]] = {}
     for d in v.differences:
         if d.silent:

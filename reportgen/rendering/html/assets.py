@@ -13,7 +13,7 @@ _DATA = re.compile(r'(?<=xlink:href=")data:image/png;base64,([^"]+)(?=")')  # qu
 
 
 def beside(folder: str, page: str, *, css: str, script: str, data: str, catalogue: str) -> dict[str, str | bytes]:
-    """The files in ``folder`` by their names, the page last, so that where it stands all stands.
+    """Return the files in ``folder`` by their names, the page last, so that where it stands all stands.
 
     ``page`` names style, scripts and catalogue already; its images become files named by their content, so that one
     that stands twice is written once. ``data`` and ``catalogue`` are JSON. A page opened from a file may not read the

@@ -39,7 +39,7 @@ HEIGHT, LINE, SMALL, FIXED, LETTERS = 10.0, 0.17, 0.135, 1.6, (14, 17)
 
 
 def example(report: Report, forms: Sequence[str]) -> str | None:
-    """The page; None where no figure was drawn as PDF."""
+    """Return the page; None where no figure was drawn as PDF."""
     venue = report.study.report.venue
     if venue is None and "pdf" not in forms:
         return None
@@ -58,7 +58,7 @@ def example(report: Report, forms: Sequence[str]) -> str | None:
 
 
 def _fitting(report: Report, text: float) -> list[Drawing]:
-    """The overview, and of the other figures those for which the page has room."""
+    """Return the overview, and of the other figures those for which the page has room."""
     line, small = (text * letters for letters in LETTERS)
     listed = (citation(report), *references(report))
     room = HEIGHT - FIXED - LINE * (2 + len(methods(report)) / line) - SMALL * (TOP + 2)

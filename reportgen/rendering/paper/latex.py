@@ -24,7 +24,21 @@ SYMBOLS = "−∂‖≤≥≈≠∞→∑√∇∈"
 _UNSAFE = re.compile(r"\\(?:guil\w+|quotesingl\w+|quotedblbase|backprime|[DT]H|[dt]h|D[Jj]|dj|NG|ng|k|nument)\b")
 _POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_OWN = {ord("|"): r"\textbar{}", ord("√"): r"\ensuremath{\surd}", 0x202F: r"\,"}
+# What papers write otherwise than by a command, and what pylatexenc's table lacks or leaves to the font encoding.
+_OWN = {
+    "–": "--",
+    "—": "---",
+    "‘": "`",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "|": r"\textbar{}",
+    "√": r"$\surd$",
+    "\u202f": r"\,",
+}
 
 
 def escaped(text: str) -> str:
@@ -42,7 +56,7 @@ def _encoder() -> UnicodeToLatexEncoder:
     return UnicodeToLatexEncoder(
         conversion_rules=[
             UnicodeToLatexConversionRule(RULE_REGEX, powers),
-            UnicodeToLatexConversionRule(RULE_DICT, safe | _OWN),
+            UnicodeToLatexConversionRule(RULE_DICT, safe | {ord(char): text for char, text in _OWN.items()}),
         ],
         unknown_char_policy=lambda char: f"{{[}}U+{ord(char):04X}]",
         unknown_char_warning=False,
@@ -50,7 +64,7 @@ def _encoder() -> UnicodeToLatexEncoder:
 
 
 def latex(table: Table, label: str) -> str:
-    """A booktabs table; needs ``\\usepackage{booktabs}``, and for one of many rows ``longtable``."""
+    """Return a booktabs table; needs ``\\usepackage{booktabs}``, and for one of many rows ``longtable``."""
     align = "".join("r" if numeric else "l" for _, numeric in table.columns)
     head = " & ".join(escaped(title) for title, _ in table.columns) + r" \\"
     named = f"\\caption{{{escaped(' '.join(f'{table.caption}. {table.note}'.split()))}}}\\label{{tab:{label}}}"

@@ -82,5 +82,5 @@ def csv_text(columns: list[str], rows: list[list[object]]) -> str:
 
 
 def inert(cell: object) -> object:
-    """A text cell that begins like a formula gets an apostrophe; numbers stay numbers."""
+    """Return a cell, a text that begins like a formula behind an apostrophe; numbers stay numbers."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -15,7 +15,7 @@ FAST, SMALL, LARGE = 4, 6, 1 << 20
 _STREAM, _END = b">>\nstream\n", b"\nendstream"
 
 
-def images_by_address(html: str, fonts: Any) -> tuple[str, dict[str, Any]]:
+def images_by_address(html: str, fonts: Any) -> tuple[str, dict[str, IndexedImage | SvgImage]]:
     """Return the page with short addresses in place of its figures and images, and these by address, each once."""
     images, figures = dict[str, IndexedImage](), dict[str, SvgImage]()
 
@@ -33,7 +33,7 @@ def images_by_address(html: str, fonts: Any) -> tuple[str, dict[str, Any]]:
     return _FIGURE.sub(figure, text), {**held, **figures}
 
 
-def compress_once(_document: Any, pdf: Any) -> None:
+def compress_once(_document: object, pdf: Any) -> None:
     """Put finished bytes in the place of every stream: pydyf would compress each twice, at its slowest level."""
     import pydyf
 

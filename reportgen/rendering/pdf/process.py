@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread, Timer
-from typing import Any
 
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.rendering.pdf.document import faces, font_paths, moment, pdf, sealed, spelled
 
-LEAST, PACE = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
+LEAST, LETTERS_A_SECOND = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
 TOO_LONG = "Mend its templates and style sheet, or build without them"
-LARGEST = 250_000  # scores up to which two processes at once take no more memory than one after the other may
+# Scores up to which two processes at once stay within the memory that is wanted, 400 MB (docs/report-cost.md)
+LARGEST = 250_000
 # First of all Ctrl-C is left to the process that waits; then nothing is imported but from where that one does.
 _BOOT = """import pickle, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,7 +37,7 @@ class PdfMaker(AbstractContextManager["PdfMaker"]):
         self._html = html
 
     def finish(self, files: Mapping[str, bytes]) -> bytes:
-        """The sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
+        """Return the sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
         return pdf(self._html, files)
 
 
@@ -66,7 +66,7 @@ class SeparatePdfMaker(PdfMaker):
     def begin(self, html: str) -> None:
         """Hand the page on."""
         if self._bounded:
-            self._timer = Timer(LEAST + len(html) / PACE, self._stop)
+            self._timer = Timer(LEAST + len(html) / LETTERS_A_SECOND, self._stop)
             self._timer.start()
         self._hand_on(spelled(html))
 
@@ -75,7 +75,7 @@ class SeparatePdfMaker(PdfMaker):
         self._process.kill()
 
     def finish(self, files: Mapping[str, bytes]) -> bytes:
-        """The sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
+        """Return the sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
         if self._missing is not None:
             raise self._missing
         self._hand_on((dict(files), moment()))
@@ -96,13 +96,13 @@ class SeparatePdfMaker(PdfMaker):
             raise made
         return sealed(made)
 
-    def _hand_on(self, content: Any) -> None:
+    def _hand_on(self, content: object) -> None:
         """Send without waiting: the other process reads when it has come so far."""
         before = self._sending
         self._sending = Thread(target=self._send, args=(content, before))
         self._sending.start()
 
-    def _send(self, content: Any, after: Thread | None = None) -> None:
+    def _send(self, content: object, after: Thread | None = None) -> None:
         assert self._process.stdin is not None
         if after is not None:
             after.join()

@@ -52,7 +52,7 @@ class IndexedImage:
         stream.draw_x_object(name)
 
     def get_x_object(self, interpolate: bool, ratio: float) -> Any:
-        """The image as an object of the PDF, its pixels as the PNG holds them."""
+        """Return the image as an object of the PDF, its pixels as the PNG holds them."""
         import pydyf
 
         chunks = self._chunks()
@@ -104,7 +104,7 @@ class SvgImage:
         drawing.draw(stream, width, height, None, self)
 
     def get_image_from_uri(self, url: str, forced_mime_type: str) -> IndexedImage | None:
-        """An image within the figure, by its address."""
+        """Return an image within the figure, by its address."""
         return self.images.get(url)
 
 

@@ -16,18 +16,18 @@ MOST = 8  # findings named in the description of one task's map
 
 
 def axes(scores: HeadScores, style: BlockStyle) -> str:
-    """``32 layers (rows, layer 0 at the top) by 32 heads (columns)``."""
+    """Return ``32 layers (rows, layer 0 at the top) by 32 heads (columns)``."""
     return f"{count(scores.n_layers, 'layer')} (rows, {style.layers}) by {count(scores.n_heads, 'head')} (columns)"
 
 
 def scale(style: BlockStyle) -> str:
-    """What colour stands for, and from where to where."""
+    """Return what colour stands for, and from where to where."""
     how = ", diverging around 0, with a dash on what is clearly negative" if style.scale.signed else ""
     return f"Colour is {style.unit}, from {number(style.scale.low)} to {number(style.scale.high)}{how}."
 
 
 def statistics(scores: HeadScores, t: int) -> str:
-    """A task's median, middle and largest head, and its layers of highest and lowest mean."""
+    """Return a task's median, middle and largest head, and its layers of highest and lowest mean."""
     panel = scores.importance[t].astype(float)
     present = panel[~np.isnan(panel)]
     low, middle, high = (number(float(x)) for x in np.percentile(present, (10, 50, 90)))
@@ -44,14 +44,14 @@ def statistics(scores: HeadScores, t: int) -> str:
 
 
 def largest(scores: HeadScores, t: int) -> str:
-    """The head of largest absolute value with its value."""
+    """Return the head of largest absolute value with its value."""
     panel = scores.importance[t]
     layer, head = np.unravel_index(np.nanargmax(np.abs(panel)), panel.shape)
     return f"{written(scores.block, Head(int(layer), int(head)))} ({number(float(panel[layer, head]))})"
 
 
 def found(findings: Sequence[Finding], most: int = MOST) -> str:
-    """The sentences of a map's findings, most important first."""
+    """Return the sentences of a map's findings, most important first."""
     sentences = [printable(f.sentence) for f in findings if f.sentence][:most]
     left = len(findings) - len(sentences)
     more = [f"{count(left, 'further finding')} {'stands' if left == 1 else 'stand'} below."] if left else []

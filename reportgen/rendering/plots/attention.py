@@ -22,7 +22,7 @@ Shaded = list[tuple[str, float]]
 
 
 def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None) -> Drawing | None:
-    """The figure of one task's patterns; None where there are none.
+    """Draw the figure of one task's patterns; None where there are none.
 
     With ``most``, as print shows it: the first heads, an image each, so that a page can end between two of them.
     """
@@ -49,7 +49,7 @@ def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None)
 
 
 def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
-    """A row a head, hairlines between them."""
+    """Draw a row a head, hairlines between them."""
     height = 0.2 + max(SIDE, LINES * LINE) + 0.16
     canvas = Canvas(WIDTH, 0.06 + len(heads) * height)
     room = (WIDTH - 2 * GAP) / 3
@@ -63,14 +63,14 @@ def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
 
 
 def _description(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
-    """The figure's alternative text."""
+    """Return the figure's alternative text."""
     shown = (p for p in patterns if p.head in heads)
     described = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
     return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {described}."
 
 
 def table(patterns: Sequence[Pattern]) -> Table:
-    """The same as a table: each head's examples, its score on them, and the tokens that get most."""
+    """Return the same as a table: each head's examples, its score on them, and the tokens that get most."""
     columns = (("Head", False), ("Example", False), ("From", False), ("Score", True), ("Looks most at", False))
     rows = tuple(
         (p.head, f"{ROLES[p.role]}: {printable(p.example)}", printable(p.source), fmt.number(p.score), tops(p, 5))
@@ -81,7 +81,9 @@ def table(patterns: Sequence[Pattern]) -> Table:
 
 
 def spelled(token: str) -> str:
-    """A token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type lacks."""
+    """Return a token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type
+    lacks.
+    """
     shown = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
     lacking = unprintable(token)
     text = "".join(
@@ -93,7 +95,7 @@ def spelled(token: str) -> str:
 
 
 def tops(pattern: Pattern, most: int = MOST) -> str:
-    """The tokens that get most, with their shares."""
+    """Return the tokens that get most, with their shares."""
     order = np.argsort(-np.array(pattern.answer), kind="stable")[:most]
     return ", ".join(f"“{spelled(pattern.tokens[i]).strip() or '␣'}” {pattern.answer[i]:.2f}" for i in order)
 
@@ -124,7 +126,7 @@ def _apart(token: str) -> str:
 
 
 def _line(canvas: Canvas, line: Shaded, x: float, y: float) -> None:
-    """A line of tokens as one text, over one strip of their colours."""
+    """Draw a line of tokens as one text, over one strip of their colours."""
     text, ends, shares = "", [0.0], [share for _, share in line]
     for token, _ in line:
         text += token
@@ -147,7 +149,7 @@ def _colours(shares: np.ndarray) -> np.ndarray:
 
 
 def _fitting(shaded: Shaded, room: float) -> list[Shaded]:
-    """All tokens where they fit; else as many of those that get most as do, in their order, dots between them."""
+    """Return all tokens where they fit; else as many that get most as do, in their order, dots between them."""
     low, high = 1, len(shaded)
     order = sorted(range(len(shaded)), key=lambda i: -shaded[i][1])
     while low < high:

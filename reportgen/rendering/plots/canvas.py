@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from matplotlib.backend_bases import RendererBase
@@ -18,7 +18,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from reportgen.rendering.plots.matplotlib_adapter import PART, file_of, font, svg_of, text_width
-from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark
+from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark, PathStyle
 
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
 Point = tuple[float, float]
@@ -26,13 +26,13 @@ Align = Literal["left", "center", "right"]
 
 
 def printable(text: str) -> str:
-    """The text on one line without control characters and lone surrogates, which XML cannot hold."""
+    """Return the text on one line without control characters and lone surrogates, which XML cannot hold."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     return re.sub(r"\s+", " ", plain).strip()
 
 
 def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
-    """The text, shortened with an ellipsis where it is wider than ``width`` inches."""
+    """Return the text, shortened with an ellipsis where it is wider than ``width`` inches."""
     text = printable(text)[:200]
     if text_width(text, size, bold) <= width:
         return text
@@ -45,7 +45,7 @@ def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
 
 
 def wrapped(text: str, width: float, size: float, bold: bool = False, lines: int = 2) -> list[str]:
-    """The text broken at spaces into at most ``lines`` lines, the last one shortened where it must be."""
+    """Return the text broken at spaces into at most ``lines`` lines, the last one shortened where it must be."""
     words, rows = printable(text).split(" "), [""]
     while words:
         longer = f"{rows[-1]} {words[0]}".strip()
@@ -74,7 +74,7 @@ class Canvas:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What is drawn meanwhile belongs to a named part of the figure: a class in the SVG, for the page's script."""
+        """Put what is drawn meanwhile into a named part of the figure: a class in the SVG, for the page's script."""
         self._part = PART + name
         yield
         self._part = None
@@ -83,7 +83,7 @@ class Canvas:
         self._marks.append((order, mark))
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
-        """An image with one pixel per cell (RGB bytes), its first row on top."""
+        """Draw an image with one pixel per cell (RGB bytes), its first row on top."""
         part = self._part
         self._images.append(pixels)
         self._add(lambda surface: surface.image(pixels, x, y, width, height, part), 1)
@@ -100,13 +100,13 @@ class Canvas:
         bold: bool = False,
         order: float = 6,
     ) -> None:
-        """A line of text whose baseline is at ``y``."""
+        """Draw a line of text whose baseline is at ``y``."""
         left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
         part = self._part
         self._add(lambda surface: surface.text(left, y, text, font(size, bold), color, 0, part), order)
 
     def text_up(self, x: float, y: float, text: str, size: float = 7, color: str = MUTED) -> None:
-        """A line of text read upwards, centred on (x, y)."""
+        """Draw a line of text read upwards, centred on (x, y)."""
         # From the middle of the line to its baseline is about a third of the type's size.
         right, low = x + 0.34 * size / 72, y + text_width(text, size) / 2
         self._add(lambda surface: surface.text(right, low, text, font(size), color, 90, None), 3)
@@ -125,7 +125,7 @@ class Canvas:
     def polygon(
         self, points: Sequence[Point], fill: str, edge: str = "none", width: float = 0.0, order: float = 2
     ) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self._path([points], order, fill=fill, edge=edge, line=width, closed=True)
 
     def rectangle(
@@ -139,7 +139,7 @@ class Canvas:
         line: float = 0.0,
         order: float = 2,
     ) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         self.polygon(corners, fill, edge, line, order)
 
@@ -147,7 +147,9 @@ class Canvas:
         """Separate strokes as one path with square ends, so that strokes that meet close their corner."""
         self._path([*segments], order, edge=color, line=width, cap="projecting")
 
-    def _path(self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **style: Any) -> None:
+    def _path(
+        self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **style: Unpack[PathStyle]
+    ) -> None:
         points = [point for line in lines for point in line]
         if not points:
             return
@@ -168,7 +170,9 @@ class Canvas:
         return svg_of(self._draw, self.width, self.height, name, printable(title), images)
 
     def sized(self, svg: str) -> str:
-        """The figure's SVG with its size, as a paper includes it; a page gives its figures the room that there is."""
+        """Return the figure's SVG with its size, as a paper includes it; a page gives its figures the room that there
+        is.
+        """
         size = f'<svg width="{72 * self.width:.6g}pt" height="{72 * self.height:.6g}pt"'
         return svg.replace("<svg", size, 1)
 

@@ -50,7 +50,9 @@ def concentration(scores: HeadScores, style: BlockStyle) -> Drawing | None:
 
 
 def profiles(scores: HeadScores, style: BlockStyle) -> Drawing | None:
-    """Each layer's share of a task's importance, a line per task, named at its end; None for one layer, or zeros."""
+    """Draw each layer's share of a task's importance, a line per task, named at its end; None for one layer, or
+    zeros.
+    """
     size = np.abs(np.nan_to_num(scores.importance.astype(float))).sum(axis=2)
     totals = size.sum(axis=1, keepdims=True)
     shares_of = np.divide(size, totals, out=np.zeros_like(size), where=totals > 0)

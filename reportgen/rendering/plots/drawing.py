@@ -69,11 +69,11 @@ class BlockStyle:
         return f"layer 0 at the {'top' if self.order == 'down' else 'bottom'}"
 
     def file(self, name: str) -> str:
-        """A figure's file name with the block."""
+        """Return a figure's file name with the block."""
         return f"{name}-{self.block}" if self.block else name
 
     def of(self, text: str) -> str:
-        """A caption that says first which block it is about."""
+        """Return a caption that says first which block it is about."""
         return f"{title(self.block).capitalize()}. {text}" if self.block else text
 
 
@@ -85,17 +85,17 @@ def style_of(scores: HeadScores, colormap: str, order: Order) -> BlockStyle:
 
 
 def panel_of(canvas: Canvas, grid: Grid, task: int | None) -> Panel:
-    """Where a grid lies in its figure."""
+    """Return where a grid lies in its figure."""
     return Panel(task, box_of(canvas, grid.x, grid.y, grid.width, grid.height))
 
 
 def box_of(canvas: Canvas, x: float, y: float, width: float, height: float) -> Box:
-    """A rectangle in inches as shares of the figure."""
+    """Return a rectangle in inches as shares of the figure."""
     return x / canvas.width, y / canvas.height, width / canvas.width, height / canvas.height
 
 
 def layer_means(values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer"]:
-    """The mean of each layer's heads in float64; NaN where a layer has none."""
+    """Return the mean of each layer's heads in float64; NaN where a layer has none."""
     present = ~np.isnan(values)
     total, n = np.where(present, values, 0).sum(axis=1, dtype=float), present.sum(axis=1)
     means: np.ndarray = np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)

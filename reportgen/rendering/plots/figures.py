@@ -23,23 +23,24 @@ from reportgen.rendering.plots.relations import shared, similarity
 from reportgen.rendering.plots.scale import Scale
 from reportgen.rendering.plots.signs import sign_note
 
-COLUMNS, ROWS = 4, 4  # panels of one overview figure; more tasks make more figures
+# Four panels in a row, as in the published figure that sample_data/figure follows; more tasks make more figures.
+COLUMNS, ROWS = 4, 4
 
 
 def marks_for(findings: Sequence[Finding], shape: tuple[int, int]) -> Marks:
-    """The outlines and named heads of one task's findings."""
+    """Return the outlines and named heads of one task's findings."""
     regions = tuple(f.mask(shape) for f in findings if kind_of(f.kind).shown == "outlined")
     names = [m for f in findings if kind_of(f.kind).shown == "framed" for m in f.members or []]
     return Marks(regions, tuple(parsed(str(m)) for m in dict.fromkeys(names)), findings[0].block if findings else None)
 
 
 def overview(scores: HeadScores, findings: Findings, style: BlockStyle) -> list[Drawing]:
-    """The published layout: heatmaps of all tasks, four in a row, one colour bar; a figure per sixteen tasks."""
+    """Draw the published layout: heatmaps of all tasks, four in a row, one colour bar; a figure per sixteen tasks."""
     return [_page(scores, scores.importance, findings, style, "value", *span) for span in _spans(scores)]
 
 
 def percentiles(scores: HeadScores, findings: Findings, style: BlockStyle) -> list[Drawing]:
-    """The same layout in percentiles within each task, so that every task's pattern shows whatever its scale."""
+    """Draw the same layout in percentiles within each task, so that every task's pattern shows whatever its scale."""
     cells = int(scores.present.sum())
     own = replace(style, scale=Scale(0, 100, style.sequential, 0, cells, 100), unit="percentile within the task")
     # Steps of 2 % look the same and spare half of the image.
@@ -48,7 +49,9 @@ def percentiles(scores: HeadScores, findings: Findings, style: BlockStyle) -> li
 
 
 def percentile_of(values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer head"]:
-    """Each head's rank by absolute value in per cent of the number of heads; ties share the middle of their ranks."""
+    """Return each head's rank by absolute value in per cent of the number of heads; ties share the middle of their
+    ranks.
+    """
     result, present = np.full(values.shape, np.nan), ~np.isnan(values)
     result[present] = 100 * rankdata(np.abs(values[present].astype(float))) / present.sum()
     return result
@@ -68,7 +71,7 @@ def _page(
     start: int,
     stop: int,
 ) -> Drawing:
-    """One figure of at most sixteen panels."""
+    """Draw one figure of at most sixteen panels."""
     medium = style.medium
     columns = min(COLUMNS if medium.width > 4 else 2, stop - start)
     rows = -(-(stop - start) // columns)
@@ -153,7 +156,7 @@ def _quantity(style: BlockStyle) -> str:
 
 
 def scale_note(style: BlockStyle, shared_by: str) -> str:
-    """What a caption says of the colour scale: shared by whom, and how many cells lie beyond its end."""
+    """Return what a caption says of the colour scale: shared by whom, and how many cells lie beyond its end."""
     scale = style.scale
     note = f"The colour scale is shared by {shared_by}{' of this block' if style.block else ''}"
     if scale.clipped:
@@ -186,7 +189,7 @@ def _panel_widths(medium: Medium) -> tuple[float, float]:
 
 
 def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, name: str) -> Drawing:
-    """One task's heatmap with the mean of each layer beside it, on the same layer axis."""
+    """Draw one task's heatmap with the mean of each layer beside it, on the same layer axis."""
     left, top, side, profile = 0.45, 0.3, *_panel_widths(style.medium)
     height = side * min(1.2, max(0.15, scores.n_layers / scores.n_heads))
     canvas = Canvas(left + side + 0.12 + profile + 0.86, top + max(height, 0.6) + 0.42)
@@ -223,7 +226,7 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
 
 
 def top_counts(scores: HeadScores) -> Float[np.ndarray, "layer head"]:
-    """In how many tasks each head is among the top 10 % of its layer (at least one head); absent heads NaN."""
+    """Return in how many tasks each head is among the top 10 % of its layer (at least one head); absent heads NaN."""
     size = np.abs(np.nan_to_num(scores.importance))
     keep = np.maximum(1, scores.present.sum(axis=1) // 10)
     rank = np.argsort(np.argsort(-size, axis=2, kind="stable"), axis=2, kind="stable")
@@ -233,7 +236,7 @@ def top_counts(scores: HeadScores) -> Float[np.ndarray, "layer head"]:
 
 
 def cross_task(scores: HeadScores, findings: Findings, style: BlockStyle) -> Drawing | None:
-    """A map of how many tasks have each head in the top 10 % of its layer; None for a single task."""
+    """Draw a map of how many tasks have each head in the top 10 % of its layer; None for a single task."""
     if len(scores.tasks) < 2:
         return None
     counts = top_counts(scores)
@@ -280,7 +283,7 @@ def cross_task(scores: HeadScores, findings: Findings, style: BlockStyle) -> Dra
 def all_figures(
     blocks: Blocks, findings: Findings, styles: Sequence[BlockStyle], names: Sequence[Sequence[str]]
 ) -> list[Drawing]:
-    """Every figure of the report in reading order; ``names[task][block]`` are the per-task figures' file names."""
+    """Draw every figure of the report in reading order; ``names[task][block]`` are the per-task figures' file names."""
     each = [(scores, findings.of_block(scores.block), style) for scores, style in zip(blocks, styles, strict=True)]
     overviews = [drawing for block in each for drawing in (*overview(*block), *percentiles(*block))]
     panels = [panel(*block, t, row[i]) for t, row in enumerate(names) for i, block in enumerate(each)]
@@ -289,7 +292,7 @@ def all_figures(
 
 
 def _across(scores: HeadScores, findings: Findings, style: BlockStyle) -> list[Drawing | None]:
-    """A block's figures that compare tasks."""
+    """Draw a block's figures that compare tasks."""
     counts = cross_task(scores, findings, style)
     return [
         profiles(scores, style),

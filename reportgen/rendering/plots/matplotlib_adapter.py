@@ -9,7 +9,8 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from html import escape
 from typing import Any, Literal, cast
@@ -26,7 +27,7 @@ from reportgen.rendering.plots.renderer import Drawn
 FONT = "DejaVu Sans"
 PART = "part-"
 Draw = Callable[..., None]  # of a renderer, its dots an inch, and whether images are black
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[str, object] = {
     "svg.fonttype": "none",  # start-anchored text: 20 times cheaper than glyph paths, and searchable
     "pdf.fonttype": 42,  # conferences refuse matplotlib's default, Type 3
     "image.composite_image": False,
@@ -37,13 +38,15 @@ _SETTINGS: dict[str, Any] = {
 
 @cache
 def font(size: float, bold: bool = False) -> FontProperties:
-    """The figures' one typeface, from the file that matplotlib ships: another of that name may lie on the machine."""
+    """Return the figures' one typeface, from the file that matplotlib ships: another of that name may lie on the
+    machine.
+    """
     return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal", fname=_file(bold))
 
 
 @cache
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Width in inches of a line of text."""
+    """Return width in inches of a line of text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a glyph that the font lacks gets a default width
         width, _, _ = text_to_path.get_text_width_height_descent(text, font(size, bold), ismath=False)
@@ -68,29 +71,20 @@ def file_of(draw: Draw, width: float, height: float, form: Literal["pdf", "png"]
 
     with _settings({}):
         buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"Producer": None, "CreationDate": epoch()} if form == "pdf" else {"Software": None}
+        described = {"Producer": None, "CreationDate": epoch()} if form == "pdf" else {"Software": None}
         figure = Figure(figsize=(width, height))
         figure.patch.set_visible(form == "png")
         figure.add_artist(Drawn(draw))
-        figure.savefig(buffer, format=form, dpi=300, metadata=metadata, facecolor="white")
+        figure.savefig(buffer, format=form, dpi=300, metadata=described, facecolor="white")
     return buffer.getvalue()
 
 
-class _settings:  # noqa: N801 (reads as a function)
-    """matplotlib's settings for one drawing, with its warnings about missing glyphs silenced."""
-
-    def __init__(self, extra: dict[str, Any]) -> None:
-        self._rc = matplotlib.rc_context(cast(Any, {**_SETTINGS, **extra}))
-        self._quiet = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        self._rc.__enter__()
-        self._quiet.__enter__()
+@contextmanager
+def _settings(extra: dict[str, object]) -> Iterator[None]:
+    """Hold matplotlib's settings for one drawing, and silence its warnings about missing glyphs."""
+    with matplotlib.rc_context(cast(Any, {**_SETTINGS, **extra})), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"(?s).*[Gg]lyph.*")
-
-    def __exit__(self, *error: Any) -> None:
-        self._quiet.__exit__(*error)
-        self._rc.__exit__(*error)
+        yield
 
 
 def _tidy(svg: str, title: str, images: Sequence[str]) -> str:
@@ -118,7 +112,7 @@ def _tidy(svg: str, title: str, images: Sequence[str]) -> str:
 
 
 def _attributes(style: re.Match[str]) -> str:
-    """``style="fill: none; stroke-width: 1"`` as ``fill="none" stroke-width="1"``."""
+    """Return ``style="fill: none; stroke-width: 1"`` as ``fill="none" stroke-width="1"``."""
     pairs = (declaration.split(":", 1) for declaration in style[1].strip("; ").split(";"))
     return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs)
 
@@ -130,7 +124,7 @@ def _covered() -> frozenset[int]:
 
 @cache
 def _file(bold: bool) -> str:
-    """Where the typeface lies; raises MissingResourceError where it is missing."""
+    """Return where the typeface lies; raises MissingResourceError where it is missing."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     found = next((path for path in font_files() if os.path.basename(path) == name), None)
     if found is None:
@@ -140,7 +134,7 @@ def _file(bold: bool) -> str:
 
 
 def unprintable(text: str) -> set[str]:
-    """The characters of a text that the shipped sans-serif fonts have no glyph for."""
+    """Return the characters of a text that the shipped sans-serif fonts have no glyph for."""
     return {c for c in set(text) if ord(c) not in _covered() and not c.isspace()}
 
 

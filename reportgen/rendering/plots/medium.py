@@ -12,7 +12,7 @@ class Medium:
     paper: bool = False
 
     def pt(self, size: float) -> float:
-        """A size of type in points that is no smaller than allowed here."""
+        """Return a size of type in points that is no smaller than allowed here."""
         return max(size, self.least)
 
 

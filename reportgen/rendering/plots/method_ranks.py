@@ -30,7 +30,7 @@ def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "l
 
 
 def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: BlockStyle) -> Drawing | None:
-    """Each task's rank correlation between the first method and each other one; None for a single method."""
+    """Draw each task's rank correlation between the first method and each other one; None for a single method."""
     names = sorted(others, key=lambda name: (name != NORM, name))
     n = min(len(scores.tasks), MOST)
     table = np.array(

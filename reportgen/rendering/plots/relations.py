@@ -19,14 +19,15 @@ from reportgen.rendering.plots.scale import Scale
 from reportgen.rendering.plots.shapes import circle
 from reportgen.rendering.plots.signs import draw_signs
 
-TOP = 0.1  # of the heads, at least one: those that are a task's
+TOP = 0.1  # of the heads, at least one: those that are a task's; the share that cross-task maps and comparisons use too
 SETS, ROWS = 12, 24  # columns and rows of the figure at most
 NUMBERED = 12  # tasks up to which the cells of the similarity matrix hold their numbers
 Sets = list[tuple[tuple[int, ...], int]]
 
 
 def top_sets(scores: HeadScores) -> Sets:
-    """The sets of tasks that have a head in common among their top tenth, and how many heads; the most heads first.
+    """Return the sets of tasks that have a head in common among their top tenth, and how many heads; the most heads
+    first.
 
     Every head counts once, under the tasks that have it and no others, as in an UpSet plot (Lex et al. 2014).
     """
@@ -40,7 +41,7 @@ def top_sets(scores: HeadScores) -> Sets:
 
 
 def shared(scores: HeadScores, style: BlockStyle) -> Drawing | None:
-    """An UpSet plot of the tasks' most important heads; None for a single task, or too many for one figure."""
+    """Draw an UpSet plot of the tasks' most important heads; None for a single task, or too many for one figure."""
     sets = top_sets(scores)[:SETS]
     rows = sorted({t for tasks, _ in sets for t in tasks})
     if len(scores.tasks) < 2 or not 2 <= len(rows) <= ROWS:
@@ -89,7 +90,7 @@ def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, style: BlockS
 
 
 def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
-    """The matrix of rank correlations between tasks in the order of their clustering, and its dendrogram."""
+    """Draw the matrix of rank correlations between tasks in the order of their clustering, and its dendrogram."""
     found = next((f for f in findings.ranked() if kind_of(f.kind).shown == "similarity"), None)
     if found is None or found.data is None or not found.tasks:
         return None
@@ -142,7 +143,7 @@ def _tree(
     cell: float,
     wide: float,
 ) -> None:
-    """The dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
+    """Draw the dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
     n = len(order)
     place: dict[int, Point] = {t: (0.0, top + cell * (i + 0.5)) for i, t in enumerate(order)}
     farthest = max(float(row[2]) for row in merges) or 1.0

@@ -1,13 +1,11 @@
 """How to read the report: indices, colour, the two registers, the numbers."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """What depends on the study in this otherwise fixed text."""
     return {
         "top_down": report.study.report.layer_order == "down",

@@ -1,7 +1,5 @@
 """Key observations: the most important findings, each linked to its evidence."""
 
-from typing import Any
-
 from reportgen.core.findings import Finding
 from reportgen.core.kinds import kind_of
 from reportgen.rendering.context import Report
@@ -10,7 +8,7 @@ from reportgen.rendering.sections.common import Section
 MOST, PER_TASK = 12, 2
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The chosen findings, most important first; how many more there are; what searches found nothing."""
     views = report.views
     picked = pick(report.findings.ranked(), len(report.tasks))

@@ -1,7 +1,5 @@
 """Methods: how heads were scored, how findings were tested, how intervals were made, and the references."""
 
-from typing import Any
-
 import numpy as np
 
 from reportgen.core.blocks import title
@@ -15,7 +13,7 @@ from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The scoring formula, the tests in use with their nulls, families, and references."""
     scores = report.scores
     examples = [e for e in scores.examples if e is not None]

@@ -1,7 +1,5 @@
 """The study card: what was measured, on what, by what, and how much was found."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
@@ -12,7 +10,7 @@ from reportgen.rendering.sections.common import Section
 NAMED = 8  # tasks on the card
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """Facts in pairs, and the three numbers at a glance."""
     return {"notes": report.study.study.notes, "facts": _facts(report), "counts": _counts(report)}
 

@@ -1,7 +1,6 @@
 """Data tables: layers, and all findings with their statistics."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables t
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The tables; long ones shortened, saying so."""
     most = SHORT if report.brief else PRINTED if report.printed else MOST
     layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task

@@ -1,7 +1,5 @@
 """Task by task: the heatmap, the model's performance, the most important heads, the findings."""
 
-from typing import Any
-
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
@@ -15,7 +13,7 @@ NAMED = 5  # heads in a brief paragraph
 ATTENDED = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """One subsection per task, with a map and a table for each block of heads."""
     drawings = {d.name: d for drawn in report.drawn("tasks").values() for d in drawn}
     unit = report.scores.method.unit
