@@ -121,7 +121,7 @@ def without_verdicts(name: str, data: bytes) -> bool:
 
 def units(folder: Path) -> Kept:
     """Finished units by name: which file each is (its number on disk) and when it was written."""
-    place = folder / ".units"
+    place = folder / ".checkpoints"
     if not place.is_dir():
         return {}
     return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in place.glob("*.safetensors") if p.name[0] != "."}

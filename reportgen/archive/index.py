@@ -15,7 +15,7 @@ from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ReportgenError
-from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.reading import open_folder, read_findings
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import style_of
@@ -154,15 +154,15 @@ def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
         raise InputError("it has neither page nor PDF", str(report), "Run `reportgen render` on it")
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["created"]):
         raise InputError(f"{manifest['created']!r} is no moment", "manifest.json: created", "Make the report again")
-    scores, others, source = pipeline.open_folder(report)
-    findings, first = pipeline.read_findings(report), scores[0]
+    scores, source = open_folder(report)
+    findings, first = read_findings(report), scores.blocks[0]
     return Entry(
         manifest=digest,
         title=source.study.study.title or "Attention-head importance",
         model=first.model.path or "not recorded",
-        methods=(first.method.name, *others),
+        methods=tuple(scores.methods),
         tasks=tuple(first.task_names),
-        shape=", ".join(f"{title(b.block)} {b.n_layers} × {b.n_heads}".strip() for b in scores),
+        shape=", ".join(f"{title(b.block)} {b.n_layers} × {b.n_heads}".strip() for b in scores.blocks),
         created=manifest["created"],
         synthetic=first.synthetic,
         page=page,

@@ -16,10 +16,13 @@ from reportgen.core.provenance import made_with, versions_here
 from reportgen.errors import MissingResourceError
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.cache_keys import report_key
+from reportgen.pipeline.options import Options
+from reportgen.pipeline.reading import open_folder, read_findings
 from reportgen.pipeline.run_directory import PDF, TEMPLATES, forms_of, found_hash
+from reportgen.pipeline.source import open_study
 from reportgen.rendering.pdf.document import spelled
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.validation.stage import recorded_differences, strange_settings
+from reportgen.validation.recorded import recorded_differences, strange_settings
 
 OTHER = "other bytes come of the same scores and study"
 
@@ -42,7 +45,7 @@ class Remaking:
     @property
     def unprinted(self) -> bool:
         """Whether a PDF was to be made and could not."""
-        return "pdf" in pipeline.open_study(self.again).study.report.formats and not (self.again / PDF).is_file()
+        return "pdf" in open_study(self.again).study.report.formats and not (self.again / PDF).is_file()
 
     def reasons(self) -> Iterator[str]:
         """Why not all can be compared, whatever the comparisons showed."""
@@ -101,7 +104,12 @@ def remade(report: Opened, foreign: tuple[str, ...], trust: bool, unchecked: lis
     with tempfile.TemporaryDirectory() as held, made_with(claimed), as_recorded(plugins):
         again = Path(held)
         try:
-            pipeline.remake(report.folder, again, trust_templates=trust, carry=report.folder, apart=True)
+            pipeline.remake(
+                report.folder,
+                again,
+                carry=report.folder,
+                options=Options(separate_process=True, trust_templates=trust),
+            )
         except MissingResourceError as error:
             if report.pdf is None or not (again / "manifest.json").is_file():
                 raise
@@ -162,10 +170,9 @@ def _validation(remaking: Remaking) -> Iterator[Check]:
     folder, trust = remaking.report.folder, remaking.trust
     if not (folder / "validation.json").is_file():
         return
-    scores, others, source = pipeline.open_folder(folder, trust_templates=trust)
-    findings = pipeline.read_findings(remaking.again)
-    methods = {scores[0].method.name: scores, **others}
-    told = [*recorded_differences(folder), *strange_settings(folder, findings, methods, source.study)]
+    scores, source = open_folder(folder, trust_templates=trust)
+    findings = read_findings(remaking.again)
+    told = [*recorded_differences(folder), *strange_settings(folder, findings, scores.methods, source.study)]
     yield from remaking.judged("validation.json, derived again", "; ".join(told), "validation.json")
 
 
@@ -200,7 +207,7 @@ def _manifest(remaking: Remaking) -> Iterator[Check]:
     """What the manifest says beside the files' hashes, and how it is written."""
     again = read_json(remaking.again / "manifest.json")
     report, recorded = remaking.report, remaking.report.manifest
-    study = pipeline.open_study(report.folder, trust_templates=remaking.trust).study
+    study = open_study(report.folder, trust_templates=remaking.trust).study
     # that of the findings as they are recorded, whose last digits may be others
     again["keys"]["report"] = report_key(study, found_hash(report.folder), forms_of(recorded))
     wrong = unlike_json({**recorded, "files": {}}, {**again, "files": {}}, exact=True)
@@ -226,7 +233,7 @@ def _pdf(remaking: Remaking) -> Iterator[Check]:
 
 def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
     """Every sentence of the findings, in the page and in the PDF, as far as these are named."""
-    if not names or pipeline.open_study(report.folder).study.report.sections is not None:
+    if not names or open_study(report.folder).study.report.sections is not None:
         return
     worded = {f["id"]: str(f["sentence"]) for f in read_json(report.folder / "findings.json")["findings"]}
     for name in names:

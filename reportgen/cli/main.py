@@ -101,34 +101,32 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score the heads of the study's model on its tasks."""
-    from reportgen.pipeline import build as pipeline
-    from reportgen.pipeline.run_directory import scores_hashes
+    from reportgen.pipeline.artifacts import Run, ScoresArtifact
+    from reportgen.pipeline.options import Options
+    from reportgen.pipeline.run_directory import save_scores, scores_hashes
+    from reportgen.pipeline.source import check, open_source
     from reportgen.pipeline.staging import staged
 
     values = overrides(set_, method=method, limit=limit, executor=executor, address=address)
-    source = pipeline.open_source(study, values)
-    pipeline.check(source.study)
+    source = open_source(study, values)
+    check(source.study)
     if dry_run:
         return print_plan(source.study, as_json)
-    with staged(output) as stage, progress(quiet, as_json) as (step, say):
-        scores, others = pipeline.obtain_scores(
-            source, stage.folder, force=force, progress=step, notify=say, units=stage.units
-        )
-        pipeline.save_scores(source, scores, stage.folder)
+    with staged(output) as stage, progress(quiet, as_json) as listener:
+        run = Run(stage.folder, source, Options(listener, stage.checkpoints), force)
+        scores = ScoresArtifact(run).obtain()
+        save_scores(scores, stage.folder)
         files = [f"{output}/{name}" for name in (*scores_hashes(stage.folder), "scores.csv")]
         stage.publish()
-    warn(scores[0].plugins)
-    show(
-        as_json,
-        {
-            "output": output,
-            "files": files,
-            "tasks": list(scores[0].task_names),
-            "methods": [scores[0].method.name, *others],
-            "blocks": [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads} for s in scores],
-        },
-        files,
-    )
+    warn(scores.blocks[0].plugins)
+    content = {
+        "output": output,
+        "files": files,
+        "tasks": [task.name for task in scores.tasks],
+        "methods": list(scores.methods),
+        "blocks": [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads} for s in scores.blocks],
+    }
+    show(as_json, content, files)
 
 
 @app.command()
@@ -143,27 +141,66 @@ def analyze(
 ) -> None:
     """Find what the scores say: from a scores file, or from the folder of `score` or a report, with its study."""
     collect_seldom()
-    from reportgen.pipeline import build as pipeline
-    from reportgen.pipeline.run_directory import alone, copy_scores
+    from reportgen.pipeline.artifacts import FindingsArtifact, Run, ScoresArtifact
+    from reportgen.pipeline.options import Options
+    from reportgen.pipeline.reading import open_folder
+    from reportgen.pipeline.run_directory import alone, copy_scores, save_scores, taken_from
+    from reportgen.pipeline.source import check, open_source
 
-    with progress(quiet, as_json) as (step, _):
-        if scores.is_dir():
-            loaded, others, source = pipeline.open_folder(scores, overrides(set_), trust_templates=trust_templates)
-            if scores.resolve() != output.resolve():
-                copy_scores(scores, output, force)
-                pipeline.save_scores(source, loaded, output)
+    with progress(quiet, as_json) as listener:
+        options, folder = Options(listener), scores if scores.is_dir() else None
+        if folder is not None:
+            loaded, source = open_folder(folder, overrides(set_), trust_templates=trust_templates)
+            if folder.resolve() != output.resolve():
+                copy_scores(folder, output, force)
+                save_scores(loaded, output)
         else:
-            source = pipeline.open_source(scores, overrides(set_), trust_templates=trust_templates)
-            pipeline.check(source.study)
-            loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
-            pipeline.save_scores(source, loaded, output)
-        with alone(output), pipeline.taken_from(scores) if scores.is_dir() else nullcontext():
-            findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
+            source = open_source(scores, overrides(set_), trust_templates=trust_templates)
+            check(source.study)
+            loaded = ScoresArtifact(Run(output, source, options, force)).obtain()
+            save_scores(loaded, output)
+        with alone(output), nullcontext() if folder is None else taken_from(folder):
+            findings = FindingsArtifact(Run(output, source, options, force), loaded).obtain()
     left_out(source.left_out)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
     warn(findings.plugins)
     show(as_json, {"findings": path, "count": len(sentences), "sentences": sentences}, [*sentences, path])
+
+
+@app.command()
+def validate(folder: Path, set_: Set = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Knock out what was found, and matched heads, on held-out examples: from a folder of `analyze` or a report."""
+    from reportgen.pipeline.artifacts import Run, obtain_trials
+    from reportgen.pipeline.options import Options
+    from reportgen.pipeline.reading import open_folder, read_findings
+    from reportgen.pipeline.run_directory import alone, taken_from
+    from reportgen.pipeline.source import check
+
+    scores, source = open_folder(folder, overrides(set_))
+    check(source.study)
+    with alone(folder), progress(quiet, as_json) as listener, taken_from(folder):
+        trials = obtain_trials(Run(folder, source, Options(listener)), read_findings(folder, scores))
+    tried = [f for f in trials.findings.findings if f.verdict is not None]
+    content = {"verdicts": {f.id: f.verdict for f in tried}}
+    lines = [f"{f.id}: {f.verdict}" for f in tried] or ["nothing was tried: the study has no model, or turns it off"]
+    show(as_json, content, lines)
+
+
+@app.command()
+def summarize(folder: Path, set_: Set = None, as_json: Json = False) -> None:
+    """Write claims.json, what a reader should take away: from a folder of `analyze`, `validate` or a report."""
+    from reportgen.core.claims import to_json
+    from reportgen.pipeline.artifacts import Run, write_claims
+    from reportgen.pipeline.reading import open_folder, read_findings, read_trials
+    from reportgen.pipeline.run_directory import alone, taken_from
+    from reportgen.summary import summarize as summary
+
+    scores, source = open_folder(folder, overrides(set_))
+    with alone(folder), taken_from(folder):
+        trials = read_trials(folder, read_findings(folder, scores))
+        claims = write_claims(Run(folder, source), summary.summarize(trials))
+    show(as_json, to_json(claims), [claim.headline for claim in claims.claims] or ["nothing was found that stands out"])
 
 
 @app.command()
@@ -180,21 +217,26 @@ def render(
 ) -> None:
     """Write page, PDF, figures and tables from the scores and findings in a folder."""
     collect_seldom()
-    from reportgen.pipeline import build as pipeline
-    from reportgen.pipeline.run_directory import alone
+    from reportgen.pipeline.artifacts import ReportArtifact, Run, write_claims
+    from reportgen.pipeline.build import Built
+    from reportgen.pipeline.options import Options
+    from reportgen.pipeline.reading import open_folder, read_findings, read_trials, reworded
+    from reportgen.pipeline.run_directory import alone, taken_from
+    from reportgen.pipeline.source import check
+    from reportgen.summary import summarize as summary
 
-    scores, others, source = pipeline.open_folder(
-        folder, overrides(set_, templates=templates, assets=assets, venue=venue), trust_templates=trust_templates
-    )
-    pipeline.check(source.study)
-    findings = pipeline.read_findings(folder)
-    forms = [f.strip() for f in figures.split(",") if f.strip()]
-    with alone(folder), progress(quiet, as_json) as (step, _), pipeline.taken_from(folder):
-        findings = pipeline.reworded(findings, source, folder)
-        pipeline.render_folder(
-            scores, others, findings, source, folder, progress=step, command=command(), figures=forms, apart=True
-        )
-    announce(pipeline.Built(folder, scores, findings, source.left_out), as_json)
+    values = overrides(set_, templates=templates, assets=assets, venue=venue)
+    scores, source = open_folder(folder, values, trust_templates=trust_templates)
+    check(source.study)
+    findings = read_findings(folder, scores)
+    forms = tuple(f.strip() for f in figures.split(",") if f.strip())
+    with alone(folder), progress(quiet, as_json) as listener, taken_from(folder):
+        options = Options(listener, command=command(), separate_process=True, figures=forms)
+        run = Run(folder, source, options)
+        trials = read_trials(folder, reworded(findings, source, folder))
+        claims = write_claims(run, summary.summarize(trials))
+        ReportArtifact(run, claims).obtain()
+    announce(Built(folder, claims, source.left_out), as_json)
 
 
 @app.command()
@@ -220,6 +262,8 @@ def build(
     if source.suffix != ".toml" and not source.is_dir():
         collect_seldom()  # scores made elsewhere: no model is loaded
     from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.options import Options
+    from reportgen.pipeline.source import open_source
     from reportgen.pipeline.staging import staged
 
     values = overrides(
@@ -234,21 +278,11 @@ def build(
         venue=venue,
     )
     if dry_run:
-        return print_plan(pipeline.open_source(source, values).study, as_json)
+        return print_plan(open_source(source, values).study, as_json)
     with staged(output) as stage:
-        with progress(quiet, as_json) as (step, say):
-            built = pipeline.build(
-                source,
-                stage.folder,
-                overrides=values,
-                force=force,
-                progress=step,
-                notify=say,
-                units=stage.units,
-                command=command(),
-                apart=True,
-                trust_templates=trust_templates,
-            )
+        with progress(quiet, as_json) as listener:
+            options = Options(listener, stage.checkpoints, command(), True, trust_templates)
+            built = pipeline.build(source, stage.folder, overrides=values, force=force, options=options)
             stage.publish()
         announce(built, as_json, output)
 
@@ -272,8 +306,10 @@ def verify(
     """
     from reportgen.archive import verify as archive
 
-    with progress(quiet, as_json) as (step, _):
-        found = archive.verify(report, quick=quick, progress=step, signers=signers, trust_templates=trust_templates)
+    with progress(quiet, as_json) as listener:
+        found = archive.verify(
+            report, quick=quick, progress=listener.progress, signers=signers, trust_templates=trust_templates
+        )
     show(as_json, archive.as_json(found), archive.lines(found))
     raise typer.Exit(archive.EXIT[found.result])
 
@@ -301,10 +337,10 @@ def compare(
 ) -> None:
     """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
     from reportgen.archive.compare import compare as archive
-    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.run_directory import taken_from
 
-    with progress(quiet, as_json) as (step, _), pipeline.taken_from(Path(", ".join(map(str, reports)))):
-        made = archive.compare(reports, output, alpha=alpha, progress=step)
+    with progress(quiet, as_json) as listener, taken_from(Path(", ".join(map(str, reports)))):
+        made = archive.compare(reports, output, alpha=alpha, progress=listener.progress)
     page = str(output / "compare.html")
     show(as_json, archive.as_json(made), [page, *archive.lines(made)])
     if check and made.differs:
@@ -320,8 +356,8 @@ def index(
     """Write index.html over a folder of reports: searchable, readable without script; only changed reports are read."""
     from reportgen.archive import index as archive
 
-    with progress(quiet, as_json) as (step, _):
-        made = archive.index(folder, progress=step)
+    with progress(quiet, as_json) as listener:
+        made = archive.index(folder, progress=listener.progress)
     show(as_json, archive.as_json(made), archive.lines(made))
 
 
@@ -329,10 +365,11 @@ def index(
 def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
     from reportgen.cli import explain as explained
-    from reportgen.pipeline import build as pipeline
+    from reportgen.pipeline.reading import read_findings
+    from reportgen.pipeline.run_directory import taken_from
 
-    with pipeline.taken_from(folder):
-        findings = pipeline.read_findings(folder)
+    with taken_from(folder):
+        findings = read_findings(folder)
         finding = findings.get(finding_id)
         told = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
     show(as_json, *told)

@@ -1,29 +1,30 @@
 """Progress of long commands: bars on a terminal, plain lines elsewhere, always on stderr."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from reportgen.cli.console import plain
 from reportgen.cli.streams import say
+from reportgen.core.listener import SILENT, Listener
 
 
 @contextmanager
-def progress(quiet: bool, as_json: bool) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
-    """A progress callback and one for remarks: bars on a terminal, plain lines elsewhere, always on stderr."""
+def progress(quiet: bool, as_json: bool) -> Iterator[Listener]:
+    """Give a listener that shows bars on a terminal and plain lines elsewhere, always on stderr."""
     if quiet:
-        yield (lambda *_: None), (lambda _: None)
+        yield SILENT
     elif sys.stderr.isatty():
-        with bars() as both:
-            yield both
+        with bars() as listener:
+            yield listener
     else:
         yield lines()
 
 
 @contextmanager
-def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
-    """Progress bars."""
+def bars() -> Iterator[Listener]:
+    """Give a listener that shows progress bars."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -38,11 +39,11 @@ def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], No
                 rows[name] = display.add_task(escape(plain(stage)), total=total)
             display.update(rows[name], completed=done, total=total, description=escape(plain(stage)))
 
-        yield step, lambda text: display.console.print(escape(plain(text)))
+        yield Listener(step, lambda text: display.console.print(escape(plain(text))))
 
 
-def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
-    """Plain lines, at most one for every tenth of a stage."""
+def lines() -> Listener:
+    """Return a listener that prints plain lines, at most one for every tenth of a stage."""
     last: dict[str, int] = {}
 
     def step(stage: str, done: int, total: int) -> None:
@@ -52,4 +53,4 @@ def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
             last[name] = tenth
             say(plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"))
 
-    return step, lambda text: say(plain(text))
+    return Listener(step, lambda text: say(plain(text)))

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 
 from reportgen.core.findings import Register, Verdict
 from reportgen.core.schema import plain_of, read_plain
+from reportgen.core.trials import Trials
+from reportgen.errors import InputError
 
 Number = int | float | str
 
@@ -42,6 +44,21 @@ class ClaimsFile:
     schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
 
 
+@dataclass(frozen=True)
+class Claims(ClaimsFile):
+    """What a reader should take away, and the trials that it rests on."""
+
+    trials: Trials | None = field(default=None, compare=False, repr=False, kw_only=True)
+
+    @property
+    def made_from(self) -> Trials:
+        """The trials behind the claims; raises InputError where they are not at hand."""
+        if self.trials is None:
+            hint = "Take the claims from summarize(), or give the run directory"
+            raise InputError("these claims do not hold the trials that they rest on", "claims", hint)
+        return self.trials
+
+
 _ADAPTER = TypeAdapter(ClaimsFile)
 
 
@@ -50,9 +67,9 @@ def to_json(claims: ClaimsFile) -> dict[str, Any]:
     return plain_of(_ADAPTER, claims)
 
 
-def from_json(plain: Any, location: str = "claims.json") -> ClaimsFile:
+def from_json(plain: Any, location: str = "claims.json") -> Claims:
     """Read claims.json's content; raises InputError with the field that does not fit."""
-    return read_plain(_ADAPTER, plain, location, "summarize")
+    return Claims(**vars(read_plain(_ADAPTER, plain, location, "summarize")))
 
 
 def json_schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from reportgen.core.blocks import parsed
 from reportgen.core.plugins import Plugin
 from reportgen.core.schema import read_plain
+from reportgen.core.study_scores import Scores
 from reportgen.errors import InputError
 
 Register = Literal["observed", "tested"]
@@ -132,9 +133,9 @@ def _ranked(findings: Iterable[Finding]) -> list[Finding]:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """The content of findings.json: ``alpha`` is shared by all families of tests; ``plugins`` are other packages'
-    detectors, those that failed among them.
+class FindingsFile:
+    """The content of findings.json: ``scores`` are the sha256 of the scores files by name, ``alpha`` is shared by all
+    families of tests, ``plugins`` are other packages' detectors, those that failed among them.
     """
 
     scores: dict[str, str]
@@ -144,6 +145,21 @@ class Findings:
     findings: list[Finding]
     schema: Literal["reportgen/findings/1"] = "reportgen/findings/1"
     plugins: tuple[Plugin, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings(FindingsFile):
+    """What the analysis found, and the scores that it found it in (``source``, None where they are not at hand)."""
+
+    source: Scores | None = field(default=None, compare=False, repr=False, kw_only=True)
+
+    @property
+    def made_from(self) -> Scores:
+        """The scores that were analyzed; raises InputError where they are not at hand."""
+        if self.source is None:
+            hint = "Take the findings from analyze(), or give the run directory"
+            raise InputError("these findings do not hold the scores that they are about", "findings", hint)
+        return self.source
 
     @property
     def apart(self) -> float:
@@ -213,7 +229,7 @@ def numbered(findings: Sequence[Finding]) -> list[Finding]:
     return result
 
 
-_ADAPTER = TypeAdapter(Findings)
+_ADAPTER = TypeAdapter(FindingsFile)
 _ORDER = ["schema", "scores", "alpha", "seed", "families", "plugins", "findings"]
 _FINDING_ORDER = (
     "id kind method block register rule verdict priority data task tasks layers heads cells members value test effect "
@@ -230,7 +246,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
 
 def from_json(plain: object, place: str = "findings.json") -> Findings:
     """Read findings.json's content; raises InputError with the field that does not fit."""
-    return read_plain(_ADAPTER, plain, place, "analyze")
+    return Findings(**vars(read_plain(_ADAPTER, plain, place, "analyze")))
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from reportgen.core.findings import Verdict
+from reportgen.core.findings import Findings, Verdict
+from reportgen.core.patterns import Patterns
 
 TOP = "top"  # the kind of the sets that are a task's first heads
 # Why a set is undecided: what it would take to tell, or what forbids it
@@ -304,3 +305,16 @@ class Validation:
     def trial(self, identifier: str) -> Trial | None:
         """The trial of that finding's set; None where it had none."""
         return next((trial for trial in self.trials if trial.id == identifier), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What interventions on the found heads showed: the findings with their verdicts, and all that follows from the
+    outcomes (None: nothing was tried); ``patterns`` are where named heads look (None: it was not looked at);
+    ``outcomes`` are what the model gave, for validation.json.
+    """
+
+    findings: Findings
+    validation: Validation | None = None
+    patterns: Patterns | None = None
+    outcomes: RawValidation | None = None

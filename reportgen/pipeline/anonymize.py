@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
+from reportgen.core.study_scores import Scores
 from reportgen.errors import InputError
 
 ROOTED = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|~|/)")  # how an absolute path begins, here or on another system
@@ -42,10 +42,14 @@ def overrides(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def unplaced(blocks: Blocks) -> Blocks:
-    """Scores whose model is called by the last part of its path."""
-    model = blocks[0].model
-    return tuple(replace(b, model=replace(model, path=model.path and last_part(model.path))) for b in blocks)
+def without_path(scores: Scores) -> Scores:
+    """Return the scores with their model called by the last part of its path; themselves where it is already."""
+    model = scores.blocks[0].model
+    named = replace(model, path=model.path and last_part(model.path))
+    if all(block.model == named for blocks in scores.methods.values() for block in blocks):
+        return scores
+    methods = {name: tuple(replace(b, model=named) for b in blocks) for name, blocks in scores.methods.items()}
+    return replace(scores, methods=methods)
 
 
 def _plain(study: Study) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reportgen import __version__
 from reportgen.core.config import Study
+from reportgen.core.findings import Findings, to_json
 from reportgen.core.plugins import identity
 from reportgen.core.provenance import versions
 from reportgen.core.sentences import template_folder
@@ -39,7 +40,7 @@ def scores_key(study: Study) -> str:
     return asked[:HALF] + key_of([_model_files(Path(study.model.path)) or study.model.path])[:HALF]
 
 
-def kept_key(study: Study, folder: Path) -> str | None:
+def finished_key(study: Study, folder: Path) -> str | None:
     """The key of a folder's finished scores where they are all that is left of the study's model: asked for alike, of a
     model of that path, which holds no model any more. None where it does, or where the scores are of something else.
     """
@@ -83,3 +84,10 @@ def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
     return key_of(
         [__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions(), *others_own]
     )
+
+
+def validation_key(study: Study, findings: Findings) -> str:
+    """What makes a validation the same: what was found in which scores, and how it is put to the test."""
+    found = [{k: v for k, v in f.items() if k != "sentence"} for f in to_json(findings)["findings"]]
+    asked = study.validation.model_dump(mode="json", exclude={"enabled"})
+    return key_of([findings.scores, findings.alpha, found, asked, study.analysis.margin, versions()])

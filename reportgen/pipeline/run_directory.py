@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.core.config import Study
+from reportgen.core.study_scores import Scores
 from reportgen.errors import InputError
 from reportgen.storage.crate import CRATE
-from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file
+from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file, write_atomic
 from reportgen.storage.json_files import read_json
 from reportgen.storage.locks import alone_in
 from reportgen.storage.manifest import refuse_files
 from reportgen.storage.remote_folders import StorageFolder
-from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
+from reportgen.storage.scores_file import SCORES, read_methods, scores_csv, stored_key, write_methods
 
 PDF = "report.pdf"
 SIGNATURES = ("manifest.json.sig", "report.pdf.sig")  # of whom a report is, in OpenSSH's form
-UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
+CHECKPOINTS = ".checkpoints"  # finished shards of an unfinished scoring, under the run directory
 TEMPLATES = "templates"  # overriding templates, kept in the report that they made
 ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 
@@ -36,12 +37,12 @@ def claim(folder: Path, key: str, force: bool) -> None:
         return
     manifest = manifest_in(folder)
     held = manifest.get("keys", {}).get("scores") or _stored_key(folder)
-    if held == key or (held is None and (folder / UNITS).is_dir()):
+    if held == key or (held is None and (folder / CHECKPOINTS).is_dir()):
         return
     if not force:
         what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
         raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
-    StorageFolder(folder / UNITS).refuse_busy()
+    StorageFolder(folder / CHECKPOINTS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
         remove(path)  # what is not finished is then known by its units alone
@@ -95,7 +96,7 @@ def found_hash(folder: Path) -> str:
 
 def clear(folder: Path, manifest: dict[str, Any]) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
-    keep = {"findings.json", "validation.json", "patterns.json"}
+    keep = {"findings.json", "validation.json", "patterns.json", "claims.json"}
     # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
     for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF, *SIGNATURES):
         path = folder / name
@@ -163,3 +164,24 @@ def forms_of(manifest: dict[str, Any]) -> list[str]:
         Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/") and name.count("/") == 1
     }
     return [form for form in ("svg", "pdf", "png") if f".{form}" in drawn] or ["svg"]
+
+
+@contextmanager
+def taken_from(report: Path) -> Iterator[None]:
+    """Within it, files of a report that do not fit together raise InputError, as a broken file by itself does.
+
+    What one file says of another is not checked field by field: it shows itself where it is used.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        problem = f"one of its files is damaged ({type(error).__name__}: {str(error)[:200]})"
+        hint = "Make the report again, or, where `reportgen verify` finds it whole, report this as a fault of reportgen"
+        raise InputError(problem, str(report), hint) from error
+
+
+def save_scores(scores: Scores, folder: Path) -> None:
+    """Write the readable companions of the scores files: study.toml and scores.csv."""
+    if scores.study.source:
+        write_atomic(folder / "study.toml", scores.study.source)
+    write_atomic(folder / "scores.csv", scores_csv(scores.blocks))

@@ -5,6 +5,7 @@ lie in its folder ``templates`` or its study.toml or manifest points at them any
 """
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,23 @@ def _of_a_report(study: Study, folder: Path, trust: bool) -> tuple[Study, tuple[
 
 def _with_templates(study: Study, folder: Path | None) -> Study:
     return study.model_copy(update={"report": study.report.model_copy(update={"templates": folder})})
+
+
+def check(study: Study) -> None:
+    """Refuse detectors, sections and templates that do not exist, before any work is done for them.
+
+    Control characters in what the study says of itself are refused too: no page and no PDF can hold them.
+    """
+    about = study.study
+    for name, text in (("title", about.title), *(("authors", a) for a in about.authors), ("notes", about.notes)):
+        for char in text if name != "notes" else text.replace("\n", " ").replace("\r", " ").replace("\t", " "):
+            if unicodedata.category(char) == "Cc":
+                raise InputError(f"it holds the control character U+{ord(char):04X}", f"[study] {name}", "Remove it")
+    templates = study.report.templates
+    if templates is not None and not templates.is_dir():
+        raise InputError("no such folder", f"[report] templates = {templates}", "Give a folder of templates")
+    from reportgen.analysis.analyze import chosen
+    from reportgen.rendering.sections.common import SECTIONS
+
+    chosen(study.analysis.detectors)
+    SECTIONS.chosen(study.report.sections, "[report] sections")

@@ -9,23 +9,23 @@ from reportgen.errors import ReportgenError
 from reportgen.storage.files import sha256_file, write_atomic
 from reportgen.storage.remote_folders import StorageFolder, is_remote
 
-UNITS = ".units"
+CHECKPOINTS = ".checkpoints"
 
 
 class Stage:
-    """Where the work is done: ``folder`` on this machine, and ``units``, where units are kept (None: in the folder)."""
+    """Where the work is done: ``folder`` on this machine; ``checkpoints`` is where shards are kept (None: in it)."""
 
     def __init__(self, folder: Path, place: StorageFolder | None = None) -> None:
         self.folder, self.place = folder, place
-        self.units = None if place is None else f"{place.where}/{UNITS}"
+        self.checkpoints = None if place is None else f"{place.where}/{CHECKPOINTS}"
         self.before = dict[str, str]()
         for name in [] if place is None else place.tree():
-            if not name.startswith(f"{UNITS}/"):
+            if not name.startswith(f"{CHECKPOINTS}/"):
                 write_atomic(folder / name, (place.read(name) if place else None) or b"")
                 self.before[name] = sha256_file(folder / name)
 
     def publish(self) -> None:
-        """Put what has changed behind the URL, the manifest last, so that where it stands all stands; then units go."""
+        """Put what has changed behind the URL, the manifest last: where it stands all stands. Then shards go."""
         if self.place is None:
             return
         there = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
@@ -34,7 +34,7 @@ class Stage:
                 self.place.write(name, path.read_bytes())
         for name in self.before.keys() - there.keys():
             self.place.remove(name)
-        StorageFolder(f"{self.place.where}/{UNITS}").remove()
+        StorageFolder(f"{self.place.where}/{CHECKPOINTS}").remove()
 
 
 @contextmanager

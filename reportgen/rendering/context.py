@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from reportgen.core.blocks import Blocks, title
 from reportgen.core.caveats import AT_CHANCE
+from reportgen.core.claims import Claim
 from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, Value
 from reportgen.core.kinds import kind_of
@@ -105,6 +106,7 @@ class Report:
     date: str
     validation: Validation | None = None
     patterns: Patterns | None = None
+    claims: tuple[Claim, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     unattached: Mapping[str, int] = field(default_factory=dict)
     printed: bool = False

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reportgen.core.blocks import Blocks, as_blocks
+from reportgen.core.claims import Claim
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.patterns import Patterns
@@ -37,6 +38,7 @@ def render(
     others: Mapping[str, Blocks] | None = None,
     validation: Validation | None = None,
     patterns: Patterns | None = None,
+    claims: Sequence[Claim] = (),
     provenance: Mapping[str, object] | None = None,
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),
@@ -47,7 +49,8 @@ def render(
 
     ``scores`` are those of one method: a HeadScores, or one for each block of an encoder-decoder.
     ``scores.safetensors`` and ``findings.json`` lie in the folder already. ``others`` are scores of the study's further
-    methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads look.
+    methods by name, ``validation`` what interventions on found heads showed, ``patterns`` where named heads look,
+    ``claims`` what stands first.
     ``provenance`` goes into the manifest and the provenance section, ``progress`` is called at each step, ``figures``
     are the files drawn of each figure: svg, pdf, png. ``separate_process`` lets another process lay out the PDF.
     The PDF carries the files of ``folder``, or of ``carry`` where there is one.
@@ -71,7 +74,7 @@ def render(
             save("study.toml", study.source)
         save("scores.csv", scores_csv(blocks))
         say("figures")
-        report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
+        report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns, claims)
         report = replace(report, unattached=unattached(folder))
         say("page")
         pages, plugins = html(report, printing.begin if printed else None)

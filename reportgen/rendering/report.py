@@ -1,8 +1,9 @@
 """Compute once what all sections of a report draw on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reportgen.core.blocks import Blocks
+from reportgen.core.claims import Claim
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.patterns import Patterns
@@ -23,6 +24,7 @@ def build_report(
     provenance: Mapping[str, object],
     validation: Validation | None = None,
     patterns: Patterns | None = None,
+    claims: Sequence[Claim] = (),
 ) -> Report:
     """Return everything that sections draw on."""
     names = tuple(section.name for section in SECTIONS.chosen(study.report.sections, "[report] sections"))
@@ -46,6 +48,7 @@ def build_report(
         sections=names,
         validation=validation,
         patterns=patterns,
+        claims=tuple(claims),
         date=moment().strftime("%Y-%m-%d"),
         plugins=_plugins(blocks, findings, study),
     )

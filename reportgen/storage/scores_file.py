@@ -18,7 +18,7 @@ from reportgen.core.blocks import TITLES, Blocks, as_blocks
 from reportgen.core.plugins import plain, recorded_in
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.errors import InputError
-from reportgen.storage.files import remove, write_atomic
+from reportgen.storage.files import remove, sha256, write_atomic
 from reportgen.storage.json_files import canonical_json
 
 SCORES = "scores.safetensors"
@@ -241,6 +241,13 @@ def write_methods(folder: Path, scored: Mapping[str, Blocks], key: str) -> None:
             remove(path)
     for name in reversed(names):
         write_atomic(folder / scores_file(name, names), scores_bytes(scored[name], key, names))
+
+
+def hashes_of(methods: Mapping[str, Blocks], key: str) -> dict[str, str]:
+    """Return the sha256 of the files that ``write_methods`` would write, by name, the first method's first."""
+    names = list(methods)
+    found = {scores_file(name, names): sha256(scores_bytes(methods[name], key, names)) for name in names}
+    return dict(sorted(found.items(), key=lambda item: (item[0] != SCORES, item[0])))
 
 
 def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:

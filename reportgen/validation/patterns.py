@@ -16,12 +16,11 @@ from reportgen.core.blocks import Blocks, parsed
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.kinds import kind_of
-from reportgen.core.patterns import Pattern, Patterns, Role, from_json, to_json
+from reportgen.core.patterns import Pattern, Patterns, Role, from_json
 from reportgen.core.provenance import versions
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.storage.files import remove, write_atomic
-from reportgen.storage.json_files import key_of, pretty_json, read_json
+from reportgen.storage.json_files import key_of, read_json
 
 FILE = "patterns.json"
 HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
@@ -41,49 +40,31 @@ class Wanted:
     example: int
 
 
-def obtain_patterns(study: Study, findings: Findings, blocks: Blocks, folder: Path, *, progress: Progress) -> None:
-    """Write patterns.json, unless the folder's is of the same findings; remove it where the study wants none.
-
-    A model whose attention cannot be seen leaves a file that says why.
-    """
-    path = folder / FILE
-    if study.model is None or not study.report.patterns:
-        remove(path)
-        return
-    chosen = wanted(findings, blocks[0], study.tasks.control)
+def key(study: Study, findings: Findings) -> str:
+    """Return what makes patterns the same: the scores, and the heads and examples to look at."""
+    chosen = wanted(findings, findings.made_from.blocks[0], study.tasks.control)
     named = [[w.task, str(w.head), w.role, w.source, w.example] for w in chosen]
-    key = key_of([findings.scores, named, SHORT, versions()])
+    return key_of([findings.scores, named, SHORT, versions()])
+
+
+def observe(study: Study, findings: Findings) -> Patterns:
+    """Look at the named heads; a model whose attention cannot be seen leaves patterns that say why."""
+    blocks = findings.made_from.blocks
     try:
-        stored = read_patterns(folder, findings)
-    except InputError:
-        stored = None  # damaged: made again
-    if stored is not None and stored.key == key and stored.problem is None:
-        return
-    progress("attention patterns", 0, 1)
-    try:
-        found, problem = _seen(study, blocks, chosen), None
+        found, problem = _seen(study, blocks, wanted(findings, blocks[0], study.tasks.control)), None
     except InputError as error:
         found, problem = [], f"{error.problem} ({error.place})"
-    write_atomic(path, pretty_json(to_json(Patterns(key, findings.scores, found, problem))))
-    progress("attention patterns", 1, 1)
+    return Patterns("", findings.scores, found, problem)
 
 
-def carry_patterns(archive: Path, folder: Path) -> None:
-    """Copy an archive's patterns.json, which only the model could make again; without one, none is left."""
-    if (archive / FILE).is_file():
-        write_atomic(folder / FILE, (archive / FILE).read_bytes())
-    else:
-        remove(folder / FILE)
-
-
-def read_patterns(folder: Path, findings: Findings) -> Patterns | None:
-    """The folder's patterns of the scores that were analyzed; None where it has none.
+def read(path: Path, findings: Findings) -> Patterns | None:
+    """Read the patterns of the scores that were analyzed; None where there are none.
 
     Raises InputError for damaged ones.
     """
-    if not (folder / FILE).is_file():
+    if not path.is_file():
         return None
-    found = from_json(read_json(folder / FILE), str(folder / FILE))
+    found = from_json(read_json(path), str(path))
     return found if found.scores == findings.scores else None
 
 

@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.schema import plain_of, read_plain
 from reportgen.core.trials import TOP, Answers, RawControls, RawCurve, RawSet, RawTask, RawValidation, Validation
 from reportgen.errors import InputError
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import read_json
 from reportgen.validation.curves import LAYERS, NORM, RANDOM, knocked
+from reportgen.validation.derive import derive
 from reportgen.validation.sets import FoundSet, Index, found_sets, layers_of
 from reportgen.validation.statistics import Sample
 
+FILE = "validation.json"
 DIGITS = 6  # decimals of log-probabilities and losses, which are rounded before anything is derived from them
 APART = 2e-6  # how far two means of numbers so rounded may lie apart
 LARGEST = 1e9  # log-probabilities and numbers of heads beyond it are no outcomes
@@ -327,3 +332,65 @@ def _ordered(kind: str, heads: Iterable[str]) -> list[str]:
     which order an encoder-decoder runs its layers.
     """
     return [*heads] if kind == TOP else sorted(heads)
+
+
+def read(path: Path, blocks: Blocks) -> RawValidation:
+    """Read the outcomes of a file; raises InputError for a missing or damaged one, and for other tasks or heads."""
+    raw = from_json(read_json(path), str(path))
+    refuse_strangers(raw, blocks, str(path))
+    return raw
+
+
+def write(path: Path, raw: RawValidation) -> RawValidation:
+    """Write the outcomes with what follows from them, where the file holds anything else; return them."""
+    content = folded_json(to_json(raw, derive(raw))).encode()
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomic(path, content)
+    return raw
+
+
+def read_validation(folder: Path, findings: Findings) -> Validation | None:
+    """All that follows from the outcomes that the folder's findings carry the verdicts of; None where there are none.
+
+    Raises InputError for a damaged file.
+    """
+    if not any(f.verdict for f in findings.findings) or not (folder / FILE).is_file():
+        return None
+    raw = from_json(read_json(folder / FILE), str(folder / FILE))
+    return derive(raw) if raw.scores == findings.scores else None
+
+
+def recorded_differences(folder: Path) -> list[str]:
+    """What the folder's validation.json says beside its raw outcomes and does not follow from them, one line each.
+
+    Empty where all follows, and where there is no such file. Raises InputError for a damaged one.
+    """
+    if not (folder / FILE).is_file():
+        return []
+    plain = read_json(folder / FILE)
+    raw = from_json(plain, str(folder / FILE))
+    again = to_json(raw, derive(raw))
+    stored = plain.get("verdicts")
+    stored, derived = stored if isinstance(stored, dict) else {}, again["verdicts"]
+    told = [
+        f"verdicts.{name}: {stored.get(name)!r} is recorded, {derived.get(name)!r} follows from the outcomes"
+        for name in derived | stored
+        if stored.get(name) != derived.get(name)
+    ]
+    if not told and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
+        told.append("it is not written as its own outcomes are")
+    return told
+
+
+def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
+    """What the folder's validation.json says of sets, examples and settings and does not follow from the scores, the
+    findings and the study, one line each; empty where all follows, and where there is no such file.
+
+    ``methods`` are the scores by method, the first method first. Raises InputError for a damaged file, and for one of
+    other tasks or heads.
+    """
+    if not (folder / FILE).is_file():
+        return []
+    raw = from_json(read_json(folder / FILE), str(folder / FILE))
+    refuse_strangers(raw, next(iter(methods.values())), str(folder / FILE))
+    return strangers(raw, findings, methods, study)

@@ -141,7 +141,7 @@ def test_a_worker_and_then_a_node_die_and_no_byte_changes(
         for line in told
     )
     assert scores(tmp_path) == alone
-    assert not (tmp_path / ".units").exists()
+    assert not (tmp_path / ".checkpoints").exists()
 
 
 def test_cores_that_others_hold_are_not_waited_for(
@@ -200,7 +200,7 @@ def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
         return done.stderr
 
     begun = record_of(with_overrides(load_study(study / "study.toml"), {"scoring.batch_size": "auto"}, study))
-    keep_record(StorageFolder(tmp_path / "cut" / ".units"), {**begun, "batch_size": 3, "threads": 1})
+    keep_record(StorageFolder(tmp_path / "cut" / ".checkpoints"), {**begun, "batch_size": 3, "threads": 1})
     assert "batches of 3 examples, as before" in run("cut", *auto, *ray)
     run("fixed", "--set", "scoring.batch_size=3")
     again, fixed = ((tmp_path / name / "scores.csv").read_bytes() for name in ("cut", "fixed"))
@@ -242,7 +242,7 @@ def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finishe
         f"reportgen: task long, on the worker {HOST}: out of memory with batches of one example. Use a smaller model "
         "or shorter prompts, a narrower dtype, or a machine with more memory."
     )
-    kept = {path: path.stat().st_mtime_ns for path in (folder / ".units").glob("*.safetensors")}
+    kept = {path: path.stat().st_mtime_ns for path in (folder / ".checkpoints").glob("*.safetensors")}
     assert len(kept) >= 3  # those of the other task
     again = subprocess.run(
         command(tmp_path, folder), check=True, text=True, capture_output=True, env=environment(homes["whole"])

@@ -117,7 +117,7 @@ def test_a_manifest_that_is_none_is_refused(changed: dict[str, Any], told: str) 
 
 
 def test_a_manifest_holds_every_file_that_can_be_seen(tmp_path: Path) -> None:
-    for name in ("a.csv", "tables/b.tex", ".units/c", "report.pdf", "manifest.json"):
+    for name in ("a.csv", "tables/b.tex", ".checkpoints/c", "report.pdf", "manifest.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     made = manifest(tmp_path, created="2026")

@@ -65,7 +65,7 @@ def test_a_disk_that_fills_up_while_scoring_keeps_what_is_finished(tmp_path: Pat
     code, said = run(*score, limit=7_000)  # a unit has room, the file of a method's scores has none
     first = out / "scores-activation_norm.safetensors"
     assert (code, said) == (3, f"reportgen: {first}: cannot write (File too large). {FREE}")
-    units = {p.name for p in (out / ".units").glob("*.safetensors")}
+    units = {p.name for p in (out / ".checkpoints").glob("*.safetensors")}
     assert units
     assert not list(out.rglob("*.half"))
     assert run("score", tmp_path, "-o", out) == (0, "")

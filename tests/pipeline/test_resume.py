@@ -134,11 +134,11 @@ def test_an_interrupted_scoring_says_so_and_goes_on(
     assert rest.splitlines()[-1] == (
         "reportgen: interrupted; finished parts are kept, and the same command goes on from there"
     )
-    units = {path.name: path.read_bytes() for path in (folder / ".units").glob("*.safetensors")}
+    units = {path.name: path.read_bytes() for path in (folder / ".checkpoints").glob("*.safetensors")}
     assert len(units) >= 1
     pipeline.obtain_scores(source, folder)
     assert contents(folder) == contents(scored)
-    assert not (folder / ".units").exists()
+    assert not (folder / ".checkpoints").exists()
 
 
 @pytest.fixture
@@ -158,11 +158,11 @@ def unfinished(source: pipeline.Source, tmp_path: Path) -> Path:
 def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_differs(
     source: pipeline.Source, unfinished: Path, tmp_path: Path
 ) -> None:
-    study, before = source.study.tasks.path.parent, contents(unfinished / ".units")  # type: ignore[union-attr]
+    study, before = source.study.tasks.path.parent, contents(unfinished / ".checkpoints")  # type: ignore[union-attr]
     with pytest.raises(InputError) as caught:
         pipeline.obtain_scores(pipeline.open_source(study, {"scoring.method": "zero_ablation"}), unfinished)
     assert str(caught.value) == (
-        f"{unfinished}/.units: the unfinished run in it was started with other inputs: "
+        f"{unfinished}/.checkpoints: the unfinished run in it was started with other inputs: "
         "[scoring] method is zero_ablation, was gate_gradient. Undo it, choose another folder with -o, "
         "or accept it with --force, which keeps the units that it leaves as they are."
     )
@@ -173,7 +173,7 @@ def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_dif
         f"{unfinished}: this folder holds an unfinished scoring of another study. "
         "Choose another folder with -o, or overwrite it with --force."
     )
-    assert contents(unfinished / ".units") == before
+    assert contents(unfinished / ".checkpoints") == before
 
 
 def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_under_a_run(
@@ -189,7 +189,7 @@ def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_u
         pipeline.obtain_scores(other, folder, force=True, progress=stop)
     steps: list[str] = []
     with (
-        StorageFolder(folder / ".units").locked(),
+        StorageFolder(folder / ".checkpoints").locked(),
         pytest.raises(InputError, match="another run is at work in this folder"),
     ):
         pipeline.obtain_scores(other, folder, force=True)

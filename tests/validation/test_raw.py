@@ -15,8 +15,16 @@ from reportgen.core.sentences import Prose
 from reportgen.core.trials import RawValidation
 from reportgen.errors import InputError
 from reportgen.validation.derive import derive
-from reportgen.validation.recorded import folded_json, from_json, refuse_strangers, strangers, to_json
-from reportgen.validation.stage import FILE, read_validation, recorded_differences
+from reportgen.validation.recorded import (
+    FILE,
+    folded_json,
+    from_json,
+    read_validation,
+    recorded_differences,
+    refuse_strangers,
+    strangers,
+    to_json,
+)
 from reportgen.validation.verdicts import judged
 
 Plain = dict[str, Any]

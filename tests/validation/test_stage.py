@@ -13,7 +13,7 @@ from reportgen.archive.verify import verify
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
 from reportgen.validation import engine
-from reportgen.validation.stage import recorded_differences, strange_settings
+from reportgen.validation.recorded import recorded_differences, strange_settings
 
 STUDY = """[study]
 title = "Tiny"

@@ -15,7 +15,7 @@ from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.reading import open_folder, read_findings
 
 Status = Literal["kept", "changed", "moved", "gained", "lost"]
 Progress = Callable[[str, int, int], None]
@@ -121,8 +121,8 @@ def _open(path: Path, name: str) -> Run:
     from reportgen.archive.checks import opened
 
     with opened(path) as report:
-        scores, _, source = pipeline.open_folder(report.folder)
-        return Run(name, source.study.study.title, scores, pipeline.read_findings(report.folder))
+        scores, source = open_folder(report.folder)
+        return Run(name, source.study.study.title, scores.blocks, read_findings(report.folder))
 
 
 def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -23,7 +23,15 @@ FONTS = {
     "DejaVu Sans": {"DejaVuSans.ttf": "", "DejaVuSans-Bold.ttf": "font-weight:bold"},
     "Report Mono": {"DejaVuSansMono.ttf": ""},
 }
-ATTACHED = ("study.toml", "scores.csv", "findings.json", "manifest.json", "validation.json", "patterns.json")
+ATTACHED = (
+    "study.toml",
+    "scores.csv",
+    "findings.json",
+    "manifest.json",
+    "validation.json",
+    "patterns.json",
+    "claims.json",
+)
 SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
 
 
