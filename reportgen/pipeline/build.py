@@ -284,7 +284,7 @@ def _fresh_scores(
         return {blocks[0].method.name: blocks}
     from reportgen.scoring.score import score
 
-    return score(study, progress=progress, units=units, notify=notify, restart=force)
+    return score(study, progress=progress, checkpoints=units, notify=notify, restart=force)
 
 
 def obtain_findings(

@@ -7,11 +7,13 @@ from jaxtyping import Float
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.trials import Best, Interval, Ranking
+from reportgen.scoring.methods import activation_norm
 from reportgen.validation.engine import Intervention
 from reportgen.validation.sets import Index
 from reportgen.validation.statistics import Sample
 
-RANDOM, RANDOMS, LAYERS, NORM = "random order", 5, "layer order", "activation_norm"
+RANDOM, RANDOMS, LAYERS, NORM = "random order", 5, "layer order", activation_norm.METHOD.name
+CONTROLS = (NORM, RANDOM, LAYERS)  # orders that know nothing of the answer
 Order = tuple[tuple[int, int], ...]
 
 

@@ -17,7 +17,7 @@ from reportgen.scoring.methods.common.ablation import at_once
 from reportgen.scoring.run.prepare import versions
 from reportgen.storage.store import key_of
 from reportgen.validation.checkpoints import read_part, write_part
-from reportgen.validation.curves import NORM, area, best, knocked, prefixes, rankings
+from reportgen.validation.curves import CONTROLS, NORM, area, best, knocked, prefixes, rankings
 from reportgen.validation.engine import Heads, Intervention, Outcomes, outcomes
 from reportgen.validation.plan import FACTORS, Planned, at_chance, planned
 from reportgen.validation.prepare import Ground, ground
@@ -121,7 +121,7 @@ def _part(
         at_hand.prepared.batch_size,
         at_hand.readout.identity,
     ]
-    examples = [[e.inputs, e.answer, e.places, e.decoder] for e in (task.encoded[i] for i in members)]
+    examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
     means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
     stored = read_part(parts, key)
@@ -323,4 +323,5 @@ class _Results:
             [intact.accuracy, *map(float, accuracy)],
             [intact.log_probability, *map(float, left)],
             float(area(lost, len(self.every)).mean()),
+            name in CONTROLS,
         )

@@ -27,7 +27,7 @@ SETS = [
 def log_probability(model: Any, example: Any) -> float:
     batch = collate([example])
     logits = forward(model.model, model.kind, batch).logits[0].log_softmax(-1)
-    return float(logits[list(example.places), list(example.answer)].sum())
+    return float(logits[list(example.positions), list(example.answer)].sum())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

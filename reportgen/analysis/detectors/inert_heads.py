@@ -24,7 +24,6 @@ Effects that cancel between examples are counted and told.
 Silent without exact ablation of single examples or the effect of ablating all heads, with fewer than 8 units in a
 half, on tasks where ablating all heads changes nothing, and where examples are too few for the margin.
 """
-EXACT = ("zero_ablation", "mean_ablation", "resample_ablation")
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
 
@@ -73,8 +72,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def exact_ablation(view: View) -> HeadScores | None:
     """The scores of the study's first exact ablation."""
-    known = {view.scores.method.name: view.scores, **view.others}
-    return next((scores for name, scores in known.items() if name in EXACT), None)
+    return next((s for s in (view.scores, *view.others.values()) if s.method.family == "ablation"), None)
 
 
 def _every(view: View) -> Mapping[str, float | None]:

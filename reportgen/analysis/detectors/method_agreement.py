@@ -26,7 +26,7 @@ examples, the same examples left out of all three. A bootstrap would repeat exam
 both agreements. Where the interval includes 0 the ranking shows no more than activation size.
 Silent where one method was scored, and where a method's heads are all tied.
 """
-NORM, TOP, SHOWN, HEADS = "activation_norm", 10, 3, 20
+TOP, SHOWN, HEADS = 10, 3, 20
 RULE = "rank correlation and top heads of two methods on the same tasks"
 CONTROL = (
     "difference of the rank correlations with exact ablation of a score and of the activation norm, mean over tasks"
@@ -72,7 +72,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     if view.present.sum() < HEADS or not view.others:
         return Outcome("method_agreement")
     pairs = [_pair(view, other) for other in view.others.values()]
-    ablation, norm = exact_ablation(view), view.others.get(NORM)
+    ablation, norm = exact_ablation(view), view.control_scores
     controls = list[Finding | None]()
     if ablation is not None and norm is not None:
         scores = [s for s in (view.scores, *view.others.values()) if s not in (ablation, norm)]
@@ -113,7 +113,7 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
         "method_agreement",
         None,
         "observed",
-        0.3 if other.method.name == NORM else 0.45,
+        0.3 if other.method.family == "control" else 0.45,
         rule=RULE,
         tasks=list(view.scores.task_names),
         members=[str(h) for h in heads] or None,

@@ -34,7 +34,7 @@ class Shortcuts:
     """What a model allows.
 
     ``logits`` says how logits at answer positions are had: ``head`` (hidden states, then the output embeddings on those
-    positions alone), ``keep`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected).
+    positions alone), ``store`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected).
     ``resumes``: a run may start from a layer's recorded output; ``enters``: the sites whose layer may then be entered
     behind its attention, at the output projection. ``narrow``: the modules, those of the last layer and behind it,
     that need to run at answer positions alone. ``prefixes``: tokens that all examples begin with can be run once.
@@ -172,14 +172,14 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
     """The sites whose attention puts out what its projection does: as it is, or first in a tuple."""
     seen, calls = dict[tuple[str, int], list[Tensor]](), dict[str, int]()
 
-    def keep(_: Any, __: Any, output: Any, path: str) -> None:
+    def store(_: Any, __: Any, output: Any, path: str) -> None:
         first = output[0] if isinstance(output, tuple) else output
         if isinstance(first, Tensor):
             seen.setdefault((path, calls.setdefault(path, 0)), []).append(first)
         calls[path] = calls.get(path, 0) + 1
 
     wanted = {path for site in heads.sites for path in (site.name, site.attention)}
-    with hooked((model.get_submodule(path).register_forward_hook, _named(keep, path)) for path in sorted(wanted)):
+    with hooked((model.get_submodule(path).register_forward_hook, _named(store, path)) for path in sorted(wanted)):
         first_output(model, kind, _unlike(model, kind))
     return frozenset(
         index
@@ -191,8 +191,8 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
     )
 
 
-def _named(keep: Callable[..., None], path: str) -> Callable[..., None]:
-    return lambda module, inputs, output: keep(module, inputs, output, path)
+def _named(store: Callable[..., None], path: str) -> Callable[..., None]:
+    return lambda module, inputs, output: store(module, inputs, output, path)
 
 
 @torch.no_grad()
@@ -205,9 +205,9 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
     if kind in ("classifier", "encoder") or not heads.stacks:
         return ()
     batch, layers, outputs = _unlike(model, kind), list[str](), list[Any]()
-    places = (batch.owner, batch.position)
+    positions = (batch.owner, batch.position)
     with recorded(model, heads, layers, outputs):
-        expected = first_output(model, kind, batch)[places]
+        expected = first_output(model, kind, batch)[positions]
     record, last = Record(tuple(layers), tuple(outputs), 2), layers[-1]
 
     def passes(path: str) -> bool:
@@ -215,16 +215,16 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
         # a run of the last layer alone tells of what is in it; not of what stands before the layers
         start = len(layers) - 1 if resume and path.startswith(f"{last}.") else 0
         try:
-            with resumed(model, heads, record, start, 1), standing_in(module, _masked(module, places, seen)):
-                same = torch.equal(first_output(model, kind, batch)[places], expected)
-            return same and len(seen) == 1 and _close(module(seen[0][0][places][None])[0], seen[0][1][places])
+            with resumed(model, heads, record, start, 1), standing_in(module, _masked(module, positions, seen)):
+                same = torch.equal(first_output(model, kind, batch)[positions], expected)
+            return same and len(seen) == 1 and _close(module(seen[0][0][positions][None])[0], seen[0][1][positions])
         except UNFIT:
             return False
 
     return tuple(_outermost(model, heads, last if layers.count(last) == 1 else None, passes))
 
 
-def _masked(module: Any, places: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+def _masked(module: Any, positions: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
     """The module's forward with 0 in all places but these; it raises what is no map of places to places."""
     original = module.forward
 
@@ -233,7 +233,7 @@ def _masked(module: Any, places: tuple[Tensor, Tensor], seen: list[tuple[Tensor,
         if x.ndim != 3 or not isinstance(output, Tensor) or output.shape[:2] != x.shape[:2]:
             raise ValueError("no map of places to places")
         seen.append((x, output))
-        return torch.zeros_like(output).index_put(places, output[places])
+        return torch.zeros_like(output).index_put(positions, output[positions])
 
     return forward
 

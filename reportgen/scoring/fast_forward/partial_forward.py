@@ -170,13 +170,13 @@ def narrowed(model: nn.Module, names: Sequence[str], batch: Batch) -> Iterator[N
     put out 0 elsewhere: where nothing that the answer needs reads it.
     """
     examples, tokens = (batch.input_ids if batch.decoder_ids is None else batch.decoder_ids).shape
-    places = batch.owner * tokens + batch.position
+    positions = batch.owner * tokens + batch.position
 
     def narrow(original: Callable[..., Any]) -> Callable[..., Any]:
         def forward(x: Tensor, *rest: Any, **named: Any) -> Any:
             if x.ndim != 3 or x.shape[:2] != (examples, tokens):  # already cut to fewer places
                 return original(x, *rest, **named)
-            chosen = places.to(x.device)
+            chosen = positions.to(x.device)
             made = original(x.flatten(0, 1).index_select(0, chosen)[None], *rest, **named)[0]
             everywhere = made.new_zeros(examples * tokens, made.shape[-1])
             return everywhere.index_copy_(0, chosen, made).view(examples, tokens, -1)

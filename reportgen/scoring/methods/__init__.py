@@ -18,9 +18,9 @@ from reportgen.scoring.methods import (
     shapley,
     zero_ablation,
 )
-from reportgen.scoring.methods.common.method import ScoringMethod
+from reportgen.scoring.methods.common.method import AnyMethod, ScoringMethod
 
-METHODS: tuple[ScoringMethod, ...] = (
+METHODS: tuple[AnyMethod, ...] = (
     gate_gradient.METHOD,
     activation_norm.METHOD,
     zero_ablation.METHOD,
@@ -40,11 +40,11 @@ METHODS: tuple[ScoringMethod, ...] = (
 GROUP = "reportgen.methods"
 
 
-def third_party() -> tuple[Loaded[ScoringMethod], ...]:
+def third_party() -> tuple[Loaded[AnyMethod], ...]:
     """Scoring methods of other packages."""
     return loaded(GROUP, ScoringMethod, lambda m: m.name, [m.name for m in METHODS])
 
 
-def known() -> tuple[ScoringMethod, ...]:
+def known() -> tuple[AnyMethod, ...]:
     """Ours, and those of other packages."""
     return (*METHODS, *(each.record for each in third_party() if each.record is not None))

@@ -22,12 +22,12 @@ def notes(heads: Heads) -> list[str]:
         name = f"{title(block)}: " if block else ""
         sites = [site for site in heads.sites if site.block == block]
         open_ones = [site.layer for site in sites if site.order != "verified"]
-        said = (
+        order = (
             "every slice of the output projection's input was seen to depend on the attention of one head alone"
             if not open_ones
             else f"the order of the heads in layers {_listed(open_ones)} could not be tested"
         )
-        lines.append(f"{name}{len(sites)} of {heads.depth[block]} layers have heads; {said}")
+        lines.append(f"{name}{len(sites)} of {heads.depth[block]} layers have heads; {order}")
     reasons: dict[tuple[str | None, str], list[int]] = {}
     for skipped in heads.skipped:
         if skipped.layer is not None:

@@ -136,14 +136,14 @@ def _layout(model: Any, product: Product) -> Layout:
 
 def _heads(model: Any, product: Product, attentions: Sequence[Attention]) -> tuple[int, Order]:
     """The number of heads, and whether each slice was seen to depend on one head of every attention alone."""
-    place = f"{product.path} ({type(product.module).__name__})"
+    location = f"{product.path} ({type(product.module).__name__})"
     _layout(model, product)
     if not product.input.requires_grad:
-        return _counted(model, product, attentions[0], place), "untestable"
+        return _counted(model, product, attentions[0], location), "untestable"
     counts = [_ordered(product.input, attention) for attention in attentions]
     if None in counts or len(set(counts)) > 1:
         problem = "no slices of its input depend on one attention head each: the heads are mixed before it"
-        raise InputError(problem, place, HINT)
+        raise InputError(problem, location, HINT)
     assert counts[0] is not None
     return counts[0], "verified"
 
@@ -181,13 +181,13 @@ def _one_to_one(x: Tensor, result: Tensor, axis: int, heads: int) -> bool:
     return True
 
 
-def _counted(model: Any, product: Product, attention: Attention, place: str) -> int:
+def _counted(model: Any, product: Product, attention: Attention, location: str) -> int:
     """The number of heads where the order cannot be tested: attention and configuration must agree."""
     said = _said(model, "num_attention_heads")
     seen = {heads for _, heads in _head_axes(attention.result)}
     if said not in seen or product.input.shape[-1] % said:
         problem = f"its attention runs without gradients and does not show the configuration's {said} heads"
-        raise InputError(problem, place, HINT)
+        raise InputError(problem, location, HINT)
     return int(said)
 
 

@@ -27,6 +27,6 @@ def short_batch(model: Any, kind: Kind, rows: int, tokens: int = 5, step: int = 
     size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
     ids = tuple((step * i + 3) % size for i in range(tokens))
     decoder = ids[1:4] if kind == "seq2seq" else None
-    answer, places = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
-    example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, places, decoder=decoder)
+    answer, positions = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
+    example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, positions, decoder=decoder)
     return collate([example] * rows, getattr(model.config.get_text_config(), "pad_token_id", None) or 0, device)

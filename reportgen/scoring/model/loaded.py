@@ -138,9 +138,9 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         heads = find(model)
         if kind == "causal":
             refuse_looking_ahead(model)
-        said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        notes_on = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
         short = shortcuts(model, kind, heads)
-    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
+    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), notes_on)
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
@@ -157,6 +157,6 @@ def _context(model: Any, tokenizer: Any) -> int | None:
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
-    said = getattr(tokenizer, "model_max_length", None)
-    limits = [limit for limit in (greatest, said) if isinstance(limit, int) and 0 < limit < 10**9]
+    notes_on = getattr(tokenizer, "model_max_length", None)
+    limits = [limit for limit in (greatest, notes_on) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=None)

@@ -72,7 +72,7 @@ def plan(study: Study) -> Plan:
         MethodCost(m.name, work, work * each, AT_MOST if m.name in raced else "" if m.together is None else MORE)
         for m, work in works
     )
-    at_once = [int(n) for c in prepared.methods for name, n in c.parameters.items() if name.endswith("_at_once")]
+    at_once = [n for chosen in prepared.methods for n in chosen.copies]
     memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}
     notes = prepared.notes

@@ -36,8 +36,8 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self.known = set[int]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for given in _storages((args, kwargs)):
-            self._note(given, 0)  # made before the context
+        for storage in _storages((args, kwargs)):
+            self._note(storage, 0)  # made before the context
         made = func(*args, **(kwargs or {}))
         for storage in _storages(made):
             self._note(storage, storage.nbytes())
@@ -114,22 +114,22 @@ def _read(path: str) -> str:
 
 
 @contextmanager
-def enough(place: str) -> Iterator[None]:
+def enough(location: str) -> Iterator[None]:
     """Within the context, memory that runs out is an InputError: no smaller batch would help there."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        raise InputError("out of memory while the model is loaded", place, HINT) from error
+        raise InputError("out of memory while the model is loaded", location, HINT) from error
 
 
-def halved(size: int, error: Exception, place: str) -> int:
+def halved(size: int, error: Exception, location: str) -> int:
     """Half the batch size where memory ran out; raises what is another fault, or cannot be mended so."""
     if not ran_out(error):
         raise error
     if size == 1:
-        raise InputError("out of memory with batches of one example", place, HINT) from error
+        raise InputError("out of memory with batches of one example", location, HINT) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return size // 2

@@ -3,7 +3,7 @@
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.method import ANY, BatchScores, MethodParameters, ScoringMethod, Setting, absent
 from reportgen.scoring.model.interventions import captured
 
 
@@ -21,8 +21,9 @@ def score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, None)
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="peak_norm",
+    family="control",
     summary="largest size of the head's output over the scored positions",
     unit="activation norm",
     sign="never negative",

@@ -17,6 +17,7 @@ from reportgen.scoring.model.interventions import Edit, edited
 from reportgen.scoring.model.loaded import LoadedModel
 
 LEAST_CHANGE = 0.1  # natural-log units: relative to a smaller change of the metric a gap would mean nothing
+LIMIT = "The scores are built from gradients; they estimate what changing a head would do, and no head was changed."
 GAP = "completeness gap"
 
 Embeddings = Float[Tensor, "example token width"]
@@ -66,8 +67,8 @@ def _run(setting: Setting, batch: Batch, embeddings: Embeddings | None) -> Obser
     with _embedded(model, embeddings, embedded), edited(model.model, model.heads, _kept(model, seen)):
         value, logits = setting.value(batch)
     if not embedded:
-        place = type(model.model).__name__
-        raise InputError("its token embeddings do not run", place, "Choose a method that needs no corrupted prompt")
+        location = type(model.model).__name__
+        raise InputError("its token embeddings do not run", location, "Choose a method that needs no corrupted prompt")
     return Observed(value, logits, tuple(seen[index] for index in range(len(seen))), embedded[0])
 
 
