@@ -3,18 +3,19 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reportgen.scoring.data.batches import Batch, Kind
 from reportgen.scoring.fast_forward.partial_forward import (
+    Forward,
+    PartialForward,
     Record,
-    attended,
+    Recorder,
     hooked,
-    recorded,
-    resumed,
     resumed_at,
     standing_in,
     start_of,
@@ -73,7 +74,7 @@ def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
     if head is None or model.base_model is model:
         return fallback
 
-    def hook(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         seen.append(inputs[0])
         shouted.append(output * LARGE)
         return shouted[-1]
@@ -90,11 +91,11 @@ def resumes(model: Any, kind: Kind, heads: Heads, enters: frozenset[int]) -> boo
     """Whether runs without a head, resumed from recorded outputs, agree with whole runs; false for models that re-enter
     layers. The sites ``enters`` are entered behind their attention.
     """
-    layers, outputs, seen, batch = list[str](), list[Any](), dict[int, Any](), _unlike(model, kind)
-    with recorded(model, heads, layers, outputs), attended(model, heads, sorted(enters), seen):
+    batch = _unlike(model, kind)
+    with Recorder(model, heads, sorted(enters)).watching() as recorder:
         first_output(model, kind, batch)
-    record, many = Record(tuple(layers), tuple(outputs), 2, seen), batch.repeated(2)
-    if any(site.within not in layers for site in heads.sites):
+    record, many = recorder.record(2), batch.repeated(2)
+    if any(site.within not in record.layers for site in heads.sites):
         return False
     for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
         if not _agrees(model, kind, heads, record, many, site, site if site in enters else None):
@@ -111,7 +112,7 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
         whole = first_output(model, kind, many)
     try:
         unrun = {module: below.count(module) for module in below}
-        with edited(model, heads, edits, unrun), resumed(model, heads, record, start, 2, enter):
+        with edited(model, heads, edits, unrun), PartialForward(model, heads, record, start, 2, enter).running():
             again = first_output(model, kind, many)
     except UNFIT:
         return False
@@ -121,11 +122,11 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
 @torch.no_grad()
 def prefixes(model: Any, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
     """Whether runs without a head in which the first tokens are run once agree with whole runs."""
-    batch, layers, outputs, seen = _unlike(model, "causal"), list[str](), list[Any](), dict[int, Any]()
+    batch = _unlike(model, "causal")
     batch.input_ids[:, :2] = batch.input_ids[0, :2]
-    with recorded(model, heads, layers, outputs), attended(model, heads, sorted(enters), seen):
+    with Recorder(model, heads, sorted(enters)).watching() as recorder:
         first_output(model, "causal", batch)
-    record, many = Record(tuple(layers), tuple(outputs), 2, seen), batch.repeated(2)
+    record, many = recorder.record(2), batch.repeated(2)
     try:
         prefix = prefix_of(model, record, batch, 2)
         for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
@@ -172,14 +173,14 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
     """The sites whose attention puts out what its projection does: as it is, or first in a tuple."""
     seen, calls = dict[tuple[str, int], list[Tensor]](), dict[str, int]()
 
-    def store(_: Any, __: Any, output: Any, path: str) -> None:
+    def store(path: str, _: nn.Module, __: object, output: object) -> None:
         first = output[0] if isinstance(output, tuple) else output
         if isinstance(first, Tensor):
             seen.setdefault((path, calls.setdefault(path, 0)), []).append(first)
         calls[path] = calls.get(path, 0) + 1
 
     wanted = {path for site in heads.sites for path in (site.name, site.attention)}
-    with hooked((model.get_submodule(path).register_forward_hook, _named(store, path)) for path in sorted(wanted)):
+    with hooked((model.get_submodule(path).register_forward_hook, partial(store, path)) for path in sorted(wanted)):
         first_output(model, kind, _unlike(model, kind))
     return frozenset(
         index
@@ -191,10 +192,6 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
     )
 
 
-def _named(store: Callable[..., None], path: str) -> Callable[..., None]:
-    return lambda module, inputs, output: store(module, inputs, output, path)
-
-
 @torch.no_grad()
 def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
     """The outermost modules in the last layer and behind the layers of which only answer positions are read.
@@ -204,18 +201,22 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
     """
     if kind in ("classifier", "encoder") or not heads.stacks:
         return ()
-    batch, layers, outputs = _unlike(model, kind), list[str](), list[Any]()
+    batch = _unlike(model, kind)
     positions = (batch.owner, batch.position)
-    with recorded(model, heads, layers, outputs):
+    with Recorder(model, heads).watching() as recorder:
         expected = first_output(model, kind, batch)[positions]
-    record, last = Record(tuple(layers), tuple(outputs), 2), layers[-1]
+    record = recorder.record(2)
+    layers, last = record.layers, record.layers[-1]
 
     def passes(path: str) -> bool:
         module, seen = model.get_submodule(path), list[tuple[Tensor, Tensor]]()
         # a run of the last layer alone tells of what is in it; not of what stands before the layers
         start = len(layers) - 1 if resume and path.startswith(f"{last}.") else 0
         try:
-            with resumed(model, heads, record, start, 1), standing_in(module, _masked(module, positions, seen)):
+            with (
+                PartialForward(model, heads, record, start, 1).running(),
+                standing_in(module, _masked(module, positions, seen)),
+            ):
                 same = torch.equal(first_output(model, kind, batch)[positions], expected)
             return same and len(seen) == 1 and _close(module(seen[0][0][positions][None])[0], seen[0][1][positions])
         except UNFIT:
@@ -224,9 +225,11 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
     return tuple(_outermost(model, heads, last if layers.count(last) == 1 else None, passes))
 
 
-def _masked(module: Any, positions: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+def _masked(
+    module: nn.Module, positions: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]
+) -> Callable[..., Tensor]:
     """The module's forward with 0 in all places but these; it raises what is no map of places to places."""
-    original = module.forward
+    original: Forward = module.forward
 
     def forward(x: Tensor) -> Tensor:
         output = original(x)

@@ -21,8 +21,8 @@ KOBAYASHI = (
 @torch.no_grad()
 def norms(setting: Setting, batch: Batch) -> BatchScores:
     """Score a batch: the mean over the scored positions of the norm of every head's output."""
-    model, heads, seen, logits = setting.model, setting.heads, dict[int, torch.Tensor](), None
-    with captured(model.model, heads, seen):
+    model, heads, logits = setting.model, setting.heads, None
+    with captured(model.model, heads) as seen:
         if model.kind == "encoder":
             model.run(batch)
         else:

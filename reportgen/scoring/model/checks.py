@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from reportgen.core.blocks import title
 from reportgen.errors import InputError
@@ -56,8 +55,8 @@ def unmoved(model: Any, kind: Kind, heads: Heads) -> list[Site]:
     One run: the same text once for each site, each with another head set to zero.
     Raises InputError where no head moves the output, so that there is nothing to score.
     """
-    seen, batch = dict[int, Tensor](), short_batch(model, kind, 1)
-    with captured(model, heads, seen):
+    batch = short_batch(model, kind, 1)
+    with captured(model, heads) as seen:
         forward(model, kind, batch)
     many, edits = batch.repeated(1 + len(heads.sites)), {}
     for index, site in enumerate(heads.sites):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from reportgen.scoring.data.batches import Batch, Kind
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
-from reportgen.scoring.fast_forward.partial_forward import Record, attended, narrowed, recorded, resumed_at
+from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, hooked, narrowed, resumed_at
 from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
@@ -25,6 +25,8 @@ from reportgen.scoring.model.interventions import Edit
 from reportgen.scoring.model.load import read_folder
 from reportgen.scoring.model.trace import input_device
 from reportgen.scoring.run.memory import enough
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,15 @@ class LoadedModel:
     @torch.no_grad()
     def first_nan(self, batch: Batch) -> str:
         """Where NaN first appears while the batch runs: the embeddings, a layer's path, or the output."""
-        layers, outputs, embedded = list[str](), list[Any](), list[Tensor]()
-        embeddings = self.model.get_input_embeddings()
-        handle = embeddings.register_forward_hook(lambda _, __, output: embedded.append(output))
-        try:
-            with recorded(self.model, self.heads, layers, outputs):
-                self.run(batch)
-        finally:
-            handle.remove()
-        first = [output[0] if isinstance(output, tuple) else output for output in outputs]
-        for path, output in zip(["the embeddings", *layers], [*embedded[:1], *first], strict=True):
+        embedded = list[Tensor]()
+        watched = self.model.get_input_embeddings().register_forward_hook
+        with (
+            hooked([(watched, lambda _, __, output: embedded.append(output))]),
+            Recorder(self.model, self.heads).watching() as recorder,
+        ):
+            self.run(batch)
+        first = [output[0] if isinstance(output, tuple) else output for output in recorder.outputs]
+        for path, output in zip(["the embeddings", *recorder.layers], [*embedded[:1], *first], strict=True):
             if isinstance(output, Tensor) and torch.isnan(output).any():
                 return path
         return "the output"
@@ -107,15 +108,13 @@ class LoadedModel:
         """As ``resume.resumed_at``."""
         return resumed_at(self.model, self.heads, record, site, copies, edits)
 
-    def recording(self, run: Callable[[], Any], examples: int) -> tuple[Any, Record | None]:
+    def recording(self, run: Callable[[], T], examples: int) -> tuple[T, Record | None]:
         """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""
         if not self.shortcuts.resumes:
             return run(), None
-        layers, outputs, seen = list[str](), list[Any](), dict[int, Any]()
-        sites = sorted(self.shortcuts.enters)
-        with recorded(self.model, self.heads, layers, outputs), attended(self.model, self.heads, sites, seen):
+        with Recorder(self.model, self.heads, sorted(self.shortcuts.enters)).watching() as recorder:
             result = run()
-        return result, Record(tuple(layers), tuple(outputs), examples, seen)
+        return result, recorder.record(examples)
 
     def narrowed(self, batch: Batch) -> AbstractContextManager[None]:
         """Within the context, runs of the batch compute nothing that its answers' logits do not need, as far as is

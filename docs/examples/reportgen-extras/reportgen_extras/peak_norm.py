@@ -10,8 +10,8 @@ from reportgen.scoring.model.interventions import captured
 @torch.no_grad()
 def score(setting: Setting, batch: Batch) -> BatchScores:
     """One batch: z of site i (one attention of one layer) is (example, position, head, head size)."""
-    model, heads, seen = setting.model, setting.heads, dict[int, torch.Tensor]()
-    with captured(model.model, heads, seen):
+    model, heads = setting.model, setting.heads
+    with captured(model.model, heads) as seen:
         model.run(batch)
     values = absent(heads, batch.size)
     for site, z in seen.items():

@@ -59,8 +59,7 @@ def collect(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[
     for task in tasks:
         for members in task.batches:
             batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
-            seen = dict[int, Tensor]()
-            with captured(model.model, setting.heads, seen):
+            with captured(model.model, setting.heads) as seen:
                 model.run(batch)
             rows = torch.as_tensor(members) + first
             _store(setting, batch, seen, bundles, rows)

@@ -24,8 +24,7 @@ HINT = "Give more rows, of several groups, so that each half of the tasks has so
 @torch.no_grad()
 def outputs(setting: Setting, batch: Batch) -> Outputs:
     """What the heads of each site put out in a plain run."""
-    seen: Outputs = {}
-    with captured(setting.model.model, setting.heads, seen):
+    with captured(setting.model.model, setting.heads) as seen:
         setting.model.run(batch)
     return seen
 
