@@ -126,7 +126,7 @@ def test_what_has_no_heads_of_its_own_is_refused_by_name(model_type: str, change
     )
     with pytest.raises(InputError) as caught:
         find(AutoModelForCausalLM.from_config(config).eval())
-    assert str(caught.value) == f"{said}. {MEND}."
+    assert str(caught.value) == f"{said}. {HINT}."
 
 
 def test_a_head_count_that_the_configuration_contradicts_is_refused() -> None:

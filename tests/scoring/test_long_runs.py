@@ -133,7 +133,7 @@ def test_a_changed_task_file_is_refused_with_what_changed(
     with pytest.raises(InputError) as caught:
         score(study_of(rows=change(ROWS)), checkpoints=checkpoints)
     assert str(caught.value) == (
-        f"{checkpoints}: the unfinished run in it was started with other inputs: {tmp_path}/tasks.jsonl: {told}. {MEND}"
+        f"{checkpoints}: the unfinished run in it was started with other inputs: {tmp_path}/tasks.jsonl: {told}. {HINT}"
     )
     assert {path: path.read_bytes() for path in checkpoints.iterdir()} == before  # finished shards stay
     accepted = written(study_of(rows=change(ROWS)), checkpoints=checkpoints, restart=True)
@@ -154,19 +154,19 @@ def test_other_settings_another_model_and_another_version_are_refused(
         )
 
     assert refused(study_of(batch_size=3, seed=4)) == (
-        f"[scoring] batch_size is 3, was 32; [scoring] seed is 4, was 0. {MEND}"
+        f"[scoring] batch_size is 3, was 32; [scoring] seed is 4, was 0. {HINT}"
     )
     other = broken(folder_of("llama"), tmp_path / "other")
     tensors = load((other / "model.safetensors").read_bytes())
     tensors["model.norm.weight"] *= 2
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
-    assert refused(study_of(model={"path": str(other)})) == f"the model's weights changed. {MEND}"
+    assert refused(study_of(model={"path": str(other)})) == f"the model's weights changed. {HINT}"
     record = json.loads((checkpoints / "run.json").read_text())
     record["versions"]["torch"] = record["identity"]["torch"] = "1.0"
     (checkpoints / "run.json").write_text(json.dumps(record))
     import torch
 
-    assert refused(study_of()) == f"torch is {torch.__version__}, was 1.0. {MEND}"
+    assert refused(study_of()) == f"torch is {torch.__version__}, was 1.0. {HINT}"
     (checkpoints / "run.json").unlink()
     assert refused(study_of()) == (
         f"{checkpoints}: the unfinished run in it was started by another version of reportgen. "

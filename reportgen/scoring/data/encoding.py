@@ -1,13 +1,18 @@
 """Turn one row into token ids, as each kind of model reads it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, Kind
 from reportgen.scoring.data.tasks import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,13 @@ class Options:
     def of(
         cls,
         kind: Kind,
-        model: Any,
+        model: PreTrainedModel,
         section: TasksSection,
         *,
         context: int | None = None,
         with_foil: bool = False,
         with_corrupted: bool = False,
-    ) -> "Options":
+    ) -> Options:
         """The options of a transformers model under a study's [tasks].
 
         A decoder begins as in the model's ``generate``: with the start token, else the beginning-of-sequence one, then
@@ -81,7 +86,7 @@ class _Text:
         return self.ids[self.start : self.stop]
 
 
-def encode(tokenizer: Any, row: Row, options: Options) -> Encoded:
+def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> Encoded:
     """Tokenise a row as a model of ``options.kind`` reads it.
 
     *causal*: ``prompt + delimiter + answer`` in one piece. The answer runs from the first to the last token that covers
@@ -125,7 +130,7 @@ def _location(row: Row) -> str:
     return f"{row.location} (id {row.id!r})"
 
 
-def _read(tokenizer: Any, prompt: str, answer: str, options: Options, location: str) -> _Text:
+def _read(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, options: Options, location: str) -> _Text:
     if options.kind == "causal":
         text = _joint(tokenizer, prompt + options.delimiter, answer, "", options)
         return _Text(text.ids[: text.stop], text.start, text.stop, text.own)
@@ -136,7 +141,7 @@ def _read(tokenizer: Any, prompt: str, answer: str, options: Options, location: 
     return _Text(tuple(ids), len(ids), len(ids))
 
 
-def _around_mask(tokenizer: Any, prompt: str, options: Options, location: str) -> tuple[str, str]:
+def _around_mask(tokenizer: PreTrainedTokenizerBase, prompt: str, options: Options, location: str) -> tuple[str, str]:
     if tokenizer.mask_token is None:
         raise InputError(
             "the tokenizer has no mask token", location, "Choose another model, or save its tokenizer again"
@@ -148,7 +153,7 @@ def _around_mask(tokenizer: Any, prompt: str, options: Options, location: str) -
     return (before, after[0]) if after else (prompt + options.delimiter, "")
 
 
-def _joint(tokenizer: Any, before: str, answer: str, after: str, options: Options) -> _Text:
+def _joint(tokenizer: PreTrainedTokenizerBase, before: str, answer: str, after: str, options: Options) -> _Text:
     special = not options.templated
     made = tokenizer(before + answer + after, return_offsets_mapping=True, add_special_tokens=special, verbose=False)
     return _covering(made, before, answer, after)
@@ -167,7 +172,7 @@ def _covering(made: Any, before: str, answer: str, after: str = "") -> _Text:
     return _Text(tuple(made["input_ids"]), covering[0], covering[-1] + 1, own)
 
 
-def _check_answer(tokenizer: Any, text: _Text, row: Row, options: Options, location: str) -> None:
+def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
     if options.kind == "masked" and tokenizer.mask_token in row.prompt and text.own < len(text.answer):
         problem = f"the answer {row.answer!r} shares a token with what stands beside the mask token"
         raise InputError(problem, location, "Put white space around the mask token, or reword the row")
@@ -178,7 +183,7 @@ def _check_answer(tokenizer: Any, text: _Text, row: Row, options: Options, locat
         raise InputError("no token stands before the answer, so nothing predicts it", location, "Lengthen the prompt")
 
 
-def _fitting(tokenizer: Any, text: _Text, options: Options, location: str) -> list[int]:
+def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, location: str) -> list[int]:
     """The indices of the ids that are kept: all, or as many as the context holds."""
     ids, context = text.ids, options.context
     if context is None or len(ids) <= context:
@@ -198,14 +203,14 @@ def _fitting(tokenizer: Any, text: _Text, options: Options, location: str) -> li
     return [i for i in range(len(ids)) if i not in dropped]
 
 
-def _special_ids(tokenizer: Any) -> set[int]:
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """All special tokens; the unknown word's only where it serves as another one too."""
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id}
     return (marked | set(tokenizer.all_special_ids)) - ({tokenizer.unk_token_id} - others)
 
 
-def _inputs(tokenizer: Any, text: _Text, left: list[int], options: Options) -> tuple[int, ...]:
+def _inputs(tokenizer: PreTrainedTokenizerBase, text: _Text, left: list[int], options: Options) -> tuple[int, ...]:
     if options.kind == "masked":
         mask = tokenizer.mask_token_id
         return tuple(mask if text.start <= i < text.stop else text.ids[i] for i in left)
@@ -213,7 +218,9 @@ def _inputs(tokenizer: Any, text: _Text, left: list[int], options: Options) -> t
     return ids[:-1] if options.kind == "causal" else ids
 
 
-def _corrupted(tokenizer: Any, row: Row, text: _Text, left: list[int], options: Options) -> tuple[int, ...]:
+def _corrupted(
+    tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, left: list[int], options: Options
+) -> tuple[int, ...]:
     location = f"{_location(row)}, column corrupted"
     if row.corrupted is None:
         hint = "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none"
@@ -229,7 +236,7 @@ def _corrupted(tokenizer: Any, row: Row, text: _Text, left: list[int], options: 
     return _inputs(tokenizer, other, left, options)
 
 
-def _answered(tokenizer: Any, row: Row, text: _Text, options: Options) -> dict[str, Any]:
+def _answered(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options: Options) -> dict[str, Any]:
     """The fields of Encoded that say what the answer is."""
     if options.kind == "encoder":
         return {"answer": (), "positions": ()}
@@ -265,7 +272,7 @@ def _foil(row: Row, text: _Text, other: _Text) -> tuple[int, ...]:
     return other.answer
 
 
-def _decoded(tokenizer: Any, row: Row, options: Options) -> dict[str, Any]:
+def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> dict[str, Any]:
     location = _location(row)
     if options.decoder_start is None:
         hint = "Set decoder_start_token_id in the model's generation_config.json"
@@ -288,7 +295,7 @@ def _decoded(tokenizer: Any, row: Row, options: Options) -> dict[str, Any]:
     }
 
 
-def _target(tokenizer: Any, answer: str) -> _Text:
+def _target(tokenizer: PreTrainedTokenizerBase, answer: str) -> _Text:
     """The answer as a target; before ``start`` stand only special tokens, the same for every answer."""
     text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
     special = _special_ids(tokenizer)

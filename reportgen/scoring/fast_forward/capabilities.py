@@ -1,10 +1,12 @@
 """What of a run need not be run: found by trying it on a short text, and used where the numbers stay the same."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,9 @@ from reportgen.scoring.fast_forward.prefix_cache import fits, following, prefix_
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import edited, only, replaced
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LARGE = 1e4  # a factor on the logits that no soft cap or scale survives unseen
 # What a layer may raise that needs, beside the stream, something made in a layer below, or that re-enters layers
@@ -48,7 +53,7 @@ class Shortcuts:
     prefixes: bool = False
 
 
-def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
+def shortcuts(model: PreTrainedModel, kind: Kind, heads: Heads) -> Shortcuts:
     """Try each of them: some ten runs of a text of five tokens, most of them of the last layer alone."""
     whole = resumes(model, kind, heads, frozenset())
     enters = _returning(model, kind, heads) if whole else frozenset[int]()
@@ -59,7 +64,7 @@ def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
     return Shortcuts(logits_way(model, kind), whole, enters, narrowed, shared)
 
 
-def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
+def logits_way(model: PreTrainedModel, kind: Kind) -> Literal["head", "keep", "whole"]:
     """Whether the output embeddings on the base model's hidden states make the model's logits, and nothing else does.
 
     The output embeddings are made to shout: a soft cap or scale after them, however gentle, then shows.
@@ -70,7 +75,7 @@ def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
     fallback: Literal["keep", "whole"] = (
         "keep" if "logits_to_keep" in inspect.signature(model.forward).parameters and kind == "causal" else "whole"
     )
-    head = model.get_output_embeddings()
+    head: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # it has no types
     if head is None or model.base_model is model:
         return fallback
 
@@ -87,7 +92,7 @@ def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
 
 
 @torch.no_grad()
-def resumes(model: Any, kind: Kind, heads: Heads, enters: frozenset[int]) -> bool:
+def resumes(model: PreTrainedModel, kind: Kind, heads: Heads, enters: frozenset[int]) -> bool:
     """Whether runs without a head, resumed from recorded outputs, agree with whole runs; false for models that re-enter
     layers. The sites ``enters`` are entered behind their attention.
     """
@@ -103,7 +108,9 @@ def resumes(model: Any, kind: Kind, heads: Heads, enters: frozenset[int]) -> boo
     return True
 
 
-def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, site: int, enter: int | None) -> bool:
+def _agrees(
+    model: PreTrainedModel, kind: Kind, heads: Heads, record: Record, many: Batch, site: int, enter: int | None
+) -> bool:
     """Whether a run resumed at a site, without its first head, puts out what the whole run does."""
     lost = only(torch.zeros(many.size, dtype=torch.long, device=many.input_ids.device), heads.sites[site].heads)
     edits, start = {site: replaced(lost, 0.0, None)}, start_of(heads, record, site)
@@ -120,7 +127,7 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
 
 
 @torch.no_grad()
-def prefixes(model: Any, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
+def prefixes(model: PreTrainedModel, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
     """Whether runs without a head in which the first tokens are run once agree with whole runs."""
     batch = _unlike(model, "causal")
     batch.input_ids[:, :2] = batch.input_ids[0, :2]
@@ -155,21 +162,21 @@ def _close(one: Tensor, other: Tensor) -> bool:
     )
 
 
-def _unlike(model: Any, kind: Kind) -> Batch:
+def _unlike(model: PreTrainedModel, kind: Kind) -> Batch:
     """Two short texts."""
     batch = short_batch(model, kind, 2)
     batch.input_ids[1] = batch.input_ids[1].flip(0)
     return batch
 
 
-def first_output(model: Any, kind: Kind, batch: Batch) -> Tensor:
+def first_output(model: PreTrainedModel, kind: Kind, batch: Batch) -> Tensor:
     """Logits, or an encoder's hidden states."""
     output: Tensor = forward(model, kind, batch)[0]
     return output
 
 
 @torch.no_grad()
-def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
+def _returning(model: PreTrainedModel, kind: Kind, heads: Heads) -> frozenset[int]:
     """The sites whose attention puts out what its projection does: as it is, or first in a tuple."""
     seen, calls = dict[tuple[str, int], list[Tensor]](), dict[str, int]()
 
@@ -193,7 +200,7 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
 
 
 @torch.no_grad()
-def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
+def narrow(model: PreTrainedModel, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
     """The outermost modules in the last layer and behind the layers of which only answer positions are read.
 
     Each is tried: with its outputs at all other positions set to 0 the answer's logits must be the same to the last
@@ -218,7 +225,8 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
                 standing_in(module, _masked(module, positions, seen)),
             ):
                 same = torch.equal(first_output(model, kind, batch)[positions], expected)
-            return same and len(seen) == 1 and _close(module(seen[0][0][positions][None])[0], seen[0][1][positions])
+            inputs, outputs = seen[0]
+            return same and len(seen) == 1 and _close(module(inputs[positions][None])[0], outputs[positions])
         except UNFIT:
             return False
 
@@ -242,7 +250,7 @@ def _masked(
 
 
 def _outermost(
-    model: Any, heads: Heads, last: str | None, passes: Callable[[str], bool], path: str = ""
+    model: PreTrainedModel, heads: Heads, last: str | None, passes: Callable[[str], bool], path: str = ""
 ) -> Iterator[str]:
     """The paths of the modules below one that pass, and have parameters, outside all layers but the ``last``."""
     for name, child in model.get_submodule(path).named_children():

@@ -1,11 +1,13 @@
 """Run a model on from recorded outputs of its layers, and its last modules at the places of the answer alone."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -13,6 +15,9 @@ from torch.utils.hooks import RemovableHandle
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, edited, roots
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Forward = Callable[..., Any]  # a module's, of whatever it takes and puts out
 Register = Callable[..., RemovableHandle]  # a module's method that registers a hook
@@ -34,13 +39,13 @@ class Record:
 class Recorder:
     """Records what the layers of a model put out, and what the attentions of ``sites`` hand on, while it runs once."""
 
-    def __init__(self, model: nn.Module, heads: Heads, sites: Sequence[int] = ()) -> None:
+    def __init__(self, model: PreTrainedModel, heads: Heads, sites: Sequence[int] = ()) -> None:
         self.model, self.heads, self.sites = model, heads, sites
         self.layers, self.outputs = list[str](), list[object]()
         self.attended: dict[int, tuple[Tensor, tuple[object, ...] | None]] = {}
 
     @contextmanager
-    def watching(self) -> Iterator["Recorder"]:
+    def watching(self) -> Iterator[Recorder]:
         """Record, within the context, every call of a layer in the order of the calls."""
         inputs: dict[nn.Module, list[Tensor]] = {}  # what projections read, until their attention has returned
         owners: dict[nn.Module, list[int]] = {}
@@ -83,7 +88,7 @@ def hooked(wanted: Iterable[tuple[Register, Callable[..., object]]]) -> Iterator
         yield
 
 
-def stacked(model: nn.Module, heads: Heads) -> list[tuple[str, nn.Module]]:
+def stacked(model: PreTrainedModel, heads: Heads) -> list[tuple[str, nn.Module]]:
     """Every layer of the model's stacks, by its path."""
     return [
         (f"{stack}.{i}", layer)
@@ -107,7 +112,7 @@ def standing_in(module: nn.Module, forward: Forward) -> Iterator[None]:
 
 
 class PartialForward:
-    """Runs a model on from a recorded forward: the first ``start`` layer calls do no work and put out what was recorded;
+    """Runs a model on from a recorded forward: the first ``start`` layer calls do no work, and put out what they did;
     the attention of the site ``enter`` puts out what its projection makes of what it read.
 
     The batch must be the recorded one ``copies`` times over. Outputs that others than the next layer read, the last of
@@ -115,7 +120,7 @@ class PartialForward:
     """
 
     def __init__(
-        self, model: nn.Module, heads: Heads, record: Record, start: int, copies: int, enter: int | None = None
+        self, model: PreTrainedModel, heads: Heads, record: Record, start: int, copies: int, enter: int | None = None
     ) -> None:
         self.model, self.heads, self.record, self.start, self.copies = model, heads, record, start, copies
         self.enter, self.read_later = enter, _read_later(record.layers, start)
@@ -163,7 +168,7 @@ class PartialForward:
 
 @contextmanager
 def resumed_at(
-    model: nn.Module, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
+    model: PreTrainedModel, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
 ) -> Iterator[None]:
     """Within the context, runs start at the layer of a site, behind its attention where that can be, from ``record``
     (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one ``copies`` times over.
@@ -183,7 +188,7 @@ def resumed_at(
 
 
 @contextmanager
-def narrowed(model: nn.Module, names: Sequence[str], batch: Batch) -> Iterator[None]:
+def narrowed(model: PreTrainedModel, names: Sequence[str], batch: Batch) -> Iterator[None]:
     """Within the context, the modules of these names run at the places alone whose logits predict an answer token, and
     put out 0 elsewhere: where nothing that the answer needs reads it.
     """

@@ -31,6 +31,7 @@ from reportgen.scoring.methods.common.attention_patterns import (
     seen,
 )
 from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, Setting
+from reportgen.scoring.model.trace import embedding_table
 
 LOCATION = "[scoring] parameters.induction"
 
@@ -100,7 +101,7 @@ def _refuse_unfit(setting: MethodSetting[Parameters, None]) -> None:
 
 def _ordinary(setting: Setting) -> list[int]:
     """All tokens that are not special."""
-    tokenizer, rows = setting.model.tokenizer, setting.model.model.get_input_embeddings().weight.shape[0]
+    tokenizer, rows = setting.model.tokenizer, len(embedding_table(setting.model.model))
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     special = marked | set(tokenizer.all_special_ids)
     return [i for i in range(min(len(tokenizer), rows)) if i not in special]

@@ -1,21 +1,26 @@
 """See the attention patterns of every site while a model runs, without changing how it attends."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.model.heads import Heads, Site
 from reportgen.scoring.model.interventions import Edit, edited
 from reportgen.scoring.model.trace import SOFTMAX
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 HINT = "Choose a method that does not read attention patterns"
 
@@ -38,7 +43,7 @@ class AttentionCall:
 
 
 @contextmanager
-def observed_attention(model: nn.Module, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
+def observed_attention(model: PreTrainedModel, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
     """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its AttentionCall.
 
     Raises InputError with ``hint``, while the model runs, for a site whose pattern cannot be told.

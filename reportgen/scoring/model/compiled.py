@@ -1,7 +1,9 @@
 """``[model] compile``: torch.compile on what stands beside the attentions, where no head is read or changed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,6 +14,9 @@ from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.load import reason
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 PLACE = "[model] compile"
 # Sizes of 1, gradients and types of numbers make code of their own each; dynamo would stop at 8, and what then ran
 # uncompiled would depend on what came before
@@ -19,7 +24,7 @@ FORMS = 256
 ALONE = (nn.Embedding, nn.Linear)  # one product each: nothing to join
 
 
-def compile_beside(model: Any, kind: Kind, heads: Heads) -> None:
+def compile_beside(model: PreTrainedModel, kind: Kind, heads: Heads) -> None:
     """Compile the outermost modules that hold no attention, such as feed-forward parts and norms, and try them.
 
     Dynamo overlooks hooks that are changed after it has compiled a module (``skip_nnmodule_hook_guards``), by which

@@ -5,11 +5,13 @@ and the model's own code stays as it is. Of a model on several devices, gates an
 they follow to the device of the outputs that they act on.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,12 +19,15 @@ from torch import Tensor, nn
 
 from reportgen.scoring.model.heads import Heads, Site
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 Edit = Callable[[Float[Tensor, "example token head size"]], Float[Tensor, "example token head size"]]
 
 
 @contextmanager
 def edited(
-    model: nn.Module, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
+    model: PreTrainedModel, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
 ) -> Iterator[None]:
     """Within the context, the outputs of a site's heads become what its edit makes of them.
 
@@ -61,7 +66,7 @@ class _Size:
     tokens: int = 0
 
 
-def _at_start(model: Any, calls: dict[nn.Module, int], size: "_Size") -> list[Any]:
+def _at_start(model: PreTrainedModel, calls: dict[nn.Module, int], size: _Size) -> list[Any]:
     """Count the calls of one forward afresh, and note its numbers of examples and of tokens."""
 
     def before_model(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -72,12 +77,12 @@ def _at_start(model: Any, calls: dict[nn.Module, int], size: "_Size") -> list[An
     return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in roots(model)]
 
 
-def roots(model: Any) -> tuple[nn.Module, ...]:
+def roots(model: PreTrainedModel) -> tuple[nn.Module, ...]:
     """The modules that a forward may be started from: the model, and its body without the vocabulary head."""
     return (model,) if model.base_model is model else (model, model.base_model)
 
 
-def _changed(x: Tensor, site: Site, edit: Edit, size: "_Size") -> Tensor:
+def _changed(x: Tensor, site: Site, edit: Edit, size: _Size) -> Tensor:
     """The projection's input with its heads edited, whatever the layout; padding to a window is left as it is."""
     z = x
     if site.layout == "token":
@@ -95,7 +100,7 @@ def _changed(x: Tensor, site: Site, edit: Edit, size: "_Size") -> Tensor:
 
 
 @contextmanager
-def captured(model: nn.Module, heads: Heads, sites: Sequence[int] | None = None) -> Iterator[dict[int, Tensor]]:
+def captured(model: PreTrainedModel, heads: Heads, sites: Sequence[int] | None = None) -> Iterator[dict[int, Tensor]]:
     """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its heads' outputs (example,
     token, head, size).
     """
@@ -138,6 +143,6 @@ def replaced(
     return edit
 
 
-def only(lost: Int[Tensor, "example"], heads: int) -> Bool[Tensor, "example head"]:
+def only(lost: Int[Tensor, example], heads: int) -> Bool[Tensor, "example head"]:
     """One lost head in each example."""
     return torch.nn.functional.one_hot(lost, heads).bool()

@@ -1,9 +1,11 @@
 """A loaded model: what it puts out for a batch, where its heads are, and how its runs can be shortened."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,6 +28,9 @@ from reportgen.scoring.model.load import read_folder
 from reportgen.scoring.model.trace import input_device
 from reportgen.scoring.run.memory import enough
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 T = TypeVar("T")
 
 
@@ -37,8 +42,8 @@ class LoadedModel:
     says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited).
     """
 
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     kind: Kind
     heads: Heads
     shortcuts: Shortcuts
@@ -65,7 +70,8 @@ class LoadedModel:
         elif self.shortcuts.logits == "head":
             hidden = forward(self.model.base_model, self.kind, batch).last_hidden_state
             owner, position = (index.to(hidden.device) for index in (batch.owner, batch.position))
-            chosen = self.model.get_output_embeddings()(hidden[owner, position])
+            head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]  # it has no types
+            chosen = head(hidden[owner, position])
         elif self.shortcuts.logits == "keep":
             kept, place = torch.unique(batch.position, return_inverse=True)
             chosen = forward(self.model, self.kind, batch, logits_to_keep=kept.cpu()).logits[batch.owner, place]
@@ -79,7 +85,7 @@ class LoadedModel:
         forward(self.model.base_model, self.kind, batch)
 
     @torch.no_grad()
-    def generated_match(self, batch: Batch) -> Float[Tensor, "example"]:
+    def generated_match(self, batch: Batch) -> Float[Tensor, example]:
         """1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
         steps, written = longest_answer(self.tokenizer, batch), in_decoder if self.kind == "seq2seq" else after_prompt
         ids = written(self.answer_logits, batch, steps, self.tokenizer.pad_token_id or 0)
@@ -150,7 +156,7 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def _context(model: Any, tokenizer: Any) -> int | None:
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own

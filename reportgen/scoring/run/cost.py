@@ -9,6 +9,7 @@ from reportgen.core.config import Study
 from reportgen.scoring.data.batches import Batch, collate
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.trace import embedding_table
 from reportgen.scoring.run.prepare import Prepared, PreparedTask, prepare
 
 AT_MOST = " at most: heads leave a race early"
@@ -113,6 +114,6 @@ def _seconds_per_forward(model: LoadedModel, batch: Batch) -> float:
 def _memory(model: LoadedModel, batch: Batch, copies: int) -> int:
     """Bytes, roughly: the weights, some 16 activations per token and layer (or copy), three copies of the logits."""
     weights = sum(p.numel() * p.element_size() for p in model.model.parameters())
-    size, width = model.model.get_input_embeddings().weight.shape
+    size, width = embedding_table(model.model).shape
     activations = batch.input_ids.numel() * width * 16 * copies * model.model.dtype.itemsize
     return int(weights + activations + 3 * 4 * len(batch.target) * copies * size)

@@ -124,7 +124,8 @@ class Prepared:
         """The same without the model itself and the methods' code: what another process needs for planning."""
         heads = self.model.heads
         sites = tuple(replace(site, projection=None) for site in heads.sites)  # type: ignore[arg-type]
-        model = replace(self.model, model=None, tokenizer=None, heads=replace(heads, sites=sites))
+        planned = replace(heads, sites=sites)
+        model = replace(self.model, model=None, tokenizer=None, heads=planned)  # type: ignore[arg-type]
         return replace(self, model=model, methods=())
 
 
