@@ -27,9 +27,11 @@ sys.path[:0] = [str(TESTS / "scoring"), str(TESTS / "validation")]
 import cases  # noqa: E402
 
 from reportgen.analysis.analyze import analyze  # noqa: E402
-from reportgen.core.trials import TOP, Outcome, Trial, from_json  # noqa: E402
+from reportgen.core.trials import TOP, Outcome, Trial  # noqa: E402
 from reportgen.pipeline import build as pipeline  # noqa: E402
 from reportgen.scoring.score import score  # noqa: E402
+from reportgen.validation.derive import derive  # noqa: E402
+from reportgen.validation.recorded import from_json  # noqa: E402
 from reportgen.validation.validate import validate  # noqa: E402
 
 MAKERS = {"one copying head": cases.copying_case, "an induction pair": cases.induction_case}
@@ -61,7 +63,7 @@ def null(count: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             study = cases.null_study(Path(folder), seed)
             methods = cases.scored_by_hand(study, seed=seed)
-            validation = validate(study, analyze(next(iter(methods.values()))[0]), methods)
+            validation = derive(validate(study, analyze(next(iter(methods.values()))[0]), methods))
             found.update(t.verdict if t.q is not None else f"not tested ({t.reason})" for t in validation.trials)
             if validation.problem:
                 found[validation.problem] += 1
@@ -88,7 +90,7 @@ def cost() -> dict[str, Any]:
         last[0] = time.process_time()
         built = pipeline.build(ROOT / "sample_data", Path(folder) / "report", progress=step, notify=said.append)
         step("rendering")
-        validation = from_json(json.loads((built.folder / "validation.json").read_text()))
+        validation = derive(from_json(json.loads((built.folder / "validation.json").read_text())))
     assert validation.cost is not None
     runs = validation.cost.runs
     made = {

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -54,6 +55,11 @@ class MissingResourceError(ReportgenError):
     """The machine lacks a library, a worker or space; what was finished is complete."""
 
     exit_code = 3
+
+
+def doubled(names: Sequence[str]) -> list[str]:
+    """The names that stand more than once, in their order; in time that grows as their number does."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -3,7 +3,8 @@
     python benchmarks/reliability/fuzz.py [INPUTS] [--only WORDS] [--seed N]
 
 Reads INPUTS (100,000) damaged files with each of ``readers.READERS``, made by Hypothesis from whole ones. What must not
-happen: any other exception, a crash, more than 2 s of processor time, or 500 MB beyond what the process holds before.
+happen: any other exception, a crash, more than 2 s of processor time, or 500 MB beyond what the process holds before;
+nor more time or memory for its bytes than ``allowed_s`` and ``allowed_mb``, which is what a whole file may take.
 Each piece of 5,000 inputs runs in a process of its own, whose memory is limited. Prints each kind of failure once, with
 its shortest input, and writes benchmarks/results/fuzz.json; ends with 1 if there was any.
 """
@@ -32,6 +33,10 @@ from reportgen.errors import ReportgenError
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "fuzz.json"
 PIECE, EACH = 5000, 10  # files of a process, and of one example of Hypothesis's
 SECONDS, MEGABYTES = 2.0, 500
+# What a file may take by its size: 10 µs and 1,000 bytes a byte, and beside them what the dearest reader takes for any
+# file at all (pypdf's objects, a page of index drawn); it is tried twice, since a collection of garbage is no fault
+TIME_A_BYTE, TIME_ANY = 10e-6, 0.5
+MEMORY_A_BYTE, MEMORY_ANY = 1000, 48 * 2**20
 
 
 class TooSlow(BaseException):
@@ -61,6 +66,46 @@ def outcome(reader: readers.Reader, path: Path) -> str:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+def allowed_s(size: int) -> float:
+    """The processor time that reading a file of that size may take."""
+    return TIME_ANY + TIME_A_BYTE * size
+
+
+def allowed_mb(size: int) -> float:
+    """The memory that reading a file of that size may take beyond what the process holds."""
+    return (MEMORY_ANY + MEMORY_A_BYTE * size) / 2**20
+
+
+def measured(reader: readers.Reader, path: Path) -> tuple[str, float, float]:
+    """How reading a file ends, its processor time, and by how many MB the process's largest size rose."""
+    Path("/proc/self/clear_refs").write_text("5")  # the largest size so far is forgotten
+    before = _status("VmRSS")
+    began = time.process_time()
+    found = outcome(reader, path)
+    took = time.process_time() - began
+    return found, took, (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    """A line of what the kernel says of this process, in kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def judged(reader: readers.Reader, path: Path) -> tuple[str, float, float]:
+    """As ``measured``; an end that takes more than the file's size allows, twice, is a failure of its own."""
+    size = path.stat().st_size
+    found, took, memory = measured(reader, path)
+    if took > allowed_s(size) or memory > allowed_mb(size):
+        _, again, more = measured(reader, path)
+        took, memory = min(took, again), min(memory, more)
+        if found in ("read", "refused") and took > allowed_s(size):
+            found = "it took more time than a file of its size may"
+        elif found in ("read", "refused") and memory > allowed_mb(size):
+            found = "it took more memory than a file of its size may"
+    return found, took, memory
+
+
 def limit_memory() -> None:
     """Let this process take no more than MEGABYTES beyond what it has."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -71,7 +116,7 @@ def piece(reader: readers.Reader, inputs: int, number: int, folder: str) -> dict
     """Read some damaged files, each in its turn in ``folder``; failures by kind with the shortest input of each."""
     readers.quiet()
     whole = tuple(make() for make in reader.seeds)
-    counts, failures, slowest = Counter[str](), dict[str, bytes](), 0.0
+    counts, failures, slowest, largest = Counter[str](), dict[str, bytes](), 0.0, 0.0
     path = Path(folder) / reader.name
     for data in whole:
         path.write_bytes(data)
@@ -90,12 +135,11 @@ def piece(reader: readers.Reader, inputs: int, number: int, folder: str) -> dict
     )
     @given(st.lists(damaged(whole), min_size=EACH, max_size=EACH))
     def run(some: list[bytes]) -> None:
-        nonlocal slowest
+        nonlocal slowest, largest
         for data in some:
             path.write_bytes(data)
-            began = time.process_time()
-            found = outcome(reader, path)
-            slowest = max(slowest, time.process_time() - began)
+            found, took, memory = judged(reader, path)
+            slowest, largest = max(slowest, took), max(largest, memory)
             if found not in ("read", "refused"):
                 if found not in failures or len(data) < len(failures[found]):
                     failures[found] = data
@@ -103,12 +147,17 @@ def piece(reader: readers.Reader, inputs: int, number: int, folder: str) -> dict
             counts[found] += 1
 
     run()
-    return {"counts": counts, "failures": {k: v.hex() for k, v in failures.items()}, "slowest": slowest}
+    return {
+        "counts": counts,
+        "failures": {k: v.hex() for k, v in failures.items()},
+        "slowest": slowest,
+        "largest": largest,
+    }
 
 
 def campaign(reader: readers.Reader, inputs: int, first: int) -> dict[str, Any]:
     """All pieces of one reader, each in a process of its own."""
-    counts, failures, slowest = Counter[str](), dict[str, str](), 0.0
+    counts, failures, slowest, largest = Counter[str](), dict[str, str](), 0.0, 0.0
     for number in range(first, first + max(1, inputs // PIECE)):
         with tempfile.TemporaryDirectory(dir=readers.PLACE) as folder:
             found, ended = apart(piece, reader, min(PIECE, inputs), number, folder)
@@ -119,12 +168,13 @@ def campaign(reader: readers.Reader, inputs: int, first: int) -> dict[str, Any]:
                 continue
         counts.update(found["counts"])
         failures |= {k: v for k, v in found["failures"].items() if len(v) < len(failures.get(k, v + "0"))}
-        slowest = max(slowest, found["slowest"])
+        slowest, largest = max(slowest, found["slowest"]), max(largest, found["largest"])
     return {
         "reader": reader.title,
         "inputs": counts.total(),
         **counts,
         "slowest_s": round(slowest, 3),
+        "largest_mb": round(largest, 1),
         "failures": failures,
     }
 

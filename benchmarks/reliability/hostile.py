@@ -86,6 +86,40 @@ def _torch_bomb() -> bytes:
     return _zipped({n: bytes(400_000_000) if n.endswith("data/0") else d for n, d in members.items()})
 
 
+def _torch(content: object) -> bytes:
+    import torch
+
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
+
+
+def _torch_stride() -> bytes:
+    """One number that stands for 700 million."""
+    import torch
+
+    return _torch(torch.zeros(1).expand(27_000, 27_000))
+
+
+def _torch_shared() -> bytes:
+    """A list of lists of one tensor: four bytes of a pickle for each of 10^8."""
+    import torch
+
+    inner = [torch.zeros(3, 4)] * 10_000
+    return _torch([inner] * 10_000)
+
+
+def _conjugated() -> bytes:
+    import torch
+
+    return _torch(torch.zeros(3, 4, dtype=torch.complex64).conj())
+
+
+def _text_bomb() -> bytes:
+    """A text of a million letters, which a dictionary holds once, in 100,000 rows."""
+    return _parquet_bomb({"task": "a" * 1_000_000, "layer": 0, "head": 0, "importance": 1.0}, rows=100_000)
+
+
 def _parquet(task: str) -> bytes:
     import pandas as pd
 
@@ -95,11 +129,10 @@ def _parquet(task: str) -> bytes:
     return out.getvalue()
 
 
-def _parquet_bomb(columns: dict[str, Any]) -> bytes:
+def _parquet_bomb(columns: dict[str, Any], rows: int = 20_000_000) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    rows = 20_000_000
     values = {
         n: pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([v])) for n, v in columns.items()
     }
@@ -183,6 +216,11 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("scores, PyTorch", "a bare pickle", lambda: pickle.dumps(_Runs())),
     Hostile("scores, npz", "a zip bomb of 400 MB", _npz_bomb),
     Hostile("scores, PyTorch", "a zip bomb of 400 MB", _torch_bomb),
+    Hostile("scores, PyTorch", "one number for 700 million", _torch_stride),
+    Hostile("scores, Function Vectors", "one number for 700 million", _torch_stride),
+    Hostile("scores, PyTorch", "one tensor in 10^8 places", _torch_shared),
+    Hostile("scores, PyTorch", "numbers that are conjugated as they are read", _conjugated),
+    Hostile("scores, Parquet", "100,000 times a text of 1 MB", _text_bomb),
     Hostile(
         "scores, Parquet",
         "20 million rows in a few bytes",

@@ -27,7 +27,8 @@ from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, spl
 from reportgen.importers import load_blocks
 from reportgen.pipeline.build import build
 from reportgen.scoring.data.tasks import read_tasks
-from reportgen.storage.store import read_json, scores_bytes, scores_csv
+from reportgen.storage.json_files import read_json
+from reportgen.storage.scores_file import scores_bytes, scores_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = "1767225600"

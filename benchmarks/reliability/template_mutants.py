@@ -75,8 +75,9 @@ def noticed(kind: str, name: str, template: str) -> dict[str, Any]:
         shutil.copytree(ROOT / "templates" / "observations", folder / "observations")
         (folder / "observations" / name).write_text(template)
         prose.environment.cache_clear()
-        writer = prose.Prose(folder)
-        writer._environment.filters["nudged"] = nudged
+        prose.environment(folder / "observations").filters["nudged"] = nudged
+        writer = prose.Prose()
+        writer._fill = prose.filling([folder / "observations"])
         changed, example = 0, ""
 
         def again(finding: Any) -> Any:

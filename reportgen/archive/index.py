@@ -19,7 +19,9 @@ from reportgen.pipeline import build as pipeline
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import look_for
-from reportgen.storage.store import checked_manifest, pretty_json, read_json, sha256_file, write_atomic
+from reportgen.storage.files import sha256_file, write_atomic
+from reportgen.storage.json_files import pretty_json, read_json
+from reportgen.storage.manifest import checked_manifest
 
 PAGE = "index.html"
 CACHE = ".reportgen-index.json"

@@ -1,8 +1,6 @@
 """Whether a report is what it says: every hash, every finding recomputed, every sentence and number compared."""
 
-import html
 import math
-import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from reportgen.archive.text import visible_text
 from reportgen.core.findings import to_json
 from reportgen.core.plugins import ABSENT, Plugin, as_recorded, installed, recorded_in
 from reportgen.core.provenance import versions
@@ -22,7 +21,10 @@ from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.run_directory import scores_hashes
 from reportgen.rendering.pdf.document import ATTACHED, is_sealed, spelled
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.store import checked_manifest, read_json, scores_csv, sha256, sha256_file, write_atomic
+from reportgen.storage.files import sha256, sha256_file, write_atomic
+from reportgen.storage.json_files import read_json
+from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.scores_file import scores_csv
 from reportgen.validation.stage import carry_verdicts
 
 AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative
@@ -58,9 +60,12 @@ class Opened:
     pdf: Path | None
     manifest: dict[str, Any]
     alone: bool
+    trust_templates: bool = False
 
 
-def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda *_: None) -> Verification:
+def verify(
+    path: Path | str, *, quick: bool = False, progress: Progress = lambda *_: None, trust_templates: bool = False
+) -> Verification:
     """Compare a report, a folder or its PDF alone, with what it is made from.
 
     Hashes and seals are checked first; then findings are computed again from the scores, sentences are looked up in
@@ -69,7 +74,8 @@ def verify(path: Path | str, *, quick: bool = False, progress: Progress = lambda
     """
     path = Path(path)
     checks, missing = list[Check](), list[str]()
-    with opened(path) as report:
+    with opened(path) as found:
+        report = replace(found, trust_templates=trust_templates)
         progress("hashes and seals", 0, 1)
         checks += [*_hashes(report), *_seal(report), *_crate(report)]
         missing += _absent(report)
@@ -216,7 +222,7 @@ def _plugins_absent(report: Opened) -> list[Plugin]:
 
 def _scores(report: Opened, missing: list[str]) -> Iterator[Check]:
     """The readable table of scores against the exact ones."""
-    blocks, _, _ = pipeline.open_folder(report.folder)
+    blocks, _, _ = pipeline.open_folder(report.folder, trust_templates=report.trust_templates)
     path = report.folder / "scores.csv"
     if path.is_file():
         same = path.read_text(encoding="utf-8", errors="replace") == scores_csv(blocks)
@@ -226,7 +232,7 @@ def _scores(report: Opened, missing: list[str]) -> Iterator[Check]:
 def _findings(report: Opened, missing: list[str]) -> Iterator[Check]:
     """Every finding, computed again from the scores."""
     recorded = read_json(report.folder / "findings.json")
-    blocks, others, source = pipeline.open_folder(report.folder)
+    blocks, others, source = pipeline.open_folder(report.folder, trust_templates=report.trust_templates)
     with tempfile.TemporaryDirectory() as held:
         for name in scores_hashes(report.folder):
             write_atomic(Path(held) / name, (report.folder / name).read_bytes())
@@ -297,8 +303,7 @@ def _printed(report: Opened) -> Iterator[tuple[str, list[str]]]:
     page = report.folder / "report.html"
     if page.is_file():
         source = page.read_text(encoding="utf-8", errors="replace")
-        text = html.unescape(re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", "", source))  # what a reader sees
-        yield page.name, [_letters(text)]
+        yield page.name, [_letters(visible_text(source))]
     if report.pdf is not None:
         with reading(report.pdf) as reader:
             sheets = [_letters(sheet.extract_text()) for sheet in reader.pages]
@@ -325,7 +330,7 @@ def _remade(report: Opened, missing: list[str]) -> Iterator[Check]:
         missing.append(f"figures, tables, page and PDF byte for byte: made with {changed}")
         return
     with tempfile.TemporaryDirectory() as held:
-        again = pipeline.remake(report.folder, Path(held))
+        again = pipeline.remake(report.folder, Path(held), trust_templates=report.trust_templates)
         files = read_json(again.folder / "manifest.json")["files"]
         for name in files | report.manifest["files"]:
             same = files.get(name) == report.manifest["files"].get(name)

@@ -2,9 +2,10 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from reportgen.cli.streams import holds, out, say
 
 # what moves a cursor, changes colours or titles, or turns the direction of reading
 STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -19,12 +20,24 @@ def warn(plugins: Iterable[Any]) -> None:
     """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
     for told in (plugin.told for plugin in plugins):
         if told:
-            print(plain(f"reportgen: {told} All else stands."), file=sys.stderr)
+            say(plain(f"reportgen: {told} All else stands."))
+
+
+def left_out(templates: Sequence[str]) -> None:
+    """Templates that came with a report and were not used, a line on stderr, whatever else is asked to be quiet."""
+    if templates:
+        what = f"templates that came with the report are left out and ours used ({', '.join(templates)})"
+        hint = "--trust-templates uses them, where you trust who wrote them"
+        say(plain(f"reportgen: {what}; {hint}."))
 
 
 def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     """One JSON object, or lines."""
-    print(plain(json.dumps(content, ensure_ascii=False) if as_json else "\n".join(lines)))
+    if not as_json:
+        out(plain("\n".join(lines)))
+        return
+    text = plain(json.dumps(content, ensure_ascii=False))
+    out(text if holds(text) else plain(json.dumps(content)))
 
 
 def announce(built: Any, as_json: bool, output: str | None = None) -> None:
@@ -41,6 +54,7 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
     lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
     show(as_json, content, lines)
     warn(built.plugins)
+    left_out(built.left_out)
 
 
 def print_plan(study: Any, as_json: bool) -> None:

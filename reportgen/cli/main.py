@@ -1,20 +1,24 @@
 """The command line: parse, call, print."""
 
+import atexit
+import errno
 import json
 import os
 import signal
-import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from reportgen import __version__
+from reportgen.cli import streams
 from reportgen.cli.arguments import command, overrides
-from reportgen.cli.console import announce, described_lines, plain, print_plan, show, warn
+from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core import lean
+from reportgen.core.provenance import epoch
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 
 INTERRUPTED = 130
@@ -35,6 +39,9 @@ Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out a
 Templates = Annotated[
     Path | None, typer.Option(help="Folder of templates and sentences that override the shipped ones.")
 ]
+TrustTemplates = Annotated[
+    bool, typer.Option("--trust-templates", help="Use templates that came with a report; else they are left out.")
+]
 Assets = Annotated[
     str | None, typer.Option(metavar="DIR", help="Folder of the report for the page's script and images.")
 ]
@@ -51,7 +58,7 @@ Address = Annotated[
 def version_asked(value: bool) -> None:
     """Print the version and stop."""
     if value:
-        print(f"reportgen {__version__}")
+        streams.out(f"reportgen {__version__}")
         raise typer.Exit
 
 
@@ -61,13 +68,14 @@ Version = Annotated[bool, typer.Option("--version", callback=version_asked, is_e
 @app.callback()
 def root(version: Version = False) -> None:
     """Which attention heads matter, for which task, and how sure are we?"""
+    epoch()  # refused here: libraries that are loaded later read it too
 
 
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
     """Write a commented study.toml and an example task file."""
     from reportgen.core.sentences import template_folder
-    from reportgen.storage.store import write_atomic
+    from reportgen.storage.files import write_atomic
 
     names = ("study.toml", "tasks.jsonl")
     for name in names:
@@ -75,7 +83,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study."
             raise InputError("this file exists already", str(folder / name), "Choose another folder")
     for name in names:
         write_atomic(folder / name, (template_folder() / "init" / name).read_bytes())
-        print(folder / name)
+        streams.out(plain(str(folder / name)))
 
 
 @app.command()
@@ -127,6 +135,7 @@ def score(
 def analyze(
     scores: Path,
     output: Output = Path("report"),
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -139,17 +148,18 @@ def analyze(
 
     with progress(quiet, as_json) as (step, _):
         if scores.is_dir():
-            loaded, others, source = pipeline.open_folder(scores, overrides(set_))
+            loaded, others, source = pipeline.open_folder(scores, overrides(set_), trust_templates=trust_templates)
             if scores.resolve() != output.resolve():
                 copy_scores(scores, output, force)
                 pipeline.save_scores(source, loaded, output)
         else:
-            source = pipeline.open_source(scores, overrides(set_))
+            source = pipeline.open_source(scores, overrides(set_), trust_templates=trust_templates)
             pipeline.check(source.study)
             loaded, others = pipeline.obtain_scores(source, output, force=force, progress=step)
             pipeline.save_scores(source, loaded, output)
-        with alone(output):
+        with alone(output), pipeline.taken_from(scores) if scores.is_dir() else nullcontext():
             findings = pipeline.obtain_findings(loaded, source, output, others=others, progress=step)
+    left_out(source.left_out)
     sentences = [f.sentence for f in findings.ranked()]
     path = str(output / "findings.json")
     warn(findings.plugins)
@@ -163,6 +173,7 @@ def render(
     venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -173,16 +184,17 @@ def render(
     from reportgen.pipeline.run_directory import alone
 
     scores, others, source = pipeline.open_folder(
-        folder, overrides(set_, templates=templates, assets=assets, venue=venue)
+        folder, overrides(set_, templates=templates, assets=assets, venue=venue), trust_templates=trust_templates
     )
     pipeline.check(source.study)
     findings = pipeline.read_findings(folder)
     forms = [f.strip() for f in figures.split(",") if f.strip()]
-    with alone(folder), progress(quiet, as_json) as (step, _):
+    with alone(folder), progress(quiet, as_json) as (step, _), pipeline.taken_from(folder):
+        findings = pipeline.reworded(findings, source, folder)
         pipeline.render_folder(
             scores, others, findings, source, folder, progress=step, command=command(), figures=forms, apart=True
         )
-    announce(pipeline.Built(folder, scores, findings), as_json)
+    announce(pipeline.Built(folder, scores, findings, source.left_out), as_json)
 
 
 @app.command()
@@ -197,6 +209,7 @@ def build(
     venue: Venue = None,
     templates: Templates = None,
     assets: Assets = None,
+    trust_templates: TrustTemplates = False,
     set_: Set = None,
     dry_run: DryRun = False,
     force: Force = False,
@@ -233,6 +246,7 @@ def build(
                 units=stage.units,
                 command=command(),
                 apart=True,
+                trust_templates=trust_templates,
             )
             stage.publish()
         announce(built, as_json, output)
@@ -273,8 +287,9 @@ def compare(
     """Compare runs: heads that differ, agreement of ranks, findings gained, lost and moved."""
     from reportgen.archive.compare import comparison as archive
     from reportgen.archive.compare.run import compare as run
+    from reportgen.pipeline import build as pipeline
 
-    with progress(quiet, as_json) as (step, _):
+    with progress(quiet, as_json) as (step, _), pipeline.taken_from(Path(", ".join(map(str, reports)))):
         made = run(reports, output, alpha=alpha, progress=step)
     page = str(output / "compare.html")
     show(as_json, archive.as_json(made), [page, *archive.lines(made)])
@@ -302,9 +317,11 @@ def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     from reportgen.cli import explain as explained
     from reportgen.pipeline import build as pipeline
 
-    findings = pipeline.read_findings(folder)
-    finding = findings.get(finding_id)
-    show(as_json, explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)])
+    with pipeline.taken_from(folder):
+        findings = pipeline.read_findings(folder)
+        finding = findings.get(finding_id)
+        told = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
+    show(as_json, *told)
 
 
 @app.command()
@@ -343,7 +360,7 @@ def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> No
     known = {"study": study_schema, "findings": findings_schema}
     if what not in known:
         raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
-    print(json.dumps(known[what](), indent=2, ensure_ascii=False))
+    streams.out(json.dumps(known[what](), indent=2))
 
 
 def main() -> NoReturn:
@@ -351,21 +368,52 @@ def main() -> NoReturn:
 
     SIGTERM, with which clusters and shells ask a process to end, ends it as Ctrl-C does.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = list[int]()  # the signals that asked for an end
+
+    def end(number: int, _: object) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    # the first to be registered is called last: all is done then, and Python, as it takes itself down, would die of it
+    atexit.register(_on_signals, signal.SIG_IGN)
+    _on_signals(end)
+    streams.ready()
     lean.collect_seldom()
     try:
-        code = app(standalone_mode=False) or 0  # typer hands back 130 for an interrupt
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
-    except ReportgenError as error:
-        code = fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+        code = ended()
+        _on_signals(leave)
+    except KeyboardInterrupt:  # while an error was told
+        code = INTERRUPTED
+    # an interrupt that came while a library called back is swallowed there, and its sign alone is left
+    if asked or code == INTERRUPTED:
         code = fail("interrupted; finished parts are kept, and the same command goes on from there", INTERRUPTED)
-    except typer.Exit as asked:
-        code = asked.exit_code
-    except Exception as error:
-        code = usage_or_internal(error)
     raise SystemExit(code)
+
+
+def ended() -> int:
+    """Run the command that was asked for, and give the exit code; an error of its is told."""
+    try:
+        return int(app(standalone_mode=False) or 0)  # typer hands back 130 for an interrupt
+    except ReportgenError as error:
+        return fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except typer.Exit as asked:
+        return int(asked.exit_code)
+    except Exception as error:
+        return usage_or_internal(error)
+
+
+def leave(*_: object) -> NoReturn:
+    """End at once: all is written, and what is told has been told."""
+    os._exit(INTERRUPTED)
+
+
+def _on_signals(handler: Any) -> None:
+    """Answer Ctrl-C and SIGTERM so; Ctrl-C only where the caller did not have it ignored, as nohup does."""
+    signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
 
 
 def usage_or_internal(error: Exception) -> int:
@@ -378,6 +426,8 @@ def usage_or_internal(error: Exception) -> int:
     closed = unreachable(error) if isinstance(error, OSError) else None
     if closed is not None:
         return fail(str(closed), closed.exit_code)
+    if isinstance(error, OSError) and error.filename is None and error.errno in {*streams.FULL, errno.EPIPE}:
+        return _printed_in_vain(error)
     if ran_out(error):
         said = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
         return fail(said, MissingResourceError.exit_code)
@@ -385,9 +435,18 @@ def usage_or_internal(error: Exception) -> int:
     return fail(f"{type(error).__name__}: {error}\n{note}", 70)
 
 
+def _printed_in_vain(error: OSError) -> int:
+    """What typer itself could not print, its help above all."""
+    try:
+        streams.lost(error)
+    except ReportgenError as told:
+        return fail(str(told), told.exit_code)
+    return 0
+
+
 def fail(message: str, code: int) -> int:
     """Print an error and hand back its exit code."""
-    print(plain(f"reportgen: {message}"), file=sys.stderr)
+    streams.say(plain(f"reportgen: {message}"))
     return code
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reportgen.cli.console import plain
+from reportgen.cli.streams import say
 
 
 @contextmanager
@@ -49,8 +50,6 @@ def lines() -> tuple[Callable[[str, int, int], None], Callable[[str], None]]:
         tenth = 10 * done // max(total, 1)
         if last.get(name) != tenth:
             last[name] = tenth
-            print(
-                plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"), file=sys.stderr, flush=True
-            )
+            say(plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"))
 
-    return step, lambda text: print(plain(text), file=sys.stderr, flush=True)
+    return step, lambda text: say(plain(text))

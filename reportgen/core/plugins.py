@@ -83,6 +83,8 @@ def recorded_in(manifest: dict[str, Any]) -> tuple[Plugin, ...]:
     """The plug-ins that a manifest records; raises InputError where that list is damaged."""
     try:
         plugins = tuple(Plugin(**entry) for entry in manifest.get("plugins", ()))
+        if not all(isinstance(text, str) for plugin in plugins for text in asdict(plugin).values()):
+            raise TypeError
     except TypeError as error:
         raise InputError("its list of plug-ins is damaged", "manifest.json", "Make the report again") from error
     return plugins

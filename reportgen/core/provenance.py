@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +24,28 @@ PACKAGES = (
     "fonttools",
     "rocrate",
 )
+LATEST = 253_402_300_799  # the last second of the year 9999, which four digits can write
+
+
+def epoch() -> datetime | None:
+    """The moment that SOURCE_DATE_EPOCH sets; None where it is unset or empty, and then it is unset.
+
+    Raises InputError for what is no moment up to the year 9999. To be asked before matplotlib is loaded, which reads
+    that variable itself.
+    """
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    if not said:
+        os.environ.pop("SOURCE_DATE_EPOCH", None)
+        return None
+    if not re.fullmatch(r"[0-9]{1,12}", said) or int(said) > LATEST:
+        hint = "Set it to whole seconds since 1970, or unset it"
+        raise InputError(f"{said[:40]!r} is no moment", "environment variable SOURCE_DATE_EPOCH", hint)
+    return datetime.fromtimestamp(int(said), UTC)
 
 
 def created() -> str:
     """The moment of making in UTC: SOURCE_DATE_EPOCH where it is set, else now."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    try:
-        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        hint = "Set it to whole seconds since 1970, or unset it"
-        raise InputError(f"{epoch!r} is no moment", "environment variable SOURCE_DATE_EPOCH", hint) from error
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (epoch() or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextmanager

@@ -1,19 +1,17 @@
 """From a finding to its sentence: one jinja template per kind, rendered from the finding's fields only."""
 
 import math
-import traceback
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from reportgen.core import sandbox
 from reportgen.core.blocks import title
+from reportgen.core.confined import Confined, Fill
 from reportgen.core.findings import Finding
 from reportgen.core.plugins import template_folders
-from reportgen.core.user_cache import CompiledTemplates
-from reportgen.errors import InputError
+from reportgen.core.sandbox import Sandbox, filled
 
 # What each caveat code says below the finding's sentence.
 CAVEATS: dict[str, str] = {
@@ -65,6 +63,17 @@ def template_folder() -> Path:
     """The shipped templates: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next(f for f in (package / "templates", package.parent / "templates") if f.is_dir())
+
+
+def own_templates(folder: Path | None) -> dict[str, bytes]:
+    """The overriding templates and style sheets of a folder by their names in it."""
+    if folder is None:
+        return {}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.suffix in (".j2", ".css")
+    }
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -126,52 +135,42 @@ def subject(finding: Finding) -> str:
     return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
 
+FILTERS: dict[str, Callable[..., str]] = {
+    "num": significant,
+    "plain": plain,
+    "rho": rho,
+    "percent": percent,
+    "q": probability,
+    "listed": listed,
+    "subject": subject,
+    "block_title": title,
+}
+
+
 @lru_cache(maxsize=8)
-def environment(*folders: Path) -> jinja2.Environment:
-    """A strict, escaping jinja environment over the folders, the first that holds a template winning."""
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=False,
-        bytecode_cache=CompiledTemplates("observations"),
-    )
-    made.filters |= {
-        "num": significant,
-        "plain": plain,
-        "rho": rho,
-        "percent": percent,
-        "q": probability,
-        "listed": listed,
-    }
-    made.filters |= {"subject": subject, "block_title": title}
+def environment(*folders: Path, overridden: bool = False) -> Sandbox:
+    """What sentences are filled in, over the folders, the first that holds a template winning.
+
+    Sentences are plain text: HTML is escaped where they are printed, not here.
+    """
+    made = sandbox.environment(folders, FILTERS, kind="observations", overridden=overridden, autoescape=False)
     made.globals |= {"span": span, "NOUNS": NOUNS, "TOGETHER": TOGETHER}
     return made
 
 
-def broken(error: jinja2.TemplateError, name: str) -> InputError:
-    """What to say of a template that cannot be filled: the file, the line and the name at fault."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
-    file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        file, line = error.filename or error.name or name, error.lineno
-    place = f"{file}, line {line}" if line else file
-    return InputError(f"the template fails ({error.message or error})", place, "Mend the template")
-
-
 class Prose:
-    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist.
+    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist: then in a
+    process of its own, with limits.
 
     Those beside other packages' detectors come last, so that none of them stands in place of ours.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        own = [folder / "observations"] if folder is not None else []
-        others = [f / "observations" for f in template_folders("reportgen.detectors")]
-        # Sentences are plain text: HTML is escaped where they are printed, not here.
-        self._environment = environment(*own, template_folder() / "observations", *others).overlay(autoescape=False)
+        shipped = [template_folder(), *template_folders("reportgen.detectors")]
+        folders = [f / "observations" for f in (shipped if folder is None else [folder, *shipped])]
+        self._fill: Fill = filling(folders)
+        if folder is not None and folders[0].is_dir():
+            self._fill = Confined("reportgen.core.sentences:filling_overridden", folders, str(folders[0]))
 
     def sentence(self, finding: Finding) -> str:
         """The finding's sentence, and what an intervention on its heads showed where there was one.
@@ -182,8 +181,15 @@ class Prose:
         return f"{words} {self._rendered('_verdict.j2', finding)}" if finding.verdict else words
 
     def _rendered(self, name: str, finding: Finding) -> str:
-        try:
-            text = self._environment.get_template(name).render(f=finding, data=finding.data or {})
-        except jinja2.TemplateError as error:
-            raise broken(error, name) from error
+        text = self._fill(name, {"f": finding, "data": finding.data or {}})
         return " ".join(text.translate(TURNING).split())
+
+
+def filling(folders: Sequence[Path]) -> Fill:
+    """What fills the templates of sentences in these folders."""
+    return partial(filled, environment(*folders))
+
+
+def filling_overridden(folders: Sequence[Path]) -> Fill:
+    """The same where some are not ours."""
+    return partial(filled, environment(*folders, overridden=True))

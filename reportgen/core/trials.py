@@ -1,12 +1,11 @@
-"""What interventions on found heads showed: trials of sets, knock-out curves, and the validation.json format."""
+"""What interventions on found heads gave, example by example, and what follows: verdicts, intervals, curves."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict
 
 from reportgen.core.findings import Verdict
-from reportgen.core.schema import plain_of, read_plain
 
 # Kinds of findings that name heads which are said to matter; and of sets that are a task's first heads
 TRIED = ("cluster", "row_segment", "head_band", "anomaly", "cross_task_head", "specialist_head", "scattered_heads")
@@ -24,6 +23,140 @@ Reason = Literal[
     "in-sample",
     "budget",
 ]
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # of what is read from a file
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Runs of one example through all layers, counted in parts where layers are left out: of this validation, of exact
+    zero ablation of the same study, and the budget as a multiple of the latter.
+    """
+
+    __pydantic_config__ = STRICT
+    runs: float
+    ablation: float
+    budget: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How each of a task's examples goes: a "1" for every right answer and a "0" for every wrong one, and the answers'
+    log-probabilities (natural log).
+    """
+
+    __pydantic_config__ = STRICT
+    right: str
+    log_probability: list[float]
+
+
+@dataclass(frozen=True)
+class RawTask:
+    """A task's held-out examples (their ids and groups), and their answers with the model as it is and with the mean in
+    place of every head. ``chance`` is what guessing gives; ``at_chance``, that the model is not shown to do better.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    chance: float | None
+    at_chance: bool
+    examples: list[str]
+    groups: list[str]
+    intact: Answers
+    floor: Answers
+
+
+@dataclass(frozen=True)
+class Control:
+    """A matched set of heads and what its knock-out does, the mean over the found set's tasks: the loss of
+    log-probability, and the accuracy left.
+    """
+
+    __pydantic_config__ = STRICT
+    heads: list[str]
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class RawControls:
+    """The control sets of a found set: how many exist, how many layers further they reach, and the least, median and
+    greatest ratio of their activation norm to the set's. ``sets`` are those that were run (none: beyond the budget),
+    ``mean_loss`` is each example's loss, the mean over them, the examples of the found set's tasks one after another.
+    """
+
+    __pydantic_config__ = STRICT
+    distinct: int
+    widened: int
+    norm: tuple[float, float, float] | None
+    mean_loss: list[float]
+    sets: list[Control]
+
+
+@dataclass(frozen=True)
+class RawSet:
+    """A found set of heads and the answers, by task, under every intervention on it.
+
+    ``id`` is the finding's, or ``top/<n>`` for the first heads of task number n; ``held_out`` says that what names its
+    heads does not rest on the examples that it is tried on. ``mean``, on every task: the mean in place of its heads. On
+    its own tasks: ``zero``; ``kept``, the mean in place of all other heads; ``amplified`` by a factor. ``controls`` are
+    None where nothing is compared.
+    """
+
+    __pydantic_config__ = STRICT
+    id: str
+    kind: str
+    tasks: list[str]
+    heads: list[str]
+    held_out: bool
+    mean: dict[str, Answers]
+    zero: dict[str, Answers]
+    kept: dict[str, Answers]
+    amplified: dict[str, dict[str, Answers]]
+    controls: RawControls | None
+
+
+@dataclass(frozen=True)
+class RawCurve:
+    """A task's answers as the first heads of an order are knocked out: one run an order, several where it is drawn at
+    random. A run has the answers at each number of heads but the last, all heads, which is the task's floor.
+    """
+
+    __pydantic_config__ = STRICT
+    task: str
+    order: str
+    runs: list[list[Answers]]
+
+
+@dataclass(frozen=True)
+class RawValidation:
+    """The content of validation.json: what only the model could tell, and the settings that it is judged by.
+
+    ``alpha`` is the level of the tests, ``margin`` the share of what all heads are worth below which a set is not
+    needed, ``controls`` the number of control sets asked for; ``layers`` gives each layer's number of heads (``L0``, in
+    a block ``enc.L0``). ``problem`` says why nothing could be run: all else is empty then.
+    """
+
+    __pydantic_config__ = STRICT
+    key: str
+    scores: dict[str, str]
+    alpha: float
+    seed: int
+    margin: float
+    controls: int
+    positions: str = "all"
+    readout: Literal["answer", "probe"] = "answer"
+    cost: Cost | None = None
+    layers: dict[str, int] = field(default_factory=dict)
+    tasks: list[RawTask] = field(default_factory=list)
+    sets: list[RawSet] = field(default_factory=list)
+    curves: list[RawCurve] = field(default_factory=list)
+    problem: str | None = None
+    schema: Literal["reportgen/validation/2"] = "reportgen/validation/2"
+
+    @property
+    def heads(self) -> int:
+        """The number of all heads."""
+        return sum(self.layers.values())
 
 
 @dataclass(frozen=True)
@@ -57,15 +190,6 @@ class TaskTrial:
     floor: Outcome
     chance: float | None
     reason: Reason | None
-
-
-@dataclass(frozen=True)
-class Control:
-    """A matched set of heads and what its knock-out does: the loss of log-probability, and the accuracy left."""
-
-    heads: list[str]
-    loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -156,20 +280,10 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Runs of one example through all layers, counted in parts where layers are left out: of this validation, of exact
-    zero ablation of the same study, and the budget as a multiple of the latter.
-    """
-
-    runs: float
-    ablation: float
-    budget: float
-
-
-@dataclass(frozen=True)
 class Validation:
-    """The content of validation.json.
+    """All that follows from a validation's raw outcomes.
 
+    ``tests`` counts the tests that were corrected together, ``wanted`` the control sets that each was to have;
     ``matrix`` gives, by set and task, the outcome with the set knocked out. ``problem`` says why nothing could be run:
     all else is empty then.
     """
@@ -189,23 +303,8 @@ class Validation:
     curves: list[Curve] = field(default_factory=list)
     rankings: list[Ranking] = field(default_factory=list)
     best: Best | None = None
-    notes: list[str] = field(default_factory=list)
     problem: str | None = None
-    schema: Literal["reportgen/validation/1"] = "reportgen/validation/1"
 
     def trial(self, identifier: str) -> Trial | None:
         """The trial of that finding's set; None where it had none."""
         return next((trial for trial in self.trials if trial.id == identifier), None)
-
-
-_ADAPTER = TypeAdapter(Validation)
-
-
-def to_json(validation: Validation) -> dict[str, Any]:
-    """The validation as plain JSON values, the schema first."""
-    return plain_of(_ADAPTER, validation)
-
-
-def from_json(plain: Any, place: str = "validation.json") -> Validation:
-    """Read validation.json's content; raises InputError with the field that does not fit."""
-    return read_plain(_ADAPTER, plain, place, "build")

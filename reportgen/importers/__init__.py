@@ -20,6 +20,7 @@ from reportgen.importers import (
     tidy,
 )
 from reportgen.importers.common import Importer
+from reportgen.storage.decompression import bounded, refuse_bomb
 
 IMPORTERS: tuple[Importer, ...] = (
     tidy.IMPORTER,
@@ -52,13 +53,24 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
     for importer in IMPORTERS:
         if section.format == importer.name or (section.format is None and importer.claims(path)):
             _refuse_axis(importer, section)
-            blocks = as_blocks(importer.load(path, section))
+            with bounded(path, _checked_size(path)):
+                blocks = as_blocks(importer.load(path, section))
             refuse_many(len(blocks[0].tasks), str(path))
             return blocks
     known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
     if section.format is not None:
         raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")
     raise InputError(f"no importer knows this file ({_seen(path)})", str(path), f"Known formats: {known}")
+
+
+def _checked_size(path: Path) -> int:
+    """The bytes that a file holds once unpacked; raises InputError for a bomb. Broken files are their reader's."""
+    try:
+        return refuse_bomb(path)
+    except InputError:
+        raise
+    except Exception:  # zipfile and pyarrow raise many kinds
+        return path.stat().st_size
 
 
 def _refuse_axis(importer: Importer, section: ScoresSection) -> None:

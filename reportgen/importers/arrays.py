@@ -10,6 +10,7 @@ are refused.
 import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ import numpy as np
 
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
-from reportgen.errors import InputError
+from reportgen.errors import InputError, ran_out
 from reportgen.importers import npz
 from reportgen.importers.common import Importer, is_foreign_safetensors, method_of, scores_from_arrays
-from reportgen.storage.decompression import refuse_bomb
+from reportgen.storage.decompression import most_of, refuse_bomb
 
 TORCH = (".pt", ".pth")
 DEEPEST = 4  # lists within lists: no array here has as many axes
@@ -77,8 +78,10 @@ def read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old storages and archives of programs: what comes out is checked
-            refuse_bomb(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            _refuse_repeated(path, hint)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            _refuse_claims(path, content, hint)
+            return content
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -89,13 +92,48 @@ def read_torch(path: Path) -> Any:
         raise InputError("this is no whole file of PyTorch tensors", str(path), hint) from error
 
 
+def _refuse_repeated(path: Path, hint: str) -> None:
+    """Refuse pickles that make bytes by their number: a few of them keep the reader counting for minutes.
+
+    PyTorch's own reader lets them pass, though nothing that holds tensors has any.
+    """
+    refuse_bomb(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            pickled = b"".join(archive.read(n) for n in archive.namelist() if n.endswith(".pkl"))
+    else:
+        pickled = path.read_bytes()
+    if b"\nbytearray\n" in pickled:
+        raise InputError("the file holds builtins.bytearray, which is no tensor", str(path), hint)
+
+
+def _refuse_claims(path: Path, content: Any, hint: str) -> None:
+    """Refuse tensors that promise more numbers than the file can hold: one number may stand for all of them, and one
+    tensor in many places.
+    """
+    import torch
+
+    size = path.stat().st_size
+    todo, left = [(content, 0)], most_of(size)
+    while todo:
+        value, depth = todo.pop()
+        if isinstance(value, torch.Tensor):
+            left -= 8 * value.numel()
+        elif isinstance(value, dict | list | tuple) and depth <= DEEPEST:
+            left -= 8 * len(value)
+            parts = value.values() if isinstance(value, dict) else value
+            todo += ((part, depth + 1) for part in parts) if left >= 0 else ()
+        if left < 0:
+            raise InputError(f"its tensors promise more numbers than {size:,} bytes can hold", str(path), hint)
+
+
 def _safetensors(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:  # NumPy has no bfloat16
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, AttributeError) as error:  # the last for a type that torch does not know
         problem = f"this is not a readable safetensors file ({error})"
         raise InputError(problem, str(path), "Save one (layer, head) tensor for each task") from error
 
@@ -114,9 +152,7 @@ def as_array(value: Any, place: str, depth: int = 0) -> np.ndarray:
     import torch
 
     if isinstance(value, torch.Tensor):
-        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
-            raise InputError("this tensor is no plain table of numbers", place, "Save tensor.to_dense().cpu().float()")
-        return np.array((value.double() if value.is_floating_point() else value).detach().cpu().numpy())
+        return _tensor_array(value, place)
     if type(value) in (int, float) and depth:
         return np.array(_float(value))
     if isinstance(value, list | tuple) and value and depth < DEEPEST:
@@ -127,6 +163,23 @@ def as_array(value: Any, place: str, depth: int = 0) -> np.ndarray:
                 raise InputError(problem, place, "Give parts of one shape; nan marks a head that a layer lacks")
         return np.stack(parts)
     raise InputError(f"this is no tensor, but a {type(value).__name__}", place, "Save tensors and nothing beside them")
+
+
+def _tensor_array(tensor: Any, place: str) -> np.ndarray:
+    """A tensor's numbers in NumPy's own types, which lack those of eight bits and bfloat16."""
+    import torch
+
+    hint = "Save tensor.to_dense().cpu().float()"
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_nested:
+        raise InputError("this tensor is no plain table of numbers", place, hint)
+    wide = tensor.dtype.is_floating_point
+    try:
+        plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+        return np.array((plain.double() if wide else plain).numpy())
+    except (TypeError, RuntimeError) as error:  # numbers of four bits, halves of complex ones: torch itself cannot
+        if ran_out(error):
+            raise
+        raise InputError(f"numbers of type {tensor.dtype} cannot be read", place, hint) from error
 
 
 def _float(value: float) -> float:

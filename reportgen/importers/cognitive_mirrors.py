@@ -17,7 +17,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores, Method
 from reportgen.errors import InputError
 from reportgen.importers.common import Importer, method_of, scores_from_examples
-from reportgen.storage.store import read_json
+from reportgen.storage.json_files import read_json
 
 START = re.compile(r'\s*\{\s*"(?!\d+-\d+")(?:[^"\\]|\\.)*"\s*:\s*\[\s*\[')
 LAYOUT = "Give {function: [[flat index, score], …], …}"

@@ -18,7 +18,7 @@ from reportgen.core.scores import HeadScores, Method, Model
 from reportgen.errors import InputError
 from reportgen.importers.common import Importer, method_of, scores_from_examples
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 BEYOND = 0.1  # how far outside 0–1 training can leave a gate: one step at its largest learning rate
 KV = "Heads are key/value heads, not query heads: L6H3 is key/value head 3 of layer 6."
 METHOD = Method(

@@ -8,7 +8,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError
 from reportgen.importers.common import Importer, is_foreign_safetensors
-from reportgen.storage.store import read_scores
+from reportgen.storage.scores_file import read_scores
 
 
 def claims(path: Path) -> bool:

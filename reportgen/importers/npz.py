@@ -14,7 +14,6 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Examples, HeadScores
 from reportgen.errors import InputError
 from reportgen.importers.common import Importer, as_examples, method_of, numbers, scores_from_examples
-from reportgen.storage.decompression import refuse_bomb
 
 KEYS = "importance (task, layer, head), tasks (names), examples_0, examples_1, … (example, layer, head)"
 HINT = "Save plain arrays with numpy.savez"
@@ -36,7 +35,6 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path):
             pass  # numpy reads a renamed .npy without complaint
-        refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:

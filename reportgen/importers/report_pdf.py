@@ -15,7 +15,10 @@ from reportgen.core.config import ScoresSection
 from reportgen.errors import InputError
 from reportgen.importers import native
 from reportgen.importers.common import Importer
-from reportgen.storage.store import MOST_ATTACHED, SCORES, checked_manifest, sha256, too_large, write_atomic
+from reportgen.storage.decompression import bounded, most_of
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.scores_file import MOST_ATTACHED, SCORES, too_large
 
 HINT = "Give the report.pdf of a report"
 WHOLE = "Ask for the file as it was first written, or build from the scores"
@@ -46,8 +49,10 @@ def reading(path: Path) -> Iterator[Any]:
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it would log is raised here
     try:
-        # strict: a broken file is refused at once, not searched for minutes for what may be left of it
-        yield PdfReader(io.BytesIO(path.read_bytes()), strict=True)
+        data = path.read_bytes()
+        with bounded(path, len(data)):
+            # strict: a broken file is refused at once, not searched for minutes for what may be left of it
+            yield PdfReader(io.BytesIO(data), strict=True)
     except OSError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
@@ -63,18 +68,27 @@ def attached(path: Path) -> dict[str, bytes]:
     place = str(path)
     with reading(path) as reader:
         made_by = reader.metadata.creator if reader.metadata else None
-        files = {name: contents[0] for name, contents in reader.attachments.items()}
+        known = _ours(reader, path) if made_by == "reportgen" else {}
     if made_by != "reportgen":
         raise InputError("reportgen did not write this PDF", place, HINT)
-    known = {
-        name: data for name, data in files.items() if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts
-    }
     for name in ("manifest.json", "findings.json"):
         if name not in known:
             raise InputError(f"it does not carry {name}: its attachments were stripped", place, WHOLE)
     if SCORES not in known and SCORES not in not_carried(manifest_of(known, path)):
         raise InputError(f"it does not carry {SCORES}: its attachments were stripped", place, WHOLE)
     return known
+
+
+def _ours(reader: Any, path: Path) -> dict[str, bytes]:
+    """The attachments that a report carries, unpacked one by one; raises InputError where all together are a bomb."""
+    found, left = dict[str, bytes](), most_of(path.stat().st_size)
+    for name, contents in reader.attachments.items():
+        if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts:
+            found[name] = contents[0]
+            left -= len(found[name])
+            if left < 0:
+                raise InputError("its attachments unpack to more than those of a report do", str(path), HINT)
+    return found
 
 
 def not_carried(manifest: dict[str, Any]) -> dict[str, int]:
@@ -87,7 +101,7 @@ def manifest_of(files: dict[str, bytes], path: Path) -> dict[str, Any]:
     """The attached manifest; raises InputError where it is damaged or of a newer version."""
     try:
         content = json.loads(files["manifest.json"])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"its attachment manifest.json is damaged ({error})", str(path), WHOLE) from error
     return checked_manifest(content, str(path))
 

@@ -15,7 +15,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Head, HeadScores, Method
 from reportgen.errors import InputError
 from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
-from reportgen.storage.store import read_json
+from reportgen.storage.json_files import read_json
 
 METHOD = Method(
     "retrieval score",

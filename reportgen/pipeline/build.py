@@ -1,11 +1,11 @@
 """build(): from a study, a scores file or a folder to a report, redoing only what changed."""
 
-import json
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import count
 from pathlib import Path
@@ -13,12 +13,11 @@ from typing import Any
 
 from reportgen import __version__
 from reportgen.core.blocks import Blocks
-from reportgen.core.config import ScoresSection, Study, StudySection
-from reportgen.core.config_file import load_study, with_overrides
+from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, from_json, to_json
 from reportgen.core.plugins import Plugin, as_recorded, recorded_in
 from reportgen.core.provenance import at, created, versions
-from reportgen.core.sentences import Prose
+from reportgen.core.sentences import Prose, own_templates
 from reportgen.errors import InputError
 from reportgen.importers import report_pdf
 from reportgen.pipeline import anonymize as anonymous
@@ -34,22 +33,18 @@ from reportgen.pipeline.run_directory import (
     found_hash,
     intact,
     manifest_in,
-    own_templates,
     refuse_elsewhere,
     scores_hashes,
     scores_key_of,
+    set_aside,
 )
+from reportgen.pipeline.source import Source as Source
+from reportgen.pipeline.source import open_source as open_source
+from reportgen.pipeline.source import open_study as open_study
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.store import (
-    SCORES,
-    pretty_json,
-    read_json,
-    read_methods,
-    read_scores,
-    scores_csv,
-    write_atomic,
-    write_methods,
-)
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import pretty_json, read_json
+from reportgen.storage.scores_file import SCORES, read_methods, read_scores, scores_csv, write_methods
 from reportgen.validation.patterns import carry_patterns, obtain_patterns, read_patterns
 from reportgen.validation.stage import carry_verdicts, obtain_verdicts, read_validation
 
@@ -63,25 +58,13 @@ def _silent(*_: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a run starts from: the study, and the values that the command line sets over it."""
-
-    study: Study
-    overrides: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        if self.study.report.anonymous:
-            object.__setattr__(self, "study", anonymous.anonymous(self.study))
-            object.__setattr__(self, "overrides", anonymous.overrides(self.overrides))
-
-
-@dataclass(frozen=True)
 class Built:
-    """A finished report: its folder, the first method's scores block by block, and findings."""
+    """A finished report: its folder, the first method's scores block by block, findings, and templates left out."""
 
     folder: Path
     scores: Blocks
     findings: Findings
+    left_out: tuple[str, ...] = ()
 
     @property
     def html(self) -> Path:
@@ -122,6 +105,7 @@ def build(
     units: Path | str | None = None,
     command: str = "",
     apart: bool = False,
+    trust_templates: bool = False,
 ) -> Built:
     """Score, analyze, validate and render.
 
@@ -129,14 +113,23 @@ def build(
     over the study, ``{"scoring.limit": 8}``. A stage whose inputs have not changed since the folder was written is not
     run again. ``units`` is where finished parts of an unfinished scoring are kept, as ``score`` takes it (default: in
     the folder, until the scoring is done). ``apart`` lets a process of its own lay out the PDF of small scores, which
-    takes less time. Raises InputError for input that cannot be used, before anything is written.
+    takes less time. Templates that came with a report, its PDF or its folder, are used only with ``trust_templates``.
+    Raises InputError for input that cannot be used, before anything is written.
     """
     source, folder = Path(source), Path(folder)
     if source.suffix.lower() == ".pdf":
         with tempfile.TemporaryDirectory() as held:
             report_pdf.unpack(source, Path(held))
-            return remake(Path(held), folder, overrides=overrides, force=force, progress=progress)
-    opened = open_source(source, overrides or {})
+            with taken_from(source):
+                return remake(
+                    Path(held),
+                    folder,
+                    overrides=overrides,
+                    force=force,
+                    progress=progress,
+                    trust_templates=trust_templates,
+                )
+    opened = open_source(source, overrides or {}, trust_templates=trust_templates)
     check(opened.study)
     scores, others = obtain_scores(opened, folder, force=force, progress=progress, notify=notify, units=units)
     with alone(folder):
@@ -145,7 +138,7 @@ def build(
         findings = obtain_verdicts(opened.study, findings, methods, folder, progress=progress, notify=notify)
         obtain_patterns(opened.study, findings, scores, folder, progress=progress)
         render_folder(scores, others, findings, opened, folder, progress=progress, command=command, apart=apart)
-    return Built(folder, scores, findings)
+    return Built(folder, scores, findings, opened.left_out)
 
 
 def remake(
@@ -155,14 +148,16 @@ def remake(
     overrides: dict[str, Any] | None = None,
     force: bool = False,
     progress: Progress = _silent,
+    trust_templates: bool = False,
 ) -> Built:
     """Make a report again in ``folder`` from the study and scores that ``archive`` holds.
 
-    It is dated as its manifest says, so that the same versions make the same bytes. Raises InputError for an archive
+    It is dated as its manifest says, so that the same versions make the same bytes. Templates that it carries are used
+    only with ``trust_templates``; without, the report is made with ours and says so. Raises InputError for an archive
     that lacks a part, before anything is written.
     """
     manifest = manifest_in(archive)
-    scores, others, source = open_folder(archive, overrides)
+    scores, others, source = open_folder(archive, overrides, trust_templates=trust_templates)
     with as_recorded(recorded_in(manifest)):
         check(source.study)
     claim(folder, scores_key_of(archive), force)
@@ -182,7 +177,7 @@ def remake(
             command=manifest.get("command", ""),
             figures=forms_of(manifest),
         )
-    return Built(folder, scores, findings)
+    return Built(folder, scores, findings, source.left_out)
 
 
 def check(study: Study) -> None:
@@ -203,23 +198,6 @@ def check(study: Study) -> None:
 
     analyze.chosen(study.analysis.detectors)
     sections.chosen(study.report.sections)
-
-
-def open_source(path: Path, overrides: dict[str, Any]) -> Source:
-    """The study behind a path; a scores file takes the study.toml beside it that names it, or a default study."""
-    if path.is_dir():
-        path = path / "study.toml"
-    if path.suffix.lower() == ".toml" or not path.exists():
-        return Source(with_overrides(load_study(path), overrides, path), overrides)
-    beside = path.parent / "study.toml"
-    if beside.is_file():
-        study = load_study(beside)
-        if study.scores is not None and study.scores.path.resolve() == path.resolve():
-            return Source(with_overrides(study, overrides, beside), overrides)
-    title = f"Attention-head importance: {path.stem}"
-    text = f"[study]\ntitle = {json.dumps(title)}\n\n[scores]\npath = {json.dumps(path.name)}\n"
-    plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
-    return Source(with_overrides(plain, overrides, path), overrides)
 
 
 def obtain_scores(
@@ -339,18 +317,21 @@ def render_folder(
             write_atomic(folder / CRATE, crate_json(folder))
         return
     refuse_elsewhere(folder, study.report.assets)
-    own = own_templates(study)  # read before clearing: they may lie in the folder itself
+    own = own_templates(study.report.templates)  # read before clearing: they may lie in the folder itself
+    if source.left_out:
+        set_aside(folder)
     clear(folder, old)
     for name, content in own.items():
         write_atomic(folder / TEMPLATES / name, content)
+    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     from reportgen.rendering.render import render
 
-    moment = created()  # one for manifest, page and PDF, however long they take: the report is made again under it
     provenance = {
         "reportgen": __version__,
         "created": moment,
         "command": "reportgen build --anonymous" if study.report.anonymous else command,
         "overrides": source.overrides,
+        **({"templates_left_out": list(source.left_out)} if source.left_out else {}),
         "keys": keys,
         "seeds": {"scoring": scores[0].seed, "analysis": findings.seed},
         "versions": dict(sorted({**versions(), **scores[0].versions}.items())),
@@ -377,24 +358,31 @@ def render_folder(
     progress("rendering", 4, 4)
 
 
-def open_folder(folder: Path, overrides: dict[str, Any] | None = None) -> tuple[Blocks, Others, Source]:
-    """The scores and the study of an output folder; raises InputError where it holds none or not all."""
+@contextmanager
+def taken_from(report: Path) -> Iterator[None]:
+    """Within it, files of a report that do not fit together raise InputError, as a broken file by itself does.
+
+    What one file says of another is not checked field by field: it shows itself where it is used.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        problem = f"one of its files is damaged ({type(error).__name__}: {str(error)[:200]})"
+        hint = "Make the report again, or, where `reportgen verify` finds it whole, report this as a fault of reportgen"
+        raise InputError(problem, str(report), hint) from error
+
+
+def open_folder(
+    folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False
+) -> tuple[Blocks, Others, Source]:
+    """The scores and the study of an output folder; raises InputError where it holds none or not all.
+
+    Templates in the folder are used only with ``trust_templates``.
+    """
     stored, _ = read_methods(folder)
-    source = open_study(folder, overrides)
+    source = open_study(folder, overrides, trust_templates=trust_templates)
     scores, *others = (_grouped(blocks, source.study) for blocks in stored.values())
     return scores, {blocks[0].method.name: blocks for blocks in others}, source
-
-
-def open_study(folder: Path, overrides: dict[str, Any] | None = None) -> Source:
-    """The study of an output folder, with the values that were set over it."""
-    path, recorded = folder / "study.toml", manifest_in(folder).get("overrides", {})
-    study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
-    values = {**recorded, **(overrides or {})}
-    study = with_overrides(study, values, path)
-    if (folder / TEMPLATES).is_dir() and "report.templates" not in (overrides or {}):
-        report = study.report.model_copy(update={"templates": folder / TEMPLATES})
-        study = study.model_copy(update={"report": report})
-    return Source(study, values)
 
 
 def read_findings(folder: Path) -> Findings:
@@ -407,6 +395,20 @@ def read_findings(folder: Path) -> Findings:
     blocks, _ = read_scores(folder / SCORES)
     findings.refuse_strangers({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
     return findings
+
+
+def reworded(findings: Findings, source: Source, folder: Path) -> Findings:
+    """A folder's findings in our words, where templates that came with it and are not trusted may have worded them."""
+    if not source.left_out:
+        return findings
+    prose = Prose(source.study.report.templates)
+    try:
+        found = replace(findings, findings=[replace(f, sentence=prose.sentence(f)) for f in findings.findings])
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        place, hint = str(folder / "findings.json"), f"Run `reportgen analyze {folder} -o {folder}`"
+        raise InputError(f"a finding cannot be put into words ({error!r})", place, hint) from error
+    write_atomic(folder / "findings.json", pretty_json(to_json(found)))
+    return found
 
 
 def save_scores(source: Source, scores: Blocks, folder: Path) -> None:

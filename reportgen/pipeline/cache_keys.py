@@ -10,7 +10,9 @@ from reportgen.core.provenance import versions
 from reportgen.core.sentences import template_folder
 from reportgen.errors import InputError
 from reportgen.pipeline.anonymize import last_part
-from reportgen.storage.store import key_of, read_methods, sha256_file
+from reportgen.storage.files import sha256_file
+from reportgen.storage.json_files import key_of
+from reportgen.storage.scores_file import read_methods
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 

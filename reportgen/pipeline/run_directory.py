@@ -1,7 +1,6 @@
 """An output folder: whose it is, what lies in it, and what is cleared before it is written anew."""
 
-import fcntl
-import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +9,12 @@ from typing import Any
 from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.storage.crate import CRATE
-from reportgen.storage.remote_folders import BUSY_HINT, Place
-from reportgen.storage.store import (
-    HALF,
-    SCORES,
-    read_json,
-    read_methods,
-    remove,
-    sha256_file,
-    stored_key,
-    write_methods,
-)
+from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file
+from reportgen.storage.json_files import read_json
+from reportgen.storage.locks import alone_in
+from reportgen.storage.manifest import refuse_files
+from reportgen.storage.remote_folders import StorageFolder
+from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 
 PDF = "report.pdf"
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
@@ -31,6 +25,7 @@ ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 def claim(folder: Path, key: str, force: bool) -> None:
     """Refuse a folder that holds another study's report or anything else; with ``force``, clear what a report left."""
     try:
+        refuse_dangling(folder)
         parent = next(p for p in (folder, *folder.parents) if p.exists())
     except OSError as error:
         raise InputError(f"this is no folder name ({error.strerror})", str(folder), "Choose another with -o") from error
@@ -45,7 +40,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
     if not force:
         what = "files that reportgen did not write" if held is None else "the report of another study or other settings"
         raise InputError(f"this folder holds {what}", str(folder), ELSEWHERE)
-    Place(folder / UNITS).refuse_busy()
+    StorageFolder(folder / UNITS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
         remove(path)  # what is not finished is then known by its units alone
@@ -62,32 +57,34 @@ def _stored_key(folder: Path) -> str | None:
 def alone(folder: Path) -> Iterator[None]:
     """Keep other runs out of an output folder while it is written, and clear what a run that was killed left half.
 
-    The lock is the kernel's, on the folder itself: it falls with the process, however that ends, and leaves no file.
-    Where the file system knows no locks there is none. Raises InputError where another run is at work.
+    Raises InputError where another run is at work.
     """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("another run is at work in this folder", str(folder), BUSY_HINT) from error
-        except OSError:  # ENOLCK, ENOSYS: no locks here
-            yield
-            return
+    with alone_in(folder):
         for path in folder.rglob(f".*{HALF}"):
             remove(path)
         yield
-    finally:
-        os.close(handle)
 
 
 def manifest_in(folder: Path) -> dict[str, Any]:
     """The folder's manifest, {} where it has none that can be read."""
+    path = folder / "manifest.json"
     try:
-        content = read_json(folder / "manifest.json")
+        content = read_json(path)
+        if not isinstance(content, dict) or not isinstance(content.get("keys", {}), dict):
+            return {}
+        refuse_files({"files": {}, **content}, str(path))
     except InputError:
         return {}
-    return content if isinstance(content, dict) else {}
+    return content
+
+
+def recorded_overrides(folder: Path) -> dict[str, Any]:
+    """The values that were set over a folder's study; raises InputError where that record is damaged."""
+    values = manifest_in(folder).get("overrides", {})
+    if not isinstance(values, dict):
+        problem, hint = "its 'overrides' is no table", "Make the report again from its study"
+        raise InputError(problem, str(folder / "manifest.json"), hint)
+    return values
 
 
 def found_hash(folder: Path) -> str:
@@ -130,16 +127,22 @@ def copy_scores(source: Path, folder: Path, force: bool) -> None:
     write_methods(folder, stored, key)
 
 
-def own_templates(study: Study) -> dict[str, bytes]:
-    """The study's overriding templates and style sheets by their names in its folder."""
-    folder = study.report.templates
-    if folder is None:
-        return {}
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.suffix in (".j2", ".css")
-    }
+def foreign_templates(folder: Path) -> tuple[str, ...]:
+    """The names of the templates that a report carries: whoever made the report wrote them."""
+    held = folder / TEMPLATES
+    found = [held] if held.is_symlink() else held.rglob("*")
+    return tuple(sorted(p.relative_to(folder).as_posix() for p in found if p.is_symlink() or p.is_file()))
+
+
+def set_aside(folder: Path) -> None:
+    """Move the templates that a folder holds to a hidden one: what they did not make does not hold them as its own."""
+    held, aside = folder / TEMPLATES, folder / f".{TEMPLATES}"
+    if held.is_symlink() or held.is_dir():
+        if aside.is_symlink() or not aside.is_dir():
+            remove(aside)
+        else:
+            shutil.rmtree(aside)
+        held.rename(aside)
 
 
 def scores_hashes(folder: Path) -> dict[str, str]:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reportgen.errors import ReportgenError
-from reportgen.storage.remote_folders import Place, is_remote
-from reportgen.storage.store import sha256_file, write_atomic
+from reportgen.storage.files import sha256_file, write_atomic
+from reportgen.storage.remote_folders import StorageFolder, is_remote
 
 UNITS = ".units"
 
@@ -15,7 +15,7 @@ UNITS = ".units"
 class Stage:
     """Where the work is done: ``folder`` on this machine, and ``units``, where units are kept (None: in the folder)."""
 
-    def __init__(self, folder: Path, place: Place | None = None) -> None:
+    def __init__(self, folder: Path, place: StorageFolder | None = None) -> None:
         self.folder, self.place = folder, place
         self.units = None if place is None else f"{place.where}/{UNITS}"
         self.before = dict[str, str]()
@@ -34,7 +34,7 @@ class Stage:
                 self.place.write(name, path.read_bytes())
         for name in self.before.keys() - there.keys():
             self.place.remove(name)
-        Place(f"{self.place.where}/{UNITS}").remove()
+        StorageFolder(f"{self.place.where}/{UNITS}").remove()
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def staged(output: str) -> Iterator[Stage]:
     if not is_remote(output):
         yield Stage(Path(output.removeprefix("file://")))
         return
-    place = Place(output.rstrip("/"))
+    place = StorageFolder(output.rstrip("/"))
     with tempfile.TemporaryDirectory(prefix="reportgen-") as held:
         folder = Path(held) / "report"
         try:

@@ -13,6 +13,7 @@ from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, Value
 from reportgen.core.patterns import Patterns
 from reportgen.core.plugins import Plugin
+from reportgen.core.sandbox import open_to_templates
 from reportgen.core.scores import Examples, Head, HeadScores, Task
 from reportgen.core.sentences import CAVEATS
 from reportgen.core.stats import mean_intervals, wilson
@@ -84,6 +85,7 @@ class Table:
         return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
 
     @staticmethod
+    @open_to_templates
     def breaks(text: str) -> bool:
         """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
         return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST

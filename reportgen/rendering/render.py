@@ -31,7 +31,10 @@ from reportgen.rendering.sections import chosen, third_party
 from reportgen.rendering.sections.tables import finding_table, layer_tables
 from reportgen.rendering.tables import csv_text, latex
 from reportgen.rendering.trial_tables import tables as trial_tables
-from reportgen.storage.store import canonical_json, manifest, pretty_json, scores_csv, write_atomic
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import canonical_json, pretty_json
+from reportgen.storage.manifest import manifest
+from reportgen.storage.scores_file import scores_csv
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -72,7 +75,9 @@ def render(
         if progress is not None:
             progress(step)
 
-    with press(sum(b.importance.size for b in blocks), apart and "pdf" in study.report.formats) as printing:
+    printed = "pdf" in study.report.formats
+    bounded = printed and study.report.templates is not None
+    with press(sum(b.importance.size for b in blocks), apart and printed, bounded) as printing:
         if study.source:
             save("study.toml", study.source)
         save("scores.csv", scores_csv(blocks))
@@ -80,7 +85,7 @@ def render(
         report = build_report(blocks, findings, study, others or {}, provenance or {}, validation, patterns)
         report = replace(report, unattached=unattached(folder))
         say("page")
-        pages, plugins = html(report, printing.begin if "pdf" in study.report.formats else None)
+        pages, plugins = html(report, printing.begin if printed else None)
         if "html" in study.report.formats:
             for name, content in pages.items():
                 save(name, content)

@@ -6,7 +6,8 @@ from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
-from reportgen.storage.store import pretty_json, read_json, sha256_file
+from reportgen.storage.files import sha256_file
+from reportgen.storage.json_files import pretty_json, read_json
 
 CRATE = "ro-crate-metadata.json"
 FORMATS = {

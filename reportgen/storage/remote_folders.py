@@ -1,8 +1,5 @@
 """A folder of small files on this machine or behind any fsspec URL, and the lock that keeps two runs out of one."""
 
-import json
-import os
-import platform
 import secrets
 import shutil
 import threading
@@ -13,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.storage.store import canonical_json, unwritable, write_atomic
+from reportgen.storage.files import write_atomic
+from reportgen.storage.json_files import canonical_json
+from reportgen.storage.locks import acquire, busy, holder
 
 LOCK = "lock"
 BEAT = 5.0  # seconds between two signs of life where the file system knows no locks
 STALE = 4  # beats without a sign after which a run is taken for dead
-BUSY_HINT = "Wait until it has ended, stop it, or choose another folder with -o"
 Check = Callable[[], None]
 
 
-class Place:
+class StorageFolder:
     """A folder, given as a path or as a URL such as ``s3://bucket/run``; raises InputError for an unknown protocol.
 
     Files are written whole or not at all: renamed into place on a local disk, put as one object elsewhere.
@@ -104,15 +102,15 @@ class Place:
         shows none while we watch is taken over: no two clocks are ever compared.
         Raises InputError where another run is at work in the folder.
         """
-        held = None if self.path is None else _kernel_lock(self.path)
-        if held is None:
+        lock = None if self.path is None else acquire(self.path / LOCK, self.path)
+        if lock is None:
             with _Beats(self) as beats:
                 yield beats.check
             return
         try:
             yield lambda: None
         finally:
-            os.close(held)
+            lock.release()
 
     def refuse_busy(self) -> None:
         """Raise InputError where another run is at work in the folder; changes nothing."""
@@ -152,74 +150,27 @@ def _remote(where: str) -> tuple[Any, str]:
     return fs, str(root).rstrip("/")
 
 
-def _busy(where: object, content: bytes | None) -> InputError:
-    try:
-        holder = json.loads(content or b"")
-        who = f" (process {holder['process']} on {holder['host']})"
-    except (ValueError, KeyError, TypeError):
-        who = ""
-    return InputError(f"another run is at work in this folder{who}", str(where), BUSY_HINT)
-
-
-def _self() -> dict[str, Any]:
-    return {"host": platform.node(), "process": os.getpid()}
-
-
-def _kernel_lock(folder: Path) -> int | None:
-    """An open file that holds the folder's lock; None where this file system knows no locks."""
-    import fcntl
-
-    path = folder / LOCK
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            content = os.pread(handle, 4096, 0)
-            os.close(handle)
-            raise _busy(folder, content) from error
-        except OSError:  # ENOLCK, ENOSYS: no locks here
-            os.close(handle)
-            return None
-        try:
-            # a run that has just ended may have removed the file between our opening and locking it
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, canonical_json(_self()).encode(), 0)
-                return handle
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(handle)
-            raise unwritable(path, error) from error
-        os.close(handle)
-
-
 class _Beats:
     """A lock of signs of life: a file that its holder rewrites, with a number that grows."""
 
-    def __init__(self, place: Place) -> None:
-        self.place, self.token, self.count = place, secrets.token_hex(8), 0
+    def __init__(self, folder: StorageFolder) -> None:
+        self.folder, self.token, self.count = folder, secrets.token_hex(8), 0
         self.ended, self.lost = threading.Event(), False
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "_Beats":
-        first = self.place.read(LOCK)
+        first = self.folder.read(LOCK)
         for _ in range(STALE if first is not None else 0):
             time.sleep(BEAT)
-            now = self.place.read(LOCK)
+            now = self.folder.read(LOCK)
             if now is None:
                 break
             if now != first:
-                raise _busy(self.place, now)
+                raise busy(self.folder, now)
         self._sign()
         time.sleep(BEAT / 10)  # two that came at once: the later one's file stands
         if not self._mine():
-            raise _busy(self.place, self.place.read(LOCK))
+            raise busy(self.folder, self.folder.read(LOCK))
         self.thread.start()
         return self
 
@@ -227,11 +178,11 @@ class _Beats:
         self.ended.set()
         self.thread.join()
         if not self.lost:
-            self.place.remove(LOCK)
+            self.folder.remove(LOCK)
 
     def check(self) -> None:
         if self.lost:
-            raise _busy(self.place, self.place.read(LOCK))
+            raise busy(self.folder, self.folder.read(LOCK))
 
     def _beat(self) -> None:
         while not self.ended.wait(BEAT):
@@ -243,8 +194,8 @@ class _Beats:
 
     def _sign(self) -> None:
         self.count += 1
-        self.place.write(LOCK, canonical_json({**_self(), "token": self.token, "beat": self.count}))
+        self.folder.write(LOCK, canonical_json({**holder(), "token": self.token, "beat": self.count}))
 
     def _mine(self) -> bool:
-        content = self.place.read(LOCK)
+        content = self.folder.read(LOCK)
         return content is not None and self.token.encode() in content

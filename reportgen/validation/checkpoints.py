@@ -7,7 +7,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reportgen.storage.store import canonical_json, sha256, write_atomic
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.json_files import canonical_json
 from reportgen.validation.engine import Outcomes
 
 
@@ -20,7 +21,7 @@ def read_part(folder: Path | None, key: str) -> Outcomes | None:
             described = json.loads((file.metadata() or {}).get("reportgen", "{}"))
             found = Outcomes(file.get_tensor("correct"), file.get_tensor("log_probability"))
         return found if described == {"key": key, "sha256": _checksum(found)} else None
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.scoring.model.heads import Heads as Sites
-from reportgen.validation.engine import Heads
+from reportgen.validation.sets import Heads
+from reportgen.validation.statistics import FEWEST
 
-FEWEST = 20  # distinct controls below which a set is undecided
 CANDIDATES = 4  # times as many sets are drawn as are wanted, and those of the likest norm are kept
 ENUMERATED = 20_000  # sets that are all looked at where there are no more
 # How far controls may come from where their layers have too few heads left, as a share of the block's layers: to reach

@@ -1,47 +1,21 @@
-"""Knock-out curves: how soon a task is lost as heads are taken out in the order of a score."""
+"""Knock-out curves: how soon a task is lost as heads are taken out in an order, and whose order loses it soonest."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from reportgen.core.blocks import Blocks
 from reportgen.core.trials import Best, Interval, Ranking
-from reportgen.scoring.methods import activation_norm
-from reportgen.validation.engine import Intervention
-from reportgen.validation.sets import Index
 from reportgen.validation.statistics import Sample
 
-RANDOM, RANDOMS, LAYERS, NORM = "random order", 5, "layer order", activation_norm.METHOD.name
+RANDOM, LAYERS, NORM = "random order", "layer order", "activation_norm"  # as validation.json names them
 CONTROLS = (NORM, RANDOM, LAYERS)  # orders that know nothing of the answer
-Order = tuple[tuple[int, int], ...]
 
 
 def knocked(heads: int) -> list[int]:
     """The numbers of heads that are taken out: powers of √2, and all."""
     steps = [round(2 ** (i / 2)) for i in range(2 * heads.bit_length() + 1)]
     return sorted({*(step for step in steps if step < heads), heads})
-
-
-def orders(
-    index: Index, methods: Mapping[str, Blocks], t: int, norms: Mapping[tuple[int, int], float], seed: int
-) -> dict[str, list[Order]]:
-    """By name, the orders of a task: each method's on the discovery half, the activation norm's, that of the layers,
-    and several random ones, which are averaged.
-    """
-    places = sorted(index.all)
-    scores = {name: index.discovery(blocks, t) for name, blocks in methods.items()}
-    scores.setdefault(NORM, dict(norms))
-    found = {name: [tuple(sorted(places, key=lambda place: (-one[place], place)))] for name, one in scores.items()}
-    rng = np.random.default_rng([seed, len(places), t])
-    found[RANDOM] = [tuple(places[int(i)] for i in rng.permutation(len(places))) for _ in range(RANDOMS)]
-    found[LAYERS] = [tuple(places)]
-    return found
-
-
-def prefixes(order: Order) -> list[Intervention]:
-    """The interventions of one order's curve."""
-    return [Intervention(frozenset(order[:k])) for k in knocked(len(order))]
 
 
 def area(lost: Float[np.ndarray, "step example"], heads: int) -> Float[np.ndarray, "example"]:

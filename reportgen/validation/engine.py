@@ -15,8 +15,7 @@ from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.methods.common.references import Means
 from reportgen.scoring.model.interventions import Edit, replaced, scaled
 from reportgen.validation.readout import Read
-
-Heads = frozenset[tuple[int, int]]  # (index of Heads.sites, head)
+from reportgen.validation.sets import Heads
 
 
 @dataclass(frozen=True)

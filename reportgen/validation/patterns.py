@@ -19,7 +19,8 @@ from reportgen.core.patterns import Pattern, Patterns, Role, from_json, to_json
 from reportgen.core.provenance import versions
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.storage.store import key_of, pretty_json, read_json, remove, write_atomic
+from reportgen.storage.files import remove, write_atomic
+from reportgen.storage.json_files import key_of, pretty_json, read_json
 
 FILE = "patterns.json"
 HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
@@ -51,7 +52,10 @@ def obtain_patterns(study: Study, findings: Findings, blocks: Blocks, folder: Pa
     chosen = wanted(findings, blocks[0], study.tasks.control)
     named = [[w.task, str(w.head), w.role, w.source, w.example] for w in chosen]
     key = key_of([findings.scores, named, SHORT, versions()])
-    stored = read_patterns(folder, findings)
+    try:
+        stored = read_patterns(folder, findings)
+    except InputError:
+        stored = None  # damaged: made again
     if stored is not None and stored.key == key and stored.problem is None:
         return
     progress("attention patterns", 0, 1)
@@ -72,11 +76,13 @@ def carry_patterns(archive: Path, folder: Path) -> None:
 
 
 def read_patterns(folder: Path, findings: Findings) -> Patterns | None:
-    """The folder's patterns of the scores that were analyzed; None where it has none that can be read."""
-    try:
-        found = from_json(read_json(folder / FILE), str(folder / FILE))
-    except InputError:
+    """The folder's patterns of the scores that were analyzed; None where it has none.
+
+    Raises InputError for damaged ones.
+    """
+    if not (folder / FILE).is_file():
         return None
+    found = from_json(read_json(folder / FILE), str(folder / FILE))
     return found if found.scores == findings.scores else None
 
 

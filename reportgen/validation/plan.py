@@ -13,13 +13,14 @@ from reportgen.core.trials import Cost, Reason
 from reportgen.errors import InputError
 from reportgen.scoring.methods.common.ablation import forwards
 from reportgen.scoring.run.prepare import PreparedTask
-from reportgen.validation.controls import FEWEST, Controls, matched, whole_layer
-from reportgen.validation.curves import Order, orders, prefixes
+from reportgen.validation.controls import Controls, matched, whole_layer
+from reportgen.validation.derive import PER_TEST
 from reportgen.validation.engine import Intervention
+from reportgen.validation.orders import Order, orders, prefixes
 from reportgen.validation.prepare import Ground
 from reportgen.validation.sets import FoundSet, found_sets
+from reportgen.validation.statistics import FEWEST
 
-PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
 LEAST_EXAMPLES = 16  # a task; where the budget allows fewer, sets are left out
 FACTORS = (1.5, 2.0)  # of amplification
 

@@ -15,7 +15,7 @@ from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.methods.common.references import Means, means
 from reportgen.scoring.run.prepare import Prepared, PreparedTask, prepare
 from reportgen.validation.readout import Readout, readout
-from reportgen.validation.sets import Index
+from reportgen.validation.sets import Index, Layer
 
 HINT = "Score the study again"
 
@@ -75,10 +75,11 @@ def ground(study: Study, blocks: Blocks) -> Ground:
         for task in prepared.tasks
         for members in task.discovery_batches()
     ]
+    layers = tuple(Layer(site.block, site.layer, site.heads) for site in prepared.model.heads.sites)
     return Ground(
         prepared,
         setting,
-        Index(prepared.model.heads, blocks),
+        Index(layers, blocks),
         means(setting, discovery),
         _norms(setting, discovery),
         readout(setting, prepared.tasks),

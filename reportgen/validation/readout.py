@@ -22,7 +22,7 @@ from reportgen.scoring.methods.probe import checked_folds
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.run.prepare import PreparedTask
-from reportgen.storage.store import sha256
+from reportgen.storage.files import sha256
 
 TINY = 1e-12  # stands for the spread of states that are all the same
 FOLDS = 5  # parts of the rows, by group; each is read by the probe of the others

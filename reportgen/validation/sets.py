@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -10,10 +11,28 @@ from reportgen.core.blocks import Blocks, parsed, written
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.scores import Examples, Head, HeadScores, reduce_examples
 from reportgen.core.trials import TOP, TRIED
-from reportgen.scoring.model.heads import Heads as Sites
-from reportgen.validation.engine import Heads
 
 TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
+Heads = frozenset[tuple[int, int]]  # (index of Index.layers, head)
+
+
+class Layer(NamedTuple):
+    """A layer that has heads, and their number."""
+
+    block: str | None
+    layer: int
+    heads: int
+
+    @property
+    def name(self) -> str:
+        """As it is written: ``L6``, in a block ``enc.L6``."""
+        return f"{self.block}.L{self.layer}" if self.block else f"L{self.layer}"
+
+
+def layers_of(blocks: Blocks) -> tuple[Layer, ...]:
+    """The layers block by block: in which order the model runs them, scores do not tell."""
+    counted = [(block.block, layer, int(n)) for block in blocks for layer, n in enumerate(block.present.sum(axis=1))]
+    return tuple(Layer(*each) for each in counted if each[-1])
 
 
 @dataclass(frozen=True)
@@ -33,32 +52,29 @@ class FoundSet:
 
 @dataclass(frozen=True)
 class Index:
-    """Heads by the place where the model runs them: the sites, and the blocks of scores with their sites by layer."""
+    """Heads by place: the layers in the order in which the model runs them, and the blocks of scores."""
 
-    sites: Sites
+    layers: tuple[Layer, ...]
     blocks: Blocks
 
     @property
     def all(self) -> Heads:
         """Every head."""
-        return frozenset((i, head) for i, site in enumerate(self.sites.sites) for head in range(site.heads))
+        return frozenset((i, head) for i, site in enumerate(self.layers) for head in range(site.heads))
 
     def site(self, block: str | None, layer: int) -> int:
-        """The place of a block's layer among the sites."""
-        return next(i for i, s in enumerate(self.sites.sites) if (s.block, s.layer) == (block, layer))
+        """The place of a block's layer."""
+        return next(i for i, s in enumerate(self.layers) if (s.block, s.layer) == (block, layer))
 
     def name(self, place: tuple[int, int]) -> str:
         """The head as it is written."""
-        site = self.sites.sites[place[0]]
+        site = self.layers[place[0]]
         return written(site.block, Head(site.layer, place[1]))
 
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
         """A number for every head, from one map a block."""
         by_block = {block.block: m for block, m in zip(self.blocks, maps, strict=True)}
-        return {
-            (i, h): float(by_block[self.sites.sites[i].block][self.sites.sites[i].layer, h])
-            for i, h in sorted(self.all)
-        }
+        return {(i, h): float(by_block[self.layers[i].block][self.layers[i].layer, h]) for i, h in sorted(self.all)}
 
     def discovery(self, blocks: Blocks, t: int) -> dict[tuple[int, int], float]:
         """A task's |importance| of every head on the discovery half alone."""

@@ -12,6 +12,7 @@ from reportgen.core.findings import Verdict
 from reportgen.core.stats import LEAST, mean_intervals, monte_carlo_p
 from reportgen.core.trials import Interval, Reason
 
+FEWEST = 20  # distinct control sets below which a found set is undecided
 TIE = 1e-5  # of log-probability: losses this near count as equal, for batches of another make-up round differently
 
 
@@ -68,13 +69,14 @@ class Compared:
 
 
 def compared(
-    found: Float[np.ndarray, "example"], controls: Float[np.ndarray, "control example"], sample: Sample
+    found: Float[np.ndarray, "example"],
+    controls: Float[np.ndarray, "control"],
+    mean: Float[np.ndarray, "example"],
+    sample: Sample,
 ) -> Compared:
-    """A found set's losses against those of its controls on the same examples."""
-    as_strong = int((sample.mean(controls) >= sample.mean(found) - TIE).sum())
-    return Compared(
-        sample.interval(found), sample.interval(found - controls.mean(axis=0)), len(controls), as_strong, sample.units
-    )
+    """A found set's losses against those of its controls on the same examples: each control's, and their ``mean``."""
+    as_strong = int((controls >= sample.mean(found) - TIE).sum())
+    return Compared(sample.interval(found), sample.interval(found - mean), len(controls), as_strong, sample.units)
 
 
 def verdict(result: Compared, q: float, margin: float, alpha: float) -> tuple[Verdict, Reason | None, int | None]:

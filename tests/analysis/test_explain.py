@@ -14,7 +14,7 @@ from reportgen.analysis.view import Settings
 from reportgen.cli import explain
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores
-from reportgen.storage.store import scores_bytes
+from reportgen.storage.scores_file import scores_bytes
 
 
 def planted() -> np.ndarray:

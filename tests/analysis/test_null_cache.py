@@ -10,11 +10,11 @@ import pytest
 
 from reportgen.analysis.statistics import scan_statistic as arrangement
 from reportgen.analysis.statistics import trends
-from reportgen.storage.store import cached
+from reportgen.storage.array_cache import cached
 
 WRITER = """
 import numpy as np
-from reportgen.storage.store import cached
+from reportgen.storage.array_cache import cached
 print(cached("null1-4x4", lambda: np.random.default_rng(0).normal(size=200_000)).sum())
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.pipeline import build as pipeline
-from reportgen.storage.store import scores_bytes
+from reportgen.storage.scores_file import scores_bytes
 
 EPOCH = "1700000000"
 STUDY = """[study]

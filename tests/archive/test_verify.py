@@ -14,7 +14,8 @@ import pytest
 from reportgen.archive.verify import Verification, lines, verify
 from reportgen.errors import InputError
 from reportgen.storage.crate import CRATE, crate_json
-from reportgen.storage.store import pretty_json, sha256_file
+from reportgen.storage.files import sha256_file
+from reportgen.storage.json_files import pretty_json
 
 FROM_ELSEWHERE = (
     "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"

@@ -1,5 +1,6 @@
 """Arrays as TransformerLens, nnsight, PyTorch and NumPy users save them; and files that would do harm."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -324,3 +325,30 @@ def test_torch_is_loaded_for_torch_files_alone(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float16", "int16", "uint32"])
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_numbers_of_every_width_are_read(tmp_path: Path, kind: str, name: str) -> None:
+    values = torch.arange(12).reshape(3, 4).to(getattr(torch, kind))
+    write = torch.save if name.endswith(".pt") else (lambda tensor, path: save_file({"a": tensor}, path))
+    write(values, tmp_path / name)
+    assert (load_scores(tmp_path / name).importance[0] == values.double().numpy()).all()
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "BOOL", "C64", "I64"])
+def test_our_own_scores_of_another_type_are_refused(tmp_path: Path, kind: str) -> None:
+    widths = {"BF16": 2, "F8_E4M3": 1, "BOOL": 1, "C64": 8, "I64": 8}
+    size = 12 * widths[kind]
+    tensor = {"dtype": kind, "shape": [1, 3, 4], "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": {"reportgen": "{}"}, "importance": tensor}).encode()
+    path = written(tmp_path, len(header).to_bytes(8, "little") + header + bytes(size), "scores.safetensors")
+    told = "Give numbers of a type of F32, F64, F16."
+    assert refusal(path) == f"scores.safetensors: importance in it is of type {kind}. {told}"
+
+
+def test_tensors_that_promise_more_than_the_file_holds(tmp_path: Path) -> None:
+    torch.save(torch.zeros(1).expand(30_000, 30_000), tmp_path / "a.pt")
+    size = (tmp_path / "a.pt").stat().st_size
+    hint = "Save tensors alone: torch.save(tensor.cpu(), path), or a dict of task name → tensor."
+    assert refusal(tmp_path / "a.pt") == f"a.pt: its tensors promise more numbers than {size:,} bytes can hold. {hint}"

@@ -8,7 +8,7 @@ import pytest
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError
 from reportgen.importers import load_blocks, load_scores
-from reportgen.storage.store import scores_csv
+from reportgen.storage.scores_file import scores_csv
 
 SHAPES = {"enc": (3, 4), "dec": (2, 4), "cross": (2, 2)}
 

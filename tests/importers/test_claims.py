@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from reportgen.core.scores import HeadScores
 from reportgen.importers import IMPORTERS
-from reportgen.storage.store import scores_bytes
+from reportgen.storage.scores_file import scores_bytes
 
 MAP = np.ones((2, 3), dtype=np.float32)
 TABLE = "task,layer,head,importance\na,0,0,1\n"

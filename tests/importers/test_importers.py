@@ -11,7 +11,7 @@ from files import refusal, written
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.storage.store import scores_bytes, scores_csv
+from reportgen.storage.scores_file import scores_bytes, scores_csv
 
 HEADER = "task,layer,head,importance\n"
 GOOD = HEADER + "".join(f"{t},{i},{j},{0.1 * (i + 2 * j) + 0.01}\n" for t in "ab" for i in range(3) for j in range(2))

@@ -11,7 +11,7 @@ from files import refusal, written
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.storage.store import read_scores, scores_bytes
+from reportgen.storage.scores_file import read_scores, scores_bytes
 
 RNG = np.random.default_rng(0)
 

@@ -11,7 +11,8 @@ from reportgen.errors import InputError
 from reportgen.importers import load_scores
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.run_directory import alone
-from reportgen.storage.store import HALF, scores_csv
+from reportgen.storage.files import HALF
+from reportgen.storage.scores_file import scores_csv
 
 
 @pytest.fixture

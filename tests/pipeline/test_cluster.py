@@ -24,7 +24,7 @@ from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring.run import ray_executor
 from reportgen.scoring.run.run_record import record_of, write_record
 from reportgen.scoring.score import score
-from reportgen.storage.remote_folders import Place
+from reportgen.storage.remote_folders import StorageFolder
 
 # Ray's own niceness of 15 starves workers beside another file of tests
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
@@ -200,7 +200,7 @@ def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
         return done.stderr
 
     begun = record_of(with_overrides(load_study(study / "study.toml"), {"scoring.batch_size": "auto"}, study))
-    write_record(Place(tmp_path / "cut" / ".units"), {**begun, "batch_size": 3, "threads": 1})
+    write_record(StorageFolder(tmp_path / "cut" / ".units"), {**begun, "batch_size": 3, "threads": 1})
     assert "batches of 3 examples, as before" in run("cut", *auto, *ray)
     run("fixed", "--set", "scoring.batch_size=3")
     again, fixed = ((tmp_path / name / "scores.csv").read_bytes() for name in ("cut", "fixed"))

@@ -26,10 +26,14 @@ from reportgen.pipeline.run_directory import (
     scores_hashes,
 )
 from reportgen.scoring.run.run_record import read_record
-from reportgen.storage import store
-from reportgen.storage.remote_folders import Place, is_remote
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.json_files import read_json
+from reportgen.storage.manifest import MANIFEST, checked_manifest, manifest
+from reportgen.storage.remote_folders import StorageFolder, is_remote
+from reportgen.storage.scores_file import MOST_ATTACHED, SCORES, scored_together, stored_key, too_large
 
-GOOD = {"schema": store.MANIFEST, "files": {"a.csv": {}}, "created": "2026", "reportgen": "1"}
+GOOD = {"schema": MANIFEST, "files": {"a.csv": {}}, "created": "2026", "reportgen": "1"}
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -38,10 +42,10 @@ def fails(*_: Any, **__: Any) -> Any:
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "scores.csv"
-    store.write_atomic(path, "old")
+    write_atomic(path, "old")
     monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(MissingResourceError, match=r"cannot write \(No space left on device\). Free space there"):
-        store.write_atomic(path, "new")
+        write_atomic(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["scores.csv"]
     assert path.read_text() == "old"
 
@@ -52,14 +56,14 @@ def test_an_interrupt_while_writing_leaves_no_half_file(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        store.write_atomic(tmp_path / "scores.csv", b"new")
+        write_atomic(tmp_path / "scores.csv", b"new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_under_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MissingResourceError, match=r"cannot write \(Not a directory\). Choose a writable folder"):
-        store.write_atomic(tmp_path / "file" / "deeper" / "scores.csv", "text")
+        write_atomic(tmp_path / "file" / "deeper" / "scores.csv", "text")
 
 
 @pytest.mark.parametrize(
@@ -77,16 +81,16 @@ def test_broken_json_is_refused(tmp_path: Path, content: bytes, told: str) -> No
     path = tmp_path / "findings.json"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:
-        store.read_json(path)
+        read_json(path)
     assert told in str(error.value)
     assert str(error.value).startswith(str(path))
 
 
 def test_json_may_hold_whole_characters_by_their_halves(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('\ufeff{"a": "\\ud83d\\ude00"}', encoding="utf-8")
-    assert store.read_json(tmp_path / "a.json") == {"a": "😀"}
+    assert read_json(tmp_path / "a.json") == {"a": "😀"}
     with pytest.raises(InputError, match="no such file"):
-        store.read_json(tmp_path / "b.json")
+        read_json(tmp_path / "b.json")
 
 
 @pytest.mark.parametrize(
@@ -106,9 +110,9 @@ def test_json_may_hold_whole_characters_by_their_halves(tmp_path: Path) -> None:
     ],
 )
 def test_a_manifest_that_is_none_is_refused(changed: dict[str, Any], told: str) -> None:
-    assert store.checked_manifest(GOOD, "manifest.json") == GOOD
+    assert checked_manifest(GOOD, "manifest.json") == GOOD
     with pytest.raises(InputError) as error:
-        store.checked_manifest({**GOOD, **changed}, "manifest.json")
+        checked_manifest({**GOOD, **changed}, "manifest.json")
     assert told in str(error.value)
 
 
@@ -116,29 +120,29 @@ def test_a_manifest_holds_every_file_that_can_be_seen(tmp_path: Path) -> None:
     for name in ("a.csv", "tables/b.tex", ".units/c", "report.pdf", "manifest.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    made = store.manifest(tmp_path, created="2026")
+    made = manifest(tmp_path, created="2026")
     assert list(made) == ["schema", "created", "files"]
-    assert made["files"] == {n: {"sha256": store.sha256(n.encode()), "size": len(n)} for n in ("a.csv", "tables/b.tex")}
+    assert made["files"] == {n: {"sha256": sha256(n.encode()), "size": len(n)} for n in ("a.csv", "tables/b.tex")}
     assert manifest_in(tmp_path) == {}, "what is no JSON is no manifest"
 
 
 def test_of_large_scores_those_that_fit_are_attached_the_first_before_all_others() -> None:
-    most = store.MOST_ATTACHED
-    assert store.too_large({"scores-a.safetensors": 10, store.SCORES: most}) == {"scores-a.safetensors": 10}
-    assert store.too_large({store.SCORES: most + 1, "scores-a.safetensors": most}) == {store.SCORES: most + 1}
+    most = MOST_ATTACHED
+    assert too_large({"scores-a.safetensors": 10, SCORES: most}) == {"scores-a.safetensors": 10}
+    assert too_large({SCORES: most + 1, "scores-a.safetensors": most}) == {SCORES: most + 1}
 
 
 def test_a_scores_file_without_a_key_is_none_of_ours(tmp_path: Path) -> None:
     path, array = tmp_path / "s.safetensors", np.zeros((1, 2, 2), np.float32)
     save_file({"importance": array}, path, metadata={"reportgen": "{}"})
     with pytest.raises(InputError, match="it names no key"):
-        store.stored_key(path)
+        stored_key(path)
     save_file({"weights": array}, path, metadata={"reportgen": "{}"})
     with pytest.raises(InputError, match="this safetensors file holds no reportgen scores"):
-        store.stored_key(path)
+        stored_key(path)
     assert not (tmp_path / "other").exists()
     with pytest.raises(InputError, match="no such file"):
-        store.scored_together(tmp_path / "other")
+        scored_together(tmp_path / "other")
 
 
 def test_a_broken_null_is_made_again_and_a_read_only_home_costs_no_report(
@@ -146,14 +150,14 @@ def test_a_broken_null_is_made_again_and_a_read_only_home_costs_no_report(
 ) -> None:
     monkeypatch.setenv("REPORTGEN_CACHE", str(tmp_path))
     made = [np.arange(3.0), np.arange(4.0), np.arange(5.0)]
-    assert len(store.cached("null", lambda: made[0])) == 3
-    assert len(store.cached("null", lambda: made[1])) == 3, "it is kept"
+    assert len(cached("null", lambda: made[0])) == 3
+    assert len(cached("null", lambda: made[1])) == 3, "it is kept"
     np.save(tmp_path / "null.npy", made[2])  # whole, but not what was kept
-    assert len(store.cached("null", lambda: made[1])) == 4
+    assert len(cached("null", lambda: made[1])) == 4
     (tmp_path / "null.npy").write_bytes(b"")
-    assert len(store.cached("null", lambda: made[2])) == 5
+    assert len(cached("null", lambda: made[2])) == 5
     monkeypatch.setattr("tempfile.mkstemp", fails)
-    assert len(store.cached("another", lambda: made[0])) == 3
+    assert len(cached("another", lambda: made[0])) == 3
 
 
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
@@ -183,10 +187,10 @@ def test_clearing_keeps_scores_and_findings_and_what_lies_elsewhere(tmp_path: Pa
 def test_a_report_is_intact_with_all_its_files_and_the_pdf_that_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.png").write_text("a")
-    manifest = {"files": {"figures/a.png": {"sha256": store.sha256(b"a")}}}
+    manifest = {"files": {"figures/a.png": {"sha256": sha256(b"a")}}}
     study = Study.model_validate({"scores": {"path": "s.csv"}, "report": {"formats": ["html"]}})
     assert intact(tmp_path, manifest, study)
-    assert not intact(tmp_path, {"files": {"figures/a.png": {"sha256": store.sha256(b"b")}}}, study)
+    assert not intact(tmp_path, {"files": {"figures/a.png": {"sha256": sha256(b"b")}}}, study)
     assert not intact(tmp_path, {"files": {**manifest["files"], "b": {}}}, study)
     assert not intact(tmp_path, manifest, Study.model_validate({"scores": {"path": "s.csv"}}))
     assert forms_of(manifest) == ["png"]
@@ -201,13 +205,13 @@ def test_without_locks_a_folder_is_written_all_the_same(tmp_path: Path, monkeypa
 
 
 def test_a_place_is_a_folder_an_address_or_refused(tmp_path: Path) -> None:
-    local = Place(f"file://{tmp_path}/units")
+    local = StorageFolder(f"file://{tmp_path}/units")
     assert (local.names(), local.read("a")) == (set(), None)
     local.write("a", "text")
     assert (tmp_path / "units" / "a").read_text() == "text"
     assert is_remote("memory://x")
     assert not is_remote(tmp_path)
-    far = Place("memory://files/run")
+    far = StorageFolder("memory://files/run")
     assert (far.names(), far.tree(), far.read("a")) == (set(), [], None)
     far.write("deep/a", b"text")
     assert (far.tree(), far.read("deep/a")) == (["deep/a"], b"text")
@@ -217,7 +221,7 @@ def test_a_place_is_a_folder_an_address_or_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_that_fails_is_told_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    far = Place("memory://files/run")
+    far = StorageFolder("memory://files/run")
     for name in ("ls", "find", "cat_file", "pipe_file", "rm", "makedirs"):
         monkeypatch.setattr(far.fs, name, fails)
     for use in (far.names, far.tree, far.remove, lambda: far.read("a"), lambda: far.write("a", "text")):
@@ -227,14 +231,14 @@ def test_a_network_that_fails_is_told_by_its_address(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("record", ["no JSON", "[]", json.dumps({"schema": "of another version"})])
 def test_an_unfinished_run_of_another_version_is_not_gone_on_with(tmp_path: Path, record: str) -> None:
-    assert read_record(Place(tmp_path)) is None
+    assert read_record(StorageFolder(tmp_path)) is None
     (tmp_path / "run.json").write_text(record)
     with pytest.raises(InputError, match="was started by another version of reportgen"):
-        read_record(Place(tmp_path))
+        read_record(StorageFolder(tmp_path))
     (tmp_path / "run.json").unlink()
     (tmp_path / "zero_ablation-1.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="was started by another version of reportgen"):
-        read_record(Place(tmp_path))
+        read_record(StorageFolder(tmp_path))
 
 
 def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_its_own(

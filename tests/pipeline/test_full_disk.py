@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen.storage.store import sha256
+from reportgen.storage.files import sha256
 
 ROOT = Path(__file__).parents[2]
 STUDY = """[model]

@@ -17,8 +17,8 @@ from reportgen.cli import main as cli
 from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
-from reportgen.storage.remote_folders import Place
-from reportgen.storage.store import read_scores, scores_bytes
+from reportgen.storage.remote_folders import StorageFolder
+from reportgen.storage.scores_file import read_scores, scores_bytes
 
 FILES = {"scores.safetensors", "scores-activation_norm.safetensors"}
 STUDY = """[study]
@@ -188,7 +188,10 @@ def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_u
     with pytest.raises(KeyboardInterrupt):
         pipeline.obtain_scores(other, folder, force=True, progress=stop)
     steps: list[str] = []
-    with Place(folder / ".units").locked(), pytest.raises(InputError, match="another run is at work in this folder"):
+    with (
+        StorageFolder(folder / ".units").locked(),
+        pytest.raises(InputError, match="another run is at work in this folder"),
+    ):
         pipeline.obtain_scores(other, folder, force=True)
     pipeline.obtain_scores(other, folder, force=True, progress=lambda said, *_: steps.append(said))
     assert steps[0].startswith("gate_gradient: 1 of ")  # kept from the run that was cut short

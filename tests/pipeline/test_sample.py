@@ -71,7 +71,7 @@ def test_the_report_says_how_well_the_model_does(report: Path) -> None:
 
 
 def test_importance_can_be_computed_again_from_the_examples(report: Path) -> None:
-    from reportgen.storage.store import read_scores
+    from reportgen.storage.scores_file import read_scores
 
     (scores,), _ = read_scores(report / "scores.safetensors")
     for t, examples in enumerate(scores.examples):

@@ -15,7 +15,14 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.errors import InputError
 from reportgen.importers import load_blocks, load_scores
-from reportgen.storage.store import read_methods, read_scores, scored_together, scores_bytes, scores_csv, write_methods
+from reportgen.storage.scores_file import (
+    read_methods,
+    read_scores,
+    scored_together,
+    scores_bytes,
+    scores_csv,
+    write_methods,
+)
 
 SHAPES = {"enc": (4, 4), "dec": (6, 4), "cross": (6, 4)}
 DIAGNOSTICS = {"completeness gap": {"a": 0.07, "b": None}}

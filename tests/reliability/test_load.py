@@ -12,7 +12,7 @@ from reportgen.core.scores import MOST_TASKS, Examples, HeadScores, Method, Task
 from reportgen.errors import InputError
 from reportgen.importers import load_scores
 from reportgen.scoring.data.tasks import read_tasks
-from reportgen.storage.store import read_scores, scores_bytes, stored_key
+from reportgen.storage.scores_file import read_scores, scores_bytes, stored_key
 
 TOLD = "10,000 tasks are more than a report can show (1,000). Let rows of one kind share a task's name, or make several"
 

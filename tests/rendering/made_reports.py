@@ -9,7 +9,9 @@ from reportgen.core.config import ReportSection, ScoresSection, Study, StudySect
 from reportgen.core.findings import Effect, Family, Finding, Findings, Test, Value, to_json
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.rendering.render import render
-from reportgen.storage import store
+from reportgen.storage.files import sha256, write_atomic
+from reportgen.storage.json_files import pretty_json
+from reportgen.storage.scores_file import SCORES, scores_bytes
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -107,10 +109,10 @@ def make_study(**report) -> Study:
 def build(folder: Path, scores: HeadScores, findings: Findings | None = None, study: Study | None = None, **rest):
     folder.mkdir(parents=True, exist_ok=True)
     findings = findings or make_findings(scores)
-    data = store.scores_bytes(scores)
-    findings = findings.with_scores({store.SCORES: store.sha256(data)})
-    store.write_atomic(folder / store.SCORES, data)
-    store.write_atomic(folder / "findings.json", store.pretty_json(to_json(findings)))
+    data = scores_bytes(scores)
+    findings = findings.with_scores({SCORES: sha256(data)})
+    write_atomic(folder / SCORES, data)
+    write_atomic(folder / "findings.json", pretty_json(to_json(findings)))
     return render(scores, findings, study or make_study(), folder, **rest)
 
 

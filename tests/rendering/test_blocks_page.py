@@ -12,7 +12,7 @@ from made_reports import build, find_in_blocks, make_blocks, make_findings, make
 
 from reportgen.core.scores import Method, Model
 from reportgen.rendering.sections.agreement import rank_correlation
-from reportgen.storage import store
+from reportgen.storage.scores_file import SCORES, read_scores
 
 DIAGNOSTICS = {"completeness gap": {"Recall": 0.07, "Logic": None}, "draws": {"Recall": 64.0, "Logic": 64.0}}
 
@@ -197,4 +197,4 @@ def test_two_renders_of_blocks_are_the_same_bytes(tmp_path):
         build(tmp_path / name, blocks, find_in_blocks(blocks), make_study(formats=["html"]))
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path.name
-    assert store.read_scores(tmp_path / "a" / store.SCORES)[0][2].block == "cross"
+    assert read_scores(tmp_path / "a" / SCORES)[0][2].block == "cross"

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores, Method
 from reportgen.rendering.plots.figures import percentile_of
-from reportgen.storage import store
+from reportgen.storage.scores_file import read_scores
 
 OVERVIEW = "#figure-overview"
 
@@ -68,7 +68,7 @@ def controls(page, **values):
 
 
 def test_hovering_tells_of_the_head_what_the_tables_say(page, report):
-    (scores,), _ = store.read_scores(report / "scores.safetensors")
+    (scores,), _ = read_scores(report / "scores.safetensors")
     table = (report / "tables" / "heads.csv").read_text(encoding="utf-8").splitlines()
     rows = {(r["layer"], r["head"]): r for r in csv.DictReader(table) if r["task"] == "Recall"}
     layer, head = map(int, np.unravel_index(scores.importance[0].argmax(), (6, 8)))
@@ -150,7 +150,7 @@ def test_the_view_changes_and_comes_back(page):
 
 
 def test_the_view_is_saved_as_svg_png_and_csv(page, report):
-    (scores,), _ = store.read_scores(report / "scores.safetensors")
+    (scores,), _ = read_scores(report / "scores.safetensors")
     assert saved(page, "PNG").startswith(b"\x89PNG")
     rows = list(csv.reader(saved(page, "CSV").decode().splitlines()))
     assert rows[0] == ["task", "block", "layer", "head", "value", "low", "high", "rank"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_reports import build, make_scores
 
-from reportgen.errors import MissingResourceError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.rendering.pdf import process as module
 from reportgen.rendering.pdf import typeset
 from reportgen.rendering.pdf.print_style import for_print
@@ -50,6 +50,26 @@ def test_a_press_that_is_left_leaves_no_process():
         press.begin("<html></html>")
     with pytest.raises(ProcessLookupError):
         os.kill(press._process.pid, 0)
+
+
+PAGE = "<html><head><title>t</title></head><body>{}</body></html>"
+
+
+def test_a_page_of_templates_that_are_not_ours_is_laid_out_within_limits(monkeypatch):
+    with module.press(1, False, True) as press:
+        press.begin(PAGE.format("A page."))
+        assert press.finish({}).startswith(b"%PDF")
+    monkeypatch.setattr(module, "LEAST", 6)
+    with module.press(1, False, True) as press:  # a kilobyte of tables asks for a row of cells without end
+        press.begin(PAGE.format("<table><tr><td colspan='99999999'>a</td></tr></table>" * 9))
+        with pytest.raises(InputError, match="laying out its page takes too"):
+            press.finish({})
+    monkeypatch.setattr(module, "LEAST", 0.2)
+    monkeypatch.setattr(module, "PACE", 1e9)
+    with module.press(1, False, True) as press:
+        press.begin(PAGE.format("<p>A page.</p>" * 20_000))
+        with pytest.raises(InputError, match="laying out its page takes too long"):
+            press.finish({})
 
 
 def test_large_scores_take_one_process_after_another():

@@ -9,7 +9,8 @@ from reportgen.core.config import Study
 from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.errors import InputError
 from reportgen.rendering.tables import escaped, inert
-from reportgen.storage import store
+from reportgen.storage.files import sha256_file
+from reportgen.storage.scores_file import read_scores
 
 
 def contents(folder):
@@ -34,12 +35,12 @@ def test_files_and_their_order(tmp_path):
     assert steps == ["figures", "page", "tables"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert set(manifest["files"]) == {*names, "scores.safetensors", "findings.json"} - {"manifest.json"}
-    assert manifest["files"]["report.html"]["sha256"] == store.sha256_file(tmp_path / "report.html")
+    assert manifest["files"]["report.html"]["sha256"] == sha256_file(tmp_path / "report.html")
 
 
 def test_heads_json(report):
     heads = json.loads((report / "heads.json").read_text())
-    (scores,), _ = store.read_scores(report / "scores.safetensors")
+    (scores,), _ = read_scores(report / "scores.safetensors")
     rows = heads["tasks"]["Recall"]
     assert heads["columns"] == ["layer", "head", "value", "low", "high", "rank"]
     assert [r[5] for r in rows] == list(range(1, 49))

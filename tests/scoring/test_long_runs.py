@@ -25,8 +25,8 @@ from reportgen.scoring.run.shards import shard_bytes, shards_of
 from reportgen.scoring.run.worker import Worker
 from reportgen.scoring.score import score
 from reportgen.storage import remote_folders as places
-from reportgen.storage.remote_folders import Place
-from reportgen.storage.store import scores_bytes
+from reportgen.storage.remote_folders import StorageFolder
+from reportgen.storage.scores_file import scores_bytes
 
 Make = Callable[..., Study]
 HINT = (
@@ -190,7 +190,7 @@ def test_two_runs_in_one_folder_are_refused_and_a_dead_ones_lock_is_not_in_the_w
     study_of: Make, tmp_path: Path
 ) -> None:
     study, checkpoints = study_of(), tmp_path / "checkpoints"
-    with Place(checkpoints).locked(), pytest.raises(InputError) as caught:
+    with StorageFolder(checkpoints).locked(), pytest.raises(InputError) as caught:
         score(study, checkpoints=checkpoints)
     assert str(caught.value) == (
         f"{checkpoints}: another run is at work in this folder (process {os.getpid()} on {os.uname().nodename}). "
@@ -215,11 +215,11 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_units_are_kept_behind_any_address(study_of: Make, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = study_of()
     first, calls = written(study, checkpoints=remote), forwards(monkeypatch)
-    assert {name.rpartition(".")[2] for name in Place(remote).names()} == {"json", "safetensors"}
+    assert {name.rpartition(".")[2] for name in StorageFolder(remote).names()} == {"json", "safetensors"}
     assert written(study, checkpoints=remote) == first
     assert calls == []
-    Place(remote).remove()
-    assert Place(remote).names() == set()
+    StorageFolder(remote).remove()
+    assert StorageFolder(remote).names() == set()
 
 
 def test_addresses_that_cannot_be_used_are_refused(study_of: Make) -> None:
@@ -237,23 +237,23 @@ def test_addresses_that_cannot_be_used_are_refused(study_of: Make) -> None:
 
 
 def test_without_locks_signs_of_life_keep_others_out(remote: str) -> None:
-    with Place(remote).locked() as still_ours:
+    with StorageFolder(remote).locked() as still_ours:
         time.sleep(0.2)
         still_ours()
         with pytest.raises(InputError, match=f"another run is at work in this folder \\(process {os.getpid()} on "):
-            Place(remote).refuse_busy()
-    assert Place(remote).read("lock") is None
+            StorageFolder(remote).refuse_busy()
+    assert StorageFolder(remote).read("lock") is None
 
 
 def test_without_locks_a_dead_runs_lock_is_taken_over_and_a_late_riser_is_told(remote: str) -> None:
-    Place(remote).write("lock", '{"beat":7,"host":"gone","process":1,"token":"dead"}')
-    with Place(remote).locked() as still_ours:
+    StorageFolder(remote).write("lock", '{"beat":7,"host":"gone","process":1,"token":"dead"}')
+    with StorageFolder(remote).locked() as still_ours:
         still_ours()
-        Place(remote).write("lock", '{"beat":1,"host":"other","process":2,"token":"new"}')
+        StorageFolder(remote).write("lock", '{"beat":1,"host":"other","process":2,"token":"new"}')
         time.sleep(0.2)
         with pytest.raises(InputError, match="another run is at work in this folder \\(process 2 on other\\)"):
             still_ours()
-    assert Place(remote).read("lock") is not None  # it is the other run's
+    assert StorageFolder(remote).read("lock") is not None  # it is the other run's
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds a process's memory so")

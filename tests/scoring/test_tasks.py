@@ -16,7 +16,7 @@ from reportgen.core.config_file import parse_study, with_overrides
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.scoring.data.sources import fingerprint
 from reportgen.scoring.data.tasks import Row, TaskFile, chance, read_tasks
-from reportgen.storage.store import sha256_file
+from reportgen.storage.files import sha256_file
 
 GOOD = {"task": "t", "prompt": "p", "answer": "a"}
 

@@ -19,8 +19,9 @@ from reportgen.core.config import Study
 from reportgen.core.config_file import parse_study
 from reportgen.core.findings import Findings
 from reportgen.core.scores import Examples, Head
-from reportgen.core.trials import Trial, Validation
+from reportgen.core.trials import RawValidation, Trial, Validation
 from reportgen.scoring.score import score
+from reportgen.validation.derive import derive
 from reportgen.validation.validate import validate
 
 LAYERS, HEADS, ROWS = 4, 12, 32
@@ -108,6 +109,12 @@ def scored_by_hand(study: Study, planted: Sequence[Head] = (), seed: int = 0) ->
 
 def validated(case: Case, seed: int = 0) -> tuple[Findings, Validation]:
     """The findings on the case's scores, and their validation."""
+    findings, raw = tried(case, seed)
+    return findings, derive(raw)
+
+
+def tried(case: Case, seed: int = 0) -> tuple[Findings, RawValidation]:
+    """The findings on the case's scores, and the outcomes of interventions on their heads."""
     methods = scored_by_hand(case.study, case.planted, seed)
     findings = analyze(next(iter(methods.values()))[0])
     return findings, validate(case.study, findings, methods)

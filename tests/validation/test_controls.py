@@ -7,7 +7,8 @@ import pytest
 from tiny_models import loaded
 
 from reportgen.scoring.model.heads import Heads
-from reportgen.validation.controls import FEWEST, matched, whole_layer
+from reportgen.validation.controls import matched, whole_layer
+from reportgen.validation.statistics import FEWEST
 
 
 @pytest.fixture(scope="module")

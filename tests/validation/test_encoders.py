@@ -122,6 +122,7 @@ def test_a_label_that_the_probe_cannot_tell_is_not_tested(tmp_path: Path) -> Non
 
     from reportgen.analysis.analyze import analyze
     from reportgen.core.scores import Head
+    from reportgen.validation.derive import derive
     from reportgen.validation.validate import validate
 
     probe_of(tmp_path, twins(True))
@@ -133,6 +134,6 @@ def test_a_label_that_the_probe_cannot_tell_is_not_tested(tmp_path: Path) -> Non
     }
     study = parse_study(raw, "study.toml", tmp_path)
     methods = scored_by_hand(study, (Head(1, 1),))
-    validation = validate(study, analyze(next(iter(methods.values()))[0]), methods)
+    validation = derive(validate(study, analyze(next(iter(methods.values()))[0]), methods))
     assert {task.reason for task in validation.tasks} == {"at-chance"}
     assert {(trial.verdict, trial.reason) for trial in validation.trials} == {("undecided", "at-chance")}

@@ -13,6 +13,7 @@ from reportgen.archive.verify import verify
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
 from reportgen.validation import engine
+from reportgen.validation.stage import recorded_differences, strange_settings
 
 STUDY = """[study]
 title = "Tiny"
@@ -171,15 +172,56 @@ def test_settings_that_make_no_sense_are_refused(source: Path, key: str, value: 
     assert all(part in words for part in problem.split(": ", 1)), words
 
 
-def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(folder: Path, tmp_path: Path) -> None:
+def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(
+    source: Path, folder: Path, tmp_path: Path
+) -> None:
     found_differences = [f"{c.what}: {c.wrong}" for c in verify(folder).differences]
     assert found_differences == []
     again = pipeline.remake(folder, tmp_path / "again")
     assert (again.folder / "findings.json").read_bytes() == (folder / "findings.json").read_bytes()
     assert (again.folder / "report.html").read_bytes() == (folder / "report.html").read_bytes()
-    changed = (folder / "validation.json").read_text().replace('"verdict": "confirmed"', '"verdict": "refuted"')
-    (folder / "validation.json").write_text(changed)
+    written = (folder / "validation.json").read_text()
+    (folder / "validation.json").write_text(written.replace('"verdict": "confirmed"', '"verdict": "refuted"'))
+    assert [c for c in verify(folder).differences if c.what.startswith("finding ")] == [], "verdicts are derived"
+    assert recorded_differences(folder) != []
+    carried = pipeline.remake(folder, tmp_path / "carried").folder
+    assert (carried / "validation.json").read_text() == written, "what was forged is not carried on"
+    assert "validation" not in steps(source, folder)
+    assert (folder / "validation.json").read_text() == written, "nor kept by build"
+    plain = json.loads(written)
+    for each in plain["sets"]:
+        for task in each["tasks"]:
+            each["mean"][task] = next(t["intact"] for t in plain["tasks"] if t["name"] == task)
+    (folder / "validation.json").write_text(json.dumps(plain))
     assert [c for c in verify(folder).differences if c.what.startswith("finding ")] != []
+
+
+def test_all_that_the_file_says_beside_its_outcomes_follows(folder: Path) -> None:
+    scores, others, source = pipeline.open_folder(folder)
+    findings, methods = pipeline.read_findings(folder), {scores[0].method.name: scores, **others}
+    assert recorded_differences(folder) == []
+    assert strange_settings(folder, findings, methods, source.study) == []
+    plain = json.loads((folder / "validation.json").read_text())
+    (folder / "validation.json").write_text(json.dumps({**plain, "margin": 0.9}))
+    assert strange_settings(folder, findings, methods, source.study) == ["margin is 0.9, and should be 0.01"]
+    (folder / "validation.json").write_text(json.dumps({**plain, "layers": {**plain["layers"], "L0": 13}}))
+    with pytest.raises(InputError, match="layers: the heads are not those of the scores"):
+        strange_settings(folder, findings, methods, source.study)
+
+
+def test_a_damaged_file_is_made_again_by_build_and_refused_by_render(source: Path, folder: Path) -> None:
+    whole = (folder / "validation.json").read_bytes()
+    scores, others, opened = pipeline.open_folder(folder)
+    for damage, problem in (
+        ({"schema": "reportgen/validation/1"}, "holds no raw outcomes"),
+        ({"cost": None}, "cost: "),
+        ({"sets": [None]}, "sets.0: "),
+    ):
+        (folder / "validation.json").write_text(json.dumps({**json.loads(whole), **damage}))
+        with pytest.raises(InputError, match=problem):
+            pipeline.render_folder(scores, others, pipeline.read_findings(folder), opened, folder)
+    assert "validation" in steps(source, folder)
+    assert (folder / "validation.json").read_bytes() == whole
 
 
 def test_an_encoder_of_one_task_leaves_findings_unvalidated(tmp_path: Path) -> None:

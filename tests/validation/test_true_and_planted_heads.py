@@ -10,7 +10,8 @@ from cases import Case, copying_case, induction_case, null_study, scored_by_hand
 from reportgen.analysis.analyze import analyze
 from reportgen.core.findings import Findings
 from reportgen.core.sentences import Prose
-from reportgen.core.trials import TOP, Validation, from_json, to_json
+from reportgen.core.trials import TOP, Validation
+from reportgen.validation.derive import derive
 from reportgen.validation.validate import validate
 from reportgen.validation.verdicts import bare, judged
 
@@ -69,14 +70,13 @@ def test_a_planted_false_pair_is_refuted_and_a_true_one_confirmed(tmp_path: Path
 def test_noise_on_a_random_model_confirms_nothing(tmp_path: Path) -> None:
     study = null_study(tmp_path, 0)
     methods = scored_by_hand(study)
-    validation = validate(study, analyze(next(iter(methods.values()))[0]), methods)
+    validation = derive(validate(study, analyze(next(iter(methods.values()))[0]), methods))
     assert validation.problem is None
     assert [t.verdict for t in validation.trials if t.verdict == "confirmed"] == []
 
 
-def test_the_file_gives_everything_back(copying: tuple[Case, Findings, Validation]) -> None:
+def test_verdicts_can_be_taken_off_again(copying: tuple[Case, Findings, Validation]) -> None:
     _, findings, validation = copying
-    assert from_json(json.loads(json.dumps(to_json(validation)))) == validation
     prose = Prose()
     assert bare(judged(findings, validation, prose), prose) == findings
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_used_any_more_leaves_findings_unvalidated(
     assert case.study.model is not None
     methods = scored_by_hand(case.study, case.planted)
     gone = replace_model(case, str(tmp_path / "gone"))
-    validation = validate(gone.study, findings, methods)
+    validation = derive(validate(gone.study, findings, methods))
     assert validation.problem is not None
     assert "gone" in validation.problem
     told = judged(findings, validation, Prose())
@@ -121,9 +121,8 @@ def test_sets_beyond_the_budget_are_undecided(copying: tuple[Case, Findings, Val
     case, findings, whole = copying
     assert whole.cost is not None
     section = case.study.validation.model_copy(update={"budget": 3.0})
-    validation = validate(
-        case.study.model_copy(update={"validation": section}), findings, scored_by_hand(case.study, case.planted)
-    )
+    limited = case.study.model_copy(update={"validation": section})
+    validation = derive(validate(limited, findings, scored_by_hand(case.study, case.planted)))
     assert validation.cost is not None
     assert validation.cost.runs <= 3 * validation.cost.ablation
     assert "budget" in {trial.reason for trial in validation.trials}
@@ -156,7 +155,8 @@ def test_a_whole_layer_and_a_set_with_hardly_a_head_left_are_not_tested(
         replace(model, id=f"anomaly/{n}", members=members, caveats=[], layers=None, heads=None, cells=None)
         for n, members in (("layer", layer), ("most", rest), ("one", ["L1H0"]))
     ]
-    validation = validate(case.study, replace(findings, findings=sets), scored_by_hand(case.study, case.planted))
+    raw = validate(case.study, replace(findings, findings=sets), scored_by_hand(case.study, case.planted))
+    validation = derive(raw)
     told = {trial.id: (trial.verdict, trial.reason, trial.p) for trial in validation.trials}
     assert told["anomaly/layer"] == ("undecided", "whole-layer", None)
     assert told["anomaly/one"] == ("undecided", "few-controls", None), "six heads at most touch no found set"

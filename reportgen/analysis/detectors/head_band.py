@@ -11,7 +11,8 @@ from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, 
 from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.stats import monte_carlo_p
-from reportgen.storage.store import cached, sha256
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256
 
 DOC = """Adjacent head numbers that are raised through the layers, over all tasks together.
 

@@ -12,7 +12,8 @@ from reportgen.analysis.statistics.scan_statistic import normal_scores
 from reportgen.analysis.view import Detector, Outcome, View, closed
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.stats import monte_carlo_p
-from reportgen.storage.store import cached, sha256
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256
 
 DOC = """Contiguous layers that hold a large share of the importance.
 

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from reportgen.storage.store import cached, sha256
+from reportgen.storage.array_cache import cached
+from reportgen.storage.files import sha256
 
 WINDOW = 16
 LEAST = 0.25  # spread of a size's largest sums

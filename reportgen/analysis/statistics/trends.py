@@ -9,7 +9,7 @@ from scipy import stats
 
 from reportgen.analysis.statistics.scan_statistic import normal_scores
 from reportgen.analysis.view import REGIONS, Outcome, View, found_cells
-from reportgen.storage.store import cached
+from reportgen.storage.array_cache import cached
 
 SHORTEST = 8  # layers of a range
 VERSION = 2  # of the cached nulls; raise it when the statistics change

@@ -4,9 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reportgen.core.sandbox import Sandbox, environment, filled
 from reportgen.core.sentences import template_folder
 from reportgen.rendering.format import count
 from reportgen.rendering.html.page import policy
@@ -25,15 +25,13 @@ def rendered(template: str, **values: Any) -> str:
         _read(folder / "archive" / f"{name}.js"),
     )
     values |= {"css": Markup(css), "script": Markup(script), "csp": policy(css, script)}
-    return _environment(folder).get_template(template).render(values)
+    return filled(_environment(folder), template, values)
 
 
 @cache
-def _environment(folder: Path) -> Environment:
-    loader = FileSystemLoader([folder / "archive", folder])
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"svg": Markup, "printable": printable, "count": count}
-    return made
+def _environment(folder: Path) -> Sandbox:
+    filters = {"svg": Markup, "printable": printable, "count": count}
+    return environment([folder / "archive", folder], filters, kind="archive")
 
 
 def _read(path: Path) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from reportgen.archive.compare.compared import page
 from reportgen.archive.compare.comparison import Comparison, as_json, comparison, differences_csv
 from reportgen.errors import InputError
-from reportgen.storage.store import pretty_json, sha256_file, write_atomic
+from reportgen.storage.files import sha256_file, write_atomic
+from reportgen.storage.json_files import pretty_json
 
 
 def compare(

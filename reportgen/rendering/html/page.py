@@ -2,17 +2,19 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from reportgen.core import sandbox
+from reportgen.core.confined import Confined, Fill
 from reportgen.core.plugins import Plugin, template_folders
-from reportgen.core.sentences import broken, template_folder
-from reportgen.core.user_cache import CompiledTemplates
+from reportgen.core.sandbox import Sandbox, filled
+from reportgen.core.sentences import own_templates, template_folder
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report, Section
@@ -44,19 +46,23 @@ def folders_of(extra: Path | None = None) -> list[Path]:
     return [*([extra] if extra is not None else []), template_folder(), *template_folders(GROUP)]
 
 
-def environment(folders: list[Path]) -> Environment:
-    """Jinja with autoescape and strict names."""
-    made = Environment(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        bytecode_cache=CompiledTemplates("page"),
-    )
-    # SVG comes from our own drawing code, where every name in it was escaped.
-    made.filters |= {"svg": Markup, "number": fmt.number, "printable": printable, "count": fmt.count}
-    return made
+# SVG comes from our own drawing code, where every name in it was escaped.
+FILTERS: dict[str, Callable[..., str]] = {
+    "svg": Markup,
+    "number": fmt.number,
+    "printable": printable,
+    "count": fmt.count,
+}
+
+
+def environment(folders: list[Path], overridden: bool = False) -> Sandbox:
+    """What pages are filled in: autoescape and strict names."""
+    return sandbox.environment(folders, FILTERS, kind="page", overridden=overridden)
+
+
+def filling_overridden(folders: list[Path]) -> Fill:
+    """What fills the templates of pages where some are not ours."""
+    return partial(filled, environment(folders, overridden=True))
 
 
 def _read(folders: list[Path], name: str) -> str:
@@ -78,13 +84,17 @@ def html(
     The page for the screen holds script and data, or names the files that do where the study wants them beside it
     ([report] assets); the printed one has neither.
     """
-    folders = folders_of(report.study.report.templates)
-    env = environment(folders)
+    extra = report.study.report.templates
+    folders = folders_of(extra)
+    fill: Fill = partial(filled, environment(folders))
+    if extra is not None:
+        fill = Confined("reportgen.rendering.html.page:filling_overridden", folders, str(extra))
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
     script, study = _script(folders), report.study.study
-    sections, plugins = _rendered(env, report)
+    worded = told_of_templates(report)
+    sections, plugins = _rendered(fill, report)
     if print_it is not None:
-        sheets, plugins = _rendered(env, replace(report, printed=True, plugins=plugins))
+        sheets, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],
@@ -95,26 +105,40 @@ def html(
         "css": Markup(css),
         "failed": [p.told for p in plugins if p.error],
         "csp": policy(css, script),
+        "worded": worded,
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }
     if print_it is not None:
         on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
         unscripted = dict.fromkeys(("script", "data", "catalogue"))
-        print_it(_filled(env, "report.html.j2", {**values, **on_paper, **unscripted}))
+        print_it(_said(fill("report.html.j2", {**values, **on_paper, **unscripted}), worded))
     told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
     folder = report.study.report.assets
     if folder is None:
-        return {PAGE: _filled(env, "report.html.j2", {**values, **told, "beside": None})}, plugins
-    page = _filled(env, "report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE})
+        return {PAGE: _said(fill("report.html.j2", {**values, **told, "beside": None}), worded)}, plugins
+    page = _said(fill("report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE}), worded)
     return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), plugins
 
 
-def _filled(env: Environment, name: str, values: dict[str, Any]) -> str:
-    """A template with its values; raises InputError with file, line and name where the template cannot be filled."""
-    try:
-        return env.get_template(name).render(values)
-    except TemplateError as error:
-        raise broken(error, name) from error
+def told_of_templates(report: Report) -> list[str]:
+    """What a page says of templates: those that stand in place of ours, and those that came with it and do not."""
+    folder, left_out, said = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
+    own = ", ".join(own_templates(folder)) if folder is not None else ""
+    if own:
+        said.append(f"Overriding templates worded or set parts of this report in place of reportgen’s own: {own}.")
+    if left_out:
+        names = ", ".join(left_out)
+        said.append(f"Templates that came with the report were left out, and nothing of them ran: {names}.")
+    return [printable(text) for text in said]
+
+
+def _said(page: str, worded: Sequence[str]) -> str:
+    """The page, which says on its face what overriding templates made, whether or not one of them leaves that out."""
+    missing = [escape(text) for text in worded if escape(text) not in page]
+    notes = "".join(f'<p class="banner" role="note">{text}</p>\n' for text in missing)
+    body = re.search(r"<body\b[^>]*>\s*", page)
+    place = body.end() if body else 0
+    return page[:place] + notes + page[place:]
 
 
 def policy(css: str, script: str = "") -> str:
@@ -127,13 +151,13 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
+def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
     """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
     ours = {section.name for section in SECTIONS}
     for section in chosen(list(report.sections)):
         try:
-            body = _body(env, section, report)
+            body = _body(fill, section, report)
         except (Exception, SystemExit) as error:
             if section.name in ours:
                 raise
@@ -147,6 +171,6 @@ def _rendered(env: Environment, report: Report) -> tuple[list[Rendered], tuple[P
     return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))
 
 
-def _body(env: Environment, section: Section, report: Report) -> Markup | None:
+def _body(fill: Fill, section: Section, report: Report) -> Markup | None:
     values = section.view(report)
-    return None if values is None else Markup(_filled(env, f"sections/{section.name}.j2", values))
+    return None if values is None else Markup(fill(f"sections/{section.name}.j2", values))

@@ -1,15 +1,16 @@
 """The archival PDF: PDF/A-3a and PDF/UA-1 at once, printed from the page's own HTML, its data attached."""
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
 from reportgen.rendering.plots.canvas import font_files, unprintable
-from reportgen.storage.store import sha256, too_large
+from reportgen.storage.files import sha256
+from reportgen.storage.scores_file import too_large
 
 # Families of the print style sheet and the files of them that matplotlib's package ships.
 FONTS = {
@@ -28,8 +29,7 @@ SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
 
 def moment() -> datetime:
     """The time of rendering, or SOURCE_DATE_EPOCH where that is set."""
-    stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(stamp), UTC) if stamp else datetime.now(UTC).replace(microsecond=0)
+    return epoch() or datetime.now(UTC).replace(microsecond=0)
 
 
 def attachments(folder: Path) -> dict[str, bytes]:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
-from reportgen.errors import MissingResourceError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.rendering.pdf.document import faces, font_paths, moment, pdf, sealed, spelled
 
+LEAST, PACE = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
+TOO_LONG = "Mend its templates and style sheet, or build without them"
 LARGEST = 250_000  # scores up to which two processes at once take no more memory than one after the other may
 # First of all Ctrl-C is left to the process that waits; then nothing is imported but from where that one does.
 _BOOT = """import pickle, signal, sys
@@ -42,26 +44,35 @@ class Press(AbstractContextManager["Press"]):
 class PressApart(Press):
     """Another process loads WeasyPrint meanwhile, and lays the page out as soon as it is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounded: bool = False) -> None:
         super().__init__()
+        self._bounded, self._late, self._timer = bounded, False, Timer(0, self._stop)
         command = [sys.executable, "-P", "-c", _BOOT]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._missing: MissingResourceError | None = None
         self._sending = Thread(target=self._send, args=(sys.path,))
         self._sending.start()
         try:
-            self._hand_on((faces(), set(font_paths().values())))
+            self._hand_on((faces(), set(font_paths().values()), bounded))
         except MissingResourceError as error:
             self._missing = error
 
     def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
         self._process.kill()
         self._sending.join()
         self._process.communicate()
 
     def begin(self, html: str) -> None:
         """Hand the page on."""
+        if self._bounded:
+            self._timer = Timer(LEAST + len(html) / PACE, self._stop)
+            self._timer.start()
         self._hand_on(spelled(html))
+
+    def _stop(self) -> None:
+        self._late = True
+        self._process.kill()
 
     def finish(self, files: Mapping[str, bytes]) -> bytes:
         """The sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
@@ -72,6 +83,8 @@ class PressApart(Press):
         try:
             made = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError):
+            if self._late:
+                raise InputError("laying out its page takes too long", "[report] templates", TOO_LONG) from None
             code = self._process.wait()
             how = f"signal {-code}" if code < 0 else f"code {code}"
             raise MissingResourceError(
@@ -98,6 +111,11 @@ class PressApart(Press):
             self._process.stdin.flush()
 
 
-def press(scores: int, apart: bool) -> Press:
-    """A press for a report on so many scores, of its own process where ``apart`` and they are few enough."""
+def press(scores: int, apart: bool, bounded: bool = False) -> Press:
+    """A press for a report on so many scores, of its own process where ``apart`` and they are few enough.
+
+    ``bounded`` is one in which templates that are not ours may take only so much time and memory.
+    """
+    if bounded:
+        return PressApart(bounded)
     return PressApart() if apart and scores <= LARGEST and Path(sys.executable or "").is_file() else Press()

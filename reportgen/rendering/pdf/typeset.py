@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from reportgen.errors import MissingResourceError, ReportgenError
+from reportgen.core.confined import limit_memory
+from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.rendering.pdf.compact import compress_once, lifted
 
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -94,13 +95,19 @@ def serve() -> None:
     stream, answer = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     try:
-        typesetter = Typesetter(*pickle.load(stream))
+        faces, fonts, bounded = pickle.load(stream)
+        typesetter = Typesetter(faces, fonts)
+        if bounded:
+            limit_memory()
         document = typesetter.laid_out(pickle.load(stream))
         made: bytes | Exception = typesetter.written(document, *pickle.load(stream))
     except EOFError:
         return
     except ReportgenError as error:
         made = error
+    except MemoryError:
+        hint = "Mend its templates and style sheet, or build without them"
+        made = InputError("laying out its page takes too much memory", "[report] templates", hint)
     except Exception as error:
         made = RuntimeError("".join(traceback.format_exception(error)))
     with suppress(BrokenPipeError):

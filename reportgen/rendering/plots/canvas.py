@@ -25,6 +25,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
+from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.plots.renderer import Dash, Drawn, Mark, Pen
 
@@ -100,6 +101,9 @@ class Canvas:
         self._marks: list[tuple[float, Mark]] = []
         self._images: list[np.ndarray] = []
         self._part: str | None = None
+
+    def __reduce__(self) -> tuple[type["Canvas"], tuple[float, float]]:
+        return Canvas, (self.width, self.height)  # templates that are not ours are filled elsewhere, with the SVG alone
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -213,19 +217,12 @@ class Canvas:
 
         with _settings({}):
             buffer = io.BytesIO()
-            kept: dict[str, Any] = {"Producer": None, "CreationDate": _epoch()} if form == "pdf" else {"Software": None}
+            kept: dict[str, Any] = {"Producer": None, "CreationDate": epoch()} if form == "pdf" else {"Software": None}
             figure = Figure(figsize=(self.width, self.height))
             figure.patch.set_visible(form == "png")
             figure.add_artist(Drawn(self._draw))
             figure.savefig(buffer, format=form, dpi=300, metadata=kept, facecolor="white")
         return buffer.getvalue()
-
-
-def _epoch() -> Any:
-    from datetime import UTC, datetime
-
-    stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(stamp), UTC) if stamp else None
 
 
 class _settings:  # noqa: N801 (reads as a function)

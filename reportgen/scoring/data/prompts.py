@@ -1,13 +1,17 @@
 """What stands before an answer: the row's prompt, after answered examples and inside a chat template."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
+from reportgen.scoring.data.chat_templates import Chat
 from reportgen.scoring.data.tasks import Row
+
+Write = Callable[[Row, str, tuple[Row, ...], TasksSection], str]
 
 
 def prompted(tokenizer: Any, rows: Sequence[Row], section: TasksSection, seed: int) -> tuple[Row, ...]:
@@ -20,12 +24,14 @@ def prompted(tokenizer: Any, rows: Sequence[Row], section: TasksSection, seed: i
     stands after the same shots in the same template.
 
     Raises InputError where a row has too few others for its shots, where the tokenizer has no template, or where the
-    template refuses the turns or leaves out the system's.
+    template refuses the turns, leaves out the system's, or takes too long or too much (see ``confined``).
     """
     if section.chat_template and not tokenizer.chat_template:
         hint = "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat"
         raise InputError("the tokenizer has no chat template", "[tasks] chat_template", hint)
-    return tuple(_prompted(tokenizer, row, shots_of(row, rows, section.shots, seed), section) for row in rows)
+    place = f"[tasks] {'chat_template' if section.system is None else 'system'}"
+    write = partial(_chat, Chat(tokenizer, place), place) if section.chat_template else partial(_plain, tokenizer)
+    return tuple(_prompted(write, row, shots_of(row, rows, section.shots, seed), section) for row in rows)
 
 
 def shots_of(row: Row, rows: Sequence[Row], count: int, seed: int) -> tuple[Row, ...]:
@@ -44,10 +50,9 @@ def _draw(seed: int, one: str, other: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{one}\n{other}".encode()).digest()
 
 
-def _prompted(tokenizer: Any, row: Row, shots: tuple[Row, ...], section: TasksSection) -> Row:
-    write = _chat if section.chat_template else _plain
-    corrupted = None if row.corrupted is None else write(tokenizer, row, row.corrupted, shots, section)
-    return replace(row, prompt=write(tokenizer, row, row.prompt, shots, section), corrupted=corrupted)
+def _prompted(write: Write, row: Row, shots: tuple[Row, ...], section: TasksSection) -> Row:
+    corrupted = None if row.corrupted is None else write(row, row.corrupted, shots, section)
+    return replace(row, prompt=write(row, row.prompt, shots, section), corrupted=corrupted)
 
 
 def _plain(tokenizer: Any, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
@@ -63,20 +68,15 @@ def _answered(tokenizer: Any, shot: Row, delimiter: str) -> str:
     return shot.prompt + delimiter + shot.answer
 
 
-def _chat(tokenizer: Any, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
-    import jinja2
-
+def _chat(chat: Chat, place: str, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
     turns = [] if section.system is None else [("system", section.system)]
     for shot in shots:
         turns += [("user", shot.prompt), ("assistant", shot.answer)]
-    messages = [{"role": role, "content": text} for role, text in [*turns, ("user", prompt)]]
-    place = f"[tasks] {'chat_template' if section.system is None else 'system'}"
     try:
-        text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    except jinja2.TemplateError as error:
+        text = chat.written([*turns, ("user", prompt)])
+    except InputError as error:
         hint = "Remove the key" if section.system is None else "Remove the key, and write it into the prompts"
-        problem = f"the tokenizer's chat template refuses the turns ({str(error).rstrip('.')})"
-        raise InputError(problem, f"{place}, {row.location}", hint) from error
+        raise InputError(error.problem, f"{place}, {row.location}", hint) from error
     if section.system is not None and section.system.strip() not in text:
         problem = "the tokenizer's chat template leaves the system's turn out"
         raise InputError(problem, f"{place}, {row.location}", "Remove the key, and write it into the prompts")

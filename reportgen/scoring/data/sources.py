@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from reportgen.core.config import HUB, TasksSection
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.storage.decompression import refuse_bomb
-from reportgen.storage.store import key_of, once, sha256_file
+from reportgen.storage.decompression import bounded, refuse_bomb
+from reportgen.storage.files import sha256_file
+from reportgen.storage.json_files import key_of, once
 
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 SPLITS = ("train", "validation", "valid", "dev", "test")
@@ -188,9 +189,9 @@ def _parquet(path: Path, heading: Heading) -> Iterator[Record]:
     from pyarrow import parquet
 
     try:
-        refuse_bomb(path)
-        table = parquet.read_table(path)
-        rows = table.to_pylist()
+        with bounded(path, refuse_bomb(path)):
+            table = parquet.read_table(path)
+            rows = table.to_pylist()
     except InputError:
         raise
     except FileNotFoundError as error:

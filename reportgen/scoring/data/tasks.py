@@ -10,9 +10,9 @@ from typing import Any
 
 from reportgen.core.config import TasksSection
 from reportgen.core.scores import refuse_many
-from reportgen.errors import InputError, nearest
+from reportgen.errors import InputError, doubled, nearest
 from reportgen.scoring.data.sources import Record, Values, records, text_of
-from reportgen.storage.store import once
+from reportgen.storage.json_files import once
 
 REQUIRED = ("task", "prompt", "answer")
 TEXTS = (*REQUIRED, "foil", "corrupted")
@@ -125,8 +125,8 @@ class _Columns:
             raise InputError(f"the columns are {', '.join(names)}", location, hint)
         for name in names:
             self._known(name, location)
-            if names.count(name) > 1:
-                raise InputError(f"column {name!r} stands twice", location, "Keep one of them")
+        for name in doubled(names):
+            raise InputError(f"column {name!r} stands twice", location, "Keep one of them")
         for name in self.required:
             if self.theirs[name] not in names:
                 needed = ", ".join(self.theirs[n] for n in self.required)

@@ -13,7 +13,7 @@ import torch
 
 from reportgen.core.config import ModelSection
 from reportgen.errors import InputError, MissingResourceError, ran_out
-from reportgen.storage.store import read_json
+from reportgen.storage.json_files import read_json
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -124,11 +124,28 @@ def _shards(folder: Path, index: Path) -> list[Path]:
     named = content.get("weight_map") if isinstance(content, dict) else None
     names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
     for name in names:
+        _refuse_shard(folder, index, name)
         if not (folder / name).is_file():
             raise InputError(f"{name} is missing, which {index.name} names", str(folder), hint)
     if not names:
         raise InputError("it names no weights", str(index), hint)
     return [folder / name for name in names]
+
+
+def _refuse_shard(folder: Path, index: Path, name: str) -> None:
+    """Refuse a shard that is a pickle, or that lies outside the model's folder, by its name or through a link.
+
+    In the hub's local cache every file is a link into the store beside the snapshots.
+    """
+    if not name.endswith(".safetensors"):
+        hint = "Save the model again with model.save_pretrained, which writes safetensors"
+        raise InputError(f"it names {name!r}, which is no safetensors file", str(index), hint)
+    whole = folder.resolve()
+    store = whole.parents[1] / "blobs" if whole.parent.name == "snapshots" else whole
+    target = (folder / name).resolve()
+    if not (target.is_relative_to(whole) or target.is_relative_to(store)) or ".." in Path(name).parts:
+        hint = "Copy that file into the model's folder, if you trust it, and name it so"
+        raise InputError(f"it names {name!r}, which lies outside the model's folder", str(index), hint)
 
 
 def _config(folder: Path) -> Any:

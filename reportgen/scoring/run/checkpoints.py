@@ -8,7 +8,7 @@ from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.scoring.run.run_record import RECORD, RunRecord, continued, read_record, refuse_changes, write_record
 from reportgen.scoring.run.shards import Shard, ShardScores, shard_bytes, shard_from
-from reportgen.storage.remote_folders import LOCK, Check, Place
+from reportgen.storage.remote_folders import LOCK, Check, StorageFolder
 
 
 class Checkpoints:
@@ -18,7 +18,7 @@ class Checkpoints:
     """
 
     def __init__(self, where: Path | str | None, study: Study, restart: bool) -> None:
-        self.folder, self.study, self.restart = None if where is None else Place(where), study, restart
+        self.folder, self.study, self.restart = None if where is None else StorageFolder(where), study, restart
         self.still_ours: Check = lambda: None
 
     def continue_run(self, record: RunRecord) -> RunRecord:

@@ -11,8 +11,8 @@ from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.scoring.data.tasks import Row, read_tasks
 from reportgen.scoring.run.prepare import versions
-from reportgen.storage.remote_folders import Place
-from reportgen.storage.store import key_of, pretty_json
+from reportgen.storage.json_files import key_of, pretty_json
+from reportgen.storage.remote_folders import StorageFolder
 
 RECORD = "run.json"
 SCHEMA = "reportgen/run/1"
@@ -69,7 +69,7 @@ def _hash(row: Row) -> str:
     return key_of({name: value for name, value in asdict(row).items() if name != "location"})[:16]
 
 
-def read_record(folder: Place) -> RunRecord | None:
+def read_record(folder: StorageFolder) -> RunRecord | None:
     """What the folder's run was started with; None where none has begun there.
 
     Raises InputError where the folder's shards are of a version that kept no record.
@@ -98,12 +98,12 @@ def continued(old: RunRecord, new: RunRecord) -> RunRecord:
     return {**new, "threads": old["threads"], "batch_size": size}
 
 
-def write_record(folder: Place, record: RunRecord) -> None:
+def write_record(folder: StorageFolder, record: RunRecord) -> None:
     """Write the record beside the shards."""
     folder.write(RECORD, pretty_json(record))
 
 
-def refuse_changes(folder: Place, old: RunRecord, new: RunRecord, study: Study) -> None:
+def refuse_changes(folder: StorageFolder, old: RunRecord, new: RunRecord, study: Study) -> None:
     """Raise InputError, naming what has changed, where a run that was started with other inputs is not finished."""
     found = [*_versions(old["versions"], new["versions"]), *_settings(old["settings"], new["settings"])]
     found += _rows(old, new, str(study.tasks.path))

@@ -19,7 +19,8 @@ from reportgen.core.plugins import identity
 from reportgen.scoring.data.metrics import Baseline
 from reportgen.scoring.methods.common.method import StudyScores
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
-from reportgen.storage.store import canonical_json, key_of, sha256
+from reportgen.storage.files import sha256
+from reportgen.storage.json_files import canonical_json, key_of
 
 SHARD_FORMAT = 6  # raised when the same inputs come to mean other numbers
 SHARD_FORWARDS = 64  # the least work of a shard, in plain forwards of one batch: what a killed run repeats at most
@@ -193,7 +194,7 @@ def shard_from(data: bytes | None, key: str) -> ShardScores | None:
             described["batch_size"],
             described["reference_size"],
         )
-    except (SafetensorError, ValueError, KeyError, TypeError):
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -1,15 +1,12 @@
-"""Files: atomic writes, canonical JSON, safetensors and tidy tables of scores, and the manifest."""
+"""Scores as safetensors, one file a method, and as a tidy table."""
 
-import errno
 import hashlib
 import io
 import json
 import math
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,115 +14,24 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reportgen.core.blocks import Blocks, as_blocks
+from reportgen.core.blocks import TITLES, Blocks, as_blocks
 from reportgen.core.plugins import plain, recorded_in
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
-from reportgen.core.user_cache import cache_folder
-from reportgen.errors import InputError, MissingResourceError
+from reportgen.errors import InputError
+from reportgen.storage.files import remove, write_atomic
+from reportgen.storage.json_files import canonical_json
 
 SCORES = "scores.safetensors"
+
+
 MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
+
+
 FORMAT = "reportgen/scores/1"
-HALF = ".half"  # ends the name of a file that is being written; one that stays was a killed run's
-LONGEST_NAME = 255  # bytes, of a file within a report, its folders' names included
-MANIFEST = "reportgen/manifest/1"
+TYPES = ("F32", "F64", "F16")  # of numbers in a scores file, as safetensors calls them; we write the first
+
+
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a whole file or nothing: to a temporary neighbour, then rename."""
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(path, error) from error
-        raise
-
-
-def remove(path: Path) -> None:
-    """Remove a file, if it is there; raises MissingResourceError where its folder does not allow it."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> MissingResourceError:
-    """What to tell where a file cannot be written or replaced: the disk is full, or the folder is not ours."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-    hint = "Free space there, or choose another folder with -o; finished files are complete"
-    return MissingResourceError(
-        f"cannot write ({error.strerror})", str(path), hint if full else "Choose a writable folder with -o"
-    )
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces, the same in every process; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def pretty_json(value: Any) -> str:
-    """JSON for people: indented, keys in the given order, a final newline; NaN is refused."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """An ``object_pairs_hook`` of JSON that refuses an object which names a key twice."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(items)
-        if len(content) < len(items):
-            twice = next(k for k in content if [name for name, _ in items].count(k) > 1)
-            raise InputError(f"key {twice!r} stands twice", place, "Keep one of them")
-        return content
-
-    return pairs
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file's content; raises InputError where it is missing or broken, or names a key twice."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text, object_pairs_hook=once(str(path)))
-        if "\\ud" in text.lower():
-            json.dumps(content, ensure_ascii=False).encode()  # half a character is a ValueError, here and not later
-        return content
-    except OSError as error:
-        raise InputError("no such file", str(path), "Check the path") from error
-    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
-        raise InputError(f"this is not JSON ({error})", str(path), "Mend or make the file again") from error
-
-
-def sha256(data: bytes) -> str:
-    """The sha256 of some bytes, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def key_of(value: Any) -> str:
-    """A key that two equal JSON values share."""
-    return sha256(canonical_json(value).encode())
 
 
 def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", methods: Sequence[str] = ()) -> bytes:
@@ -221,6 +127,8 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
         raise InputError("its bytes have changed since it was written (its hash does not fit)", str(path), REMAKE)
     try:
         names = meta.get("blocks") or [meta["block"]]
+        if len(names) > len(TITLES):
+            raise ValueError(f"{len(names)} blocks")
         return as_blocks([_scores_from(meta, tensors, name) for name in names]), meta["key"]
     except (KeyError, TypeError, IndexError, ValueError, ValidationError) as error:
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
@@ -249,7 +157,9 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
             if tensors is not None:
-                tensors |= {name: file.get_tensor(name) for name in names}
+                for name in names:
+                    _refuse_type(path, name, file.get_slice(name).get_dtype())
+                    tensors[name] = file.get_tensor(name)
     except FileNotFoundError as error:
         raise InputError("no such file", str(path), "Check the path") from error
     except (SafetensorError, OSError) as error:
@@ -259,11 +169,17 @@ def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[st
     try:
         content = json.loads(meta)
         canonical_json(content).encode()
-    except ValueError as error:  # no JSON, or with half a character, which no file can hold
+    except (ValueError, RecursionError) as error:  # no JSON, or with half a character, which no file can hold
         raise InputError(f"its metadata does not fit ({error})", str(path), REMAKE) from error
     if not isinstance(content, dict):
         raise InputError("its metadata does not fit (it is no object)", str(path), REMAKE)
     return content
+
+
+def _refuse_type(path: Path, name: str, kind: str) -> None:
+    """Refuse a tensor of a type that NumPy lacks, or that no importance has."""
+    if kind not in TYPES:
+        raise InputError(f"{name} in it is of type {kind}", str(path), f"Give numbers of a type of {', '.join(TYPES)}")
 
 
 def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: str | None) -> HeadScores:
@@ -363,61 +279,3 @@ def _csv_field(text: str) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow([text, ""])  # alone, an empty field is written otherwise
     return out.getvalue()[:-1]
-
-
-def manifest(folder: Path, **extra: Any) -> dict[str, Any]:
-    """Hash and size of every file in the folder but the manifest itself, the PDF and hidden files; ``extra`` first."""
-    left_out = {"manifest.json", "report.pdf", "ro-crate-metadata.json"}
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in left_out and not any(p.startswith(".") for p in name.split("/")):
-            files[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
-    return {"schema": MANIFEST, **extra, "files": files}
-
-
-def checked_manifest(content: Any, place: str) -> dict[str, Any]:
-    """A manifest.json's content; raises InputError for one of a newer version, and for what is none."""
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != MANIFEST:
-        newer = isinstance(schema, str) and schema.startswith(MANIFEST.rpartition("/")[0])
-        problem = f"a newer reportgen made it ({schema}; this one reads {MANIFEST})" if newer else "it is no manifest"
-        raise InputError(problem, place, "Install that version" if newer else "Make the report again")
-    files, versions = content.get("files"), content.get("versions", {})
-    if (
-        not isinstance(files, dict)
-        or not all(isinstance(e, dict) for e in files.values())
-        or type(versions) is not dict
-    ):
-        raise InputError("its lists of files and versions are damaged", place, "Make the report again")
-    for name in files:
-        parts = PurePosixPath(name).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\0" in name or "\\" in name:
-            raise InputError(f"it lists {name!r}, which is outside the report", place, "Make the report again")
-        if len(name.encode(errors="replace")) > LONGEST_NAME:  # the file system would not answer
-            raise InputError(f"it lists a file whose name has {len(name)} letters", place, "Make the report again")
-    for key in ("created", "reportgen"):
-        if not isinstance(content.get(key), str):
-            raise InputError(f"its {key!r} is no text", place, "Make the report again")
-    return dict(content)
-
-
-def cached(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """An array from the user's cache, made and stored when missing or broken; no cache folder is no error."""
-    path = cache_folder() / f"{name}.npy"
-    try:
-        stored: np.ndarray = np.load(path, allow_pickle=False)
-        digest = path.with_suffix(".sha256").read_text()
-        if digest == sha256(stored.tobytes()):
-            return stored
-    except (OSError, ValueError, EOFError):
-        pass
-    made = make()
-    try:
-        buffer = io.BytesIO()
-        np.save(buffer, made)
-        write_atomic(path, buffer.getvalue())
-        write_atomic(path.with_suffix(".sha256"), sha256(made.tobytes()))
-    except MissingResourceError:
-        pass  # a read-only home costs a recomputation, nothing else
-    return made

@@ -1,0 +1,60 @@
+"""Claims: the few things that a reader should take away, each with its support, and the claims.json format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from reportgen.core.findings import Register, Verdict
+from reportgen.core.schema import plain_of, read_plain
+
+Number = int | float | str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing to take away.
+
+    ``headline`` says it and ``body`` gives the evidence; ``tasks`` are those that it is about, ``exceptions`` those
+    that it does not hold for; ``support`` lists the ids of the findings that it rests on, ``values`` the numbers of its
+    text by name; ``strength``, from 0 to 1, orders claims.
+    """
+
+    id: str
+    topic: str
+    headline: str
+    body: str
+    register: Register
+    verdict: Verdict | None
+    tasks: tuple[str, ...]
+    exceptions: tuple[str, ...]
+    support: tuple[str, ...]
+    values: Mapping[str, Number]
+    strength: float
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    """The content of claims.json, the strongest claim first."""
+
+    claims: tuple[Claim, ...] = ()
+    schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
+
+
+_ADAPTER = TypeAdapter(ClaimsFile)
+
+
+def to_json(claims: ClaimsFile) -> dict[str, Any]:
+    """Return the claims as plain JSON values, the schema first."""
+    return plain_of(_ADAPTER, claims)
+
+
+def from_json(plain: Any, location: str = "claims.json") -> ClaimsFile:
+    """Read claims.json's content; raises InputError with the field that does not fit."""
+    return read_plain(_ADAPTER, plain, location, "summarize")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of claims.json."""
+    return _ADAPTER.json_schema(mode="serialization")

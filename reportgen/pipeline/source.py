@@ -1,0 +1,104 @@
+"""From a path to the study behind it: one's own, or the one that came with a report, which is another's.
+
+A report is data. Templates run, so those that came with one are left out unless they are trusted by name, whether they
+lie in its folder ``templates`` or its study.toml or manifest points at them anywhere else.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.config import ScoresSection, Study, StudySection
+from reportgen.core.config_file import load_study, with_overrides
+from reportgen.errors import InputError
+from reportgen.pipeline import anonymize as anonymous
+from reportgen.pipeline.run_directory import TEMPLATES, foreign_templates, manifest_in, recorded_overrides
+from reportgen.storage.scores_file import SCORES
+
+OVERRIDING = "report.templates"
+POINTED_AT = "[report] templates of its study.toml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run starts from: the study, the values that the command line sets over it, and what is not used of it.
+
+    ``left_out`` are the templates that the report carried which this one is made from, where they were not trusted.
+    """
+
+    study: Study
+    overrides: dict[str, Any]
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.study.report.anonymous:
+            object.__setattr__(self, "study", anonymous.anonymous(self.study))
+            object.__setattr__(self, "overrides", anonymous.overrides(self.overrides))
+
+
+def open_source(path: Path, overrides: dict[str, Any], *, trust_templates: bool = False) -> Source:
+    """The study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
+
+    A study.toml in a report's folder came with the report: its templates are left out unless they are trusted.
+    """
+    if path.is_dir():
+        path = path / "study.toml"
+    if path.suffix.lower() == ".toml" or not path.exists():
+        return _own(load_study(path), overrides, path, trust_templates)
+    beside = path.parent / "study.toml"
+    if beside.is_file():
+        study = load_study(beside)
+        if study.scores is not None and study.scores.path.resolve() == path.resolve():
+            return _own(study, overrides, beside, trust_templates)
+    title = f"Attention-head importance: {path.stem}"
+    text = f"[study]\ntitle = {json.dumps(title)}\n\n[scores]\npath = {json.dumps(path.name)}\n"
+    plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
+    return Source(with_overrides(plain, overrides, path), overrides)
+
+
+def _own(study: Study, overrides: dict[str, Any], path: Path, trust: bool) -> Source:
+    folder = path.parent
+    if not (folder / "manifest.json").is_file() or OVERRIDING in overrides:
+        return Source(with_overrides(study, overrides, path), overrides)
+    named = study.report.templates is not None
+    study, left_out = _of_a_report(study, folder, trust)
+    if named and not foreign_templates(folder):
+        left_out = (POINTED_AT,)
+    return Source(with_overrides(study, overrides, path), overrides, left_out)
+
+
+def open_study(folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False) -> Source:
+    """The study of an output folder, with the values that were set over it.
+
+    What it says of templates elsewhere is not followed; those in the folder are used where they are trusted.
+    """
+    path, manifest, given = folder / "study.toml", manifest_in(folder), overrides or {}
+    recorded = recorded_overrides(folder)
+    study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
+    left_out: tuple[str, ...] = ()
+    if OVERRIDING not in given:
+        pointed_at = (POINTED_AT,) if study.report.templates is not None and not manifest else ()
+        study, left_out = _of_a_report(study, folder, trust_templates)
+        before = manifest.get("templates_left_out")
+        left_out = left_out or (tuple(map(str, before)) if isinstance(before, list) else pointed_at)
+    told = {name: value for name, value in recorded.items() if name != OVERRIDING}
+    return Source(with_overrides(study, {**told, **given}, path), {**recorded, **given}, left_out)
+
+
+def _of_a_report(study: Study, folder: Path, trust: bool) -> tuple[Study, tuple[str, ...]]:
+    """The study with no templates but those that the report's folder holds, where they are trusted; else their names.
+
+    Raises InputError for trusted ones that are links: they might lead to any file of the machine.
+    """
+    carried = foreign_templates(folder)
+    if not carried or not trust:
+        return _with_templates(study, None), carried
+    for name in (TEMPLATES, *carried):
+        if not (folder / name).resolve().is_relative_to(folder.resolve() / TEMPLATES):
+            raise InputError("a link leads out of the report's templates", str(folder / name), "Remove the link")
+    return _with_templates(study, folder / TEMPLATES), ()
+
+
+def _with_templates(study: Study, folder: Path | None) -> Study:
+    return study.model_copy(update={"report": study.report.model_copy(update={"templates": folder})})

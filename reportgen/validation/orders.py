@@ -1,0 +1,34 @@
+"""In which orders heads are taken out for the knock-out curves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reportgen.core.blocks import Blocks
+from reportgen.validation.curves import LAYERS, NORM, RANDOM, knocked
+from reportgen.validation.engine import Intervention
+from reportgen.validation.sets import Index
+
+RANDOMS = 5
+Order = tuple[tuple[int, int], ...]
+
+
+def orders(
+    index: Index, methods: Mapping[str, Blocks], t: int, norms: Mapping[tuple[int, int], float], seed: int
+) -> dict[str, list[Order]]:
+    """By name, the orders of a task: each method's on the discovery half, the activation norm's, that of the layers,
+    and several random ones, which are averaged.
+    """
+    places = sorted(index.all)
+    scores = {name: index.discovery(blocks, t) for name, blocks in methods.items()}
+    scores.setdefault(NORM, dict(norms))
+    found = {name: [tuple(sorted(places, key=lambda place: (-one[place], place)))] for name, one in scores.items()}
+    rng = np.random.default_rng([seed, len(places), t])
+    found[RANDOM] = [tuple(places[int(i)] for i in rng.permutation(len(places))) for _ in range(RANDOMS)]
+    found[LAYERS] = [tuple(places)]
+    return found
+
+
+def prefixes(order: Order) -> list[Intervention]:
+    """The interventions of one order's curve."""
+    return [Intervention(frozenset(order[:k])) for k in knocked(len(order))]
