@@ -17,6 +17,7 @@ from reportgen.scoring.data.metrics import METRICS, baseline, matches, measure
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.fast_forward.capabilities import Shortcuts
 from reportgen.scoring.methods import METHODS, activation_norm, gate_gradient, zero_ablation
+from reportgen.scoring.methods.common.method import read_parameters
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.loaded import LoadedModel, forward
 
@@ -310,9 +311,9 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
         assert method.references, method.name
         assert (method.score is None) != (method.together is None), method.name
         assert method.forwards(model.heads, method.parameters()) > 0, method.name
-        for parameter in method.parameters.values():
-            assert parameter.check(parameter.default, "", "") == parameter.default, method.name
-            assert parameter.doc, method.name
+        defaults = method.parameters().model_dump()
+        assert read_parameters(method.parameters, defaults, "") == method.parameters(), method.name
+        assert all(of.description for of in method.parameters.model_fields.values()), method.name
 
 
 def test_every_method_file_is_listed() -> None:

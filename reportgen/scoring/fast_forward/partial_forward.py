@@ -189,22 +189,19 @@ def resumed_at(
 
 @contextmanager
 def narrowed(model: PreTrainedModel, names: Sequence[str], batch: Batch) -> Iterator[None]:
-    """Within the context, the modules of these names run at the places alone whose logits predict an answer token, and
-    put out 0 elsewhere: where nothing that the answer needs reads it.
+    """Within the context, the modules of these names run at the positions alone whose logits predict an answer token,
+    and put out 0 elsewhere: where nothing that the answer needs reads it.
     """
     examples, tokens = (batch.input_ids if batch.decoder_ids is None else batch.decoder_ids).shape
     positions = batch.owner * tokens + batch.position
 
-    def narrow(original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(x: Tensor, *rest: Any, **named: Any) -> Any:
-            if x.ndim != 3 or x.shape[:2] != (examples, tokens):  # already cut to fewer places
-                return original(x, *rest, **named)
-            chosen = positions.to(x.device)
-            made = original(x.flatten(0, 1).index_select(0, chosen)[None], *rest, **named)[0]
-            everywhere = made.new_zeros(examples * tokens, made.shape[-1])
-            return everywhere.index_copy_(0, chosen, made).view(examples, tokens, -1)
-
-        return forward
+    def narrow(original: Forward, x: Tensor, *rest: object, **named: object) -> object:
+        if x.ndim != 3 or x.shape[:2] != (examples, tokens):  # already cut to fewer positions
+            return original(x, *rest, **named)
+        chosen = positions.to(x.device)
+        made: Tensor = original(x.flatten(0, 1).index_select(0, chosen)[None], *rest, **named)[0]
+        everywhere = made.new_zeros(examples * tokens, made.shape[-1])
+        return everywhere.index_copy_(0, chosen, made).view(examples, tokens, -1)
 
     with ExitStack() as stack:
         for name in names:

@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.model.heads import Heads, Site
 from reportgen.scoring.model.interventions import Edit, edited
-from reportgen.scoring.model.trace import SOFTMAX
+from reportgen.scoring.model.trace import SOFTMAX, FunctionWatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +53,7 @@ def observed_attention(model: PreTrainedModel, heads: Heads, hint: str = HINT) -
         yield watch.seen
 
 
-class _Watch(TorchFunctionMode):
+class _Watch(FunctionWatch):
     """Sees every softmax of three axes or more, and every scaled_dot_product_attention (``since`` the last projection),
     and tells at each site's projection which of them is the site's (``seen``).
     """

@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from reportgen.scoring.model.accelerate_private import execution_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,7 +68,24 @@ class Trace:
         return len(self.attentions) + len(self.products)
 
 
-class _Watch(TorchFunctionMode):
+class FunctionWatch(TorchFunctionMode):
+    """Sees every call of a function of torch within its context; ``active`` counts the contexts that are open, in which
+    no compiled code may run: its calls would not be seen.
+    """
+
+    active = 0
+
+    def __enter__(self) -> Self:
+        FunctionWatch.active += 1
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch has no types for it
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        FunctionWatch.active -= 1
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+
+
+class _Watch(FunctionWatch):
     """Sees every softmax and attention, and cuts the gradient graph behind it."""
 
     def __init__(self, trace: Trace, running: list[str]) -> None:
@@ -141,9 +160,8 @@ def _multiplies(module: nn.Module) -> bool:
 
 def input_device(model: PreTrainedModel) -> torch.device:
     """Where the model's inputs go; weights that are fetched when they run lie nowhere until then."""
-    table, hook = embedding_table(model), getattr(model.get_input_embeddings(), "_hf_hook", None)
-    device = getattr(hook, "execution_device", None) if table.device.type == "meta" else None
-    return table.device if device is None else torch.device(device)
+    device = embedding_table(model).device
+    return (execution_device(model.get_input_embeddings()) if device.type == "meta" else None) or device
 
 
 def embedding_table(model: PreTrainedModel) -> Float[Tensor, "token width"]:

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from reportgen.errors import InputError, ran_out
+from reportgen.scoring.model.torch_private import TorchDispatchMode, storage_identity
 
 HINT = "Use a smaller model or shorter prompts, a narrower dtype, or a machine with more memory"
 CGROUPS = (  # what bounds a container: its limit, what it has taken, and what of that are files read once
@@ -44,7 +43,7 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         return made
 
     def _note(self, storage: torch.UntypedStorage, size: int) -> None:
-        key, device = storage._cdata, storage.device
+        key, device = storage_identity(storage), storage.device
         if key in self.known or device.type == "meta":
             return
         self.known.add(key)
@@ -57,12 +56,14 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self.held[device] -= size
 
 
-def _storages(value: Any) -> Iterator[torch.UntypedStorage]:
-    return (
-        leaf.untyped_storage()
-        for leaf in tree_leaves(value)
-        if isinstance(leaf, Tensor) and leaf.layout == torch.strided
-    )
+def _storages(value: object) -> Iterator[torch.UntypedStorage]:
+    """The memory of all tensors in a value of lists, tuples and dictionaries, as torch's functions take and return."""
+    if isinstance(value, Tensor):
+        if value.layout == torch.strided:
+            yield value.untyped_storage()
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _storages(part)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:

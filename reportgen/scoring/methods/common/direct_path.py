@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
@@ -31,6 +30,7 @@ from reportgen.scoring.model.forward import short_batch
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.interventions import Edit, edited
 from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.trace import FunctionWatch
 
 PRODUCTS = {
     "linear",
@@ -79,7 +79,7 @@ class _Run:
         return self.constants[self.calls - 1].clone()
 
 
-class _Frozen(TorchFunctionMode):
+class _Frozen(FunctionWatch):
     """Makes constants of what is none of the direct path."""
 
     def __init__(self, run: _Run) -> None:
