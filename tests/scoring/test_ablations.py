@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
+from reference_loop import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
 from tiny_models import ROWS, examples, loaded, setting
 
 from reportgen.errors import InputError

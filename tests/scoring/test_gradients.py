@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, PAIRS, embedded, hooked, log_odds, pairs, part, run, seen
+from reference_loop import FAMILIES, PAIRS, embedded, hooked, log_odds, pairs, part, run, seen
 from tiny_models import examples, loaded, setting
 
 from reportgen.scoring.data.batches import Encoded, collate

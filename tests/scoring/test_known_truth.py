@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_design import (
+from designed_models import (
     Does,
     copier,
     copying_rows,

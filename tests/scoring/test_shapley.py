@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from by_hand import hooked, log_odds, part
+from reference_loop import hooked, log_odds, part
 from tiny_models import examples, loaded, setting
 
 from reportgen.scoring.data.batches import Encoded, collate

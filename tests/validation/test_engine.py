@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, hooked, pairs, part
+from reference_loop import FAMILIES, hooked, pairs, part
 from tiny_models import loaded, setting
 
 from reportgen.scoring.data.batches import Batch, collate
