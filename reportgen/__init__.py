@@ -6,7 +6,7 @@ The public names load what they need when they are first used: ``import reportge
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the one place; raised whenever what findings or verdicts say changes
 __all__ = ["Finding", "HeadScores", "analyze", "build", "compare", "load_scores", "render", "score", "verify"]
 
 _HOMES = {
@@ -14,7 +14,7 @@ _HOMES = {
     "HeadScores": "reportgen.core.scores",
     "analyze": "reportgen.analysis.analyze",
     "build": "reportgen.pipeline.build",
-    "compare": "reportgen.archive.compare.run",
+    "compare": "reportgen.archive.compare.compare",
     "load_scores": "reportgen.importers",
     "render": "reportgen.rendering.render",
     "score": "reportgen.scoring.score",
@@ -23,7 +23,7 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from reportgen.analysis.analyze import analyze
-    from reportgen.archive.compare.run import compare
+    from reportgen.archive.compare.compare import compare
     from reportgen.archive.verify import verify
     from reportgen.core.findings import Finding
     from reportgen.core.scores import HeadScores

@@ -12,6 +12,7 @@ need() { # need PACKAGE TEST...: remember the package unless the test succeeds
 }
 library() { ldconfig -p 2>/dev/null | grep -q "$1" || [ -n "$(find /usr/lib /usr/local/lib -name "$1*" 2>/dev/null | head -n 1)" ]; }
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+tex_has() { kpsewhich "$1"; }
 has_fonts() { fc-list 2>/dev/null | grep -q . ; }
 
 need libpango-1.0-0 library libpango-1.0.so.0
@@ -22,8 +23,13 @@ if [ "${1:-report}" = test ]; then
     need chromium browser
     need fonts-dejavu has_fonts
     need poppler-utils command -v pdftoppm
+    need openssh-client command -v ssh-keygen # signs reports
     need default-jdk-headless command -v javac
     need libatomic1 library libatomic.so.1 # of the node that playwright brings along
+    need texlive-latex-recommended tex_has booktabs.sty
+    need texlive-latex-extra tex_has multirow.sty
+    need texlive-fonts-recommended tex_has ptmr8t.tfm
+    need lmodern tex_has lmodern.sty
     need libjaxb-java test -e /usr/share/java/jaxb-runtime.jar
 fi
 [ -n "$missing" ] || exit 0

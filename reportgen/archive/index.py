@@ -11,14 +11,14 @@ from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from reportgen.archive.compare.page import rendered
+from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ReportgenError
 from reportgen.pipeline import build as pipeline
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import png, printable
-from reportgen.rendering.plots.drawing import look_for
+from reportgen.rendering.plots.drawing import style_of
 from reportgen.storage.files import sha256_file, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
 from reportgen.storage.manifest import checked_manifest
@@ -175,7 +175,7 @@ def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
 
 def _picture(scores: HeadScores) -> str:
     """The first task's map, a pixel a head and layer 0 on top, in the colours of the report's own figures."""
-    pixels = look_for(scores, "viridis", "down").scale.colours(scores.importance[0])
+    pixels = style_of(scores, "viridis", "down").scale.colours(scores.importance[0])
     return f"data:image/png;base64,{b64encode(png(pixels)).decode()}"
 
 

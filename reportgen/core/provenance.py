@@ -4,9 +4,11 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from reportgen.errors import InputError
@@ -43,6 +45,9 @@ def epoch() -> datetime | None:
     return datetime.fromtimestamp(int(said), UTC)
 
 
+_claimed: ContextVar[Mapping[str, str] | None] = ContextVar("claimed", default=None)
+
+
 def created() -> str:
     """The moment of making in UTC: SOURCE_DATE_EPOCH where it is set, else now."""
     return (epoch() or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -71,8 +76,32 @@ def at(moment: str | None) -> Iterator[None]:
             os.environ["SOURCE_DATE_EPOCH"] = before
 
 
+@contextmanager
+def made_with(claimed: Mapping[str, str]) -> Iterator[None]:
+    """Within it, ``versions`` are those that a report claims: it is made again with the same words and keys."""
+    token = _claimed.set(claimed)
+    try:
+        yield
+    finally:
+        _claimed.reset(token)
+
+
 def versions() -> dict[str, str]:
-    """Versions of the interpreter and of the packages that analysis and rendering use."""
+    """Versions of the interpreter and of the packages that analysis and rendering use, or those of ``made_with``."""
+    claimed = _claimed.get()
+    if claimed is not None:
+        known = ("python", "implementation", *PACKAGES)
+        return {name: claimed[name] for name in known if name in claimed}
+    return versions_here()
+
+
+def versions_here() -> dict[str, str]:
+    """The versions that are installed."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> dict[str, str]:
     found = {"python": platform.python_version(), "implementation": sys.implementation.name}
     for name in PACKAGES:
         try:

@@ -149,11 +149,14 @@ def remake(
     force: bool = False,
     progress: Progress = _silent,
     trust_templates: bool = False,
+    carry: Path | None = None,
+    apart: bool = False,
 ) -> Built:
     """Make a report again in ``folder`` from the study and scores that ``archive`` holds.
 
     It is dated as its manifest says, so that the same versions make the same bytes. Templates that it carries are used
-    only with ``trust_templates``; without, the report is made with ours and says so. Raises InputError for an archive
+    only with ``trust_templates``; without, the report is made with ours and says so. The PDF carries the files of
+    ``carry`` in place of the new ones. ``apart`` as in ``build``. Raises InputError for an archive
     that lacks a part, before anything is written.
     """
     manifest = manifest_in(archive)
@@ -176,6 +179,8 @@ def remake(
             progress=progress,
             command=manifest.get("command", ""),
             figures=forms_of(manifest),
+            apart=apart,
+            carry=carry,
         )
     return Built(folder, scores, findings, source.left_out)
 
@@ -300,8 +305,9 @@ def render_folder(
     command: str = "",
     figures: Sequence[str] = ("svg",),
     apart: bool = False,
+    carry: Path | None = None,
 ) -> None:
-    """Write the report's files, unless the folder holds the very same report already."""
+    """Write the report's files, unless the folder holds the very same report already; ``carry`` as in ``remake``."""
     study, hashes = source.study, scores_hashes(folder)
     if study.report.anonymous and anonymous.unplaced(scores)[0].model != scores[0].model:
         hint = "Run `reportgen build` with --anonymous on its source"
@@ -349,7 +355,8 @@ def render_folder(
                 patterns=read_patterns(folder, findings),
                 provenance=provenance,
                 figures=figures,
-                apart=apart,
+                separate_process=apart,
+                carry=carry,
                 progress=lambda step: progress(f"rendering: {step}", next(steps), 4),
             )
     finally:

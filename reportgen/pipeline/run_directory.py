@@ -17,6 +17,7 @@ from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 
 PDF = "report.pdf"
+SIGNATURES = ("manifest.json.sig", "report.pdf.sig")  # of whom a report is, in OpenSSH's form
 UNITS = ".units"  # finished parts of an unfinished scoring, under the output folder
 TEMPLATES = "templates"  # overriding templates, kept in the report that they made
 ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
@@ -96,7 +97,7 @@ def clear(folder: Path, manifest: dict[str, Any]) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
     keep = {"findings.json", "validation.json", "patterns.json"}
     # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
-    for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF):
+    for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF, *SIGNATURES):
         path = folder / name
         kept = name in keep or (name.startswith("scores") and "/" not in name)
         if path.resolve().is_relative_to(folder.resolve()) and not kept:

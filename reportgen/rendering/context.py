@@ -1,32 +1,27 @@
-"""What every section sees: the scores, findings and figures as plain values ready to print, computed once."""
+"""What every section sees: the scores, findings and figures as plain values ready to print."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from reportgen.core.blocks import Blocks, title, written
+from reportgen.core.blocks import Blocks, title
 from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, Value
 from reportgen.core.patterns import Patterns
 from reportgen.core.plugins import Plugin
-from reportgen.core.sandbox import open_to_templates
 from reportgen.core.scores import Examples, Head, HeadScores, Task
 from reportgen.core.sentences import CAVEATS
 from reportgen.core.stats import mean_intervals, wilson
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 
-TOP = 10  # heads in a task's table
-BRIEF = 24  # tasks beyond which the PDF is brief
-# Columns beyond which a table is set close; letters that its headings have room for in a word, its rows in a name.
-DENSE, WORD, NAME = 7, 14, 40
-LONGEST = 24  # letters of a word from which on its cell may break words anywhere
+# Tasks beyond which the PDF is brief: WeasyPrint takes 5 s for 1,000 rows of tables, and each task has ten and more.
+BRIEF = 24
 CHUNK = 1024  # cells resampled at once, to bound memory
 KINDS = {
     "cluster": "cluster",
@@ -59,36 +54,6 @@ HOMES = {
     "reliability": "reliability",
     "competence": "reliability",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of strings: ``columns`` are (title, is a number); the first column heads its row.
-
-    ``links`` are the addresses behind the rows' first cells (None: no link), ``ids`` anchors of the rows.
-    """
-
-    name: str
-    caption: str
-    columns: tuple[tuple[str, bool], ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    links: tuple[str | None, ...] = ()
-    ids: tuple[str, ...] = ()
-
-    @property
-    def classes(self) -> str:
-        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break."""
-        titles = [title for title, _ in self.columns]
-        whole = all(len(word) <= WORD for title in titles for word in title.replace("-", " ").split())
-        whole = whole and all(len(row[0]) <= NAME for row in self.rows)
-        return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
-
-    @staticmethod
-    @open_to_templates
-    def breaks(text: str) -> bool:
-        """Whether a cell's text has a word that no column has room for, so that it may break anywhere."""
-        return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST
 
 
 @dataclass(frozen=True)
@@ -160,10 +125,10 @@ class Report:
     findings: Findings
     study: Study
     others: dict[str, Blocks]
-    provenance: dict[str, Any]
+    provenance: dict[str, object]
     tasks: tuple[TaskView, ...]
     views: dict[str, FindingView]
-    looks: tuple[Look, ...]
+    styles: tuple[BlockStyle, ...]
     drawings: tuple[Drawing, ...]
     numbers: dict[str, int]
     sections: tuple[str, ...]
@@ -185,7 +150,7 @@ class Report:
         return self.blocks[0]
 
     @property
-    def apart(self) -> str:
+    def validation_alpha(self) -> str:
         """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
         families = self.findings.families
         return next((f"{f.alpha:g}" for f in families if f.id.partition("/")[0] == "causal_validation"), "")
@@ -363,59 +328,3 @@ def _unique(names: Sequence[str]) -> list[str]:
         taken.add(candidate)
         result.append(candidate)
     return result
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report: its template's name, its heading, and the function that makes its values.
-
-    ``view`` returns None where the report has nothing to say in this section.
-    """
-
-    name: str
-    title: str
-    view: Callable[[Report], dict[str, Any] | None]
-
-
-def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
-    """A task's most important heads in a block: rank, head, value with its interval, signed effect, sampling error."""
-    heads = view.top(n)
-    bounded = view.low is not None and bool(np.isfinite(view.low).any())
-    columns: list[tuple[str, bool]] = [("Head", False), ("Rank", True), (unit[:1].upper() + unit[1:], True)]
-    columns += [("95 % interval", True)] if bounded else []
-    columns += [("Mean signed", True)] if view.signed is not None else []
-    columns += [("Sampling s.e.", True)] if view.error is not None else []
-    places = _common_places([float(view.values[h]) for h in heads])
-    rows = tuple(_head_row(view, h, bounded, places) for h in heads)
-    note = "" if bounded else "No intervals: there are no per-example scores."
-    if view.low is not None and not bounded:
-        note = "No intervals: there are too few independent examples."
-    if view.error is not None:
-        note = f"{note} Sampling s.e.: the standard error that random draws leave in a head’s mean.".strip()
-    kind = f"{title(view.block)} " if view.block else ""
-    caption = f"{len(heads)} most important {kind}heads" if len(heads) > 1 else f"most important {kind}head"
-    return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
-
-
-def _common_places(values: list[float]) -> int | None:
-    """Decimals that give the largest value three digits; None where powers of ten are needed."""
-    top = max((abs(v) for v in values), default=0.0)
-    return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
-
-
-def _head_row(view: MapView, head: Head, bounded: bool, places: int | None) -> tuple[str, ...]:
-    value = float(view.values[head])
-    low = float(view.low[head]) if view.low is not None else float("nan")
-    high = float(view.high[head]) if view.high is not None else float("nan")
-    kept = places
-    if places is not None and np.isfinite(high - low):
-        kept = min(places, fmt.decimals(value, 3, (high - low) / 2))
-
-    def show(x: float) -> str:
-        return fmt.number(x) if kept is None else fmt.fixed(x, kept)
-
-    cells: tuple[str, ...] = (show(value),)
-    cells += (f"{show(low)} to {show(high)}",) if bounded else ()
-    cells += (show(float(view.signed[head])),) if view.signed is not None else ()
-    cells += (fmt.number(float(view.error[head]), 2),) if view.error is not None else ()
-    return (written(view.block, head), str(int(view.ranks[head])), *cells)

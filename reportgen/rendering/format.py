@@ -9,12 +9,12 @@ LEAST = 1e-300  # what a probability too small for a float is held at
 
 
 def _place(value: float) -> int:
-    """The power of ten of the first significant digit."""
+    """Return the power of ten of the first significant digit."""
     return math.floor(math.log10(abs(value)))
 
 
 def decimals(value: float, digits: int = 3, half_width: float | None = None) -> int:
-    """Decimals for ``digits`` significant ones, never beyond the second digit of the interval's half-width."""
+    """Return decimals for ``digits`` significant ones, never beyond the second digit of the interval's half-width."""
     wanted = digits - 1 - _place(float(f"{value:.{digits - 1}e}")) if value else digits - 1
     if half_width and math.isfinite(half_width) and half_width > 0:
         allowed = 1 - _place(half_width)
@@ -22,16 +22,16 @@ def decimals(value: float, digits: int = 3, half_width: float | None = None) -> 
     return max(0, wanted)
 
 
-def fixed(value: float | None, places: int) -> str:
-    """A number with so many decimals and a true minus sign; a dash where there is none."""
+def fixed(value: float | None, digits: int) -> str:
+    """Return a number with so many decimals and a true minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NONE
-    text = f"{value:,.{places}f}"
+    text = f"{value:,.{digits}f}"
     return text.replace("-", "−") if value < 0 and float(text.replace(",", "")) != 0 else text.lstrip("-")
 
 
 def number(value: float | None, digits: int = 3, half_width: float | None = None) -> str:
-    """A number to three significant digits; very small and very large ones as mantissa × power of ten."""
+    """Return a number to three significant digits; very small and very large ones as mantissa × power of ten."""
     if value is None or not math.isfinite(value):
         return NONE
     if value and not 1e-5 <= abs(value) < 1e7:
@@ -41,17 +41,17 @@ def number(value: float | None, digits: int = 3, half_width: float | None = None
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> str:
-    """An estimate with its 95 % interval in brackets where there is one, all with the same decimals."""
+    """Return an estimate with its 95 % interval in brackets where there is one, all with the same decimals."""
     if value is None or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return number(value)
     if max(abs(value), abs(low), abs(high)) < 1e-4:
         return f"{number(value)} [{number(low)}, {number(high)}]"
-    places = decimals(value, 3, (high - low) / 2)
-    return f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+    digits = decimals(value, 3, (high - low) / 2)
+    return f"{fixed(value, digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def probability(p: float) -> str:
-    """A p- or q-value with two significant digits; never zero."""
+    """Return a p- or q-value with two significant digits; never zero."""
     if p <= LEAST:
         return "< 10⁻³⁰⁰"
     if p >= 1e-5:
@@ -62,12 +62,12 @@ def probability(p: float) -> str:
 
 
 def compared(number: str) -> str:
-    """``= 0.010``, ``< 10⁻³⁰⁰``."""
+    """Return ``= 0.010``, ``< 10⁻³⁰⁰``."""
     return number if number[0] in "<>" else f"= {number}"
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """A share in per cent; 0 % and 100 % are printed only where they are exact."""
+    """Return a share in per cent; 0 % and 100 % are printed only where they are exact."""
     if value is None or not math.isfinite(value):
         return NONE
     text, edge = f"{100 * value:.{digits}f}", 10.0**-digits
@@ -79,7 +79,7 @@ def share(value: float | None, digits: int = 1) -> str:
 
 
 def accuracy(value: float | None, n: int | None) -> str:
-    """A share of ``n`` examples as a count where it is one."""
+    """Return a share of ``n`` examples as a count where it is one."""
     if value is None:
         return NONE
     right = Fraction(value).limit_denominator(max(n or 1, 1)) if n else None
@@ -88,10 +88,10 @@ def accuracy(value: float | None, n: int | None) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """``1 head``, ``2 heads``, ``1,024 heads``."""
+    """Return ``1 head``, ``2 heads``, ``1,024 heads``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def ordinal_list(items: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

@@ -1,181 +1,92 @@
-"""The report's tables for papers and spreadsheets: LaTeX with booktabs, and CSV."""
+"""Tables of strings, ready to print, and the table of a task's most important heads."""
 
-import csv
-import io
-import re
-import unicodedata
+from dataclasses import dataclass
 
-from reportgen.rendering.context import Table
+import numpy as np
 
-ROWS = 30  # beyond which a table breaks across pages
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "−": "$-$",
-    "×": r"$\times$",
-    "—": "---",
-    "–": "--",
-    "’": "'",
-    "‘": "`",
-    "“": "``",
-    "”": "''",
-    "\u202f": r"\,",
-    "\u00a0": "~",
-    "…": r"\ldots{}",
-    "•": r"\textbullet{}",
-    "∂": r"$\partial$",
-    "‖": r"$\|$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "≠": r"$\neq$",
-    "∞": r"$\infty$",
-    "→": r"$\rightarrow$",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "∑": r"$\sum$",
-    "√": r"$\surd$",
-    "∇": r"$\nabla$",
-    "∈": r"$\in$",
-    "°": r"$^{\circ}$",
-    "²": "$^{2}$",
-    "³": "$^{3}$",
-    "¹": "$^{1}$",
-    "µ": r"$\mu$",
-}
-_ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0308": '"',
-    "\u0304": "=",
-    "\u0307": ".",
-    "\u030c": "v",
-    "\u0327": "c",
-    "\u030a": "r",
-    "\u0306": "u",
-    "\u030b": "H",
-}
-_LETTERS = {
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ı": r"\i{}",
-    "§": r"\S{}",
-    "£": r"\pounds{}",
-    "©": r"\copyright{}",
-}
-GREEK = (
-    "ALPHA BETA GAMMA DELTA EPSILON ZETA ETA THETA IOTA KAPPA LAMBDA MU NU XI PI RHO SIGMA TAU UPSILON PHI CHI "
-    "PSI OMEGA"
-).split()
-CAPITALS = "GAMMA DELTA THETA LAMBDA XI PI SIGMA UPSILON PHI PSI OMEGA".split()  # those unlike Latin's
-_POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-_PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+from reportgen.core.blocks import title, written
+from reportgen.core.sandbox import open_to_templates
+from reportgen.core.scores import Head
+from reportgen.rendering import format as fmt
+from reportgen.rendering.context import MapView
+
+TOP = 10  # heads in a task's table
+# Columns beyond which a table is set close; letters that its headings have room for in a word, its rows in a name.
+DENSE, WORD, NAME = 7, 14, 40
+LONGEST = 24  # letters of a word from which on its cell may break words anywhere
 
 
-def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is, whatever its engine and encoding: what they may lack stands as code points."""
-    powers = _POWER.sub(lambda m: f"\0{m[0].translate(_PLAIN)}\1", unicodedata.normalize("NFC", text))
-    return "".join(map(_written, powers))
+@dataclass(frozen=True)
+class Table:
+    """A table of strings: ``columns`` are (title, is a number); the first column heads its row.
+
+    ``links`` are the addresses behind the rows' first cells (None: no link), ``ids`` anchors of the rows.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    links: tuple[str | None, ...] = ()
+    ids: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> str:
+        """How it is set: ``dense`` of many columns, ``whole`` where neither words of titles nor rows' names break."""
+        titles = [title for title, _ in self.columns]
+        whole = all(len(word) <= WORD for title in titles for word in title.replace("-", " ").split())
+        whole = whole and all(len(row[0]) <= NAME for row in self.rows)
+        return f"dense{' whole' * whole}" if len(titles) > DENSE else ""
+
+    @staticmethod
+    @open_to_templates
+    def breaks(text: str) -> bool:
+        """Return whether a cell's text has a word that no column has room for, so that it may break anywhere."""
+        return max(map(len, text.replace("-", " ").split()), default=0) > LONGEST
 
 
-def _written(char: str) -> str:
-    if char in _SPECIAL or char in _LETTERS:
-        return _SPECIAL.get(char) or _LETTERS[char]
-    if char in "\0\1":
-        return "$^{" if char == "\0" else "}$"
-    if char.isascii():
-        return char
-    parts = unicodedata.normalize("NFD", char)
-    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
-        return f"\\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
-    name = unicodedata.name(char, "").replace("LAMDA", "LAMBDA")
-    kind, _, letter = name.removeprefix("GREEK ").partition(" LETTER ")
-    if kind == "SMALL" and letter in GREEK:
-        return f"$\\{letter.lower()}$"
-    if kind == "CAPITAL" and letter in CAPITALS:
-        return f"$\\{letter.capitalize()}$"
-    return f"{{[}}U+{ord(char):04X}]"
+def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
+    """Return a task's most important heads in a block: rank, head, value with its interval, signed effect, sampling
+    error.
+    """
+    heads = view.top(n)
+    bounded = view.low is not None and bool(np.isfinite(view.low).any())
+    columns: list[tuple[str, bool]] = [("Head", False), ("Rank", True), (unit[:1].upper() + unit[1:], True)]
+    columns += [("95 % interval", True)] if bounded else []
+    columns += [("Mean signed", True)] if view.signed is not None else []
+    columns += [("Sampling s.e.", True)] if view.error is not None else []
+    digits = _common_decimals([float(view.values[h]) for h in heads])
+    rows = tuple(_head_row(view, h, bounded, digits) for h in heads)
+    note = "" if bounded else "No intervals: there are no per-example scores."
+    if view.low is not None and not bounded:
+        note = "No intervals: there are too few independent examples."
+    if view.error is not None:
+        note = f"{note} Sampling s.e.: the standard error that random draws leave in a head’s mean.".strip()
+    kind = f"{title(view.block)} " if view.block else ""
+    caption = f"{len(heads)} most important {kind}heads" if len(heads) > 1 else f"most important {kind}head"
+    return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
 
 
-def latex(table: Table, label: str) -> str:
-    """A booktabs table; needs ``\\usepackage{booktabs}``, and for one of many rows ``longtable``."""
-    align = "".join("r" if numeric else "l" for _, numeric in table.columns)
-    head = " & ".join(escaped(title) for title, _ in table.columns) + r" \\"
-    named = f"\\caption{{{escaped(' '.join(f'{table.caption}. {table.note}'.split()))}}}\\label{{tab:{label}}}"
-    rows = [_row(row) for row in table.rows]
-    if len(rows) <= ROWS:
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                named,
-                f"\\begin{{tabular}}{{{align}}}",
-                r"\toprule",
-                head,
-                r"\midrule",
-                *rows,
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
-        )
-    return "\n".join(
-        [
-            f"\\begin{{longtable}}{{{align}}}",
-            f"{named}\\\\",
-            r"\toprule",
-            head,
-            r"\midrule",
-            r"\endfirsthead",
-            r"\toprule",
-            head,
-            r"\midrule",
-            r"\endhead",
-            r"\bottomrule",
-            r"\endfoot",
-            *rows,
-            r"\end{longtable}",
-            "",
-        ]
-    )
+def _common_decimals(values: list[float]) -> int | None:
+    """Return decimals that give the largest value three digits; None where powers of ten are needed."""
+    top = max((abs(v) for v in values), default=0.0)
+    return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    written = " & ".join(escaped(cell) for cell in cells)
-    # after the end of a row, LaTeX takes these for options of it
-    return ("{}" if written[:1] in ("[", "*") else "") + written + r" \\"
+def _head_row(view: MapView, head: Head, bounded: bool, digits: int | None) -> tuple[str, ...]:
+    value = float(view.values[head])
+    low = float(view.low[head]) if view.low is not None else float("nan")
+    high = float(view.high[head]) if view.high is not None else float("nan")
+    shown = digits
+    if digits is not None and np.isfinite(high - low):
+        shown = min(digits, fmt.decimals(value, 3, (high - low) / 2))
 
+    def show(x: float) -> str:
+        return fmt.number(x) if shown is None else fmt.fixed(x, shown)
 
-def csv_text(columns: list[str], rows: list[list[object]]) -> str:
-    """CSV whose text cells no spreadsheet takes for a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[inert(cell) for cell in row] for row in rows])
-    return out.getvalue()
-
-
-def inert(cell: object) -> object:
-    """A text cell that begins like a formula gets an apostrophe; numbers stay numbers."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    cells: tuple[str, ...] = (show(value),)
+    cells += (f"{show(low)} to {show(high)}",) if bounded else ()
+    cells += (show(float(view.signed[head])),) if view.signed is not None else ()
+    cells += (fmt.number(float(view.error[head]), 2),) if view.error is not None else ()
+    return (written(view.block, head), str(int(view.ranks[head])), *cells)

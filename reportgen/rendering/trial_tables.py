@@ -2,8 +2,9 @@
 
 from reportgen.core.trials import TOP, Interval, Outcome, TaskTrial, Trial, Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, Table
+from reportgen.rendering.context import KINDS
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.tables import Table
 
 WIDE = 8  # tasks side by side
 NAMED = 6  # heads of a set that are written out

@@ -27,6 +27,22 @@ FORMATS = {
     ".jsonld": "application/ld+json",
     ".safetensors": "application/octet-stream",
 }
+SAID = (
+    "@type",
+    "name",
+    "description",
+    "datePublished",
+    "keywords",
+    "author",
+    "hasPart",
+    "sha256",
+    "contentSize",
+    "encodingFormat",
+    "version",
+    "softwareVersion",
+    "endTime",
+    "result",
+)
 
 
 def crate_json(folder: Path) -> str:
@@ -63,6 +79,11 @@ def crate_json(folder: Path) -> str:
         described = {"name": name, "sha256": sha256_file(path), "contentSize": str(path.stat().st_size)}
         crate.add_file(dest_path=name, properties={**described, "encodingFormat": FORMATS.get(path.suffix, "")})
     return pretty_json(crate.metadata.generate())
+
+
+def described(crate: Any) -> dict[str, Any]:
+    """What a crate says of each thing in it, as far as ``crate_json`` put it there and not the library."""
+    return {entry["@id"]: {key: entry[key] for key in SAID if key in entry} for entry in crate["@graph"]}
 
 
 def _put_off(name: str) -> None:

@@ -15,7 +15,7 @@ MANIFEST = "reportgen/manifest/1"
 
 def manifest(folder: Path, **extra: Any) -> dict[str, Any]:
     """Hash and size of every file in the folder but the manifest itself, the PDF and hidden files; ``extra`` first."""
-    left_out = {"manifest.json", "report.pdf", "ro-crate-metadata.json"}
+    left_out = {"manifest.json", "report.pdf", "ro-crate-metadata.json", "manifest.json.sig", "report.pdf.sig"}
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -13,11 +13,10 @@ import pytest
 from made_archives import build, make_scores
 
 from reportgen import compare
-from reportgen.archive.compare import differences
-from reportgen.archive.compare import trajectories as paths
-from reportgen.archive.compare.compared import page as page_of
-from reportgen.archive.compare.comparison import as_json, lines, trajectories
-from reportgen.archive.compare.moves import moves
+from reportgen.archive.compare import figures, statistics
+from reportgen.archive.compare.compare import as_json, lines
+from reportgen.archive.compare.model import moves, trajectories
+from reportgen.archive.compare.page import page as page_of
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
@@ -82,20 +81,20 @@ def test_the_page_and_the_files_say_the_same(runs: dict[str, Path], tmp_path: Pa
 
 def test_heads_that_move_over_three_runs_are_drawn_and_listed(runs: dict[str, Path], tmp_path: Path) -> None:
     made = compare([runs["base"], runs["again"], runs["changed"]], tmp_path / "out")
-    drawn = paths.figure(made, None)
+    drawn = figures.trajectory_figure(made, None)
     assert drawn is not None
-    assert "1 base, 2 again, 3 changed" in drawn["caption"]
+    assert "1 base, 2 again, 3 changed" in drawn.caption
     page = (tmp_path / "out" / "compare.html").read_text()
     over = page[page.index('<section id="trajectories"') : page.index('<section id="how"')]
     figure, _, tables = over.partition("</figure>")
     for task in made.tasks:
-        moved = trajectories(made, None, task, paths.HEADS)
+        moved = trajectories(made, None, task, figures.HEADS)
         assert moved[0][0] in [head for head, _ in trajectories(made, None, task)]
         for head, values in moved:
             assert f">{head}</text>" in figure  # the line's name, and the row of its values
             assert f'<th scope="row">{head}</th>' in tables
             assert len(values) == 3
-    assert paths.figure(compare([runs["base"], runs["again"]]), None) is not None
+    assert figures.trajectory_figure(compare([runs["base"], runs["again"]]), None) is not None
     assert '<section id="trajectories"' not in page_of(compare([runs["base"], runs["again"]]))
 
 
@@ -160,11 +159,11 @@ def test_two_runs_of_the_same_are_rarely_told_apart_and_planted_heads_mostly() -
         base = rng.lognormal(0, 1, (10, 20))
         before, after = base * rng.lognormal(0, 1, (2, 60, 10, 20))
         half, names = np.arange(60) % 2 == 0, tuple(map(str, range(60)))
-        pair = differences.Pair(before, after, names, False, half)
-        false += bool(differences.changes(pair, base, base, 1, 0.05, trial))
+        pair = statistics.Pair(before, after, names, False, half)
+        false += bool(statistics.changes(pair, base, base, 1, 0.05, trial))
         planted = after.copy()
         planted[:, 3, 4] += 3 * before[:, 3, 4].std()
-        heads = differences.changes(replace(pair, after=planted), base, base, 1, 0.05, trial)
+        heads = statistics.changes(replace(pair, after=planted), base, base, 1, 0.05, trial)
         found += Head(3, 4) in [c.head for c in heads]
     assert false <= 8
     assert found >= 60

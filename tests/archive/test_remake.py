@@ -111,7 +111,14 @@ def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> Non
     shutil.rmtree(own)
     again = pipeline.build(built.pdf, tmp_path / "again", trust_templates=True)
     assert contents(again.folder) == contents(built.folder)
-    assert verify(built.pdf, trust_templates=True).differences == []
+    found = verify(built.pdf, trust_templates=True)
+    assert (found.result, found.unchecked) == ("verified, with templates of its own", ())
+    found = verify(built.folder)
+    assert (found.result, found.differences) == ("not fully verified", [])
+    told = "what templates of its own made: templates/observations/cluster.j2 (--trust-templates uses them)"
+    assert told in found.unchecked
+    assert any(each.startswith("finding cluster/") and "heads stand together" in each for each in found.unchecked)
+    assert {"heads.json, made again", "tables/heads.csv, made again"} <= {c.what for c in found.checks}
 
 
 def test_a_scores_file_alone_records_its_study(tmp_path: Path) -> None:
@@ -143,7 +150,7 @@ def test_scores_too_large_for_the_pdf_are_named_wherever_they_are_missed(
     alone = tmp_path / "alone.pdf"
     shutil.copy(built.pdf, alone)
     found = verify(alone)
-    assert found.differences == []
+    assert found.result == "not fully verified"
     assert f"findings, figures, tables and pages: {size} did not fit into the PDF" in found.not_recomputable
     assert "scores.safetensors is not attached" in found.not_recomputable
     assert any(check.what.startswith("report.pdf, sentence of cluster/") for check in found.checks)

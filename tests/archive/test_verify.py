@@ -12,14 +12,21 @@ import pikepdf
 import pytest
 
 from reportgen.archive.verify import Verification, lines, verify
+from reportgen.core.provenance import made_with
 from reportgen.errors import InputError
+from reportgen.pipeline.build import open_study, remake
+from reportgen.pipeline.cache_keys import report_key
+from reportgen.pipeline.run_directory import forms_of, found_hash
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import pretty_json
 
-FROM_ELSEWHERE = (
-    "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
+ROOTS = (
+    "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold",
+    "study.toml: title, authors, notes and settings",
+    "manifest.json: date, command, settings given with it, and the versions it names",
 )
+AGAIN = "other bytes come of the same scores and study"
 
 
 def wrong(found: Verification) -> dict[str, str]:
@@ -54,14 +61,14 @@ def test_a_report_holds_from_its_folder_and_from_its_pdf_alone(whole: Path, tmp_
     for path in (whole, alone):
         found = verify(path)
         assert wrong(found) == {}
-        assert found.not_recomputable == (FROM_ELSEWHERE,)
+        assert (found.result, found.unchecked, found.trusted) == ("verified", (), ROOTS)
         what = {check.what for check in found.checks}
         findings = json.loads((whole / "findings.json").read_text())["findings"]
         assert {f"finding {f['id']}" for f in findings} <= what
-        assert {f"report.pdf, sentence of {f['id']}" for f in findings} <= what
-        assert {"report.pdf", "report.pdf, made again", "figures/overview.svg, made again"} <= what
+        made = {"report.pdf", "report.pdf, made again", "report.html, made again", "figures/overview.svg, made again"}
+        assert made <= what
     assert any(f["kind"] == "cluster" for f in findings)
-    assert lines(found)[-1] == f"{len(found.checks)} of {len(found.checks)} checks hold"
+    assert lines(found)[-1] == f"verified: {len(found.checks)} of {len(found.checks)} checks hold"
 
 
 def test_one_changed_digit_anywhere_is_caught(whole: Path, tmp_path: Path) -> None:
@@ -97,12 +104,13 @@ def test_one_changed_byte_of_the_pdf_alone_is_caught(whole: Path, tmp_path: Path
 
 def test_a_consistent_edit_of_a_finding_is_caught(copy: Path) -> None:
     findings = json.loads((copy / "findings.json").read_text())
-    cluster = next(f for f in findings["findings"] if f["kind"] == "cluster")
+    at, cluster = next((i, f) for i, f in enumerate(findings["findings"]) if f["kind"] == "cluster")
     was = cluster["value"]["estimate"]
     consistent(copy, "findings.json", f'"estimate": {was}', f'"estimate": {was + 1}')
+    rekeyed(copy)
     assert wrong(verify(copy)) == {
         f"finding {cluster['id']}": f"value.estimate is {was + 1}, computed again {was}",
-        "findings.json, made again": "other bytes come of the same scores and study",
+        "findings.json, made again": f"{AGAIN}: findings[{at}].value.estimate is {was + 1}, computed again {was}",
     }
 
 
@@ -119,8 +127,9 @@ def test_a_consistent_edit_of_a_sentence_of_a_table_and_of_the_page_is_caught(co
     assert found[
         "report.html, sentence of " + json.loads((copy / "findings.json").read_text())["findings"][0]["id"]
     ] == (f"the sentence is not there: {sentence}")
-    again = "other bytes come of the same scores and study"
-    assert found["report.html, made again"] == found["tables/heads.csv, made again"] == again
+    assert found["report.html, made again"].startswith(AGAIN)
+    was = row.split(",")[3]
+    assert found["tables/heads.csv, made again"] == f"{AGAIN}: '0.5' stands where {was!r} is made again"
 
 
 @pytest.mark.parametrize(
@@ -138,44 +147,66 @@ def test_a_missing_file_is_named(copy: Path, name: str, differs: dict[str, str])
     assert wrong(verify(copy)) == differs
 
 
-def test_what_is_no_part_of_the_report_is_named_and_changes_nothing(copy: Path) -> None:
+def test_what_is_no_part_of_the_report_is_named_and_not_vouched_for(copy: Path) -> None:
     (copy / "notes.txt").write_text("mine")
     found = verify(copy, quick=True)
-    assert found.differences == []
-    assert found.not_recomputable == (
+    assert found.result == "not fully verified"
+    assert found.unchecked == (
         "notes.txt: it is no part of the report",
-        FROM_ELSEWHERE,
         "findings, sentences and pages: only hashes were asked for",
     )
+    (copy / "notes.txt").rename(copy / ".notes.txt")
+    assert verify(copy).result == "verified"
 
 
 def test_damaged_files_are_differences_not_faults(copy: Path) -> None:
     (copy / "findings.json").write_text("[]")
     found = wrong(verify(copy))
     assert found["findings.json"] == "its bytes are not those that the manifest records"
-    assert found["findings"].startswith("a file is damaged (")
+    assert found["made again"].startswith("a file is damaged (")
     (copy / "scores.safetensors").write_bytes(b"none")
-    assert "this is not a readable safetensors file" in wrong(verify(copy))["findings"]
+    assert "this is not a readable safetensors file" in wrong(verify(copy))["made again"]
+
+
+def rekeyed(folder: Path) -> None:
+    """The manifest and crate of a folder whose findings were made with other last digits."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    with made_with(manifest["versions"]):
+        key = report_key(open_study(folder).study, found_hash(folder), forms_of(manifest))
+    manifest["keys"]["report"] = key
+    (folder / "manifest.json").write_text(pretty_json(manifest))
+    (folder / CRATE).write_text(crate_json(folder))
+
+
+def claims(folder: Path, **versions: str) -> None:
+    """The report made again as if these versions had made it, then held against the versions that are here."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["versions"] |= versions
+    (folder / "manifest.json").write_text(pretty_json(manifest))
+    with made_with(manifest["versions"]):
+        remake(folder, folder.parent / "claiming")
+    shutil.rmtree(folder)
+    (folder.parent / "claiming").rename(folder)
 
 
 def test_other_versions_are_compared_to_the_promised_digits(copy: Path) -> None:
-    manifest = json.loads((copy / "manifest.json").read_text())
-    here = manifest["versions"]["numpy"]
-    manifest["versions"]["numpy"] = "1.0.0"
-    (copy / "manifest.json").write_text(pretty_json(manifest))
-    (copy / CRATE).write_text(crate_json(copy))
-    findings = json.loads((copy / "findings.json").read_text())
-    was = next(f for f in findings["findings"] if f["kind"] == "cluster")["value"]["estimate"]
-    consistent(copy, "findings.json", f'"estimate": {was}', f'"estimate": {was * (1 + 1e-6)}')
+    claims(copy, numpy="1.0.0", rocrate="0.1")
     found = verify(copy)
-    assert found.differences == []
-    assert found.not_recomputable == (
-        FROM_ELSEWHERE,
-        "the last digits of the findings: versions differ, so they were compared to 1e-5",
-        f"figures, tables, page and PDF byte for byte: made with numpy 1.0.0 (here {here})",
-    )
+    assert (found.result, found.unchecked) == ("verified", ())
+    findings = json.loads((copy / "findings.json").read_text())
+    at, cluster = next((i, f) for i, f in enumerate(findings["findings"]) if f["kind"] == "cluster")
+    was = cluster["value"]["estimate"]
+    consistent(copy, "findings.json", f'"estimate": {was}', f'"estimate": {was * (1 + 1e-6)}')
+    assert wrong(verify(copy))["manifest.json, made again"].startswith("keys.report is ")
+    rekeyed(copy)
+    assert wrong(verify(copy)) == {}
     consistent(copy, "findings.json", f'"estimate": {was * (1 + 1e-6)}', f'"estimate": {was * 1.001}')
-    assert len(verify(copy).differences) == 1
+    told = f"value.estimate is {was * 1.001}, computed again {was}"
+    rekeyed(copy)
+    assert wrong(verify(copy)) == {
+        f"finding {cluster['id']}": told,
+        "findings.json, made again": f"{AGAIN}: findings[{at}].{told}",
+    }
 
 
 @pytest.fixture
@@ -247,15 +278,21 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_by_its_exit_code(copy: Path) -> None:
-    def run(path: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "reportgen", "verify", path, "--quick", "--quiet", "--json"]
+    def run(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "reportgen", "verify", path, "--quiet", *options]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     held = run(copy)
-    assert (held.returncode, json.loads(held.stdout)["holds"], held.stderr) == (0, True, "")
+    assert (held.returncode, held.stderr) == (0, "")
+    assert held.stdout.splitlines()[-1].startswith("verified: ")
+    quick = run(copy, "--quick", "--json")
+    told = json.loads(quick.stdout)
+    assert (quick.returncode, told["result"], told["holds"]) == (4, "not fully verified", True)
+    assert told["not_checked"] == ["findings, sentences and pages: only hashes were asked for"]
+    assert told["taken_on_trust"] == list(ROOTS)
     (copy / "cite.txt").write_text("someone else")
-    differs = run(copy)
-    assert differs.returncode == 1
+    differs = run(copy, "--quick", "--json")
+    assert (differs.returncode, json.loads(differs.stdout)["result"]) == (1, "differs")
     assert json.loads(differs.stdout)["differences"][0] == {
         "what": "cite.txt",
         "wrong": "its bytes are not those that the manifest records",

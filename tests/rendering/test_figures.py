@@ -13,12 +13,13 @@ from PIL import Image
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores
 from reportgen.errors import MissingResourceError
-from reportgen.rendering.plots import canvas, figures
-from reportgen.rendering.plots.canvas import Canvas, fitted, text_width, wrapped
+from reportgen.rendering.plots import figures, matplotlib_adapter
+from reportgen.rendering.plots.canvas import Canvas, fitted, wrapped
 from reportgen.rendering.plots.curves import shares
-from reportgen.rendering.plots.drawing import look_for
+from reportgen.rendering.plots.drawing import style_of
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import draw_cells
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.scale import scale_of, tick_label, tick_step
 from reportgen.rendering.plots.signs import block, draw_signs, strongest
 
@@ -26,8 +27,8 @@ NOTHING = Findings({}, 0.05, 0, [], [])
 
 
 def draw(scores, findings=NOTHING, colormap="viridis", order="down"):
-    look = look_for(scores, colormap, order)
-    return figures.all_figures((scores,), findings, [look], [[f"task-{i}"] for i in range(len(scores.tasks))])
+    style = style_of(scores, colormap, order)
+    return figures.all_figures((scores,), findings, [style], [[f"task-{i}"] for i in range(len(scores.tasks))])
 
 
 def test_every_figure_is_xml_with_a_title_and_start_anchored_text():
@@ -192,19 +193,19 @@ def test_shares_are_exact():
 
 
 def test_a_missing_font_of_the_figures_is_named(monkeypatch):
-    for kept in (canvas._covered, canvas._file):
-        kept.cache_clear()
-    monkeypatch.setattr(canvas, "font_files", lambda: ["/fonts/DejaVuSans-Bold.ttf"])
+    for cached in (matplotlib_adapter._covered, matplotlib_adapter._file):
+        cached.cache_clear()
+    monkeypatch.setattr(matplotlib_adapter, "font_files", lambda: ["/fonts/DejaVuSans-Bold.ttf"])
     with pytest.raises(MissingResourceError, match=r"figures: .* font DejaVuSans.ttf is missing. Run `pip install"):
-        canvas.unprintable("a")
+        matplotlib_adapter.unprintable("a")
 
 
 def test_figures_are_set_in_the_shipped_font_whatever_fonts_of_that_name_the_machine_has(monkeypatch):
     width, manager = text_width("Layer", 10), font_manager.fontManager
     other = next(entry.fname for entry in manager.ttflist if entry.name == "DejaVu Serif")
     monkeypatch.setattr(manager, "ttflist", [replace(entry, fname=other) for entry in manager.ttflist])
-    for kept in (canvas.font, text_width, manager._findfont_cached):
-        kept.cache_clear()
+    for cached in (matplotlib_adapter.font, text_width, manager._findfont_cached):
+        cached.cache_clear()
     assert text_width("Layer", 10) == width
     manager._findfont_cached.cache_clear()
 

@@ -14,7 +14,7 @@ from reportgen.errors import MissingResourceError
 from reportgen.rendering.context import BRIEF
 from reportgen.rendering.pdf import document as module
 from reportgen.rendering.pdf import typeset
-from reportgen.rendering.pdf.compact import Palette
+from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage
 from reportgen.rendering.plots.canvas import png
 
 
@@ -81,7 +81,7 @@ def test_images_keep_their_palette_and_every_pixel(document, report):
 def test_an_image_of_too_many_colours_for_a_palette_stays_in_full_colour():
     pixels = np.arange(3 * 400, dtype=np.uint32).astype(np.uint8).reshape(20, 20, 3)
     pixels[..., 0] = np.arange(20)[:, None]
-    image = Palette("image:0", png(pixels))
+    image = IndexedImage("image:0", png(pixels))
     document = pikepdf.new()
     made = image.get_x_object(False, 1)
     stream = pikepdf.Stream(document, made.stream[0])
@@ -124,7 +124,7 @@ def test_weasyprints_own_banner_is_not_printed(tmp_path, monkeypatch, capsys):
     (tmp_path / "weasyprint.py").write_text('print("-----")\nraise OSError("cannot load library")\n')
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingResourceError, match="WeasyPrint does not load"):
-        typeset._weasyprint()
+        typeset.load_weasyprint()
     assert capsys.readouterr().out == ""
 
 

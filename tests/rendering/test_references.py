@@ -10,7 +10,7 @@ from reportgen.importers import bertology, cognitive_mirrors, duo_attention, fun
 from reportgen.rendering.paper import references as papers
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import bibtex_of, references
-from reportgen.rendering.render import build_report
+from reportgen.rendering.report import build_report
 from reportgen.scoring.methods import METHODS
 
 STATISTICS = [v for k, v in vars(papers).items() if k.isupper() and isinstance(v, str)]

@@ -8,7 +8,8 @@ from made_reports import HOSTILE, build, make_findings, make_scores, make_study
 from reportgen.core.config import Study
 from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.errors import InputError
-from reportgen.rendering.tables import escaped, inert
+from reportgen.rendering.paper.latex import escaped
+from reportgen.rendering.paper.table_files import inert
 from reportgen.storage.files import sha256_file
 from reportgen.storage.scores_file import read_scores
 
@@ -60,7 +61,7 @@ def test_csv_is_inert_and_latex_escaped(report):
         text = path.read_text(encoding="utf-8")
         assert r"\toprule" in text
         assert r"\input" not in text
-    assert escaped("a_b & 5 % ≤ 10⁻³ \\x") == r"a\_b \& 5 \% ≤ 10$^{-3}$ \textbackslash{}x".replace("≤", escaped("≤"))
+    assert escaped("a_b & 5 % ≤ 10⁻³ \\x") == r"a\_b \& 5 \% ≤ 10$^{-3}$ {\textbackslash}x".replace("≤", escaped("≤"))
     assert inert(-1.5) == -1.5
     assert inert("-1.5") == "'-1.5"
 

@@ -7,8 +7,8 @@ import numpy as np
 from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.core.findings import Family, Finding, Findings, Value
-from reportgen.rendering.context import Table
 from reportgen.rendering.plots.figures import percentile_of
+from reportgen.rendering.tables import Table
 
 RULE = {"register": "observed", "rule": "as stated"}
 SHOWN = [

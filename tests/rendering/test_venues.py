@@ -18,7 +18,8 @@ from reportgen.analysis.view import Settings
 from reportgen.core import venues
 from reportgen.core.config_file import parse_study
 from reportgen.errors import InputError
-from reportgen.rendering.render import build_report, paper_figures
+from reportgen.rendering.figures import paper_figures
+from reportgen.rendering.report import build_report
 
 NAMES = ("Knowledge Recall", "Semantic Understanding", "Decision-making")
 DRAWN = {
@@ -40,7 +41,7 @@ def drawn(venue: str | float, names: tuple[str, ...] = NAMES) -> dict[str, bytes
     findings = replace(made, findings=[*made.findings, *similar])
     study = make_study(venue=venue)
     report = build_report((scores,), findings, study, {"activation_norm": (other,), "zero_ablation": (other,)}, {})
-    return dict(paper_figures(report, None))
+    return dict(paper_figures(report))
 
 
 def sizes(pdf: bytes) -> list[float]:

@@ -13,7 +13,7 @@ _DATA = re.compile(r'(?<=xlink:href=")data:image/png;base64,([^"]+)(?=")')  # qu
 
 
 def beside(folder: str, page: str, *, css: str, script: str, data: str, catalogue: str) -> dict[str, str | bytes]:
-    """The files in ``folder`` by their names, the page last, so that where it stands all stands.
+    """Return the files in ``folder`` by their names, the page last, so that where it stands all stands.
 
     ``page`` names style, scripts and catalogue already; its images become files named by their content, so that one
     that stands twice is written once. ``data`` and ``catalogue`` are JSON. A page opened from a file may not read the
@@ -30,7 +30,7 @@ def beside(folder: str, page: str, *, css: str, script: str, data: str, catalogu
 
     page = _DATA.sub(moved, page)
     files[f"{folder}/report.css"], files[f"{folder}/heatmap.js"] = css, script
-    told = f"window.reportData = {data};\nwindow.reportData.images = {json.dumps(images)};\n"
-    files[f"{folder}/report-data.js"] = told
+    script_of_data = f"window.reportData = {data};\nwindow.reportData.images = {json.dumps(images)};\n"
+    files[f"{folder}/report-data.js"] = script_of_data
     files[f"{folder}/catalogue.jsonld"] = f"{catalogue}\n"
     return files | {PAGE: page}

@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from typing import Any
+from collections.abc import Iterable
 
 import matplotlib
 import numpy as np
@@ -21,15 +21,15 @@ WIDE = 0.5  # share of a map beyond which a finding is about the whole map, not 
 
 
 def embedded(report: Report) -> str:
-    """The JSON text, safe inside a script element."""
+    """Return the JSON text, safe inside a script element."""
     figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
     content = {
-        "unit": report.looks[0].unit,
-        "order": report.looks[0].order,
+        "unit": report.styles[0].unit,
+        "order": report.styles[0].order,
         "tasks": [t.name for t in report.tasks],
         "anchors": [t.anchor for t in report.tasks],
         "blocks": [_block(report, i) for i in range(len(report.blocks))],
-        "sign": signs.told(),
+        "sign": signs.parameters(),
         "maps": {name: _colours(name) for name in MAPS},
         "figures": figures,
         "findings": [f for v in report.views.values() if (f := _finding(report, v)) is not None],
@@ -45,17 +45,17 @@ def packed(array: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode()
 
 
-def _block(report: Report, i: int) -> dict[str, Any]:
-    block, look = report.blocks[i], report.looks[i]
+def _block(report: Report, i: int) -> dict[str, object]:
+    block, style = report.blocks[i], report.styles[i]
     maps = [t.maps[i] for t in report.tasks]
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "name": block.block,
         "title": maps[0].title,
         "layers": block.n_layers,
         "heads": block.n_heads,
-        "scale": [look.scale.low, look.scale.high],
-        "map": look.scale.colormap,
-        "sequential": look.sequential,
+        "scale": [style.scale.low, style.scale.high],
+        "map": style.scale.colormap,
+        "sequential": style.sequential,
         "values": packed(block.importance),
     }
     if any(m.low is not None for m in maps):
@@ -73,21 +73,21 @@ def _colours(name: str) -> str:
     return base64.b64encode(rgb.tobytes()).decode()
 
 
-def _figure(report: Report, drawing: Drawing) -> dict[str, Any]:
-    def rounded(box: Any) -> list[float]:
+def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
+    def rounded(box: Iterable[float]) -> list[float]:
         return [round(x, 6) for x in box]
 
     return {
         "id": f"figure-{drawing.name}",
         "shows": drawing.shows,
         "block": [b.block for b in report.blocks].index(drawing.block),
-        "bar": rounded(drawing.bar),
+        "bar": rounded(drawing.bar or ()),
         "panels": [{"task": p.task, "box": rounded(p.box)} for p in drawing.panels],
     }
 
 
-def _finding(report: Report, view: FindingView) -> dict[str, Any] | None:
-    """A finding with its cells in runs ``[layer, first head, last head]``; None where it is about no cells."""
+def _finding(report: Report, view: FindingView) -> dict[str, object] | None:
+    """Return a finding with its cells in runs ``[layer, first head, last head]``; None where it is about no cells."""
     f, names = view.finding, [b.block for b in report.blocks]
     if f.block not in names or report.link(view) is None:
         return None

@@ -17,13 +17,14 @@ from reportgen.core.sandbox import Sandbox, filled
 from reportgen.core.sentences import own_templates, template_folder
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
 from reportgen.rendering.pdf.print_style import for_print
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections import GROUP, SECTIONS, chosen
+from reportgen.rendering.sections.common import Section
 
 SCRIPT = ("data", "maps", "telling", "saving", "controls")
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
@@ -91,7 +92,7 @@ def html(
         fill = Confined("reportgen.rendering.html.page:filling_overridden", folders, str(extra))
     css = f"{_read(folders, 'report.css')}@page {{ size: {report.study.report.page} }}\n"
     script, study = _script(folders), report.study.study
-    worded = told_of_templates(report)
+    notes = template_notes(report)
     sections, plugins = _rendered(fill, report)
     if print_it is not None:
         sheets, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
@@ -105,36 +106,36 @@ def html(
         "css": Markup(css),
         "failed": [p.told for p in plugins if p.error],
         "csp": policy(css, script),
-        "worded": worded,
+        "worded": notes,
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }
     if print_it is not None:
         on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
         unscripted = dict.fromkeys(("script", "data", "catalogue"))
-        print_it(_said(fill("report.html.j2", {**values, **on_paper, **unscripted}), worded))
-    told = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
+        print_it(_with_notes(fill("report.html.j2", {**values, **on_paper, **unscripted}), notes))
+    scripts = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
     folder = report.study.report.assets
     if folder is None:
-        return {PAGE: _said(fill("report.html.j2", {**values, **told, "beside": None}), worded)}, plugins
-    page = _said(fill("report.html.j2", {**values, **told, "beside": folder, "csp": CSP_BESIDE}), worded)
-    return beside(folder, page, css=css, script=script, data=told["data"], catalogue=told["catalogue"]), plugins
+        return {PAGE: _with_notes(fill("report.html.j2", {**values, **scripts, "beside": None}), notes)}, plugins
+    page = _with_notes(fill("report.html.j2", {**values, **scripts, "beside": folder, "csp": CSP_BESIDE}), notes)
+    return beside(folder, page, css=css, script=script, data=scripts["data"], catalogue=scripts["catalogue"]), plugins
 
 
-def told_of_templates(report: Report) -> list[str]:
+def template_notes(report: Report) -> list[str]:
     """What a page says of templates: those that stand in place of ours, and those that came with it and do not."""
-    folder, left_out, said = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
+    folder, left_out, notes = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
     own = ", ".join(own_templates(folder)) if folder is not None else ""
     if own:
-        said.append(f"Overriding templates worded or set parts of this report in place of reportgen’s own: {own}.")
-    if left_out:
+        notes.append(f"Overriding templates worded or set parts of this report in place of reportgen’s own: {own}.")
+    if isinstance(left_out, list) and left_out:
         names = ", ".join(left_out)
-        said.append(f"Templates that came with the report were left out, and nothing of them ran: {names}.")
-    return [printable(text) for text in said]
+        notes.append(f"Templates that came with the report were left out, and nothing of them ran: {names}.")
+    return [printable(text) for text in notes]
 
 
-def _said(page: str, worded: Sequence[str]) -> str:
+def _with_notes(page: str, wanted: Sequence[str]) -> str:
     """The page, which says on its face what overriding templates made, whether or not one of them leaves that out."""
-    missing = [escape(text) for text in worded if escape(text) not in page]
+    missing = [escape(text) for text in wanted if escape(text) not in page]
     notes = "".join(f'<p class="banner" role="note">{text}</p>\n' for text in missing)
     body = re.search(r"<body\b[^>]*>\s*", page)
     place = body.end() if body else 0

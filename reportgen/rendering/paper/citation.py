@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from reportgen import __version__
 from reportgen.rendering.context import Report
 from reportgen.rendering.format import count
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.paper.references import bibtex_of, entry, references
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 
 def citation(report: Report) -> str:
-    """How to cite the report, as a line of text."""
+    """Return how to cite the report, as a line of text."""
     title = printable(report.study.study.title)
     return f"{', '.join(_authors(report))} ({report.date[:4]}). {title}. {_note(report)}"
 
 
 def key(report: Report) -> str:
-    """The report's key in report.bib."""
+    """Return the report's key in report.bib."""
     return f"reportgen-{_digest(report) or report.date[:4]}"
 
 
 def bibtex(report: Report) -> str:
-    """The report and the papers that it rests on as BibTeX, those in the order of its Methods."""
+    """Return the report and the papers that it rests on as BibTeX, those in the order of its Methods."""
     authors = " and ".join(map(_name, _authors(report)))
     own = entry(
         key(report),
@@ -36,7 +36,7 @@ def bibtex(report: Report) -> str:
 
 
 def _name(author: str) -> str:
-    """An author as BibTeX takes names apart, or whole where it would take apart what is no name of a person."""
+    """Return an author as BibTeX takes names apart, or whole where it would take apart what is no name of a person."""
     return f"{{{escaped(author)}}}" if re.search(r"\band\b|,", author) else escaped(author)
 
 
@@ -47,12 +47,14 @@ def _papers(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def methods(report: Report) -> str:
-    """What was done, in a paragraph for a paper's methods section; every clause is a field of scores or findings."""
+    """Return what was done, in a paragraph for a paper's methods section; every clause is a field of scores or
+    findings.
+    """
     return " ".join([*_sentences(report), f"{_made(report)} ({citation(report).rstrip('.')})."])
 
 
 def methods_tex(report: Report) -> str:
-    """The same paragraph as LaTeX that cites report.bib."""
+    """Return the same paragraph as LaTeX that cites report.bib."""
     cited = ",".join([key(report), *(name for name, _ in _papers(report))])
     return f"{escaped(' '.join([*_sentences(report), _made(report)]))}~\\cite{{{cited}}}."
 

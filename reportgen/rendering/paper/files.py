@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex, citation, methods
 from reportgen.rendering.paper.example import example
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption{overview}}
 \DeclareRobustCommand{\reportcaption}[1]{\csname reportcaption:#1\endcsname}
@@ -16,7 +15,7 @@ CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption
 
 
 def paper_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The files beside figures and tables that a paper uses, by name; ``forms`` are the figures'."""
+    """Yield the files beside figures and tables that a paper uses, by name; ``forms`` are the figures'."""
     yield "cite.txt", f"{citation(report)}\n\n{methods(report)}\n\n{bibtex(report)}"
     yield "report.bib", bibtex(report)
     yield "figures/captions.tex", captions(report)
@@ -26,7 +25,7 @@ def paper_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, str
 
 
 def captions(report: Report) -> str:
-    """The captions of all figures, as LaTeX that calls each by the name of its file."""
+    """Return the captions of all figures, as LaTeX that calls each by the name of its file."""
     lines = [
         f"\\expandafter\\def\\csname reportcaption:{d.name}\\endcsname{{{escaped(d.caption)}}}" for d in report.drawings
     ]
@@ -34,9 +33,9 @@ def captions(report: Report) -> str:
 
 
 def schema_org(report: Report) -> str:
-    """The report as a schema.org Dataset, JSON that is safe within a page's script element."""
+    """Return the report as a schema.org Dataset, JSON that is safe within a page's script element."""
     about, model = report.study.study, report.scores.model
-    described: dict[str, Any] = {
+    described: dict[str, object] = {
         "@context": "https://schema.org",
         "@type": "Dataset",
         "name": printable(about.title),

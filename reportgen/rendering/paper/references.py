@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from reportgen.rendering.context import Report
+from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.tables import escaped
 
 BENJAMINI = (
     "Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate: a practical and powerful approach to "
@@ -57,7 +57,7 @@ _PARTS = re.compile(
 
 
 def references(report: Report) -> list[str]:
-    """What Methods lists, in the order of authors: each paper once."""
+    """Return what Methods lists, in the order of authors: each paper once."""
     methods = [blocks[0].method.references for blocks in (report.blocks, *report.others.values())]
     cited = [printable(text) for each in methods for text in each]
     return sorted({*cited, *_statistics(report)})
@@ -84,12 +84,12 @@ def _statistics(report: Report) -> Iterator[str]:
 
 
 def entry(name: str, /, **fields: str) -> str:
-    """A BibTeX entry; the fields are LaTeX already."""
+    """Return a BibTeX entry; the fields are LaTeX already."""
     return "".join([f"@misc{{{name},\n", *(f"  {field} = {{{text}}},\n" for field, text in fields.items()), "}\n"])
 
 
 def bibtex_of(key: str, reference: str) -> str:
-    """A reference "Authors (year). Title. Venue. arXiv:…." as BibTeX; one of another form as a note."""
+    """Return a reference "Authors (year). Title. Venue. arXiv:…." as BibTeX; one of another form as a note."""
     found = _PARTS.fullmatch(reference)
     if found is None:
         return entry(key, note=escaped(reference), key=escaped(reference.split()[0] if reference else key))

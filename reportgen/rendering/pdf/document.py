@@ -8,7 +8,7 @@ from pathlib import Path
 from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
-from reportgen.rendering.plots.canvas import font_files, unprintable
+from reportgen.rendering.plots.matplotlib_adapter import font_files, unprintable
 from reportgen.storage.files import sha256
 from reportgen.storage.scores_file import too_large
 
@@ -28,12 +28,12 @@ SEAL = re.compile(rb"/ID ?\[ ?\(([0-9a-f]{64})\)")
 
 
 def moment() -> datetime:
-    """The time of rendering, or SOURCE_DATE_EPOCH where that is set."""
+    """Return the time of rendering, or SOURCE_DATE_EPOCH where that is set."""
     return epoch() or datetime.now(UTC).replace(microsecond=0)
 
 
 def attachments(folder: Path) -> dict[str, bytes]:
-    """The files of a report folder that its PDF carries, by name and in the order of names, as PDF wants them."""
+    """Return the files of a report folder that its PDF carries, by name, in the order of names as PDF wants them."""
     left_out = unattached(folder)
     files = [folder / name for name in ATTACHED if (folder / name).exists()]
     files += [p for p in folder.glob("scores*.safetensors") if p.name not in left_out]
@@ -42,17 +42,19 @@ def attachments(folder: Path) -> dict[str, bytes]:
 
 
 def unattached(folder: Path) -> dict[str, int]:
-    """The scores files that the PDF has no room for, with their sizes; ``scores.csv`` holds the first method's maps."""
+    """Return the scores files that the PDF has no room for, with their sizes; ``scores.csv`` holds the first method's
+    maps.
+    """
     return too_large({path.name: path.stat().st_size for path in folder.glob("scores*.safetensors")})
 
 
 def sealed(document: bytes) -> bytes:
-    """The PDF with the sha256 of its bytes as its identifier: one changed byte anywhere breaks it."""
+    """Return the PDF with the sha256 of its bytes as its identifier: one changed byte anywhere breaks it."""
     return document.replace(UNSEALED, sha256(document).encode(), 1)
 
 
 def is_sealed(document: bytes) -> bool | None:
-    """Whether a PDF is, byte for byte, as it was sealed; None where it never was: reportgen did not write it."""
+    """Return whether a PDF is, byte for byte, as it was sealed; None where it never was: reportgen did not write it."""
     found = SEAL.search(document)
     if found is None:
         return None
@@ -60,7 +62,7 @@ def is_sealed(document: bytes) -> bool | None:
 
 
 def pdf(html: str, files: Mapping[str, bytes]) -> bytes:
-    """The page as a sealed PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
+    """Return the page as a sealed PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
     typesetter = Typesetter(faces(), set(font_paths().values()))
     return sealed(typesetter.written(typesetter.laid_out(spelled(html)), files, moment()))
 
@@ -74,12 +76,12 @@ def spelled(html: str) -> str:
 
 
 def font_paths() -> dict[str, Path]:
-    """The fonts that matplotlib's package ships, by the names of their files."""
+    """Return the fonts that matplotlib's package ships, by the names of their files."""
     return {Path(path).name: Path(path) for path in font_files()}
 
 
 def faces() -> str:
-    """The style sheet that names the fonts; raises MissingResourceError where one is missing."""
+    """Return the style sheet that names the fonts; raises MissingResourceError where one is missing."""
     paths = font_paths()
     for name in (name for members in FONTS.values() for name in members if name not in paths):
         hint = "Run `pip install --force-reinstall matplotlib` and render again; every other file is complete"

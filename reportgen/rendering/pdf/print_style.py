@@ -9,7 +9,7 @@ _VARIABLE = re.compile(r"(--[\w-]+)\s*:\s*([^;{}]+)")
 
 
 def for_print(css: str) -> str:
-    """The rules without those for screens, and with values in place of the root's variables.
+    """Return the rules without those for screens, and with values in place of the root's variables.
 
     WeasyPrint would read a variable's value anew for every element that uses it. A variable that other elements give a
     value too stays one.

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread, Timer
-from typing import Any
 
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.rendering.pdf.document import faces, font_paths, moment, pdf, sealed, spelled
 
-LEAST, PACE = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
+LEAST, LETTERS_A_SECOND = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
 TOO_LONG = "Mend its templates and style sheet, or build without them"
-LARGEST = 250_000  # scores up to which two processes at once take no more memory than one after the other may
+# Scores up to which two processes at once stay within the memory that is wanted, 400 MB (docs/report-cost.md)
+LARGEST = 250_000
 # First of all Ctrl-C is left to the process that waits; then nothing is imported but from where that one does.
 _BOOT = """import pickle, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -23,7 +23,7 @@ from reportgen.rendering.pdf.typeset import serve
 serve()"""
 
 
-class Press(AbstractContextManager["Press"]):
+class PdfMaker(AbstractContextManager["PdfMaker"]):
     """Makes the PDF when everything that it carries is there."""
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class Press(AbstractContextManager["Press"]):
         self._html = html
 
     def finish(self, files: Mapping[str, bytes]) -> bytes:
-        """The sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
+        """Return the sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
         return pdf(self._html, files)
 
 
-class PressApart(Press):
+class SeparatePdfMaker(PdfMaker):
     """Another process loads WeasyPrint meanwhile, and lays the page out as soon as it is there."""
 
     def __init__(self, bounded: bool = False) -> None:
@@ -66,7 +66,7 @@ class PressApart(Press):
     def begin(self, html: str) -> None:
         """Hand the page on."""
         if self._bounded:
-            self._timer = Timer(LEAST + len(html) / PACE, self._stop)
+            self._timer = Timer(LEAST + len(html) / LETTERS_A_SECOND, self._stop)
             self._timer.start()
         self._hand_on(spelled(html))
 
@@ -75,7 +75,7 @@ class PressApart(Press):
         self._process.kill()
 
     def finish(self, files: Mapping[str, bytes]) -> bytes:
-        """The sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
+        """Return the sealed PDF, which carries ``files``; raises MissingResourceError where it cannot be made."""
         if self._missing is not None:
             raise self._missing
         self._hand_on((dict(files), moment()))
@@ -96,13 +96,13 @@ class PressApart(Press):
             raise made
         return sealed(made)
 
-    def _hand_on(self, content: Any) -> None:
+    def _hand_on(self, content: object) -> None:
         """Send without waiting: the other process reads when it has come so far."""
         before = self._sending
         self._sending = Thread(target=self._send, args=(content, before))
         self._sending.start()
 
-    def _send(self, content: Any, after: Thread | None = None) -> None:
+    def _send(self, content: object, after: Thread | None = None) -> None:
         assert self._process.stdin is not None
         if after is not None:
             after.join()
@@ -111,11 +111,11 @@ class PressApart(Press):
             self._process.stdin.flush()
 
 
-def press(scores: int, apart: bool, bounded: bool = False) -> Press:
-    """A press for a report on so many scores, of its own process where ``apart`` and they are few enough.
+def pdf_maker(scores: int, separate: bool, bounded: bool = False) -> PdfMaker:
+    """Return what makes the PDF of so many scores: a process of its own where it is ``separate`` and they are few.
 
     ``bounded`` is one in which templates that are not ours may take only so much time and memory.
     """
     if bounded:
-        return PressApart(bounded)
-    return PressApart() if apart and scores <= LARGEST and Path(sys.executable or "").is_file() else Press()
+        return SeparatePdfMaker(bounded)
+    return SeparatePdfMaker() if separate and scores <= LARGEST and Path(sys.executable or "").is_file() else PdfMaker()

@@ -16,30 +16,15 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from reportgen.core.confined import limit_memory
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
-from reportgen.rendering.pdf.compact import compress_once, lifted
+from reportgen.rendering.pdf.compact import compress_once, images_by_address
+from reportgen.rendering.pdf.weasyprint_adapter import claim_pdf_ua
 
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 VARIANT = "pdf/a-3a"
 UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
-_UA = (
-    b'<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about="" '
-    b'xmlns:pdfuaid="http://www.aiim.org/pdfua/ns/id/" pdfuaid:part="1"/>'
-    b'<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about="" '
-    b'xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/" '
-    b'xmlns:pdfaSchema="http://www.aiim.org/pdfa/ns/schema#" '
-    b'xmlns:pdfaProperty="http://www.aiim.org/pdfa/ns/property#"><pdfaExtension:schemas><rdf:Bag>'
-    b'<rdf:li rdf:parseType="Resource"><pdfaSchema:schema>PDF/UA identification schema</pdfaSchema:schema>'
-    b"<pdfaSchema:namespaceURI>http://www.aiim.org/pdfua/ns/id/</pdfaSchema:namespaceURI>"
-    b"<pdfaSchema:prefix>pdfuaid</pdfaSchema:prefix><pdfaSchema:property><rdf:Seq>"
-    b'<rdf:li rdf:parseType="Resource"><pdfaProperty:name>part</pdfaProperty:name>'
-    b"<pdfaProperty:valueType>Integer</pdfaProperty:valueType><pdfaProperty:category>internal</pdfaProperty:category>"
-    b"<pdfaProperty:description>Part of ISO 14289</pdfaProperty:description></rdf:li>"
-    b"</rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag></pdfaExtension:schemas></rdf:Description></rdf:RDF>"
-)
 
 
 @contextmanager
@@ -62,24 +47,24 @@ class Typesetter:
     """
 
     def __init__(self, faces: str, files: set[Path]) -> None:
-        self.weasyprint = _weasyprint()
+        self.weasyprint = load_weasyprint()
         self.fetcher = _closed_fetcher(self.weasyprint, files)
         self.fonts = self.weasyprint.text.fonts.FontConfiguration()
         self.faces = self.weasyprint.CSS(string=faces, font_config=self.fonts, url_fetcher=self.fetcher)
 
     @no_collection()
     def laid_out(self, html: str) -> Any:
-        """The page as sheets."""
-        text, images = lifted(html, self.fonts)
-        page = _parsed(self.weasyprint, text, self.fetcher)
+        """Return the page laid out on paper."""
+        text, images = images_by_address(html, self.fonts)
+        page = self.weasyprint.HTML(string=text, url_fetcher=self.fetcher, base_url=None)
         return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=images)
 
     @no_collection()
     def written(self, document: Any, files: Mapping[str, bytes], moment: datetime) -> bytes:
-        """The sheets as a PDF that carries ``files``, dated ``moment``, with UNSEALED as its identifier."""
+        """Return the document as a PDF that carries ``files``, dated ``moment``, with UNSEALED as its identifier."""
         document.metadata.created = document.metadata.modified = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         document.metadata.attachments = [_attachment(self.weasyprint, *file, moment) for file in files.items()]
-        _claim_ua(document.metadata)
+        claim_pdf_ua(document.metadata)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # WeasyPrint leaves its colour profile open
             made: bytes = document.write_pdf(pdf_variant=VARIANT, pdf_identifier=UNSEALED, finisher=compress_once)
@@ -116,22 +101,8 @@ def serve() -> None:
     os._exit(0)  # what it holds is freed faster by the system than piece by piece
 
 
-def _parsed(weasyprint: Any, text: str, fetcher: Any) -> Any:
-    """The page's elements: our own pages are well-formed XML, which is read twenty times faster than HTML."""
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError:  # templates of the user's own may be any HTML
-        return weasyprint.HTML(string=text, url_fetcher=fetcher, base_url=None)
-    import cssselect2
-
-    page = weasyprint.HTML.__new__(weasyprint.HTML)
-    page.base_url, page.url_fetcher, page.media_type = None, fetcher, "print"
-    page.wrapper_element = cssselect2.ElementWrapper.from_html_root(root, content_language=None)
-    page.etree_element = root
-    return page
-
-
-def _weasyprint() -> Any:
+def load_weasyprint() -> Any:
+    """Return the package; raises MissingResourceError where it or Pango does not load."""
     try:
         with redirect_stdout(io.StringIO()):  # its banner about missing libraries has no place in what we print
             import weasyprint
@@ -171,14 +142,3 @@ def _attachment(weasyprint: Any, name: str, content: bytes, moment: datetime) ->
         modified=moment,
         description=f"{name} of this report",
     )
-
-
-def _claim_ua(metadata: Any) -> None:
-    """Put the PDF/UA claim into the same RDF block as PDF/A's: in a block of its own both are refused."""
-    generate = metadata.generate_rdf_metadata
-
-    def both(variant: str, version: int, conformance: str) -> bytes:
-        rdf: bytes = generate(variant, version, conformance)
-        return rdf.replace(b"</rdf:RDF>", _UA)
-
-    metadata.generate_rdf_metadata = both

@@ -10,24 +10,24 @@ from reportgen.core.findings import Finding
 from reportgen.core.scores import Head, HeadScores
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.plots.drawing import Look, layer_means
+from reportgen.rendering.plots.drawing import BlockStyle, layer_means
 
-MOST = 8  # findings told in the description of one task's map
-
-
-def axes(scores: HeadScores, look: Look) -> str:
-    """``32 layers (rows, layer 0 at the top) by 32 heads (columns)``."""
-    return f"{count(scores.n_layers, 'layer')} (rows, {look.layers}) by {count(scores.n_heads, 'head')} (columns)"
+MOST = 8  # findings named in the description of one task's map
 
 
-def scale(look: Look) -> str:
-    """What colour stands for, and from where to where."""
-    how = ", diverging around 0, with a dash on what is clearly negative" if look.scale.signed else ""
-    return f"Colour is {look.unit}, from {number(look.scale.low)} to {number(look.scale.high)}{how}."
+def axes(scores: HeadScores, style: BlockStyle) -> str:
+    """Return ``32 layers (rows, layer 0 at the top) by 32 heads (columns)``."""
+    return f"{count(scores.n_layers, 'layer')} (rows, {style.layers}) by {count(scores.n_heads, 'head')} (columns)"
+
+
+def scale(style: BlockStyle) -> str:
+    """Return what colour stands for, and from where to where."""
+    how = ", diverging around 0, with a dash on what is clearly negative" if style.scale.signed else ""
+    return f"Colour is {style.unit}, from {number(style.scale.low)} to {number(style.scale.high)}{how}."
 
 
 def statistics(scores: HeadScores, t: int) -> str:
-    """A task's median, middle and largest head, and its layers of highest and lowest mean."""
+    """Return a task's median, middle and largest head, and its layers of highest and lowest mean."""
     panel = scores.importance[t].astype(float)
     present = panel[~np.isnan(panel)]
     low, middle, high = (number(float(x)) for x in np.percentile(present, (10, 50, 90)))
@@ -44,18 +44,18 @@ def statistics(scores: HeadScores, t: int) -> str:
 
 
 def largest(scores: HeadScores, t: int) -> str:
-    """The head of largest absolute value with its value."""
+    """Return the head of largest absolute value with its value."""
     panel = scores.importance[t]
     layer, head = np.unravel_index(np.nanargmax(np.abs(panel)), panel.shape)
     return f"{written(scores.block, Head(int(layer), int(head)))} ({number(float(panel[layer, head]))})"
 
 
 def found(findings: Sequence[Finding], most: int = MOST) -> str:
-    """The sentences of a map's findings, most important first."""
-    told = [printable(f.sentence) for f in findings if f.sentence][:most]
-    left = len(findings) - len(told)
+    """Return the sentences of a map's findings, most important first."""
+    sentences = [printable(f.sentence) for f in findings if f.sentence][:most]
+    left = len(findings) - len(sentences)
     more = [f"{count(left, 'further finding')} {'stands' if left == 1 else 'stand'} below."] if left else []
-    return " ".join(["Found:", *told, *more]) if told else "Nothing was found in this map."
+    return " ".join(["Found:", *sentences, *more]) if sentences else "Nothing was found in this map."
 
 
 def layers_of(values: Float[np.ndarray, "layer head"], top: int) -> str:

@@ -1,4 +1,4 @@
-"""Where a task's named heads look: a row a head, its median, strongest and control example beside each other."""
+"""Where a task's named heads style: a row a head, its median, strongest and control example beside each other."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ import numpy as np
 
 from reportgen.core.patterns import Pattern
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Table
-from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable, text_width, unprintable
+from reportgen.rendering.plots.canvas import HAIR, MUTED, Canvas, fitted, printable
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.plots.matplotlib_adapter import text_width, unprintable
+from reportgen.rendering.tables import Table
 
 WIDTH, GAP, SIDE = 6.7, 0.14, 0.52  # inches: the figure, between columns, a square of tokens by tokens
 SIZE, LINE, LINES = 5.5, 0.125, 4  # points of a token's type, inches from line to line, lines an example has
@@ -21,7 +22,7 @@ Shaded = list[tuple[str, float]]
 
 
 def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None) -> Drawing | None:
-    """The figure of one task's patterns; None where there are none.
+    """Draw the figure of one task's patterns; None where there are none.
 
     With ``most``, as print shows it: the first heads, an image each, so that a page can end between two of them.
     """
@@ -38,17 +39,17 @@ def attention(patterns: Sequence[Pattern], anchor: str, most: int | None = None)
     )
     if left := named[len(heads) :]:
         caption += f" {fmt.ordinal_list(left)}: on the page."
-    alt = _told(patterns, heads, task)
+    alt = _description(patterns, heads, task)
     if most is None:
         canvas = _rows(patterns, heads)
         return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True)
     rows = [(head, _rows(patterns, [head])) for head in heads]
-    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _told(patterns, [head], task))}</div>" for head, row in rows)
+    svg = "".join(f"<div>{row.svg(f'{name}-{head}', _description(patterns, [head], task))}</div>" for head, row in rows)
     return Drawing(name, "tasks", svg, caption, alt, rows[0][1], wide=True)
 
 
 def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
-    """A row a head, hairlines between them."""
+    """Draw a row a head, hairlines between them."""
     height = 0.2 + max(SIDE, LINES * LINE) + 0.16
     canvas = Canvas(WIDTH, 0.06 + len(heads) * height)
     room = (WIDTH - 2 * GAP) / 3
@@ -61,15 +62,15 @@ def _rows(patterns: Sequence[Pattern], heads: Sequence[str]) -> Canvas:
     return canvas
 
 
-def _told(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
-    """The figure's alternative text."""
+def _description(patterns: Sequence[Pattern], heads: Sequence[str], task: str) -> str:
+    """Return the figure's alternative text."""
     shown = (p for p in patterns if p.head in heads)
-    told = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
-    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {told}."
+    described = "; ".join(f"{p.head} on the {p.role} example looks most at {tops(p)}" for p in shown)
+    return f"Attention of {fmt.count(len(heads), 'head')} on {task}. {described}."
 
 
 def table(patterns: Sequence[Pattern]) -> Table:
-    """The same as a table: each head's examples, its score on them, and the tokens that get most."""
+    """Return the same as a table: each head's examples, its score on them, and the tokens that get most."""
     columns = (("Head", False), ("Example", False), ("From", False), ("Score", True), ("Looks most at", False))
     rows = tuple(
         (p.head, f"{ROLES[p.role]}: {printable(p.example)}", printable(p.source), fmt.number(p.score), tops(p, 5))
@@ -80,7 +81,9 @@ def table(patterns: Sequence[Pattern]) -> Table:
 
 
 def spelled(token: str) -> str:
-    """A token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type lacks."""
+    """Return a token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type
+    lacks.
+    """
     shown = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
     lacking = unprintable(token)
     text = "".join(
@@ -92,7 +95,7 @@ def spelled(token: str) -> str:
 
 
 def tops(pattern: Pattern, most: int = MOST) -> str:
-    """The tokens that get most, with their shares."""
+    """Return the tokens that get most, with their shares."""
     order = np.argsort(-np.array(pattern.answer), kind="stable")[:most]
     return ", ".join(f"“{spelled(pattern.tokens[i]).strip() or '␣'}” {pattern.answer[i]:.2f}" for i in order)
 
@@ -104,8 +107,8 @@ def _example(canvas: Canvas, pattern: Pattern, x: float, y: float, room: float) 
         canvas.text(x, y, pattern.head, 7, bold=True)
         start += text_width(f"{pattern.head}  n", 7, bold=True)
     origin = f": {pattern.source}" if pattern.source != pattern.task else ""
-    told = f"{role}{origin}, {fmt.number(pattern.score)} ({pattern.example})"
-    canvas.text(start, y, fitted(told, x + room - start, 6), 6, color=MUTED)
+    described = f"{role}{origin}, {fmt.number(pattern.score)} ({pattern.example})"
+    canvas.text(start, y, fitted(described, x + room - start, 6), 6, color=MUTED)
     top, left = y + 0.08, x
     if pattern.rows is not None and len(pattern.rows) > 1:
         canvas.image(_colours(np.array(pattern.rows)), x, top, SIDE, SIDE)
@@ -123,7 +126,7 @@ def _apart(token: str) -> str:
 
 
 def _line(canvas: Canvas, line: Shaded, x: float, y: float) -> None:
-    """A line of tokens as one text, over one strip of their colours."""
+    """Draw a line of tokens as one text, over one strip of their colours."""
     text, ends, shares = "", [0.0], [share for _, share in line]
     for token, _ in line:
         text += token
@@ -146,7 +149,7 @@ def _colours(shares: np.ndarray) -> np.ndarray:
 
 
 def _fitting(shaded: Shaded, room: float) -> list[Shaded]:
-    """All tokens where they fit; else as many of those that get most as do, in their order, dots between them."""
+    """Return all tokens where they fit; else as many that get most as do, in their order, dots between them."""
     low, high = 1, len(shaded)
     order = sorted(range(len(shaded)), key=lambda i: -shaded[i][1])
     while low < high:

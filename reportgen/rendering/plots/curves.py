@@ -8,7 +8,7 @@ from jaxtyping import Float
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count, share
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.renderer import Dash
 from reportgen.rendering.plots.scale import nice_step, tick_step
 
@@ -25,13 +25,13 @@ def shares(panel_values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "
     return np.concatenate([[0.0], held])
 
 
-def concentration(scores: HeadScores, look: Look) -> Drawing | None:
+def concentration(scores: HeadScores, style: BlockStyle) -> Drawing | None:
     """Share of the importance against share of heads, a line per task, named at its end; None for under 4 heads."""
     curves = [shares(p) for p in scores.importance]
     n = len(curves[0]) - 1
     if n < 4:
         return None
-    canvas = Canvas(min(4.1, look.sheet.width), 2.75)
+    canvas = Canvas(min(4.1, style.medium.width), 2.75)
     x, y, width, height = 0.5, 0.12, canvas.width - 1.9, 2.1
     half = n // 2 + 1  # beyond the most important half the lines run together
     to_x = [x + width * k / (half - 1) for k in range(half)]
@@ -46,18 +46,20 @@ def concentration(scores: HeadScores, look: Look) -> Drawing | None:
         points = [(to_x[k], y + height * (1 - curves[i][k])) for k in keep]
         canvas.lines([points], colour, 1.1 if i in named else 0.5, 4 if i in named else 3, DASHES[i // 7 % 2])
     _name_curves(canvas, scores, named, ends, x + width, y, height)
-    return _concentration_record(scores, curves, canvas, few, look)
+    return _concentration_record(scores, curves, canvas, few, style)
 
 
-def profiles(scores: HeadScores, look: Look) -> Drawing | None:
-    """Each layer's share of a task's importance, a line per task, named at its end; None for one layer, or zeros."""
+def profiles(scores: HeadScores, style: BlockStyle) -> Drawing | None:
+    """Draw each layer's share of a task's importance, a line per task, named at its end; None for one layer, or
+    zeros.
+    """
     size = np.abs(np.nan_to_num(scores.importance.astype(float))).sum(axis=2)
     totals = size.sum(axis=1, keepdims=True)
     shares_of = np.divide(size, totals, out=np.zeros_like(size), where=totals > 0)
     n = scores.n_layers
     if n < 2 or not shares_of.any():
         return None
-    canvas = Canvas(min(4.6, look.sheet.width), 2.5)
+    canvas = Canvas(min(4.6, style.medium.width), 2.5)
     x, y, width, height = 0.5, 0.12, canvas.width - 1.9, 1.9
     step = nice_step(float(shares_of.max()) / 4)
     high = step * np.ceil(shares_of.max() / step - 1e-9)
@@ -81,14 +83,14 @@ def profiles(scores: HeadScores, look: Look) -> Drawing | None:
         colour = LINES[i % 7] if i in named else HAIR
         canvas.lines([points], colour, 1.1 if i in named else 0.5, 4 if i in named else 3, DASHES[i // 7 % 2])
     _name_curves(canvas, scores, named, ends, x + width, y, height)
-    return _profiles_record(scores, shares_of, canvas, few, look)
+    return _profiles_record(scores, shares_of, canvas, few, style)
 
 
 def _profiles_record(
-    scores: HeadScores, shares_of: Float[np.ndarray, "task layer"], canvas: Canvas, few: bool, look: Look
+    scores: HeadScores, shares_of: Float[np.ndarray, "task layer"], canvas: Canvas, few: bool, style: BlockStyle
 ) -> Drawing:
     lines = "One line per task" if few else "One line per task; named: the most and the least peaked"
-    caption = look.of(
+    caption = style.of(
         "Share of each task’s summed absolute importance that the heads of a layer hold. "
         f"{lines}; in an even spread every layer holds {share(1 / scores.n_layers)}."
     )
@@ -97,9 +99,9 @@ def _profiles_record(
         for t, s in zip(scores.tasks, shares_of, strict=True)
     )
     kind = f"Curves over {count(scores.n_layers, 'layer')} for {count(len(shares_of), 'task')}."
-    alt = look.of(f"{kind} Layer of the largest share: {tops}.")
-    name = look.file("layer-profiles")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
+    alt = style.of(f"{kind} Layer of the largest share: {tops}.")
+    name = style.file("layer-profiles")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)
 
 
 def _curve_axes(canvas: Canvas, x: float, y: float, width: float, height: float, reach: float) -> None:
@@ -122,35 +124,35 @@ def _name_curves(
     canvas: Canvas, scores: HeadScores, named: Sequence[int], ends: Sequence[float], x: float, top: float, height: float
 ) -> None:
     gap = min(0.13, height / max(1, len(named)))
-    places: list[float] = []
+    positions: list[float] = []
     for i in named:
-        places.append(max(ends[i], places[-1] + gap) if places else ends[i])
-    excess = max(0.0, places[-1] - (top + height)) if places else 0.0
-    places = [p - excess for p in places]
-    for k in range(len(places) - 2, -1, -1):
-        places[k] = min(places[k], places[k + 1] - gap)
-    for i, at in zip(named, places, strict=True):
+        positions.append(max(ends[i], positions[-1] + gap) if positions else ends[i])
+    excess = max(0.0, positions[-1] - (top + height)) if positions else 0.0
+    positions = [p - excess for p in positions]
+    for k in range(len(positions) - 2, -1, -1):
+        positions[k] = min(positions[k], positions[k + 1] - gap)
+    for i, at in zip(named, positions, strict=True):
         colour = LINES[i % 7]
         canvas.lines([[(x + 0.02, ends[i]), (x + 0.14, at)]], colour, 0.5, 3)
         canvas.text(x + 0.17, at + 0.03, fitted(scores.tasks[i].name, canvas.width - x - 0.2, 6.5), 6.5)
 
 
 def _concentration_record(
-    scores: HeadScores, curves: list[np.ndarray], canvas: Canvas, few: bool, look: Look
+    scores: HeadScores, curves: list[np.ndarray], canvas: Canvas, few: bool, style: BlockStyle
 ) -> Drawing:
     n = len(curves[0]) - 1
     k = max(1, n // 10)
     held = [float(c[k]) for c in curves]
     most, least = int(np.argmax(held)), int(np.argmin(held))
     lines = "One line per task" if few else "One line per task; named: the two at the ends"
-    caption = look.of(
+    caption = style.of(
         "Share of the summed absolute importance held by the most important heads, up to half of them. "
         f"{lines}. Dotted: all heads equal."
     )
-    alt = look.of(
+    alt = style.of(
         f"Curves of cumulative share of importance against share of heads for {count(len(curves), 'task')}. The top "
         f"{count(k, 'head')} of {n} hold from {share(held[least])} ({printable(scores.tasks[least].name)}) to "
         f"{share(held[most])} ({printable(scores.tasks[most].name)})."
     )
-    name = look.file("concentration")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
+    name = style.file("concentration")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)

@@ -10,7 +10,7 @@ from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.plots.canvas import Canvas, printable
 from reportgen.rendering.plots.grid import Grid, Order
-from reportgen.rendering.plots.medium import PAGE, Sheet
+from reportgen.rendering.plots.medium import PAGE, Medium
 from reportgen.rendering.plots.scale import Scale, scale_of
 
 Shows = Literal["value", "percentile", "count"]
@@ -47,7 +47,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Look:
+class BlockStyle:
     """What the figures of a block of heads share: the colour scale, the layer order, the scores' unit, the block, and
     what they are drawn for.
     """
@@ -56,7 +56,7 @@ class Look:
     order: Order
     unit: str
     block: str | None = None
-    sheet: Sheet = PAGE
+    medium: Medium = PAGE
 
     @property
     def sequential(self) -> str:
@@ -69,33 +69,33 @@ class Look:
         return f"layer 0 at the {'top' if self.order == 'down' else 'bottom'}"
 
     def file(self, name: str) -> str:
-        """A figure's file name with the block."""
+        """Return a figure's file name with the block."""
         return f"{name}-{self.block}" if self.block else name
 
     def of(self, text: str) -> str:
-        """A caption that says first which block it is about."""
+        """Return a caption that says first which block it is about."""
         return f"{title(self.block).capitalize()}. {text}" if self.block else text
 
 
-def look_for(scores: HeadScores, colormap: str, order: Order) -> Look:
-    """The look of all figures of this block's scores."""
+def style_of(scores: HeadScores, colormap: str, order: Order) -> BlockStyle:
+    """Return the style of all figures of this block's scores."""
     signed = scores.method.signed and scores.reduction == "mean"
     unit = printable(scores.method.unit) or "importance"
-    return Look(scale_of(scores.importance, colormap, signed), order, unit, scores.block)
+    return BlockStyle(scale_of(scores.importance, colormap, signed), order, unit, scores.block)
 
 
 def panel_of(canvas: Canvas, grid: Grid, task: int | None) -> Panel:
-    """Where a grid lies in its figure."""
+    """Return where a grid lies in its figure."""
     return Panel(task, box_of(canvas, grid.x, grid.y, grid.width, grid.height))
 
 
 def box_of(canvas: Canvas, x: float, y: float, width: float, height: float) -> Box:
-    """A rectangle in inches as shares of the figure."""
+    """Return a rectangle in inches as shares of the figure."""
     return x / canvas.width, y / canvas.height, width / canvas.width, height / canvas.height
 
 
 def layer_means(values: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer"]:
-    """The mean of each layer's heads in float64; NaN where a layer has none."""
+    """Return the mean of each layer's heads in float64; NaN where a layer has none."""
     present = ~np.isnan(values)
     total, n = np.where(present, values, 0).sum(axis=1, dtype=float), present.sum(axis=1)
     means: np.ndarray = np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)

@@ -31,16 +31,16 @@ class Grid:
         return self.width / self.heads, self.height / self.layers
 
     def edge(self, layer: int) -> float:
-        """The y of the edge before a layer (``layer == layers``: after the last)."""
+        """Return the y of the edge before a layer (``layer == layers``: after the last)."""
         step = self.height / self.layers
         return self.y + layer * step if self.order == "down" else self.y + self.height - layer * step
 
     def centre(self, layer: int, head: int) -> Point:
-        """The middle of a cell."""
+        """Return the middle of a cell."""
         return self.x + (head + 0.5) * self.cell[0], (self.edge(layer) + self.edge(layer + 1)) / 2
 
     def outline(self, mask: Bool[np.ndarray, "layer head"], away: float = 0.008) -> Iterator[Segment]:
-        """The boundary of the marked cells in runs as long as they go, drawn a little outside of the cells.
+        """Yield the boundary of the marked cells in runs as long as they go, drawn a little outside of the cells.
 
         ``away`` keeps the line off the cells, which in small panels are hardly wider than the line.
         """

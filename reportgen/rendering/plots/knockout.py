@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from reportgen.core.trials import Curve, Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, printable, text_width, wrapped
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, printable, wrapped
 from reportgen.rendering.plots.curves import LINES
 from reportgen.rendering.plots.drawing import Drawing
-from reportgen.rendering.plots.medium import PAGE, Sheet
+from reportgen.rendering.plots.matplotlib_adapter import text_width
+from reportgen.rendering.plots.medium import PAGE, Medium
 from reportgen.rendering.plots.renderer import Dash
 
 COLUMNS, MOST = 4, 16  # panels in a row, and in the figure
@@ -17,29 +18,29 @@ DASHES: tuple[Dash, ...] = ((0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 Styles = dict[str, tuple[str, Dash]]  # by order: the colour and the dashes of its line
 
 
-def knockout(validation: Validation | None, sheet: Sheet = PAGE) -> Drawing | None:
+def knockout(validation: Validation | None, medium: Medium = PAGE) -> Drawing | None:
     """Accuracy against the number of heads out, a panel a task, a line an order; None where nothing was run."""
     if validation is None or not validation.curves:
         return None
     styles = _styles(validation.curves)
     names = list(styles)
     tasks = list(dict.fromkeys(curve.task for curve in validation.curves))[:MOST]
-    columns = min(COLUMNS if sheet.width > 4 else 2, len(tasks))
+    columns = min(COLUMNS if medium.width > 4 else 2, len(tasks))
     rows = -(-len(tasks) // columns)
     left, gap, title, foot, legend = 0.42, 0.16, 0.3, 0.36, 0.18 * (1 + len(names) // 5)
-    width = min((sheet.width - left - 0.1 - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
-    if sheet.paper:
+    width = min((medium.width - left - 0.1 - (COLUMNS - 1) * gap) / COLUMNS * (1.35 if columns < 3 else 1), 1.9)
+    if medium.paper:
         title = 0.38
-        width = (sheet.width - left - 0.1 - (columns - 1) * gap) / columns
-        lines = _legend_lines(names, sheet.width - left)
+        width = (medium.width - left - 0.1 - (columns - 1) * gap) / columns
+        lines = _legend_lines(names, medium.width - left)
         legend = 0.18 * (1 + lines)
     canvas = Canvas(max(left + columns * (width + gap), 3.4), rows * (width * 0.8 + title) + foot + legend)
-    if sheet.paper:
-        canvas = Canvas(sheet.width, canvas.height)
+    if medium.paper:
+        canvas = Canvas(medium.width, canvas.height)
     for i, task in enumerate(tasks):
         row, column = divmod(i, columns)
         x, y = left + column * (width + gap), title + row * (width * 0.8 + title)
-        for k, line in enumerate(reversed(wrapped(task, width, 7, bold=True, lines=2 if sheet.paper else 1))):
+        for k, line in enumerate(reversed(wrapped(task, width, 7, bold=True, lines=2 if medium.paper else 1))):
             canvas.text(x, y - 0.07 - 0.115 * k, line, 7, bold=True)
         _axes(
             canvas,
@@ -50,7 +51,7 @@ def knockout(validation: Validation | None, sheet: Sheet = PAGE) -> Drawing | No
             validation.curves[0].knocked[-1],
             column == 0,
             i + columns >= len(tasks),
-            sheet.pt(5.5),
+            medium.pt(5.5),
         )
         for curve in (c for c in validation.curves if c.task == task):
             _line(canvas, curve, styles[curve.order], x, y, width, width * 0.8)

@@ -9,9 +9,10 @@ from scipy import stats
 
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable, text_width
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
 from reportgen.rendering.plots.curves import LINES
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.shapes import shape
 
 MOST = 32  # tasks
@@ -27,8 +28,8 @@ def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "l
     return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
 
 
-def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], look: Look) -> Drawing | None:
-    """Each task's rank correlation between the first method and each other one; None for a single method."""
+def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: BlockStyle) -> Drawing | None:
+    """Draw each task's rank correlation between the first method and each other one; None for a single method."""
     names = sorted(others, key=lambda name: (others[name].method.family != "control", name))
     n = min(len(scores.tasks), MOST)
     table = np.array(
@@ -38,11 +39,11 @@ def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], look: Loo
         return None
     low = min(0.0, math.floor(float(np.nanmin(table)) * 2) / 2)
     left, top, step = 1.45, 0.1, 0.17
-    width = min(look.sheet.width, 4.6) - left - 0.2
+    width = min(style.medium.width, 4.6) - left - 0.2
     legend, at = [(0.0, 0)], 0.0  # of each method: where in the legend, and on which line
     for name in names[:-1]:
-        at += 0.3 + text_width(_said(name), 6.5)
-        following = 0.2 + text_width(_said(names[len(legend)]), 6.5)
+        at += 0.3 + text_width(_label(name), 6.5)
+        following = 0.2 + text_width(_label(names[len(legend)]), 6.5)
         line = legend[-1][1] + (at + following > left + width)
         at = at if line == legend[-1][1] else 0.0
         legend.append((at, line))
@@ -68,26 +69,26 @@ def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], look: Loo
     for k, (name, (x, line)) in enumerate(zip(names, legend, strict=True)):
         y = base + 0.4 + 0.16 * line
         canvas.polygon(shape(k, 0.15 + x, y, 0.045), LINES[k % 7], order=4)
-        canvas.text(0.25 + x, y + 0.03, _said(name), 6.5, color=INK)
-    return _record(scores, names, table, canvas, look)
+        canvas.text(0.25 + x, y + 0.03, _label(name), 6.5, color=INK)
+    return _record(scores, names, table, canvas, style)
 
 
-def _said(name: str) -> str:
+def _label(name: str) -> str:
     return printable(name.replace("_", " "))
 
 
-def _record(scores: HeadScores, names: list[str], table: np.ndarray, canvas: Canvas, look: Look) -> Drawing:
-    first, shown = _said(scores.method.name), len(table)
+def _record(scores: HeadScores, names: list[str], table: np.ndarray, canvas: Canvas, style: BlockStyle) -> Drawing:
+    first, shown = _label(scores.method.name), len(table)
     part = f" The first {shown} of {len(scores.tasks)} tasks." if shown < len(scores.tasks) else ""
-    caption = look.of(
+    caption = style.of(
         f"Spearman’s rank correlation of absolute importance over heads between {first} and each other method, task by "
         f"task.{part}"
     )
     medians = "; ".join(
-        f"{_said(name)} {np.nanmedian(table[:, k]):.2f}"
+        f"{_label(name)} {np.nanmedian(table[:, k]):.2f}"
         for k, name in enumerate(names)
         if not np.isnan(table[:, k]).all()
     )
-    alt = look.of(f"Dots for {count(shown, 'task')} and {count(len(names), 'method')}. Medians over tasks: {medians}.")
-    name = look.file("method-agreement")
-    return Drawing(name, "agreement", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
+    alt = style.of(f"Dots for {count(shown, 'task')} and {count(len(names), 'method')}. Medians over tasks: {medians}.")
+    name = style.file("method-agreement")
+    return Drawing(name, "agreement", canvas.svg(name, alt), caption, alt, canvas, block=style.block)

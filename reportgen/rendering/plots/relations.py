@@ -10,21 +10,22 @@ from reportgen.core.findings import Finding, Findings
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, printable
-from reportgen.rendering.plots.drawing import Drawing, Look
+from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import draw_colour_bar
 from reportgen.rendering.plots.scale import Scale
 from reportgen.rendering.plots.shapes import circle
 from reportgen.rendering.plots.signs import draw_signs
 
-TOP = 0.1  # of the heads, at least one: those that are a task's
+TOP = 0.1  # of the heads, at least one: those that are a task's; the share that cross-task maps and comparisons use too
 SETS, ROWS = 12, 24  # columns and rows of the figure at most
 NUMBERED = 12  # tasks up to which the cells of the similarity matrix hold their numbers
 Sets = list[tuple[tuple[int, ...], int]]
 
 
 def top_sets(scores: HeadScores) -> Sets:
-    """The sets of tasks that have a head in common among their top tenth, and how many heads; the most heads first.
+    """Return the sets of tasks that have a head in common among their top tenth, and how many heads; the most heads
+    first.
 
     Every head counts once, under the tasks that have it and no others, as in an UpSet plot (Lex et al. 2014).
     """
@@ -37,14 +38,14 @@ def top_sets(scores: HeadScores) -> Sets:
     return sorted(found.items(), key=lambda item: (-item[1], -len(item[0]), item[0]))
 
 
-def shared(scores: HeadScores, look: Look) -> Drawing | None:
-    """An UpSet plot of the tasks' most important heads; None for a single task, or too many for one figure."""
+def shared(scores: HeadScores, style: BlockStyle) -> Drawing | None:
+    """Draw an UpSet plot of the tasks' most important heads; None for a single task, or too many for one figure."""
     sets = top_sets(scores)[:SETS]
     rows = sorted({t for tasks, _ in sets for t in tasks})
     if len(scores.tasks) < 2 or not 2 <= len(rows) <= ROWS:
         return None
     left, bars, step = 1.3, 0.7, 0.15
-    wide = min(0.3, (look.sheet.width - left - 0.15) / max(len(sets), 4))
+    wide = min(0.3, (style.medium.width - left - 0.15) / max(len(sets), 4))
     canvas = Canvas(left + wide * max(len(sets), 4) + 0.15, 0.2 + bars + 0.1 + step * len(rows) + 0.05)
     top, most = 0.2 + bars + 0.1, max(n for _, n in sets)
     for i, t in enumerate(rows):
@@ -56,16 +57,16 @@ def shared(scores: HeadScores, look: Look) -> Drawing | None:
         x, height = left + wide * (k + 0.5), bars * n / most
         canvas.rectangle(x - wide * 0.32, 0.2 + bars - height, wide * 0.64, height, "#0072b2")
         canvas.text(x, 0.2 + bars - height - 0.03, f"{n}", 6, "center")
-        places = [top + step * (rows.index(t) + 0.5) for t in tasks]
-        canvas.lines([[(x, places[0]), (x, places[-1])]], INK, 1.0, 3)
+        centres = [top + step * (rows.index(t) + 0.5) for t in tasks]
+        canvas.lines([[(x, centres[0]), (x, centres[-1])]], INK, 1.0, 3)
         for i, t in enumerate(rows):
             canvas.polygon(circle(x, top + step * (i + 0.5), 0.045), INK if t in tasks else HAIR, order=4)
     canvas.lines([[(left, 0.2 + bars), (canvas.width - 0.1, 0.2 + bars)]], INK, 0.4)
     canvas.text_up(left - 0.12, 0.2 + bars / 2, "Heads", 6.5)
-    return _shared_record(scores, sets, canvas, look)
+    return _shared_record(scores, sets, canvas, style)
 
 
-def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, look: Look) -> Drawing:
+def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, style: BlockStyle) -> Drawing:
     keep = max(1, round(TOP * int(scores.present.sum())))
     left_out = len(top_sets(scores)) - len(sets)
     more = (
@@ -74,34 +75,34 @@ def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, look: Look) -
         if left_out
         else ""
     )
-    caption = look.of(
+    caption = style.of(
         f"Heads that tasks share. Each task’s {count(keep, 'most important head')} (a tenth of all), counted once "
         f"under exactly those tasks (dots) that have them.{more}"
     )
-    told = "; ".join(
+    described = "; ".join(
         f"{count(n, 'head')}: {', '.join(printable(scores.tasks[t].name) for t in tasks)}" for tasks, n in sets
     )
-    alt = look.of(f"UpSet plot of the tasks’ top heads. Heads that belong to exactly these tasks: {told}.")
-    name = look.file("shared-heads")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
+    alt = style.of(f"UpSet plot of the tasks’ top heads. Heads that belong to exactly these tasks: {described}.")
+    name = style.file("shared-heads")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)
 
 
-def similarity(findings: Findings, look: Look) -> Drawing | None:
-    """The matrix of rank correlations between tasks in the order of their clustering, and its dendrogram."""
+def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
+    """Draw the matrix of rank correlations between tasks in the order of their clustering, and its dendrogram."""
     found = next(iter(findings.by_kind("task_similarity")), None)
     if found is None or found.data is None or not found.tasks:
         return None
     names, order = found.tasks, [found.tasks.index(name) for name in found.data["order"]]
     values = np.array(found.data["overall"], dtype=float)[np.ix_(order, order)]
     n, tree = len(order), 0.3
-    left = min(1.47, max(1.0, look.sheet.width - tree - 0.2 - 0.16 * n))  # room for numbers comes before long names
-    room = look.sheet.width - left - tree - 0.2
+    left = min(1.47, max(1.0, style.medium.width - tree - 0.2 - 0.16 * n))  # room for numbers comes before long names
+    room = style.medium.width - left - tree - 0.2
     numbered = n <= NUMBERED and room / n >= 0.155
     bar = 0.0 if numbered else 0.55
     side = min(room - bar, 0.3 * n if numbered else 3.0)
     canvas = Canvas(left + side + tree + 0.2 + bar, 0.22 + max(side, 0.6) + 0.08)
     low = min(0.0, float(values.min()))
-    scale = Scale(-1 if low < 0 else 0, 1, "RdBu_r" if low < 0 else look.sequential, 0, n * n, 1)
+    scale = Scale(-1 if low < 0 else 0, 1, "RdBu_r" if low < 0 else style.sequential, 0, n * n, 1)
     canvas.image(scale.colours(values), left, 0.22, side, side)
     canvas.rectangle(left, 0.22, side, side, "none", INK, 0.4)
     cell = side / n
@@ -117,7 +118,7 @@ def similarity(findings: Findings, look: Look) -> Drawing | None:
     if bar:
         draw_signs(canvas, Grid(left, 0.22, side, side, n, n, "down"), values, scale)
         draw_colour_bar(canvas, scale, canvas.width - 0.38, 0.22, max(side, 0.6), "correlation")
-    return _similarity_record(found, values, [names[t] for t in order], canvas, look)
+    return _similarity_record(found, values, [names[t] for t in order], canvas, style)
 
 
 def _numbers(canvas: Canvas, scale: Scale, row: Float[np.ndarray, "task"], left: float, y: float, cell: float) -> None:
@@ -131,7 +132,7 @@ def _numbers(canvas: Canvas, scale: Scale, row: Float[np.ndarray, "task"], left:
 
 
 def _tree(canvas: Canvas, found: Finding, order: Sequence[int], x: float, top: float, cell: float, wide: float) -> None:
-    """The dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
+    """Draw the dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
     assert found.data is not None
     n = len(order)
     place: dict[int, Point] = {t: (0.0, top + cell * (i + 0.5)) for i, t in enumerate(order)}
@@ -142,17 +143,19 @@ def _tree(canvas: Canvas, found: Finding, order: Sequence[int], x: float, top: f
         place[n + k] = (at, (y1 + y2) / 2)
 
 
-def _similarity_record(found: Finding, values: np.ndarray, names: Sequence[str], canvas: Canvas, look: Look) -> Drawing:
-    caption = look.of(
+def _similarity_record(
+    found: Finding, values: np.ndarray, names: Sequence[str], canvas: Canvas, style: BlockStyle
+) -> Drawing:
+    caption = style.of(
         "Spearman’s rank correlation of importance between every two tasks, over all heads. Tasks stand in the order "
         "of average-linkage clustering of one minus the correlation; its tree is on the right."
     )
     pairs = [(values[i, j], i, j) for i in range(len(names)) for j in range(i)]
     (most, a, b), (least, c, d) = max(pairs), min(pairs)
-    alt = look.of(
+    alt = style.of(
         f"Matrix of {count(len(names), 'task')} by {count(len(names), 'task')} with a dendrogram. Most alike: "
         f"{printable(names[b])} and {printable(names[a])}, {most:.2f}; least: {printable(names[d])} and "
         f"{printable(names[c])}, {least:.2f}. Order: {', '.join(map(printable, names))}."
     )
-    name = look.file("task-similarity")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=look.block)
+    name = style.file("task-similarity")
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)

@@ -1,9 +1,9 @@
-"""A pen: matplotlib's renderer of a format, to which positions are given in inches from the top left corner."""
+"""Marks in inches from the top left corner, drawn by matplotlib's renderer of a format."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,7 +14,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import Affine2D
 
 Dash = tuple[float, tuple[float, ...]] | None
-Mark = Callable[["Pen"], None]
+Mark = Callable[["InchRenderer"], None]
 
 
 class Drawn(Artist):
@@ -30,8 +30,18 @@ class Drawn(Artist):
         self._draw(renderer, self.figure.get_figure(root=True).dpi)
 
 
+class PathStyle(TypedDict, total=False):
+    """Fill and edge of a path: colours or "none", the line's width in points, its dashes and ends."""
+
+    fill: str
+    edge: str
+    line: float
+    dash: Dash
+    cap: Literal["butt", "projecting"]
+
+
 @dataclass(frozen=True)
-class Pen:
+class InchRenderer:
     """A renderer of matplotlib's to which positions are given in inches from the top left corner."""
 
     renderer: RendererBase
@@ -55,22 +65,15 @@ class Pen:
         self.renderer.close_group("part")
 
     def path(
-        self,
-        outline: Outline,
-        *,
-        fill: str = "none",
-        edge: str = "none",
-        line: float = 0.0,
-        dash: Dash = None,
-        cap: Literal["butt", "projecting"] = "butt",
-        closed: bool = False,
-        part: str | None = None,
+        self, outline: Outline, *, closed: bool = False, part: str | None = None, **style: Unpack[PathStyle]
     ) -> None:
-        """A path of straight lines, ``line`` points wide."""
+        """Draw a path of straight lines."""
+        fill, edge, line = style.get("fill", "none"), style.get("edge", "none"), style.get("line", 0.0)
+        dash = style.get("dash")
         context = self._context(None)
         context.set_foreground(to_rgba(edge if line else "none"), isRGBA=True)
         context.set_linewidth(line)
-        context.set_capstyle(cap)
+        context.set_capstyle(style.get("cap", "butt"))
         context.set_joinstyle("miter" if closed else "round")
         if dash is not None:
             context.set_dashes(dash[0], [line * length for length in dash[1]])
@@ -82,7 +85,7 @@ class Pen:
     def text(
         self, x: float, y: float, text: str, face: FontProperties, color: str, angle: float, part: str | None
     ) -> None:
-        """A line of text from where its baseline begins."""
+        """Draw a line of text from where its baseline begins."""
         context = self._context(None)
         context.set_foreground(color)
         down = y * self.dots
@@ -93,7 +96,7 @@ class Pen:
         context.restore()
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, part: str | None) -> None:
-        """An image that fills a rectangle, each pixel a sharp one."""
+        """Draw an image that fills a rectangle, each pixel a sharp one."""
         context = self._context(part)
         left, low, across, up = (v * self.dots for v in (x, -y - height, width, height))
         whole = np.dstack([pixels * (not self.blank), np.full(pixels.shape[:2], 255, np.uint8)])

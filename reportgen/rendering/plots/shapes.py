@@ -8,12 +8,12 @@ SHAPES = 6
 
 
 def circle(x: float, y: float, radius: float) -> list[Point]:
-    """A circle as a polygon."""
+    """Return a circle as a polygon."""
     return turned(x, y, radius, 20, 0)
 
 
 def shape(number: int, x: float, y: float, radius: float) -> list[Point]:
-    """One of ``SHAPES`` shapes of like size: circle, square, diamond, triangles that point up and down, hexagon."""
+    """Return one of ``SHAPES`` shapes of like size: circle, square, diamond, triangles up and down, hexagon."""
     corners, angle, size = [
         (20, 0.0, 1.0),
         (4, 45.0, 1.2),
@@ -26,6 +26,6 @@ def shape(number: int, x: float, y: float, radius: float) -> list[Point]:
 
 
 def turned(x: float, y: float, radius: float, corners: int, angle: float) -> list[Point]:
-    """A regular polygon, turned by an angle in degrees."""
+    """Return a regular polygon, turned by an angle in degrees."""
     steps = (math.radians(angle + 360 * i / corners) for i in range(corners))
     return [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in steps]

@@ -10,6 +10,8 @@ from reportgen.rendering.plots.canvas import Canvas, Point
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.scale import Scale
 
+# RdBu's two ends are alike in grey, so that sign needs a mark of its own.
+# Below a fifth of the scale's end cells are near white whatever their sign, and a dash would make much of little.
 FROM, PALE = 0.2, 0.7  # shares of the scale's end: from where a cell gets a dash, from where the dash is white
 ROOM = 2.6 / 72  # inches a dash needs; cells smaller than that share one
 LONGEST = 4.0 / 72  # inches
@@ -17,7 +19,7 @@ DARK, WHITE, LINE = "#101418", "#ffffff", 0.5
 
 
 def block(grid: Grid) -> tuple[int, int]:
-    """How many layers and heads share a dash."""
+    """Return how many layers and heads share a dash."""
     wide, high = grid.cell
     return math.ceil(ROOM / high - 1e-9), math.ceil(ROOM / wide - 1e-9)
 
@@ -33,7 +35,7 @@ def strongest(values: Float[np.ndarray, "layer head"], rows: int, columns: int) 
 
 
 def draw_signs(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
-    """A dash in each clearly negative cell of a diverging scale, or block of cells whose strongest is."""
+    """Draw a dash in each clearly negative cell of a diverging scale, or block of cells whose strongest is."""
     if not scale.signed:
         return
     rows, columns = block(grid)
@@ -48,8 +50,8 @@ def draw_signs(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head
     _draw(canvas, dark, white)
 
 
-def told() -> dict[str, float | str]:
-    """The same rule for the page's script, lengths in points."""
+def parameters() -> dict[str, float | str]:
+    """Return the same rule for the page's script, lengths in points."""
     return {
         "from": FROM,
         "pale": PALE,
@@ -62,7 +64,7 @@ def told() -> dict[str, float | str]:
 
 
 def draw_bar_signs(canvas: Canvas, scale: Scale, x: float, y: float, width: float, body: float) -> None:
-    """The same dashes on the negative part of a colour bar from ``y`` downwards."""
+    """Draw the same dashes on the negative part of a colour bar from ``y`` downwards."""
     if not scale.signed:
         return
     half, step, dark, white = LONGEST / 2, LONGEST, list[list[Point]](), list[list[Point]]()
@@ -80,7 +82,7 @@ def _draw(canvas: Canvas, dark: list[list[Point]], white: list[list[Point]]) -> 
 
 
 def sign_note(grid: Grid, scale: Scale) -> str:
-    """What a caption says of the dashes."""
+    """Return what a caption says of the dashes."""
     if not scale.signed:
         return ""
     rows, columns = block(grid)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from reportgen.core.plugins import Loaded, loaded
 from reportgen.errors import InputError, nearest
-from reportgen.rendering.context import Section
 from reportgen.rendering.sections import (
     across_tasks,
     agreement,
@@ -25,6 +24,7 @@ from reportgen.rendering.sections import (
     tasks,
     validation,
 )
+from reportgen.rendering.sections.common import Section
 
 SECTIONS: tuple[Section, ...] = (
     summary.SECTION,

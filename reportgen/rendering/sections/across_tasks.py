@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any] | None:

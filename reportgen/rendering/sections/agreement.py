@@ -4,8 +4,10 @@ from typing import Any
 
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report
 from reportgen.rendering.plots.method_ranks import rank_correlation
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any] | None:

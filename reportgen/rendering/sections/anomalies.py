@@ -3,8 +3,10 @@
 from typing import Any
 
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report, Section, Table
+from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 

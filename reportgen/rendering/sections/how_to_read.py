@@ -1,21 +1,20 @@
 """How to read the report: indices, colour, the two registers, the numbers."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """What depends on the study in this otherwise fixed text."""
     return {
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),
         "patterns": report.patterns is not None and report.patterns.problem is None,
-        "signed": any(look.scale.signed for look in report.looks),
+        "signed": any(style.scale.signed for style in report.styles),
         "absent": not all(b.present.all() for b in report.blocks),
         "alpha": f"α = {report.findings.alpha:g}",
-        "apart": report.apart,
+        "apart": report.validation_alpha,
         "percent": f"{100 * report.findings.alpha:g}",
         "blocks": [(b.block, title(b.block)) for b in report.blocks if b.block],
     }

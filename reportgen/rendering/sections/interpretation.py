@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 # kinds: guidance. It speaks of what such a finding can show, never of this model's inner workings.
 GUIDANCE: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -48,7 +49,7 @@ def view(report: Report) -> dict[str, Any] | None:
     kinds = {f.kind for f in report.findings.findings}
     chosen = [(title, text) for wanted, title, text in GUIDANCE if kinds & set(wanted)]
     intervened = any(f.verdict in ("confirmed", "refuted", "undecided") for f in report.findings.findings)
-    return {"guidance": chosen, "intervened": intervened, "exact": "ablation" in report.scores.method.name}
+    return {"guidance": chosen, "intervened": intervened, "exact": report.scores.method.family == "ablation"}
 
 
 SECTION = Section("interpretation", "Interpretation", view)

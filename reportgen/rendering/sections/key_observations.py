@@ -1,15 +1,14 @@
 """Key observations: the most important findings, each linked to its evidence."""
 
-from typing import Any
-
 from reportgen.core.findings import Finding
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 MOST, PER_TASK = 12, 2
 REMARKS = ("absence",)
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The chosen findings, most important first; how many more there are; what searches found nothing."""
     views = report.views
     picked = pick(report.findings.ranked(), len(report.tasks))

@@ -1,18 +1,18 @@
 """Methods: how heads were scored, how findings were tested, how intervals were made, and the references."""
 
-from typing import Any
-
 import numpy as np
 
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, Report, Section, Table
+from reportgen.rendering.context import KINDS, Report
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import references
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The scoring formula, the tests in use with their nulls, families, and references."""
     scores = report.scores
     examples = [e for e in scores.examples if e is not None]
@@ -30,7 +30,7 @@ def view(report: Report) -> dict[str, Any]:
         "rules": _rules(report),
         "families": _families(report),
         "alpha": f"{report.findings.alpha:g}",
-        "apart": report.apart,
+        "apart": report.validation_alpha,
         "percent": f"{100 * report.findings.alpha:g}",
         "analysis_seed": report.findings.seed,
         "examples": bool(examples),

@@ -1,12 +1,11 @@
 """The overview: all heatmaps on one colour scale."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The overview figures, block by block under the block's name."""
     groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn("overview").items()]
     if report.brief:

@@ -1,11 +1,11 @@
 """Provenance: the hashes, versions, seeds and commands from which the report can be made again."""
 
-from typing import Any
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
-from reportgen.rendering.context import Report, Section, Table
 
-
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """Everything recorded, as pairs of name and value."""
     rows = [(name, value) for name, value in _known(report) if value]
     rows += [row for row in flatten(report.provenance) if row not in rows]
@@ -34,7 +34,7 @@ def _known(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
+def flatten(value: object, name: str = "") -> list[tuple[str, str]]:
     """Nested mappings and lists as (dotted name, text) pairs."""
     if isinstance(value, dict):
         return [row for key, inner in value.items() for row in flatten(inner, f"{name}.{key}".lstrip("."))]

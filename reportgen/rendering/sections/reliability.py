@@ -5,7 +5,9 @@ from typing import Any
 from reportgen.core.scores import Task
 from reportgen.core.stats import wilson
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any] | None:

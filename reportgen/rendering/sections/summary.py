@@ -1,16 +1,15 @@
 """The study card: what was measured, on what, by what, and how much was found."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section
+from reportgen.rendering.context import Report
+from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """Facts in pairs, and the three numbers at a glance."""
     return {"notes": report.study.study.notes, "facts": _facts(report), "counts": _counts(report)}
 

@@ -1,21 +1,22 @@
 """Data tables: layers, and all findings with their statistics."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, FindingView, Report, Section, Table
+from reportgen.rendering.context import KINDS, FindingView, Report
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """The tables; long ones shortened, saying so."""
     most = SHORT if report.brief else PRINTED if report.printed else MOST
     layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task
@@ -63,10 +64,10 @@ def layer_tables(report: Report) -> list[Table]:
 def _layer_table(report: Report, block: int, start: int) -> Table:
     tasks = report.tasks[start : start + WIDE]
     means = [layer_means(t.maps[block].values) for t in tasks]
-    places = fmt.decimals(float(np.nanmax(np.abs(means))))
-    small = places > 9
+    digits = fmt.decimals(float(np.nanmax(np.abs(means))))
+    small = digits > 9
     rows = tuple(
-        (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), places) for m in means))
+        (str(layer), *(fmt.number(float(m[layer])) if small else fmt.fixed(float(m[layer]), digits) for m in means))
         for layer in range(report.blocks[block].n_layers)
     )
     columns = (("Layer", True), *((t.name, True) for t in tasks))

@@ -1,19 +1,19 @@
 """Task by task: the heatmap, the model's performance, the most important heads, the findings."""
 
-from typing import Any
-
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import Report, Section, Table, head_table
+from reportgen.rendering.context import Report
 from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table, head_table
 
 NAMED = 5  # heads in a brief paragraph
-LOOKS = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
+ATTENDED = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """One subsection per task, with a map and a table for each block of heads."""
     drawings = {d.name: d for drawn in report.drawn("tasks").values() for d in drawn}
     unit = report.scores.method.unit
@@ -29,7 +29,7 @@ def view(report: Report) -> dict[str, Any]:
                         "map": m,
                         "drawing": drawings[m.figure],
                         "heads": head_table(t.name, m, unit),
-                        "told": _told(report, n, b) if report.brief else None,
+                        "paragraph": _paragraph(report, n, b) if report.brief else None,
                     }
                     for b, m in enumerate(t.maps)
                 ],
@@ -50,12 +50,12 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
-            shorter = attention(patterns, t.anchor, LOOKS) if report.printed else None
+            shorter = attention(patterns, t.anchor, ATTENDED) if report.printed else None
             made[t.anchor] = (shorter or figure, table(patterns))
     return made
 
 
-def _told(report: Report, task: int, block: int) -> str:
+def _paragraph(report: Report, task: int, block: int) -> str:
     """What panel, layer profile and table say, in a paragraph."""
     view = report.tasks[task].maps[block]
     table = head_table("", view, report.scores.method.unit, NAMED)

@@ -1,12 +1,13 @@
 """Causal validation: what knocking found heads out did, and the verdict on every finding that was put to the test."""
 
 from collections import Counter
-from typing import Any
 
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report, Section, Table
+from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 from reportgen.rendering.trial_tables import tables, wanted
 
 # verdict: what it says of a finding
@@ -19,7 +20,7 @@ VERDICTS = {
 }
 
 
-def view(report: Report) -> dict[str, Any] | None:
+def view(report: Report) -> dict[str, object] | None:
     """The findings of the validation, the verdicts and the tables behind them; None where nothing was to be tested."""
     found, validation = report.at("validation"), report.validation
     judged = [v for v in report.views.values() if v.verdict is not None]
@@ -50,7 +51,7 @@ def _problem(report: Report) -> str | None:
     return "no intervention was made after this analysis; `reportgen build` makes them." if asked and untold else None
 
 
-def _rules(validation: Validation, margin: float) -> dict[str, Any]:
+def _rules(validation: Validation, margin: float) -> dict[str, object]:
     """How verdicts are reached, in numbers ready to print."""
     cost = validation.cost
     return {

@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.core.config import ModelSection
-from reportgen.core.lean import collect_as_ever
 from reportgen.core.scores import Model
 from reportgen.scoring.data.batches import Batch, Kind
 from reportgen.scoring.data.generation import after_prompt, in_decoder
@@ -135,7 +134,6 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     Raises InputError for a folder that cannot be used (``load.read_folder``), where heads cannot be found, and where
     memory runs out.
     """
-    collect_as_ever()
     with enough(section.path):
         folder = read_folder(section)
         model = folder.model

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import torch
 
+from reportgen import __version__
 from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, split_halves
@@ -324,8 +324,4 @@ def versions() -> dict[str, str]:
     """The versions that the numbers depend on."""
     import transformers
 
-    try:
-        own = version("reportgen")
-    except PackageNotFoundError:
-        own = "unknown"
-    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__), "reportgen": own}
+    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__), "reportgen": __version__}

@@ -3,8 +3,10 @@
 from typing import Any
 
 from reportgen.core.blocks import written
-from reportgen.rendering.context import Report, Section, Table
+from reportgen.rendering.context import Report
 from reportgen.rendering.format import number
+from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any]:

@@ -10,9 +10,13 @@ from scipy import stats
 from reportgen.core.scores import Examples, Head, HeadScores
 from reportgen.core.stats import LEAST, LEVEL, mean_intervals, unit_sums, units
 
+# With the observed signs 5,000, so that p is never 0 (Phipson & Smyth 2010) and, at its least, 0.0002, still passes
+# α = 0.05 after Bonferroni over 250 searches.
 DRAWS = 4999
 CHUNK = 250  # draws made at once: bounds the memory of large models
-GROUPS = 20  # of units that the jackknife leaves out, one after the other
+# Parts that the jackknife leaves out in turn. Not the bootstrap: repeated rows add noise to both maps, so that its
+# intervals lie below the estimate (docs/decisions/0011-comparisons-of-maps.md).
+GROUPS = 20
 TOP = 0.1  # the share of heads whose overlap is counted
 
 
@@ -71,7 +75,9 @@ class Pair:
 
 
 def matched(before: Examples | None, after: Examples | None, absolute: bool) -> Pair | None:
-    """The rows that both have; None where either has no rows or ids are not unique. ``absolute``: of their sizes."""
+    """Return the rows that both have; None where either has no rows or ids are not unique. ``absolute``: of their
+    sizes.
+    """
     if before is None or after is None or len({*before.ids}) < len(before.ids) or len({*after.ids}) < len(after.ids):
         return None
     place = {name: i for i, name in enumerate(after.ids)}
@@ -86,7 +92,8 @@ def matched(before: Examples | None, after: Examples | None, absolute: bool) -> 
 
 
 def flipped(sums: Float[np.ndarray, "unit cell"], seed: int) -> Float[np.ndarray, "cell"]:
-    """Each cell's p for a mean of zero, corrected over the cells: sign flips of units, maximum of |t| over cells.
+    """Return each cell's p for a mean of zero, corrected over the cells: sign flips of units, maximum of |t| over
+    cells.
 
     Exact where, under the null, a row's two runs could be exchanged (Nichols & Holmes 2002, Hum. Brain Mapp. 15:1).
     """
@@ -109,7 +116,7 @@ def flipped(sums: Float[np.ndarray, "unit cell"], seed: int) -> Float[np.ndarray
 
 
 def testable(pair: Pair | None) -> str:
-    """Why no head can be tested on these rows, "" where heads can."""
+    """Return why no head can be tested on these rows, "" where heads can."""
     if pair is None:
         return "the runs share no rows by id"
     for half in (pair.discovery, ~pair.discovery):
@@ -122,7 +129,8 @@ def testable(pair: Pair | None) -> str:
 def changes(
     pair: Pair, before: np.ndarray, after: np.ndarray, family: int, alpha: float, seed: int
 ) -> tuple[Change, ...]:
-    """The heads that differ: found on the discovery half of the shared rows, their values read on the other half.
+    """Return the heads that differ: found on the discovery half of the shared rows, their values read on the other
+    half.
 
     ``before``, ``after``: importance (layer, head) of all rows; ``family`` the number of such searches, for Bonferroni.
     """
@@ -200,7 +208,7 @@ def _jackknifed(pair: Pair, rank: float) -> tuple[float | None, float | None]:
 
 
 def overlap(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> tuple[int, int, float]:
-    """How many heads the top tenth has, how many are in both runs' top tenths, and how many would be by chance."""
+    """Return the sizes of the top tenth and of both runs' common part of it, and the latter's expectation by chance."""
     both = ~(np.isnan(a) | np.isnan(b))
     heads = int(both.sum())
     top = max(1, round(TOP * heads))
@@ -209,5 +217,5 @@ def overlap(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head
 
 
 def largest(differences: Sequence[Difference]) -> float:
-    """The largest absolute difference of all, 0 where none could be computed."""
+    """Return the largest absolute difference of all, 0 where none could be computed."""
     return max((float(np.nanmax(np.abs(d.values))) for d in differences if d.values is not None), default=0.0)

@@ -1,27 +1,39 @@
-"""Two or more reports side by side, each against the first: what is compared and what is found."""
+"""What differs between reports: heads, agreement of ranks, and what became of findings."""
 
-import csv
-import io
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from reportgen import __version__
-from reportgen.archive.compare import differences as stats
-from reportgen.archive.compare.differences import Difference
-from reportgen.archive.compare.moves import Move, moves
-from reportgen.core.blocks import Blocks, title, written
-from reportgen.core.findings import Findings
-from reportgen.core.provenance import created
+from reportgen.archive.compare import statistics
+from reportgen.archive.compare.statistics import Difference
+from reportgen.core.blocks import Blocks, title
+from reportgen.core.findings import Finding, Findings
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
 
-SCHEMA = "reportgen/compare/1"
+Status = Literal["kept", "changed", "moved", "gained", "lost"]
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Move:
+    """What became of a finding: ``before`` is the reference's, ``after`` the run's (None: it has none)."""
+
+    status: Status
+    before: Finding | None
+    after: Finding | None
+
+    @property
+    def finding(self) -> Finding:
+        """The one that is there, the reference's first."""
+        found = self.before or self.after
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +46,7 @@ class Run:
     findings: Findings
 
     def block(self, name: str | None) -> HeadScores | None:
-        """Its heads of that block."""
+        """Return its heads of that block."""
         return next((b for b in self.scores if b.block == name), None)
 
 
@@ -95,7 +107,7 @@ def comparison(reports: Sequence[Path | str], alpha: float, seed: int, progress:
 
 
 def _names(reports: Sequence[Path | str]) -> list[str]:
-    """The shortest last parts of the paths that tell the reports apart; equal paths are numbered."""
+    """Return the shortest last parts of the paths that tell the reports apart; equal paths are numbered."""
     paths = [Path(p).resolve().with_suffix("") if Path(p).is_file() else Path(p).resolve() for p in reports]
     for depth in range(1, 4):
         names = ["/".join(p.parts[-depth:]) for p in paths]
@@ -105,7 +117,7 @@ def _names(reports: Sequence[Path | str]) -> list[str]:
 
 
 def _open(path: Path, name: str) -> Run:
-    from reportgen.archive.verify import opened
+    from reportgen.archive.checks import opened
 
     with opened(path) as report:
         scores, _, source = pipeline.open_folder(report.folder)
@@ -123,7 +135,7 @@ def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _subjects(reference: Run, run: Run, tasks: Sequence[str]) -> Iterator[tuple[str | None, str]]:
-    """The blocks and tasks on which heads of both runs can be matched by number."""
+    """Yield the blocks and tasks on which heads of both runs can be matched by number."""
     for block in reference.scores:
         other = run.block(block.block)
         if other is not None and other.present.shape == block.present.shape:
@@ -131,13 +143,13 @@ def _subjects(reference: Run, run: Run, tasks: Sequence[str]) -> Iterator[tuple[
 
 
 def _same_shape(reference: Run, run: Run) -> bool:
-    """Whether every block of the reference has as many layers and heads in the run."""
+    """Return whether every block of the reference has as many layers and heads in the run."""
     shapes = {b.block: b.present.shape for b in run.scores}
     return all(shapes.get(b.block) == b.present.shape for b in reference.scores)
 
 
 def _refused(reference: Run, run: Run) -> Iterator[str]:
-    """What cannot be compared, and why."""
+    """Yield what cannot be compared, and why."""
     for block in reference.scores:
         other, named = run.block(block.block), f"{title(block.block)} " if block.block else ""
         if other is None:
@@ -154,7 +166,7 @@ def _refused(reference: Run, run: Run) -> Iterator[str]:
 
 
 def _unlike(a: HeadScores, b: HeadScores) -> str:
-    """Why two scores are not in one unit, "" where they are."""
+    """Return why two scores are not in one unit, "" where they are."""
     for what, first, second in (
         ("method", a.method.name, b.method.name),
         ("metric", a.method.metric, b.method.metric),
@@ -167,12 +179,13 @@ def _unlike(a: HeadScores, b: HeadScores) -> str:
 
 
 def _is_searched(reference: Run, run: Run, block: str | None, task: str) -> bool:
-    before, after, t, u = _sides(reference, run, block, task)
-    pair = stats.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
-    return not _unlike(before, after) and not stats.testable(pair)
+    before, after, t, u = sides(reference, run, block, task)
+    pair = statistics.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
+    return not _unlike(before, after) and not statistics.testable(pair)
 
 
-def _sides(reference: Run, run: Run, block: str | None, task: str) -> tuple[HeadScores, HeadScores, int, int]:
+def sides(reference: Run, run: Run, block: str | None, task: str) -> tuple[HeadScores, HeadScores, int, int]:
+    """Return a block of reference and run, which both have it, and the task's index in each."""
     before, after = reference.block(block), run.block(block)
     assert before is not None
     assert after is not None
@@ -182,18 +195,18 @@ def _sides(reference: Run, run: Run, block: str | None, task: str) -> tuple[Head
 def _difference(
     reference: Run, run: Run, block: str | None, task: str, searches: int, alpha: float, seed: int
 ) -> Difference:
-    before, after, t, u = _sides(reference, run, block, task)
+    before, after, t, u = sides(reference, run, block, task)
     a, b = before.importance[t].astype(float), after.importance[u].astype(float)
-    pair = stats.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
+    pair = statistics.matched(before.examples[t], after.examples[u], before.reduction == "mean_abs")
     unlike = _unlike(before, after)
-    silent = unlike or stats.testable(pair)
-    changes = () if silent or pair is None else stats.changes(pair, a, b, searches, alpha, seed)
+    silent = unlike or statistics.testable(pair)
+    changes = () if silent or pair is None else statistics.changes(pair, a, b, searches, alpha, seed)
     return Difference(
         task,
         block,
         None if unlike else b - a,
-        *stats.agreement(before, after, t, u, pair),
-        *stats.overlap(a, b),
+        *statistics.agreement(before, after, t, u, pair),
+        *statistics.overlap(a, b),
         0 if pair is None else len(pair.groups),
         changes,
         silent,
@@ -201,7 +214,8 @@ def _difference(
 
 
 def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
-    """What can be told of a task whatever the model's shape: accuracy, where importance lies, and how concentrated.
+    """Return what can be told of a task whatever the model's shape: accuracy, where importance lies, and how
+    concentrated.
 
     ``depth`` is the mean relative depth of the layers weighted by |importance|, 0 the first layer and 1 the last;
     ``top_share`` the share of |importance| that the most important tenth of the heads holds.
@@ -212,12 +226,14 @@ def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
     total = float(held.sum())
     layers = np.nansum(size, axis=1)
     depth = float(layers @ np.arange(len(layers)) / max(1, len(layers) - 1) / total) if total else None
-    top = float(held[: max(1, round(stats.TOP * len(held)))].sum() / total) if total else None
+    top = float(held[: max(1, round(statistics.TOP * len(held)))].sum() / total) if total else None
     return {"accuracy": scores.tasks[t].accuracy, "chance": scores.tasks[t].chance, "depth": depth, "top_share": top}
 
 
 def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) -> list[tuple[Head, list[float]]]:
-    """The heads whose importance moves most over the runs, with each run's value; [] where runs are not in one unit."""
+    """Return the heads whose importance moves most over the runs, with each run's value; [] where runs are not in one
+    unit.
+    """
     scores = [run.block(block) for run in made.runs]
     first = scores[0]
     known = [s for s in scores if s is not None and first is not None and s.present.shape == first.present.shape]
@@ -230,91 +246,57 @@ def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) 
     return [(cell, [float(m[cell]) for m in maps]) for cell in cells if spread[cell] > 0]
 
 
-def as_json(made: Comparison) -> dict[str, Any]:
-    """The comparison as plain JSON values."""
-    return {
-        "schema": SCHEMA,
-        "reportgen": __version__,
-        "created": created(),
-        "alpha": made.alpha,
-        "searches": made.searches,
-        "differs": made.differs,
-        "tasks": list(made.tasks),
-        "runs": [
-            {
-                "name": run.name,
-                "title": run.study,
-                "model": run.scores[0].model.path,
-                "weights_sha256": run.scores[0].model.weights_sha256,
-                "method": run.scores[0].method.name,
-                "scores": run.findings.scores,
-                "profiles": {
-                    task: {str(b.block or "heads"): profile(b, task) for b in run.scores} for task in made.tasks
-                },
-            }
-            for run in made.runs
-        ],
-        "comparisons": [_versus_json(v) for v in made.others],
-    }
+def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
+    """Return each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared
+    place.
+
+    Where heads of the runs cannot be matched, places are not compared. ``absence`` only mirrors what was found.
+    """
+    first, second = _by_subject(before), _by_subject(after)
+    found: list[Move] = []
+    for key in dict.fromkeys((*first, *second)):
+        found += _paired(first[key], second[key], same_heads)
+    return found
 
 
-def _versus_json(versus: Versus) -> dict[str, Any]:
-    return {
-        "run": versus.run.name,
-        "not_compared": list(versus.refused),
-        "tasks": [
-            {
-                "task": d.task,
-                "block": d.block,
-                "rank_correlation": d.rank,
-                "low": d.rank_low,
-                "high": d.rank_high,
-                "reference_with_itself": d.within,
-                "top": d.top,
-                "shared": d.shared,
-                "expected": d.expected,
-                "matched_rows": d.rows,
-                "not_tested": d.silent or None,
-                "heads": [{**asdict(c), "head": written(d.block, c.head)} for c in d.changes],
-            }
-            for d in versus.differences
-        ],
-        "findings": [
-            {
-                "status": m.status,
-                "kind": m.finding.kind,
-                "task": m.finding.task,
-                "before": m.before and {"id": m.before.id, "sentence": m.before.sentence},
-                "after": m.after and {"id": m.after.id, "sentence": m.after.sentence},
-            }
-            for m in versus.moves
-        ],
-    }
+def _by_subject(findings: Findings) -> dict[tuple[object, ...], list[Finding]]:
+    grouped: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for f in findings.ranked():
+        if f.kind != "absence":
+            grouped[f.kind, f.block, f.task, tuple(f.tasks or ())].append(f)
+    return grouped
 
 
-def lines(made: Comparison) -> list[str]:
-    """The outcome for a terminal, a line a run."""
-    shown = []
-    for v in made.others:
-        heads = sum(len(d.changes) for d in v.differences)
-        told = [
-            f"{sum(m.status == status for m in v.moves)} {status}" for status in ("changed", "moved", "gained", "lost")
-        ]
-        shown.append(f"{v.run.name}: {heads} heads found to differ; findings: {', '.join(told)}")
-        shown += [f"{v.run.name}, not compared: {each}" for each in v.refused]
-    return shown
+def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> list[Move]:
+    left, right, found = list(before), list(after), list[Move]()
+
+    def pair(alike: bool) -> None:
+        for f in list(left):
+            partner = next((g for g in right if (_place(f) == _place(g) if alike else _overlap(f, g))), None)
+            if partner is not None:
+                left.remove(f)
+                right.remove(partner)
+                status: Status = "kept" if (f.register, f.verdict) == (partner.register, partner.verdict) else "changed"
+                found.append(Move(status if alike else "moved", f, partner))
+
+    if same_heads:
+        pair(alike=True)
+        pair(alike=False)
+    else:
+        found += [Move("kept", f, g) for f, g in zip(left, right, strict=False)]
+        left, right = left[len(right) :], right[len(left) :]
+    return [*found, *(Move("lost", f, None) for f in left), *(Move("gained", None, g) for g in right)]
 
 
-def differences_csv(made: Comparison) -> str:
-    """Every head's importance in the reference and in each run whose heads can be matched with it."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", "block", "task", "layer", "head", "reference", "run_value", "difference"])
-    for versus in made.others:
-        for d in versus.differences:
-            before, after, t, u = _sides(made.reference, versus.run, d.block, d.task)
-            for layer, head in np.ndindex(*before.present.shape):
-                a, b = before.importance[t, layer, head], after.importance[u, layer, head]
-                change = "" if d.values is None else f"{d.values[layer, head]:.6g}"
-                writer.writerow([versus.run.name, d.block or "", d.task, layer, head, str(a), str(b), change])
-    return out.getvalue()
+def _place(f: Finding) -> tuple[object, ...]:
+    return f.layers, f.heads, tuple(map(tuple, f.cells or ())), tuple(sorted(map(str, f.members or ())))
+
+
+def _overlap(f: Finding, g: Finding) -> bool:
+    """Return whether two findings share a member, or their layers and heads meet."""
+    if f.members and g.members:
+        return bool({*map(str, f.members)} & {*map(str, g.members)})
+    return all(
+        a is not None and b is not None and a[0] <= b[1] and b[0] <= a[1]
+        for a, b in ((f.layers, g.layers), *([(f.heads, g.heads)] if f.heads and g.heads else []))
+    )

@@ -1,0 +1,58 @@
+"""Compute once what all sections of a report draw on."""
+
+from collections.abc import Mapping
+
+from reportgen.core.blocks import Blocks
+from reportgen.core.config import Study
+from reportgen.core.findings import Findings
+from reportgen.core.patterns import Patterns
+from reportgen.core.plugins import Plugin
+from reportgen.core.trials import Validation
+from reportgen.rendering.context import Report, finding_views, task_views
+from reportgen.rendering.figures import drawn, with_patterns
+from reportgen.rendering.pdf.document import moment
+from reportgen.rendering.plots.drawing import style_of
+from reportgen.rendering.sections import chosen, third_party
+
+
+def build_report(
+    blocks: Blocks,
+    findings: Findings,
+    study: Study,
+    others: Mapping[str, Blocks],
+    provenance: Mapping[str, object],
+    validation: Validation | None = None,
+    patterns: Patterns | None = None,
+) -> Report:
+    """Return everything that sections draw on."""
+    names = tuple(section.name for section in chosen(study.report.sections))
+    views = finding_views(findings)
+    tasks = task_views(blocks, findings, views)
+    styles = [style_of(b, study.report.colormap, study.report.layer_order) for b in blocks]
+    figures = [[m.figure for m in t.maps] for t in tasks]
+    drawings = tuple(with_patterns(drawn(blocks, findings, styles, figures, others, validation), tasks, patterns))
+    shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
+    return Report(
+        blocks=blocks,
+        findings=findings,
+        study=study,
+        others=dict(others),
+        provenance=dict(provenance),
+        tasks=tasks,
+        views=views,
+        styles=tuple(styles),
+        drawings=drawings,
+        numbers={d.name: i for i, d in enumerate(shown, 1)},
+        sections=names,
+        validation=validation,
+        patterns=patterns,
+        date=moment().strftime("%Y-%m-%d"),
+        plugins=_plugins(blocks, findings, study),
+    )
+
+
+def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:
+    """Other packages' methods, detectors and sections of the report."""
+    wanted = study.report.sections
+    sections = (each.plugin for each in third_party() if wanted is None or each.plugin.name in wanted)
+    return (*blocks[0].plugins, *findings.plugins, *sections)
