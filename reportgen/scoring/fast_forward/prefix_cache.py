@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ROTATIONS = {"default", "linear", "llama3", "yarn", "proportional"}  # others turn keys by the whole text's length
-PAYS = 0.3  # of a batch's tokens need not be run: with fewer, handing on keys and values took longer, as measured
+# Of a batch's tokens so many must not need to be run: with fewer, handing on keys and values took longer than running
+# them (docs/scoring-speed.md)
+PAYS = 0.3
 
 
 class SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers has no types for it

@@ -23,7 +23,8 @@ from reportgen.scoring.methods.gate_gradient import gradients
 from reportgen.scoring.run.memory import free_bytes, halved, peak_bytes
 
 LONGEST = "the longest example"
-SHARE = 0.5  # of the free memory; the rest is for what operations and allocators take beside tensors
+# Of the free memory: what operations take while they run, and what allocators hold back, is counted nowhere
+SHARE = 0.5
 
 
 def found_size(

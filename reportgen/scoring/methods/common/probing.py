@@ -19,6 +19,7 @@ from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import captured
 
+# As published (arXiv 2512.10978), but for the batch: there examples come one at a time and in the order of the file
 PROJECTED, HIDDEN, DROPOUT = 64, 512, 0.3
 LEARNING_RATE, BATCH = 1e-4, 32
 
