@@ -16,7 +16,7 @@ import torch
 from scipy.stats import spearmanr
 
 from reportgen.core.config import ModelSection, ScoringSection, Study, TasksSection
-from reportgen.scoring.methods import METHODS
+from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.score import score
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +37,7 @@ def importance(arguments: argparse.Namespace, path: Path) -> tuple[list[str], di
     settings: dict[str, dict[str, Any]] = {"integrated_gradients": {"path": arguments.path}}
     settings["attribution_patching"] = {"qk_correction": arguments.qk_correction}
     if arguments.signed:
-        for method in METHODS:
+        for method in METHODS.own():
             if method.reduction == "mean_abs" and method.score is not None:
                 settings.setdefault(method.name, {})["signed"] = True
     scoring = ScoringSection(method=arguments.reference, also=arguments.methods, parameters=settings)
@@ -51,7 +51,7 @@ def importance(arguments: argparse.Namespace, path: Path) -> tuple[list[str], di
 
 def main() -> None:
     """Score, and print the table."""
-    names = [m.name for m in METHODS if m.score is not None and m.cheap]
+    names = [m.name for m in METHODS.own() if m.score is not None and m.cheap]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default=str(ROOT / "sample_data" / "model"))
     parser.add_argument("tasks", nargs="?", type=Path, default=ROOT / "sample_data" / "tasks.jsonl")

@@ -25,8 +25,7 @@ from planted import judged
 from published import pieces_of_published, published
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.detectors import DETECTORS
-from reportgen.analysis.view import Settings
+from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.core.scores import HeadScores
 from reportgen.core.sentences import Prose
 from reportgen.core.stats import mean_intervals
@@ -34,7 +33,7 @@ from reportgen.core.stats import mean_intervals
 ROOT = Path(__file__).resolve().parents[1]
 KEPT, PAGE = ROOT / "benchmarks" / "results" / "calibration.jsonl", ROOT / "docs" / "calibration.md"
 PIECE = 20  # tensors that are run and kept together
-TESTED = tuple(d.kind for d in DETECTORS if d.weight)  # whatever else runs, their parts of alpha are the same
+TESTED = tuple(d.name for d in DETECTORS.own() if d.weight)  # whatever else runs, their parts of alpha are the same
 MEANS = {
     "normal": lambda rng, shape: (rng.normal(1, 0.3, shape), 1.0),
     "|normal|": lambda rng, shape: (np.abs(rng.normal(size=shape)), np.sqrt(2 / np.pi)),

@@ -22,7 +22,7 @@ import transformers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from reportgen.core.config import Study
-from reportgen.scoring.methods import METHODS
+from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.run.prepare import prepare
 from reportgen.scoring.run.shards import shards_of
 from reportgen.scoring.run.worker import Worker
@@ -76,7 +76,7 @@ def study(folder: Path) -> Study:
             }
         )
     (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    names = [method.name for method in METHODS if method.together is None]
+    names = [method.name for method in METHODS.own() if method.together is None]
     return Study.model_validate(
         {
             "model": {"path": str(folder)},

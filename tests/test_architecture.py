@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reportgen.core.plugins import FOLDERS, SHARED, Record, Registry, _own
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reportgen"
 # From the top down: a module imports from its own folder or from one further down; of folders side by side neither
@@ -87,22 +89,28 @@ def test_no_import_loops() -> None:
         visit(name, ())
 
 
-@pytest.mark.parametrize(
-    ("folder", "tuple_name", "record"),
-    [
-        ("analysis/detectors", "DETECTORS", "DETECTOR"),
-        ("importers", "IMPORTERS", "IMPORTER"),
-        ("scoring/methods", "METHODS", "METHOD"),
-        ("rendering/sections", "SECTIONS", "SECTION"),
-    ],
-)
-def test_every_plug_in_is_registered(folder: str, tuple_name: str, record: str) -> None:
-    package = "reportgen." + folder.replace("/", ".")
-    registered = getattr(import_module(package), tuple_name)
-    for path in sorted((PACKAGE / folder).glob("*.py")):
-        if path.stem in ("__init__", "common"):
-            continue
-        assert any(getattr(import_module(f"{package}.{path.stem}"), record) is r for r in registered), path.name
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_module_of_a_folder_of_plug_ins_holds_its_record(folder: str) -> None:
+    place = FOLDERS[folder]
+    package = PACKAGE.parent / place.package.replace(".", "/")
+    files = {p.stem: p for p in package.glob("*.py") if p.stem not in ("__init__", SHARED)}
+    records = Registry(folder, Record).own()
+    assert len({record.name for record in records}) == len({record.order for record in records}) == len(files)
+    for name, path in files.items():
+        record = getattr(import_module(f"{place.package}.{name}"), place.attribute)
+        assert record in records
+        assert f'"{record.name}"' in path.read_text()
+
+
+def test_a_module_without_a_record_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reportgen.summary import topics
+
+    (tmp_path / "empty.py").write_text("")
+    monkeypatch.setattr(topics, "__path__", [str(tmp_path)])
+    _own.cache_clear()
+    with pytest.raises(ImportError, match=r"reportgen\.summary\.topics\.empty holds no TOPIC, which every module of"):
+        Registry("topics", Record).own()
+    _own.cache_clear()
 
 
 def test_help_is_instant() -> None:
@@ -122,10 +130,10 @@ def test_ci_runs_the_readmes_second_command() -> None:
 
 
 def test_the_observation_templates_match_the_detectors() -> None:
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.core.kinds import KINDS
 
     templates = {p.stem for p in (ROOT / "templates" / "observations").glob("[!_]*.j2")}
-    assert templates == {d.kind for d in DETECTORS} | {"causal_validation"}
+    assert templates == {kind.name for kind in KINDS.own()}
 
 
 def test_test_files_have_names_of_their_own() -> None:

@@ -103,10 +103,10 @@ def write_large(path: Path, shape: tuple[int, int, int, int]) -> None:
 
 def built_by_stage(source: str, folder: str, without: list[str], gib: float, seconds: int) -> dict[str, Any]:
     """Build a report without some kinds of findings; its stages."""
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.analysis.view import DETECTORS
 
     limited(gib, seconds)
-    detectors = {"analysis.detectors": [d.kind for d in DETECTORS if d.kind not in without]} if without else {}
+    detectors = {"analysis.detectors": [d.name for d in DETECTORS.own() if d.name not in without]} if without else {}
     stages = Stages()
     stages.begin("reading and storing scores")
     built = build(source, folder, overrides=detectors, progress=lambda stage, done, total: stages.begin(stage))

@@ -1,19 +1,20 @@
 """HeadScores in, Findings out."""
 
+import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from reportgen.analysis.detectors import known, third_party
 from reportgen.analysis.statistics.regions import with_ties
-from reportgen.analysis.third_party import ThirdParty
-from reportgen.analysis.view import Detector, Outcome, Settings, View
+from reportgen.analysis.view import DETECTORS, Detector, Outcome, Settings, View
 from reportgen.core.blocks import Blocks, as_blocks, written
-from reportgen.core.findings import MOST, Finding, Findings, json_schema, numbered
+from reportgen.core.findings import MOST, Finding, Findings, from_json, json_schema, numbered, to_json
+from reportgen.core.kinds import KINDS
+from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores
 from reportgen.core.sentences import Prose
 from reportgen.errors import InputError
@@ -62,6 +63,77 @@ def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> 
             raise InputError(problem, "scores of further methods", "Score all methods in one run")
 
 
+class ThirdParty:
+    """Other packages' detectors in an analysis: what fails in them is named, and all other findings stand.
+
+    ``names`` are the detectors that the study wants (None: all).
+    """
+
+    def __init__(self, names: Sequence[str] | None, sentence: Callable[[Finding], str]) -> None:
+        self._sentence = sentence
+        self._all = [each for each in DETECTORS.third_party() if names is None or each.plugin.name in names]
+        self._plugins = {each.record.name: each.plugin for each in self._all if each.record is not None}
+
+    @property
+    def used(self) -> tuple[Plugin, ...]:
+        """The plug-ins in the order of their names, each with what became of it."""
+        return tuple(e.plugin if e.record is None else self._plugins[e.record.name] for e in self._all)
+
+    def failed(self, kind: object) -> bool:
+        """Whether a detector of that kind is a plug-in that failed."""
+        return isinstance(kind, str) and kind in self._plugins and bool(self._plugins[kind].error)
+
+    def able(self, detector: Detector, view: View) -> bool:
+        """Whether the detector can test these scores; a plug-in that raises, or that is not wanted, cannot."""
+        if detector in DETECTORS.own():
+            return detector.able(view)
+        if detector.name not in self._plugins or self.failed(detector.name):
+            return False
+        try:
+            return bool(detector.able(view))
+        except (Exception, SystemExit) as error:
+            self._plugins[detector.name] = self._plugins[detector.name].failed(error)
+            return False
+
+    def detect(self, detector: Detector, view: View, earlier: Sequence[Outcome]) -> Outcome:
+        """What a detector finds; nothing where it is a plug-in and raises, or finds what no report can hold."""
+        kind = detector.name
+        if kind not in self._plugins:
+            return detector.detect(view, earlier)
+        if not self.failed(kind):
+            try:
+                return self._checked(detector, view, detector.detect(view, earlier))
+            except (Exception, SystemExit) as error:
+                self._plugins[kind] = self._plugins[kind].failed(error)
+        return Outcome(kind)
+
+    def _checked(self, detector: Detector, view: View, made: object) -> Outcome:
+        """An outcome that a report can hold, as it will be read from its file; raises what is wrong with it."""
+        if not isinstance(made, Outcome) or made.kind != detector.name:
+            raise TypeError(f"it returned no Outcome of kind {detector.name}")
+        strange = [f.kind for f in made.findings if f.kind != detector.name]
+        if strange:
+            raise ValueError(f"a finding of kind {strange[0]}")
+        text = json.dumps(to_json(Findings({}, 0.05, 0, [], made.findings)), allow_nan=False)
+        found = from_json(json.loads(text), detector.name)
+        shape = (view.scores.n_layers, view.scores.n_heads)
+        found.refuse_strangers({view.scores.block: shape}, view.scores.task_names, detector.name)
+        for finding in found.findings:
+            if detector.data is not None:
+                TypeAdapter(detector.data).validate_python(finding.data)
+            if not self._sentence(finding):
+                raise ValueError("its sentence template writes nothing")
+        return replace(made, findings=found.findings)
+
+    def without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes without those of plug-ins that failed, and without what is said of their searches."""
+        kept = [o for o in outcomes if not self.failed(o.kind)]
+        return [
+            replace(o, findings=[f for f in o.findings if not self.failed((f.data or {}).get("searched"))])
+            for o in kept
+        ]
+
+
 def _outcomes(
     blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
 ) -> list[Outcome]:
@@ -85,7 +157,7 @@ def levels(view: View, plugins: ThirdParty) -> dict[str, float]:
 
     It does not depend on which of our detectors run, so that a finding stays the same whatever else is looked for.
     """
-    weights = {d.kind: d.weight for d in known() if d.weight and plugins.able(d, view)}
+    weights = {d.name: d.weight for d in DETECTORS.known() if d.weight and plugins.able(d, view)}
     total = sum(weights.values())
     return {kind: view.settings.alpha * min(weight / total, MOST) for kind, weight in weights.items()}
 
@@ -117,12 +189,11 @@ def findings_schema() -> dict[str, Any]:
     """The JSON Schema of findings.json, with what each kind of finding holds as ``data``."""
     schema = json_schema()
     rules = []
-    for detector in known():
-        if detector.data is not None:
-            held = TypeAdapter(detector.data).json_schema(ref_template=f"#/$defs/{detector.kind}.{{model}}")
-            schema["$defs"] |= {f"{detector.kind}.{name}": of for name, of in held.pop("$defs", {}).items()}
-            kind = {"properties": {"kind": {"const": detector.kind}}}
-            rules.append({"if": kind, "then": {"properties": {"data": held}}})
+    for kind in KINDS.known():
+        if kind.data is not None:
+            held = TypeAdapter(kind.data).json_schema(ref_template=f"#/$defs/{kind.name}.{{model}}")
+            schema["$defs"] |= {f"{kind.name}.{name}": of for name, of in held.pop("$defs", {}).items()}
+            rules.append({"if": {"properties": {"kind": {"const": kind.name}}}, "then": {"properties": {"data": held}}})
     schema["$defs"]["Finding"]["allOf"] = rules
     return schema
 
@@ -132,10 +203,5 @@ def chosen(names: Sequence[str] | None) -> list[Detector]:
 
     Raises InputError for a name that is none. A plug-in that cannot be used is passed over; the analysis says why.
     """
-    usable = known()
-    kinds = [d.kind for d in usable]
-    failed = {each.plugin.name for each in third_party()}
-    for name in names or ():
-        if name not in {*kinds, *failed}:
-            raise InputError(f"no detector is called {name!r}", "[analysis] detectors", f"Known: {', '.join(kinds)}")
-    return [d for d in usable if names is None or d.kind in names]
+    wanted = DETECTORS.chosen(names, "[analysis] detectors")
+    return [detector for detector in DETECTORS.known() if detector in wanted]

@@ -18,9 +18,9 @@ def plain(text: str) -> str:
 
 def warn(plugins: Iterable[Any]) -> None:
     """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
-    for told in (plugin.told for plugin in plugins):
-        if told:
-            say(plain(f"reportgen: {told} All else stands."))
+    for failure in (plugin.failure for plugin in plugins):
+        if failure:
+            say(plain(f"reportgen: {failure} All else stands."))
 
 
 def left_out(templates: Sequence[str]) -> None:

@@ -5,34 +5,31 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from reportgen.analysis.detectors import known
-from reportgen.cli.recompute import by_hand
 from reportgen.core.blocks import title, written
+from reportgen.core.caveats import IN_SAMPLE
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import caveats, kind_of
 from reportgen.core.scores import Head
-from reportgen.core.sentences import CAVEATS, listed, probability, significant
+from reportgen.core.sentences import listed, probability, significant
 
 
 def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
     """The finding's fields, its detector's documentation, and the lines that compute it again."""
-    again = {"commands": _commands(finding, findings, folder), "by_hand": by_hand(finding, folder)}
-    return {**asdict(finding), "detector": _documentation(finding), "again": again}
+    again = {"commands": _commands(finding, findings, folder), "by_hand": program(finding, folder)}
+    return {**asdict(finding), "detector": kind_of(finding.kind).doc.strip(), "again": again}
 
 
 def text(finding: Finding, findings: Findings, folder: Path) -> str:
     """The finding for a terminal."""
     parts = [finding.sentence, "", f"{finding.id} ({finding.register}, scores of {finding.method})", ""]
     parts += [*_evidence(finding, findings), *_place(finding), *_numbers(finding)]
-    parts += [f"caveat: {CAVEATS[c]}" for c in finding.caveats if c in CAVEATS]
-    parts += ["", "how it is found:", *(f"  {line}" for line in _documentation(finding).splitlines())]
+    meanings = caveats()
+    parts += [f"caveat: {meanings[c]}" for c in finding.caveats if c in meanings]
+    parts += ["", "how it is found:", *(f"  {line}" for line in kind_of(finding.kind).doc.strip().splitlines())]
     parts += ["", "to compute it again:", *(f"  {line}" for line in _commands(finding, findings, folder))]
-    if lines := by_hand(finding, folder):
+    if lines := program(finding, folder):
         parts += ["", "its numbers by hand, in Python:", *(f"  {line}" for line in lines)]
     return "\n".join(parts)
-
-
-def _documentation(finding: Finding) -> str:
-    return next((d.doc.strip() for d in known() if d.kind == finding.kind), "")
 
 
 def _evidence(finding: Finding, findings: Findings) -> list[str]:
@@ -94,3 +91,30 @@ def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
         settings["permutations"] = finding.test.draws
     chosen = " ".join(f"--set analysis.{key}={value}" for key, value in settings.items())
     return [f"reportgen analyze {quote(str(folder))} -o NEW {chosen}", f"reportgen explain NEW {finding.id}"]
+
+
+def program(finding: Finding, folder: Path) -> list[str]:
+    """Return lines of Python that print the finding's value and then its effect, from the stored scores alone.
+
+    They cover what is plain arithmetic on one task's map, with no detector of ours; for other findings there are none.
+    """
+    numbers = [f"print(importance[{finding.index}].mean())  # value"] if finding.value and finding.index else []
+    if finding.effect is not None and (lines := kind_of(finding.kind).recompute(finding)):
+        numbers += [*lines[:-1], f"{lines[-1]}  # effect"]
+    if not numbers or finding.task is None:
+        return []
+    block = "" if finding.block is None else f", block={finding.block!r}"
+    held_out = IN_SAMPLE.code not in finding.caveats if finding.value is None else finding.value.split == "held-out"
+    importance = "scores.importance[t]"
+    if held_out:
+        importance = "reduce_examples(examples.values[~examples.discovery], scores.reduction)"
+    return [
+        *(["import numpy as np"] if any("np." in line for line in numbers) else []),
+        "from reportgen import load_scores",
+        *(["from reportgen.core.scores import reduce_examples"] if held_out else []),
+        f"scores = load_scores({str(folder / 'scores.safetensors')!r}{block})",
+        f"t = scores.task_names.index({finding.task!r})",
+        *(["examples = scores.examples[t]"] if held_out else []),
+        f"importance = abs({importance}.astype(float))",
+        *numbers,
+    ]

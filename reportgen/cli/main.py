@@ -19,7 +19,7 @@ from reportgen.cli.arguments import command, overrides
 from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core.provenance import epoch
-from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, ran_out, unreachable
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -343,26 +343,35 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="of this method all that is known")] = None, as_json: Json = False
 ) -> None:
     """List the scoring methods, or explain one: formula, unit, sign, cost, parameters and source."""
-    from reportgen.scoring.methods import known as usable
-    from reportgen.scoring.methods import third_party
+    from reportgen.scoring.methods.common.method import METHODS
 
-    warn(each.plugin for each in third_party())
-    known = {m.name: m.described for m in usable()}
+    warn(METHODS.used(None))
+    known = {m.name: m.described for m in METHODS.known()}
     if name is None:
         show(as_json, known, [f"{name}: {described['summary']}" for name, described in known.items()])
-    elif name in known:
-        show(as_json, known[name], list(described_lines(known[name])))
     else:
-        raise InputError(f"no scoring method is called {name!r}", "reportgen methods", nearest(name, list(known)))
+        described = METHODS.get(name, "reportgen methods").described
+        show(as_json, described, list(described_lines(described)))
 
 
 @app.command()
 def detectors(as_json: Json = False) -> None:
     """List what the analysis looks for."""
-    from reportgen.analysis.detectors import known, third_party
+    from reportgen.analysis.view import DETECTORS
 
-    warn(each.plugin for each in third_party())
-    show(as_json, {d.kind: d.doc for d in known()}, [f"{d.kind}: {d.summary}" for d in known()])
+    warn(DETECTORS.used(None))
+    known = DETECTORS.known()
+    show(as_json, {d.name: d.doc for d in known}, [f"{d.name}: {d.summary}" for d in known])
+
+
+@app.command()
+def topics(as_json: Json = False) -> None:
+    """List what a report's claims are about."""
+    from reportgen.core.topics import TOPICS
+
+    warn(TOPICS.used(None))
+    known = TOPICS.known()
+    show(as_json, {t.name: t.summary for t in known}, [f"{t.name}: {t.title}; {t.summary}" for t in known])
 
 
 @app.command()

@@ -87,13 +87,13 @@ class Finding:
     block: str | None = None
     rule: str | None = None
     verdict: Verdict | None = None
-    data: dict[str, Any] | None = None
+    data: Mapping[str, object] | None = None
     task: str | None = None
     tasks: list[str] | None = None
     layers: tuple[int, int] | None = None
     heads: tuple[int, int] | None = None
     cells: list[tuple[int, int]] | None = None
-    members: list[str | int] | None = None
+    members: Sequence[str | int] | None = None
     value: Value | None = None
     test: Test | None = None
     effect: Effect | None = None
@@ -103,6 +103,16 @@ class Finding:
     def __post_init__(self) -> None:
         if (self.register == "tested") != (self.test is not None) or (self.register == "observed" and not self.rule):
             raise ValueError(f"{self.id}: a tested finding carries its test, an observed one its rule")
+
+    @property
+    def index(self) -> str:
+        """The index of its heads in a map (layer, head), as Python writes it; empty where it names no heads."""
+        if self.layers is None or self.heads is None:
+            return ""
+        if self.cells is not None:
+            return ", ".join(str([cell[axis] for cell in self.cells]) for axis in (0, 1))
+        (top, bottom), (first, last) = self.layers, self.heads
+        return f"{top}:{bottom + 1}, {first}:{last + 1}"
 
     def mask(self, shape: tuple[int, int]) -> Bool[np.ndarray, "layer head"]:
         """The cells that the finding names, on a layer × head grid; all False where it names no heads."""
@@ -218,7 +228,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
 
 
-def from_json(plain: Any, place: str = "findings.json") -> Findings:
+def from_json(plain: object, place: str = "findings.json") -> Findings:
     """Read findings.json's content; raises InputError with the field that does not fit."""
     return read_plain(_ADAPTER, plain, place, "analyze")
 

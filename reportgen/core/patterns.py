@@ -54,6 +54,6 @@ def to_json(patterns: Patterns) -> dict[str, Any]:
     return plain_of(_ADAPTER, patterns)
 
 
-def from_json(plain: Any, place: str = "patterns.json") -> Patterns:
+def from_json(plain: object, place: str = "patterns.json") -> Patterns:
     """Read patterns.json's content; raises InputError with the field that does not fit."""
     return read_plain(_ADAPTER, plain, place, "build")

@@ -1,29 +1,64 @@
-"""Plug-ins: sections, detectors and methods that installed packages offer by entry points.
+"""Plug-ins: six folders of records, ours and those that installed packages offer by entry points.
 
-A plug-in that cannot be used is named with the reason, in the report and on the terminal; all else stands without it.
-Only what is installed is ever loaded, never anything that a report carries.
+A file in one of the folders is enough: the records of all its modules are found, in the order that they give. Another
+package offers its own under the entry points ``reportgen.<folder>``. One that cannot be used is named with the reason,
+in the report and on the terminal; all else stands without it. Only what is installed is ever loaded, never anything
+that a report carries.
 """
 
 import hashlib
+import pkgutil
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from reportgen.errors import InputError, ReportgenError
+from reportgen.errors import InputError, ReportgenError, nearest
 
-KINDS = {"reportgen.sections": "section", "reportgen.detectors": "detector", "reportgen.methods": "method"}
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of plug-ins: its package, the name that each module gives its record, and what such a plug-in is."""
+
+    package: str
+    attribute: str
+    noun: str
+
+
+FOLDERS: Mapping[str, Folder] = {
+    "methods": Folder("reportgen.scoring.methods", "METHOD", "scoring method"),
+    "suites": Folder("reportgen.scoring.data.suites", "SUITE", "suite"),
+    "detectors": Folder("reportgen.analysis.detectors", "DETECTOR", "detector"),
+    "topics": Folder("reportgen.summary.topics", "TOPIC", "topic"),
+    "sections": Folder("reportgen.rendering.sections", "SECTION", "section"),
+    "importers": Folder("reportgen.importers", "IMPORTER", "importer"),
+}
+PREFIX = "reportgen."  # of a folder's name, in the group of its entry points
+SHARED = "common"  # the module, or package, of a folder that its plug-ins share
+THEIRS = 500  # the place of records that give none: after ours
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 ABSENT = "it is not installed here"
 LONGEST = 200  # letters of a reason
-Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the records of all folders share: a name, and the place in the order in which they are listed and run."""
+
+    name: str
+    order: int = field(default=THEIRS, kw_only=True)
+
+
+Of = TypeVar("Of", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -37,10 +72,12 @@ class Plugin:
     error: str = ""
 
     def __str__(self) -> str:
-        return f"{KINDS.get(self.group, self.group)} {self.name} of {self.package} {self.version}"
+        folder = FOLDERS.get(self.group.removeprefix(PREFIX))
+        noun = folder.noun.split()[-1] if folder is not None else self.group
+        return f"{noun} {self.name} of {self.package} {self.version}"
 
     @property
-    def told(self) -> str:
+    def failure(self) -> str:
         """The failure in a sentence, "" where there is none."""
         return f"The {self} is left out: {self.error}." if self.error else ""
 
@@ -50,11 +87,11 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Loaded(Generic[Record]):
+class Loaded(Generic[Of]):
     """A plug-in and what it offers: its record, None where it failed."""
 
     plugin: Plugin
-    record: Record | None
+    record: Of | None
 
 
 _recorded: ContextVar[tuple[Plugin, ...] | None] = ContextVar("recorded", default=None)
@@ -79,7 +116,7 @@ def as_recorded(plugins: Sequence[Plugin]) -> Iterator[None]:
         _recorded.reset(token)
 
 
-def recorded_in(manifest: dict[str, Any]) -> tuple[Plugin, ...]:
+def recorded_in(manifest: Mapping[str, Any]) -> tuple[Plugin, ...]:
     """The plug-ins that a manifest records; raises InputError where that list is damaged."""
     try:
         plugins = tuple(Plugin(**entry) for entry in manifest.get("plugins", ()))
@@ -95,23 +132,114 @@ def plain(plugins: Sequence[Plugin]) -> list[dict[str, str]]:
     return [asdict(p) for p in plugins]
 
 
-def loaded(
-    group: str, kind: type[Record], name_of: Callable[[Record], str], ours: Collection[str]
-) -> tuple[Loaded[Record], ...]:
-    """The plug-ins of a group in the order of their names, with their records.
-
-    ``kind`` is the class that a record must be of, ``name_of`` reads its name, which must be the entry point's and none
-    of ``ours``.
+@dataclass(frozen=True)
+class Registry(Generic[Of]):
+    """The records of one folder, ours and other packages'; no plug-in of theirs may take a name of ours or one of
+    ``reserved``.
     """
-    found, taken = list[Loaded[Record]](), set(ours)
-    for plugin, entry in _found(group):
+
+    folder: str
+    record: type[Of]
+    reserved: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The entry points under which other packages offer theirs."""
+        return f"{PREFIX}{self.folder}"
+
+    def own(self) -> tuple[Of, ...]:
+        """Return reportgen's own records in their order."""
+        return tuple(record for record in _own(self.folder) if isinstance(record, self.record))
+
+    def third_party(self) -> tuple[Loaded[Of], ...]:
+        """Return other packages' plug-ins in the order of their names, those that cannot be used among them."""
+        return _third_party(self, tuple(_found(self.group)), tuple(sys.path))
+
+    def known(self) -> tuple[Of, ...]:
+        """Return all records that can be used, in their order; at one place ours first, others by name."""
+        return tuple(self._by_name().values())
+
+    def _by_name(self) -> Mapping[str, Of]:
+        return _known(self, tuple(_found(self.group)), tuple(sys.path))
+
+    def find(self, name: str) -> Of | None:
+        """Return the record of that name, None where there is none."""
+        return self._by_name().get(name)
+
+    def chosen(self, names: Sequence[str] | None, location: str) -> tuple[Of, ...]:
+        """Return the records of those names in the order of the names; all for None.
+
+        Raises InputError for a name that is none. A plug-in that cannot be used is passed over; ``third_party`` says
+        why.
+        """
+        usable = self._by_name()
+        if names is None:
+            return tuple(usable.values())
+        failed = {each.plugin.name for each in self.third_party()}
+        for name in names:
+            if name not in usable and name not in failed:
+                problem = f"no {FOLDERS[self.folder].noun} is called {name!r}"
+                raise InputError(problem, location, nearest(name, list(usable)))
+        return tuple(usable[name] for name in dict.fromkeys(names) if name in usable)
+
+    def get(self, name: str, location: str) -> Of:
+        """Return the record of that name; raises InputError with the nearest name, or why the plug-in failed."""
+        found = self.chosen([name], location)
+        if not found:
+            plugin = next(each.plugin for each in self.third_party() if each.plugin.name == name)
+            raise InputError(f"the {plugin} cannot be used ({plugin.error})", location, "Mend that package")
+        return found[0]
+
+    def used(self, names: Collection[str] | None) -> tuple[Plugin, ...]:
+        """Return other packages' plug-ins of those names, all for None, those that cannot be used among them."""
+        return tuple(each.plugin for each in self.third_party() if names is None or each.plugin.name in names)
+
+    def template_folders(self) -> list[Path]:
+        """Return the folders ``templates`` beside the modules that the group's entry points name."""
+        sources = [_source(entry) for _, entry in _found(self.group) if entry is not None]
+        return [f for f in dict.fromkeys(s.parent / "templates" for s in sources if s is not None) if f.is_dir()]
+
+
+@lru_cache(maxsize=len(FOLDERS))
+def _own(folder: str) -> tuple[Record, ...]:
+    """The records of a folder's modules by their order; raises ImportError for a module that has none."""
+    package = import_module(FOLDERS[folder].package)
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and m.name != SHARED]
+    records = [_record(import_module(f"{package.__name__}.{name}"), FOLDERS[folder].attribute) for name in names]
+    return tuple(sorted(records, key=lambda record: record.order))
+
+
+def _record(module: ModuleType, attribute: str) -> Record:
+    record = getattr(module, attribute, None)
+    if not isinstance(record, Record):
+        raise ImportError(f"{module.__name__} holds no {attribute}, which every module of its folder needs")
+    return record
+
+
+# Records are looked up for each finding of a report, and a plug-in that fails at import would be imported for each.
+@lru_cache(maxsize=64)
+def _known(
+    registry: Registry[Of], found: tuple[tuple[Plugin, EntryPoint | None], ...], path: tuple[str, ...]
+) -> dict[str, Of]:
+    others = (each.record for each in _third_party(registry, found, path))
+    records = [*registry.own(), *(record for record in others if record is not None)]
+    return {record.name: record for record in sorted(records, key=lambda record: record.order)}
+
+
+@lru_cache(maxsize=64)
+def _third_party(
+    registry: Registry[Of], found: tuple[tuple[Plugin, EntryPoint | None], ...], path: tuple[str, ...]
+) -> tuple[Loaded[Of], ...]:
+    ours = {*(record.name for record in _own(registry.folder)), *registry.reserved}
+    made, taken = list[Loaded[Of]](), set(ours)
+    for plugin, entry in found:
         error = plugin.error or _refusal(plugin, taken, ours)
         taken.add(plugin.name)
         if error or entry is None:
-            found.append(Loaded(replace(plugin, error=error), None))
+            made.append(Loaded(replace(plugin, error=error), None))
         else:
-            found.append(_load(plugin, entry, kind, name_of))
-    return tuple(found)
+            made.append(_load(plugin, entry, registry.record))
+    return tuple(made)
 
 
 def _found(group: str) -> list[tuple[Plugin, EntryPoint | None]]:
@@ -153,14 +281,14 @@ def _refusal(plugin: Plugin, taken: Collection[str], ours: Collection[str]) -> s
     return ""
 
 
-def _load(plugin: Plugin, entry: EntryPoint, kind: type[Record], name_of: Callable[[Record], str]) -> Loaded[Record]:
+def _load(plugin: Plugin, entry: EntryPoint, kind: type[Of]) -> Loaded[Of]:
     """What the entry point names, or what is wrong with it."""
     try:
         made = entry.load()
         if not isinstance(made, kind):
             raise TypeError(f"{entry.value} is no {kind.__name__}")
-        if name_of(made) != entry.name:
-            raise ValueError(f"it calls itself {name_of(made)}")
+        if made.name != entry.name:
+            raise ValueError(f"it calls itself {made.name}")
     except (Exception, SystemExit) as error:
         return Loaded(plugin.failed(error), None)
     return Loaded(plugin, made)
@@ -172,11 +300,12 @@ def installed(plugin: Plugin) -> Plugin | None:
     return next((p for p in here if (p.name, p.package) == (plugin.name, plugin.package)), None)
 
 
-def identity(group: str, names: Collection[str] | None = None) -> list[list[str]]:
-    """What makes a group's plug-ins (those of these names) the same: version, source and templates; none is run."""
-    return [
-        [p.name, p.package, p.version, _digest(entry)] for p, entry in _found(group) if names is None or p.name in names
-    ]
+def identity(folder: str, names: Collection[str] | None = None) -> list[list[str]]:
+    """Return what makes others' plug-ins of a folder (those of these names) the same: version, source and templates;
+    none is run.
+    """
+    found = [(p, entry) for p, entry in _found(f"{PREFIX}{folder}") if names is None or p.name in names]
+    return [[p.name, p.package, p.version, _digest(entry)] for p, entry in found]
 
 
 def _digest(entry: EntryPoint | None) -> str:
@@ -193,9 +322,3 @@ def _source(entry: EntryPoint) -> Path | None:
     except (Exception, SystemExit):  # a package's own code runs to find what is in it
         return None
     return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
-
-
-def template_folders(group: str) -> list[Path]:
-    """The folders ``templates`` beside the modules that a group's entry points name."""
-    sources = [_source(entry) for _, entry in _found(group) if entry is not None]
-    return [f for f in dict.fromkeys(s.parent / "templates" for s in sources if s is not None) if f.is_dir()]

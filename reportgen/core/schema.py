@@ -9,13 +9,13 @@ from reportgen.errors import InputError
 T = TypeVar("T")
 
 
-def plain_of(adapter: TypeAdapter[Any], value: Any) -> dict[str, Any]:
+def plain_of(adapter: TypeAdapter[T], value: T) -> dict[str, Any]:
     """A data type's value as plain JSON values, the schema first."""
     plain = adapter.dump_python(value, mode="json")
     return {"schema": plain.pop("schema"), **plain}
 
 
-def read_plain(adapter: TypeAdapter[T], plain: Any, place: str, again: str) -> T:
+def read_plain(adapter: TypeAdapter[T], plain: object, place: str, again: str) -> T:
     """The value that a file's plain JSON values hold; ``again`` is the command that makes the file again.
 
     Raises InputError with the first field that does not fit.

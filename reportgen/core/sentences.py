@@ -4,56 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from reportgen.core import sandbox
 from reportgen.core.blocks import title
 from reportgen.core.confined import Confined, Fill
 from reportgen.core.findings import Finding
-from reportgen.core.plugins import template_folders
+from reportgen.core.kinds import KINDS, kind_of
 from reportgen.core.sandbox import Sandbox, filled
-
-# What each caveat code says below the finding's sentence.
-CAVEATS: dict[str, str] = {
-    "in-sample": "The values come from the numbers that the finding was found in, so they are likely too large.",
-    "absolute": "Scores have signs; what is found and printed here are absolute values. The figures show the signs.",
-    "head-order": "Head numbers carry no meaning: with its heads in another order a layer computes the same.",
-    "edges": "The test is about the existence of the region, not about its exact edges.",
-    "tail-model": "The p-value depends on a model of the background's tail.",
-    "kv-unknown": "Which heads share keys and values is not known; if neighbours do, the test is too liberal.",
-    "kv-untied": "Which heads share keys and values is not known. Adjacent heads show no sign of it; ties too weak to "
-    "show would make the test too liberal.",
-    "kv-estimated": "Which heads share keys and values is not known. Adjacent heads are tied in runs of one length, as "
-    "where they share them, so runs took the place of heads.",
-    "autocorrelation": "Neighbouring layers resemble each other; the null keeps this only to first order.",
-    "norm-trend": "The size of the heads' outputs changes the same way over these layers, so importance may follow it.",
-    "maybe-generic": "Without a control task, heads that matter for any text cannot be told from shared ones.",
-    "simpler-separation": "Simpler features of the same rows separate the tasks about as well, so the map may show no "
-    "more than where these can be read.",
-    "noise-lowers": "Noise in the scores makes tasks look less alike than they are; see reliability.",
-    "one-at-a-time": "Each head was ablated alone: what heads make up for each other is not seen, so "
-    "several may still be needed together.",
-    "activation-size": "A ranking that agrees with exact ablation no better than the activation norm does has shown "
-    "how large heads' outputs are, not what they are for.",
-    "at-chance": "The model does not do this task better than chance, so importance on it means little.",
-}
-NOUNS = {
-    "cluster": "cluster",
-    "row_segment": "row segment",
-    "anomaly": "single head beyond the background's tail",
-    "cross_task_head": "head shared by more tasks than independence predicts",
-    "layer_gradient": "layer gradient",
-    "head_band": "band of raised head numbers beyond the found regions",
-    "specialist_head": "head specialised in one task",
-    "concentration": "task whose importance is more localised than another's",
-    "inert_heads": "head that is inert within the margin",
-    "layer_band": "band of raised layers that the tasks share",
-    "layer_band_contrast": "layer band in which a task group differs from other tasks",
-    "diagonal_gradient": "diagonal gradient",
-}
-# what is sought among all tasks together, not on each
-TOGETHER = ("cross_task_head", "head_band", "layer_band", "layer_band_contrast", "concentration", "specialist_head")
-
 
 # Marks that turn the direction of writing: in a name they would turn the numbers after it around too.
 TURNING = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -123,7 +80,7 @@ def span(first: int, last: int, noun: str) -> str:
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
 
-def listed(items: Sequence[Any]) -> str:
+def listed(items: Sequence[object]) -> str:
     """``A``, ``A and B``, ``A, B and C``."""
     words = [str(i) for i in items]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
@@ -154,7 +111,7 @@ def environment(*folders: Path, overridden: bool = False) -> Sandbox:
     Sentences are plain text: HTML is escaped where they are printed, not here.
     """
     made = sandbox.environment(folders, FILTERS, kind="observations", overridden=overridden, autoescape=False)
-    made.globals |= {"span": span, "NOUNS": NOUNS, "TOGETHER": TOGETHER}
+    made.globals |= {"span": span}
     return made
 
 
@@ -166,22 +123,26 @@ class Prose:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        shipped = [template_folder(), *template_folders("reportgen.detectors")]
-        folders = [f / "observations" for f in (shipped if folder is None else [folder, *shipped])]
-        self._fill: Fill = filling(folders)
-        if folder is not None and folders[0].is_dir():
-            self._fill = Confined("reportgen.core.sentences:filling_overridden", folders, str(folders[0]))
+        shipped = [template_folder(), *KINDS.template_folders()]
+        self._folders = [f / "observations" for f in (shipped if folder is None else [folder, *shipped])]
+        self._fill: Fill = filling(self._folders)
+        if folder is not None and self._folders[0].is_dir():
+            self._fill = Confined("reportgen.core.sentences:filling_overridden", self._folders, str(self._folders[0]))
 
     def sentence(self, finding: Finding) -> str:
         """The finding's sentence, and what an intervention on its heads showed where there was one.
 
         Raises InputError for a template that names an unknown field.
         """
-        words = self._rendered(f"{finding.kind}.j2", finding)
+        own = f"{finding.kind}.j2"
+        words = self._rendered(own if any((f / own).is_file() for f in self._folders) else "_default.j2", finding)
         return f"{words} {self._rendered('_verdict.j2', finding)}" if finding.verdict else words
 
     def _rendered(self, name: str, finding: Finding) -> str:
-        text = self._fill(name, {"f": finding, "data": finding.data or {}})
+        data = finding.data or {}
+        kind, sought = kind_of(finding.kind), kind_of(str(data.get("searched", finding.kind)))
+        words = {"label": kind.label, "noun": sought.noun, "together": sought.together}
+        text = self._fill(name, {"f": finding, "data": data, **words})
         return " ".join(text.translate(TURNING).split())
 
 

@@ -7,9 +7,7 @@ from pydantic import ConfigDict
 
 from reportgen.core.findings import Verdict
 
-# Kinds of findings that name heads which are said to matter; and of sets that are a task's first heads
-TRIED = ("cluster", "row_segment", "head_band", "anomaly", "cross_task_head", "specialist_head", "scattered_heads")
-TOP = "top"
+TOP = "top"  # the kind of the sets that are a task's first heads
 # Why a set is undecided: what it would take to tell, or what forbids it
 Reason = Literal[
     "examples",

@@ -7,33 +7,8 @@ from reportgen.core.blocks import Blocks, as_blocks
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores, refuse_many
 from reportgen.errors import InputError
-from reportgen.importers import (
-    arrays,
-    bertology,
-    cognitive_mirrors,
-    duo_attention,
-    function_vectors,
-    native,
-    npz,
-    report_pdf,
-    retrieval_head,
-    tidy,
-)
-from reportgen.importers.common import Importer
+from reportgen.importers.common import IMPORTERS, Importer
 from reportgen.storage.decompression import bounded, refuse_bomb
-
-IMPORTERS: tuple[Importer, ...] = (
-    tidy.IMPORTER,
-    npz.IMPORTER,
-    arrays.IMPORTER,
-    native.IMPORTER,
-    retrieval_head.IMPORTER,
-    cognitive_mirrors.IMPORTER,
-    duo_attention.IMPORTER,
-    bertology.IMPORTER,
-    function_vectors.IMPORTER,
-    report_pdf.IMPORTER,
-)
 
 
 def load_scores(path: Path | str, section: ScoresSection | None = None, block: str | None = None) -> HeadScores:
@@ -41,7 +16,7 @@ def load_scores(path: Path | str, section: ScoresSection | None = None, block: s
 
     ``block`` names one of an encoder-decoder's blocks of heads (enc, dec, cross); a file of several needs it.
     """
-    return native.one_of(load_blocks(path, section), Path(path), block)
+    return _one_of(load_blocks(path, section), Path(path), block)
 
 
 def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Blocks:
@@ -50,17 +25,31 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
     section = section or ScoresSection(path=path)
     if not path.is_file():
         raise InputError("no such file", str(path), "Check the path")
-    for importer in IMPORTERS:
+    for importer in IMPORTERS.known():
         if section.format == importer.name or (section.format is None and importer.claims(path)):
             _refuse_axis(importer, section)
             with bounded(path, _checked_size(path)):
                 blocks = as_blocks(importer.load(path, section))
             refuse_many(len(blocks[0].tasks), str(path))
             return blocks
-    known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS)
+    known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
     if section.format is not None:
         raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")
     raise InputError(f"no importer knows this file ({_seen(path)})", str(path), f"Known formats: {known}")
+
+
+def _one_of(blocks: Blocks, path: Path, name: str | None) -> HeadScores:
+    """The block of that name, or the only one; raises InputError naming the blocks that there are."""
+    known = ", ".join(b.block for b in blocks if b.block)
+    if name is None and len(blocks) == 1:
+        return blocks[0]
+    if name is None:
+        raise InputError("this file holds several blocks of heads", str(path), f"Give block as one of: {known}")
+    for block in blocks:
+        if block.block == name:
+            return block
+    hint = f"Its blocks are: {known}" if known else "Leave block out: its heads are in no block"
+    raise InputError(f"this file holds no block {name!r}", str(path), hint)
 
 
 def _checked_size(path: Path) -> int:
@@ -74,7 +63,7 @@ def _checked_size(path: Path) -> int:
 
 
 def _refuse_axis(importer: Importer, section: ScoresSection) -> None:
-    if section.axis is not None and importer not in (arrays.IMPORTER, bertology.IMPORTER):
+    if section.axis is not None and not importer.axis:
         raise InputError(f"the axes of {importer.name} files are known", "[scores] axis", "Remove the key")
 
 

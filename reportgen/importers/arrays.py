@@ -189,4 +189,6 @@ def _float(value: float) -> float:
         return float("inf")  # refused, with its place, by the check that all numbers pass
 
 
-IMPORTER = Importer("arrays", "arrays (layer, head) in .pt, .npy, .npz, .safetensors", claims, load)
+IMPORTER = Importer(
+    "arrays", "arrays (layer, head) in .pt, .npy, .npz, .safetensors", claims, load, order=30, axis=True
+)

@@ -41,4 +41,6 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
     return scores_from_arrays(path, {task: read_npy(path)}, section, method_of(section, METHOD))
 
 
-IMPORTER = Importer("bertology", "head_importance.npy of transformers' bertology example", claims, load)
+IMPORTER = Importer(
+    "bertology", "head_importance.npy of transformers' bertology example", claims, load, order=80, axis=True
+)

@@ -106,4 +106,6 @@ def _map(place: str, ranking: dict[int, float], layers: int, heads: int) -> Floa
     return np.array([ranking[index] for index in range(size)]).reshape(layers, heads)
 
 
-IMPORTER = Importer("cognitive-mirrors", "Cognitive Mirrors' JSON {function: [[flat index, score]]}", claims, load)
+IMPORTER = Importer(
+    "cognitive-mirrors", "Cognitive Mirrors' JSON {function: [[flat index, score]]}", claims, load, order=60
+)

@@ -1,7 +1,7 @@
 """What an importer is: a file format made elsewhere, read into HeadScores; and what several of them share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
+from reportgen.core.plugins import Record, Registry
 from reportgen.core.scores import (
     Examples,
     Head,
@@ -27,15 +28,19 @@ MOST_HEADS = 512  # more in one layer is a flattened stack: no model has as many
 
 
 @dataclass(frozen=True)
-class Importer:
+class Importer(Record):
     """A plug-in: ``claims`` says from name and content whether a file is of this format, ``load`` reads it: one
-    HeadScores, or one for each of an encoder-decoder's blocks.
+    HeadScores, or one for each of an encoder-decoder's blocks. The first in order that claims a file reads it.
+    ``axis``: a file may hold its axes in another order, which the study then says.
     """
 
-    name: str
     summary: str
     claims: Callable[[Path], bool]
     load: Callable[[Path, ScoresSection], HeadScores | Blocks]
+    axis: bool = field(default=False, kw_only=True)
+
+
+IMPORTERS = Registry("importers", Importer)
 
 
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:

@@ -93,4 +93,6 @@ def _check_heads(found: int, section: ScoresSection) -> None:
         raise InputError(problem, "[scores] kv_groups", hint)
 
 
-IMPORTER = Importer("duo-attention", "DuoAttention's full_attention_heads.tsv (key/value heads)", claims, load)
+IMPORTER = Importer(
+    "duo-attention", "DuoAttention's full_attention_heads.tsv (key/value heads)", claims, load, order=70
+)

@@ -53,4 +53,4 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
     return scores_from_examples([task], [examples], [values[0]], section, method, "mean")
 
 
-IMPORTER = Importer("function-vectors", "Function Vectors' <task>_indirect_effect.pt", claims, load)
+IMPORTER = Importer("function-vectors", "Function Vectors' <task>_indirect_effect.pt", claims, load, order=90)

@@ -91,4 +91,4 @@ def _examples(path: Path, arrays: dict[str, np.ndarray], t: int, shape: tuple[in
     return as_examples(exact, [str(i) for i in range(len(values))], ordered=False)
 
 
-IMPORTER = Importer("npz", f"NumPy archive: {KEYS}", claims, load)
+IMPORTER = Importer("npz", f"NumPy archive: {KEYS}", claims, load, order=20)

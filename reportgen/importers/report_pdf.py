@@ -127,4 +127,4 @@ def unpack(path: Path, folder: Path) -> None:
             raise InputError(f"its attachment {name} is not the one that its manifest records", str(path), hint)
 
 
-IMPORTER = Importer("report_pdf", "a report's PDF, whose scores are attached", claims, load)
+IMPORTER = Importer("report_pdf", "a report's PDF, whose scores are attached", claims, load, order=100)

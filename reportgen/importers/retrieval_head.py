@@ -81,4 +81,4 @@ def _scores(path: Path, key: str, value: Any) -> np.ndarray:
     return scores
 
 
-IMPORTER = Importer("retrieval-head", 'Retrieval Head\'s JSON {"layer-head": [scores]}', claims, load)
+IMPORTER = Importer("retrieval-head", 'Retrieval Head\'s JSON {"layer-head": [scores]}', claims, load, order=50)

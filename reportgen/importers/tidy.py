@@ -232,4 +232,6 @@ def _task(
     return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]
 
 
-IMPORTER = Importer("tidy", "CSV or Parquet with the columns task, layer, head, importance (example)", claims, load)
+IMPORTER = Importer(
+    "tidy", "CSV or Parquet with the columns task, layer, head, importance (example)", claims, load, order=10
+)

@@ -89,7 +89,7 @@ class Built:
         """What a notebook shows: the most important findings, and where the report lies."""
         about = f"{len(self.scores[0].tasks)} task(s), {len(self.findings.findings)} findings"
         told = "".join(f"<li>{escape(f.sentence)} <small>{f.register}</small></li>" for f in self.observations())
-        failed = "".join(f"<p>{escape(p.told)}</p>" for p in self.plugins if p.error)
+        failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
         return f"<p><b>Attention-head report</b>: {about}</p><ol>{told}</ol>{failed}<p>{files}</p>"
 
@@ -199,10 +199,10 @@ def check(study: Study) -> None:
     if templates is not None and not templates.is_dir():
         raise InputError("no such folder", f"[report] templates = {templates}", "Give a folder of templates")
     from reportgen.analysis import analyze
-    from reportgen.rendering import sections
+    from reportgen.rendering.sections.common import SECTIONS
 
     analyze.chosen(study.analysis.detectors)
-    sections.chosen(study.report.sections)
+    SECTIONS.chosen(study.report.sections, "[report] sections")
 
 
 def obtain_scores(

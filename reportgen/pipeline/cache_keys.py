@@ -35,7 +35,7 @@ def scores_key(study: Study) -> str:
     model = study.model.model_dump(mode="json", exclude={"path"})
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     names = [study.scoring.method, *study.scoring.also]
-    asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("reportgen.methods", names)])
+    asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("methods", names)])
     return asked[:HALF] + key_of([_model_files(Path(study.model.path)) or study.model.path])[:HALF]
 
 
@@ -62,7 +62,7 @@ def findings_key(study: Study, hashes: dict[str, str]) -> str:
     """What makes findings the same: the scores, the settings and the sentence templates."""
     words = _templates_hash(study, "observations/*.j2")
     asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
-    others_own = identity("reportgen.detectors", study.analysis.detectors)
+    others_own = identity("detectors", study.analysis.detectors)
     return key_of([__version__, hashes, study.analysis.model_dump(mode="json"), asked, words, *others_own])
 
 
@@ -79,7 +79,7 @@ def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
 def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
     """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
     sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
-    others_own = identity("reportgen.sections", study.report.sections)
+    others_own = identity("sections", study.report.sections)
     return key_of(
         [__version__, findings, sections, list(figures), _templates_hash(study, "**/*"), versions(), *others_own]
     )

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from reportgen.core.blocks import Blocks, title
+from reportgen.core.caveats import AT_CHANCE
 from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, Value
+from reportgen.core.kinds import kind_of
 from reportgen.core.patterns import Patterns
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import Examples, Head, HeadScores, Task
-from reportgen.core.sentences import CAVEATS
 from reportgen.core.stats import mean_intervals, wilson
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
@@ -23,37 +24,6 @@ from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 # Tasks beyond which the PDF is brief: WeasyPrint takes 5 s for 1,000 rows of tables, and each task has ten and more.
 BRIEF = 24
 CHUNK = 1024  # cells resampled at once, to bound memory
-KINDS = {
-    "cluster": "cluster",
-    "row_segment": "row segment",
-    "anomaly": "single head",
-    "cross_task_head": "shared head",
-    "layer_gradient": "layer gradient",
-    "diagonal_gradient": "diagonal gradient",
-    "weakest_layers": "weakest layers",
-    "sparse_layers": "sparse layers",
-    "scattered_heads": "scattered heads",
-    "concentration": "concentration",
-    "competence": "competence",
-    "out_of_range": "out of range",
-    "head_band": "head band",
-    "layer_band": "layer band",
-    "layer_band_contrast": "task groups",
-    "reliability": "reliability",
-    "inert_heads": "inert heads",
-    "specialist_head": "specialist head",
-    "method_agreement": "methods",
-    "task_similarity": "similarity",
-    "causal_validation": "causal validation",
-    "absence": "nothing found",
-}
-# Kinds that have a section of their own; all others stand with their task, or across tasks where they name several.
-HOMES = {
-    "method_agreement": "agreement",
-    "causal_validation": "validation",
-    "reliability": "reliability",
-    "competence": "reliability",
-}
 
 
 @dataclass(frozen=True)
@@ -153,7 +123,7 @@ class Report:
     def validation_alpha(self) -> str:
         """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
         families = self.findings.families
-        return next((f"{f.alpha:g}" for f in families if f.id.partition("/")[0] == "causal_validation"), "")
+        return next((f"{f.alpha:g}" for f in families if kind_of(f.id.partition("/")[0]).apart), "")
 
     @property
     def named(self) -> bool:
@@ -176,7 +146,7 @@ class Report:
 
 def home(finding: Finding) -> str:
     """The section that prints a finding with its evidence."""
-    return HOMES.get(finding.kind, "across_tasks" if finding.task is None else "tasks")
+    return kind_of(finding.kind).home or ("across_tasks" if finding.task is None else "tasks")
 
 
 def task_views(blocks: Blocks, findings: Findings, views: Mapping[str, FindingView]) -> tuple[TaskView, ...]:
@@ -242,9 +212,9 @@ def _ranks(values: Float[np.ndarray, "layer head"]) -> Int[np.ndarray, "layer he
 
 def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:
     """What the task's section says where the model is not shown to do the task; the analysis' verdict comes first."""
-    verdicts = [f for f in found if f.kind == "competence"]
+    verdicts = [f for f in found if kind_of(f.kind).performance]
     if verdicts:
-        return CAVEATS["at-chance"] if any("at-chance" in f.caveats for f in verdicts) else None
+        return AT_CHANCE.text if any(AT_CHANCE.code in f.caveats for f in verdicts) else None
     if task.accuracy is None or task.chance is None or not task.n:
         return None
     low, high = wilson(task.accuracy * task.n, task.n)
@@ -264,7 +234,7 @@ def finding_view(finding: Finding, findings: Findings, anchor: str) -> FindingVi
     return FindingView(
         id=finding.id,
         anchor=anchor,
-        kind=KINDS.get(finding.kind, finding.kind.replace("_", " ")),
+        kind=kind_of(finding.kind).label,
         register=finding.register,
         verdict=finding.verdict,
         sentence=finding.sentence,

@@ -12,7 +12,7 @@ from reportgen.rendering.context import Report, finding_views, task_views
 from reportgen.rendering.figures import drawn, with_patterns
 from reportgen.rendering.pdf.document import moment
 from reportgen.rendering.plots.drawing import style_of
-from reportgen.rendering.sections import chosen, third_party
+from reportgen.rendering.sections.common import SECTIONS
 
 
 def build_report(
@@ -25,7 +25,7 @@ def build_report(
     patterns: Patterns | None = None,
 ) -> Report:
     """Return everything that sections draw on."""
-    names = tuple(section.name for section in chosen(study.report.sections))
+    names = tuple(section.name for section in SECTIONS.chosen(study.report.sections, "[report] sections"))
     views = finding_views(findings)
     tasks = task_views(blocks, findings, views)
     styles = [style_of(b, study.report.colormap, study.report.layer_order) for b in blocks]
@@ -53,6 +53,4 @@ def build_report(
 
 def _plugins(blocks: Blocks, findings: Findings, study: Study) -> tuple[Plugin, ...]:
     """Other packages' methods, detectors and sections of the report."""
-    wanted = study.report.sections
-    sections = (each.plugin for each in third_party() if wanted is None or each.plugin.name in wanted)
-    return (*blocks[0].plugins, *findings.plugins, *sections)
+    return (*blocks[0].plugins, *findings.plugins, *SECTIONS.used(study.report.sections))

@@ -1,8 +1,8 @@
 """What interventions on found heads showed, as tables."""
 
+from reportgen.core.kinds import kind_of
 from reportgen.core.trials import TOP, Interval, Outcome, TaskTrial, Trial, Validation
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.tables import Table
 
@@ -217,7 +217,7 @@ def heads(trial: Trial) -> str:
 def _name(trial: Trial, validation: Validation) -> str:
     """``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head``."""
     whose = printable(trial.tasks[0]) if len(trial.tasks) == 1 else fmt.count(len(trial.tasks), "task")
-    what = "first heads" if trial.kind == TOP else KINDS.get(trial.kind, trial.kind.replace("_", " "))
+    what = "first heads" if trial.kind == TOP else kind_of(trial.kind).label
     same = [t for t in validation.trials if (t.tasks, t.kind) == (trial.tasks, trial.kind)]
     number = f" {same.index(trial) + 1}" if len(same) > 1 else ""
     return f"{whose}: {what}{number}"

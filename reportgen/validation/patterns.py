@@ -15,6 +15,7 @@ import numpy as np
 from reportgen.core.blocks import Blocks, parsed
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.patterns import Pattern, Patterns, Role, from_json, to_json
 from reportgen.core.provenance import versions
 from reportgen.core.scores import Head, HeadScores
@@ -100,7 +101,7 @@ def _heads(findings: Findings, scores: HeadScores, t: int) -> list[Head]:
     named = [
         parsed(str(m))
         for f in findings.ranked()
-        if f.block == scores.block and (f.task == task or (f.tasks and task in f.tasks)) and f.kind != "inert_heads"
+        if f.block == scores.block and (f.task == task or (f.tasks and task in f.tasks)) and kind_of(f.kind).important
         for m in f.members or ()
         if isinstance(m, str)
     ]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reportgen.core.blocks import Blocks
+from reportgen.core.caveats import AT_CHANCE
 from reportgen.core.config import ValidationSection
 from reportgen.core.findings import Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.stats import LEAST, wilson
 from reportgen.core.trials import Cost, Reason
 from reportgen.errors import InputError
@@ -100,9 +102,9 @@ def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> di
 
 def at_chance(ground: Ground, findings: Findings, t: int) -> bool:
     """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval."""
-    judged = [f for f in findings.by_kind("competence") if f.task == ground.tasks[t].name]
+    judged = [f for f in findings.by_task(ground.tasks[t].name) if kind_of(f.kind).performance]
     if judged:
-        return any("at-chance" in f.caveats for f in judged)
+        return any(AT_CHANCE.code in f.caveats for f in judged)
     accuracy, chance = ground.competence(t)
     if accuracy is None or chance is None:
         return False

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.schema import plain_of, read_plain
-from reportgen.core.trials import TOP, TRIED, Answers, RawControls, RawCurve, RawSet, RawTask, RawValidation, Validation
+from reportgen.core.trials import TOP, Answers, RawControls, RawCurve, RawSet, RawTask, RawValidation, Validation
 from reportgen.errors import InputError
 from reportgen.validation.curves import LAYERS, NORM, RANDOM, knocked
 from reportgen.validation.sets import FoundSet, Index, found_sets, layers_of
@@ -152,7 +153,7 @@ def _answer_faults(field: str, answers: Answers, n: int) -> Iterator[tuple[str, 
 
 def _set_faults(field: str, each: RawSet, raw: RawValidation) -> Iterator[tuple[str, str]]:
     known = {task.name: len(task.examples) for task in raw.tasks}
-    if each.kind not in (*TRIED, TOP):
+    if each.kind != TOP and not kind_of(each.kind).tried:
         yield f"{field}.kind", f"{each.kind!r} is no kind of set"
     yield from _head_faults(f"{field}.heads", each.heads, raw)
     yield from _twice(f"{field}.tasks", each.tasks)
@@ -289,7 +290,7 @@ def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iter
         chance = described.chance if raw.readout == "answer" else 1 / len(raw.tasks)
         if task.chance != chance:
             yield f"task {task.name}: chance is {task.chance!r}, and should be {chance!r}"
-        judged = [f for f in findings.by_kind("competence") if f.task == task.name]
+        judged = [f for f in findings.by_task(task.name) if kind_of(f.kind).performance]
         if judged and task.at_chance != any("at-chance" in f.caveats for f in judged):
             yield f"task {task.name}: whether it is at chance is not what the findings say"
         if examples is not None:

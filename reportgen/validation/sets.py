@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float
 
 from reportgen.core.blocks import Blocks, parsed, written
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Examples, Head, HeadScores, reduce_examples
-from reportgen.core.trials import TOP, TRIED
+from reportgen.core.trials import TOP
 
 TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
 Heads = frozenset[tuple[int, int]]  # (index of Index.layers, head)
@@ -94,7 +95,7 @@ def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]
 def found_sets(findings: Findings, index: Index) -> list[FoundSet]:
     """The findings' sets, most important first, and each task's first heads; sets that name no head are left out."""
     importance = [index.discovery(index.blocks, t) for t in range(len(index.blocks[0].tasks))]
-    named = [f for f in findings.ranked() if f.kind in TRIED]
+    named = [f for f in findings.ranked() if kind_of(f.kind).tried]
     sets = [_of_finding(f, index, importance) for f in named]
     return [*(s for s in sets if s.heads), *(_first(t, index, importance[t]) for t in range(len(importance)))]
 
@@ -113,7 +114,7 @@ def _of_finding(finding: Finding, index: Index, importance: Sequence[dict[tuple[
 
 def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
     """The finding's own tasks: of shared heads those that share one of them."""
-    sharing = (finding.data or {}).get("sharing")
+    sharing = cast(list[list[str]], (finding.data or {}).get("sharing"))
     names = (
         [finding.task] if finding.task else [n for some in sharing for n in some] if sharing else finding.tasks or []
     )

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from reportgen.analysis.detectors.causal_validation import DETECTOR, PRIORITY
 from reportgen.core.findings import Effect, Family, Finding, Findings, Register, Test, numbered
+from reportgen.core.kinds import kind_of
 from reportgen.core.sentences import Prose
-from reportgen.core.trials import TOP, TRIED, Best, Interval, Outcome, Ranking, Trial, Validation
+from reportgen.core.trials import TOP, Best, Interval, Outcome, Ranking, Trial, Validation
 
-KIND, FAMILY, SPOKEN = "causal_validation", "causal_validation", "validation"
+KIND, FAMILY, SPOKEN = DETECTOR.name, DETECTOR.name, "validation"
 NULL = "the found heads are exchangeable with matched sets of other heads"
 FIRST = "the heads of largest importance on the discovery half, a twentieth of all, one at least"
 SOONEST = "the scored method whose order of heads has the largest area under its knock-out curve"
@@ -30,7 +32,7 @@ def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings
 
     Where nothing could be run, the findings whose sets would have been tried are unvalidated.
     """
-    found = [_reworded(_with_verdict(f, validation), prose) if f.kind in TRIED else f for f in findings.findings]
+    found = [_reworded(_with_verdict(f, validation), prose) if kind_of(f.kind).tried else f for f in findings.findings]
     own = [] if validation.problem else [*_tops(validation, findings), *_order(validation, findings)]
     families = [*findings.families]
     if validation.tests:
@@ -109,7 +111,7 @@ def _top(trial: Trial, validation: Validation, method: str) -> Finding:
         excess = trial.excess
         effect = Effect("loss of log-probability over matched controls", excess.estimate, excess.low, excess.high)
     register: Register = "observed" if test is None else "tested"
-    priority = 0.84 if trial.verdict in ("confirmed", "refuted") else 0.3
+    priority = PRIORITY["necessary or not" if trial.verdict in ("confirmed", "refuted") else "undecided"]
     return Finding(
         id="",
         kind=KIND,
@@ -142,7 +144,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
             kind=KIND,
             method=best.order,
             register="observed",
-            priority=0.83,
+            priority=PRIORITY["order of heads"],
             rule=SOONEST,
             data={"of": "order", **_spoken_order(validation, best, areas)},
             tasks=[t.name for t in validation.tasks],

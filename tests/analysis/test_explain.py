@@ -9,8 +9,7 @@ import pytest
 from test_detectors import named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.detectors import DETECTORS
-from reportgen.analysis.view import Settings
+from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.cli import explain
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores
@@ -73,7 +72,7 @@ def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: P
 def test_every_kind_is_explained_with_its_documentation(tmp_path: Path) -> None:
     findings = analyze(named(planted()))
     for finding in findings.findings:
-        doc = next(d.doc for d in DETECTORS if d.kind == finding.kind)
+        doc = next(d.doc for d in DETECTORS.own() if d.name == finding.kind)
         assert doc.strip().splitlines()[0] in explain.text(finding, findings, tmp_path)
 
 

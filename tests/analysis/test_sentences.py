@@ -162,9 +162,9 @@ def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
 
 
 def test_all_kinds_were_read() -> None:
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.analysis.view import DETECTORS
 
-    assert {f.kind for f in READ} == {d.kind for d in DETECTORS}
+    assert {f.kind for f in READ} == {d.name for d in DETECTORS.own()}
     assert {f.register for f in READ if f.kind == "anomaly"} >= {"observed"}
 
 
@@ -334,14 +334,14 @@ def test_findings_fit_the_published_schema() -> None:
 
 
 def test_every_form_of_data_is_described_and_was_read() -> None:
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.analysis.view import DETECTORS
 
-    for detector in DETECTORS:
-        data = [f.data for f in READ if f.kind == detector.kind]
-        assert detector.data is not None or not any(data), detector.kind
+    for detector in DETECTORS.own():
+        data = [f.data for f in READ if f.kind == detector.name]
+        assert detector.data is not None or not any(data), detector.name
         fits = [[fit(form, each) for form in get_args(detector.data) or [detector.data]] for each in data]
-        assert all(sum(each) == 1 for each in fits), detector.kind
-        assert all(map(any, zip(*fits, strict=True))), detector.kind
+        assert all(sum(each) == 1 for each in fits), detector.name
+        assert all(map(any, zip(*fits, strict=True))), detector.name
 
 
 def fit(form: Any, data: dict[str, Any] | None) -> bool:
@@ -356,10 +356,10 @@ def test_the_schema_notices_what_a_kind_does_not_hold() -> None:
     import jsonschema
 
     from reportgen.analysis.analyze import findings_schema
-    from reportgen.analysis.detectors import DETECTORS
+    from reportgen.analysis.view import DETECTORS
     from reportgen.core.findings import Findings
 
-    for kind in [d.kind for d in DETECTORS if d.data is not None]:
+    for kind in [d.name for d in DETECTORS.own() if d.data is not None]:
         finding = next(f for f in READ if f.kind == kind)
         strange = replace(finding, data={**(finding.data or {}), "surplus": 1})
         with pytest.raises(jsonschema.ValidationError):

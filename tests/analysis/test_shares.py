@@ -6,8 +6,7 @@ from test_detectors import noise, with_examples
 from test_hard_inputs import named
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.detectors import DETECTORS
-from reportgen.analysis.view import Settings
+from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.core.stats import benjamini_hochberg, guarded_benjamini_hochberg
 
 ALPHA = 0.10
@@ -26,7 +25,7 @@ def test_families_share_alpha(shape: tuple[int, int, int], examples: bool) -> No
 
 def test_every_kind_that_tests_has_a_part() -> None:
     kinds = {f.id for f in analyze(with_examples(noise(0, (8, 16, 16)), accuracy=0.9, chance=0.5)).families}
-    assert kinds <= {d.kind for d in DETECTORS if d.weight}
+    assert kinds <= {d.name for d in DETECTORS.own() if d.weight}
 
 
 def test_a_finding_does_not_depend_on_what_else_is_looked_for() -> None:

@@ -163,20 +163,23 @@ def test_a_report_made_again_without_the_package_says_so(with_extras: Path, tmp_
 def finds(what: str, kind: str = "odd") -> str:
     """The code of a detector that returns one finding."""
     finding = f"v.finding('{kind}', 0, 'observed', 1, rule='r'{what})"
-    return f"DETECTOR = Detector('odd', lambda v, e: Outcome('odd', [{finding}]), 'x')"
+    return f"DETECTOR = Detector('odd', lambda v, e: Outcome('odd', [{finding}]), doc='x')"
 
 
 BROKEN = {
     "at import": ("raise OSError('no file /home/ada/secret/weights.bin')", "OSError: no file …/weights.bin"),
     "leaving": ("raise SystemExit('enough')", "SystemExit: enough"),
     "no detector": ("DETECTOR = print", "TypeError: {module}:DETECTOR is no Detector"),
-    "another name": ("DETECTOR = Detector('other', lambda *_: 0, 'x')", "ValueError: it calls itself other"),
-    "when run": ("def run(v, e): raise KeyError(7)\nDETECTOR = Detector('odd', run, 'x')", "KeyError: 7"),
-    "no outcome": ("DETECTOR = Detector('odd', lambda *_: [], 'x')", "TypeError: it returned no Outcome of kind odd"),
+    "another name": ("DETECTOR = Detector('other', lambda *_: 0, doc='x')", "ValueError: it calls itself other"),
+    "when run": ("def run(v, e): raise KeyError(7)\nDETECTOR = Detector('odd', run, doc='x')", "KeyError: 7"),
+    "no outcome": (
+        "DETECTOR = Detector('odd', lambda *_: [], doc='x')",
+        "TypeError: it returned no Outcome of kind odd",
+    ),
     "strange kind": (finds("", "cluster"), "ValueError: a finding of kind cluster"),
     "strange head": (finds(", members=['L99H0']"), "InputError: odd: finding  is about a task or head that the scores"),
     "no JSON": (finds(", data={'x': print}"), "PydanticSerializationError: Unable to serialize unknown type"),
-    "no template": (finds(""), "InputError: odd.j2: the template fails ("),
+    "failing template": (finds(""), "InputError: …/detector failing template/templates/observations/odd.j2, line 1: "),
 }
 
 
@@ -201,12 +204,16 @@ def test_a_broken_detector_is_named_and_the_others_find_what_they_find(
 ) -> None:
     code, why = BROKEN[how]
     module = plugin(tmp_path / f"detector {how}", code, "reportgen.detectors", "odd", "DETECTOR")
+    if how == "failing template":
+        sentences = tmp_path / f"detector {how}" / "templates" / "observations"
+        sentences.mkdir(parents=True)
+        (sentences / "odd.j2").write_text("{{ nothing }}")
     settings = Settings(permutations=999, detectors=("concentration", "cluster", "odd", "absence"))
     plain = analyze(make_scores(), replace(settings, detectors=("concentration", "cluster", "absence")))
     monkeypatch.syspath_prepend(str(tmp_path / f"detector {how}"))
     found = analyze(make_scores(), settings)
     (failed,) = found.plugins
-    assert failed.told.startswith(f"The detector odd of {module} 1.0 is left out: {why.format(module=module)}")
+    assert failed.failure.startswith(f"The detector odd of {module} 1.0 is left out: {why.format(module=module)}")
     assert found.findings == plain.findings
 
 
@@ -215,7 +222,7 @@ def test_a_report_says_which_detector_failed(paged: Path, tmp_path: Path, monkey
     monkeypatch.syspath_prepend(str(tmp_path / "said"))
     built = build(tmp_path / "study", make_scores(), tmp_path / "out", formats=("html",))
     said = f"The detector odd of {module} 1.0 is left out: KeyError: 7."
-    assert [p.told for p in built.plugins] == [said]
+    assert [p.failure for p in built.plugins] == [said]
     assert said in built.html.read_text()
     assert said in built._repr_html_()
     told_there = json.loads((built.folder / "findings.json").read_text())
@@ -263,7 +270,7 @@ def test_a_name_of_ours_is_refused_by_name(
     monkeypatch.syspath_prepend(str(tmp_path / f"taken {kind}"))
     built = build(tmp_path / "study", make_scores(), tmp_path / "out", formats=("html",))
     said = f"The {kind} {name} of {module} 1.0 is left out: {name} is a name of reportgen’s own."
-    assert [p.told for p in built.plugins] == [said]
+    assert [p.failure for p in built.plugins] == [said]
     assert said in built.html.read_text()
     plain = json.loads((paged / "findings.json").read_text())
     assert json.loads((built.folder / "findings.json").read_text())["findings"] == plain["findings"]

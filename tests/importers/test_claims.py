@@ -10,12 +10,12 @@ from files import refusal, written
 from safetensors.numpy import save_file
 
 from reportgen.core.scores import HeadScores
-from reportgen.importers import IMPORTERS
+from reportgen.importers.common import IMPORTERS
 from reportgen.storage.scores_file import scores_bytes
 
 MAP = np.ones((2, 3), dtype=np.float32)
 TABLE = "task,layer,head,importance\na,0,0,1\n"
-KNOWN = "Known formats: " + "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS) + "."
+KNOWN = "Known formats: " + "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.own()) + "."
 
 
 def sample(folder: Path, name: str) -> Path:
@@ -87,7 +87,7 @@ def sample(folder: Path, name: str) -> Path:
 )
 def test_exactly_one_importer_claims_a_file(tmp_path: Path, name: str, importer: str) -> None:
     path = sample(tmp_path, name)
-    assert [i.name for i in IMPORTERS if i.claims(path)] == [importer]
+    assert [i.name for i in IMPORTERS.own() if i.claims(path)] == [importer]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,6 @@ def test_an_unknown_format_is_told_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_every_importer_can_be_named_and_says_so_shortly() -> None:
-    names = [i.name for i in IMPORTERS]
+    names = [i.name for i in IMPORTERS.own()]
     assert len(set(names)) == len(names)
-    assert all(len(i.summary) <= 120 and not i.summary.endswith(".") for i in IMPORTERS)
+    assert all(len(i.summary) <= 120 and not i.summary.endswith(".") for i in IMPORTERS.own())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen.analysis.detectors import DETECTORS
+from reportgen.analysis.view import DETECTORS
 from reportgen.cli.main import usage_or_internal
 from reportgen.core.config_file import load_study, with_overrides
 from reportgen.errors import InputError
@@ -189,7 +189,7 @@ def test_lists_and_schemas() -> None:
     assert {"formula", "unit", "sign", "cost", "references", "parameters", "models"} <= set(described["shapley"])
     wrong = run("methods", "zero_ablatoin")
     assert (wrong.returncode, "Did you mean 'zero_ablation'?" in wrong.stderr) == (2, True)
-    assert list(json.loads(run("detectors", "--json").stdout)) == [d.kind for d in DETECTORS]
+    assert list(json.loads(run("detectors", "--json").stdout)) == [d.name for d in DETECTORS.own()]
     for what in ("study", "findings"):
         assert json.loads(run("schema", what).stdout)["type"] == "object"
     assert run("schema", "nothing").returncode == 2

@@ -7,7 +7,7 @@ from made_reports import HOSTILE, build, make_findings, make_scores, make_study
 
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
-from reportgen.rendering.sections import SECTIONS, chosen
+from reportgen.rendering.sections.common import SECTIONS
 
 
 def text_of(folder):
@@ -137,7 +137,7 @@ def test_interpretation_and_sections_can_be_chosen(tmp_path):
 
 def test_an_unknown_section_names_the_nearest():
     with pytest.raises(InputError) as error:
-        chosen(["overveiw"])
+        SECTIONS.chosen(["overveiw"], "[report] sections")
     assert str(error.value) == "[report] sections: no section is called 'overveiw'. Did you mean 'overview'?"
 
 
@@ -147,7 +147,7 @@ def test_every_section_file_is_listed():
     from reportgen.rendering import sections
 
     names = {m.name for m in pkgutil.iter_modules(sections.__path__)} - {"common"}
-    assert names == {s.name for s in SECTIONS}
+    assert names == {s.name for s in SECTIONS.own()}
 
 
 def test_templates_can_be_overridden(tmp_path):

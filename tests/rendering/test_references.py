@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 from made_reports import make_findings, make_scores, make_study
 
+from reportgen.core.kinds import KINDS
 from reportgen.importers import bertology, cognitive_mirrors, duo_attention, function_vectors, retrieval_head
 from reportgen.rendering.paper import references as papers
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import bibtex_of, references
 from reportgen.rendering.report import build_report
-from reportgen.scoring.methods import METHODS
+from reportgen.scoring.methods.common.method import METHODS
 
 STATISTICS = [v for k, v in vars(papers).items() if k.isupper() and isinstance(v, str)]
+STATISTICS = sorted({*STATISTICS, *(text for kind in KINDS.own() for text in kind.references)})
 IMPORTED = [module.METHOD for module in (bertology, cognitive_mirrors, duo_attention, function_vectors, retrieval_head)]
-ALL = sorted({r for m in (*METHODS, *IMPORTED) for r in m.references} | {*STATISTICS})
+ALL = sorted({r for m in (*METHODS.own(), *IMPORTED) for r in m.references} | {*STATISTICS})
 NAME = re.compile(r"(\{?[^\W\d].*, ([A-Z]\.[ -]?)+|nostalgebraist|others)")
 
 

@@ -21,8 +21,7 @@ from tiny_models import examples, setting
 
 from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.data.metrics import baseline
-from reportgen.scoring.methods import METHODS
-from reportgen.scoring.methods.common.method import ScoringMethod, TaskExamples
+from reportgen.scoring.methods.common.method import METHODS, ScoringMethod, TaskExamples
 from reportgen.scoring.model.loaded import LoadedModel
 
 # What a head does to the answer: these find the pair, and give nothing to the others
@@ -39,7 +38,7 @@ EFFECTS = [
 ]
 # What else is scored, each with a test of its own below
 OTHERS = ["activation_norm", "direct_logit_attribution", "previous_token", "induction", "retrieval", "probe"]
-BY_NAME = {method.name: method for method in METHODS}
+BY_NAME = {method.name: method for method in METHODS.own()}
 PAIR, COPIER = [(0, 1), (1, 2)], [(1, 0)]
 DEAD = {"pair": [(0, 2), (1, 0), (1, 3)], "copier": [(0, 1), (0, 3), (1, 2)]}
 

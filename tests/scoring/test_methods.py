@@ -16,8 +16,8 @@ from reportgen.scoring.data.batches import Batch, Encoded, collate
 from reportgen.scoring.data.metrics import METRICS, baseline, matches, measure
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.fast_forward.capabilities import Shortcuts
-from reportgen.scoring.methods import METHODS, activation_norm, gate_gradient, zero_ablation
-from reportgen.scoring.methods.common.method import read_parameters
+from reportgen.scoring.methods import activation_norm, gate_gradient, zero_ablation
+from reportgen.scoring.methods.common.method import METHODS, read_parameters
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.loaded import LoadedModel, forward
 
@@ -305,7 +305,7 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
     assert all(p.grad is None and not p.requires_grad for p in model.model.parameters())
     assert GRADIENT.unit.format(label="log-odds") == "∂ log-odds / ∂ gate"
     assert ABLATION.forwards(model.heads, ABLATION.parameters()) == 2 + 4 * (3 + 2 + 1) / 3
-    for method in METHODS:
+    for method in METHODS.own():
         texts = [method.summary, method.sign, method.cost, method.formula, method.meaning]
         assert all(texts), method.name
         assert method.references, method.name
@@ -318,4 +318,4 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
 
 def test_every_method_file_is_listed() -> None:
     files = {path.stem for path in Path(methods.__file__).parent.glob("*.py")} - {"__init__"}
-    assert files == {method.name for method in METHODS}
+    assert files == {method.name for method in METHODS.own()}

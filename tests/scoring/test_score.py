@@ -15,7 +15,7 @@ from reportgen.core.config import Study
 from reportgen.core.config_file import load_study
 from reportgen.core.scores import HeadScores, reduce_examples, split_halves
 from reportgen.errors import InputError
-from reportgen.scoring.methods import METHODS
+from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.model import loaded as model_module
 from reportgen.scoring.run.cost import plan
 from reportgen.scoring.score import score
@@ -194,7 +194,7 @@ def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> No
         "[scoring] method: no scoring method is called 'gate_gradints'. Did you mean 'gate_gradient'?"
     )
     assert refusal(study_of(also=["xyz"])) == (
-        f"[scoring] also: no scoring method is called 'xyz'. Known here: {', '.join(m.name for m in METHODS)}."
+        f"[scoring] also: no scoring method is called 'xyz'. Known here: {', '.join(m.name for m in METHODS.own())}."
     )
     assert refusal(study_of(parameters={"zero_ablation": {"heads_at_one": 2}}, also=["zero_ablation"])) == (
         "[scoring] parameters.zero_ablation: unknown parameter 'heads_at_one'. Did you mean 'heads_at_once'?"

@@ -10,11 +10,11 @@ from tiny_models import setting, wrapped
 
 from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.methods import METHODS
+from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.model.loaded import LoadedModel
 
 REFERENCE = np.load(Path(__file__).parent / "transformer_lens.npz")
-BY_NAME = {method.name: method for method in METHODS}
+BY_NAME = {method.name: method for method in METHODS.own()}
 COMPARED: list[tuple[str, str, dict[str, Any]]] = [
     ("zero_ablation", "zero_ablation", {}),
     ("gate_gradient", "gate_gradient", {}),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.kinds import closed
 
 DOC = """A search that found nothing says so.
 
@@ -12,6 +13,7 @@ Observed, one finding for every family of tests with tasks in which no test pass
 among them. A q-value above alpha is no evidence that nothing is there.
 Silent about families in which every task has a finding, or that could not be tested at all.
 """
+PRIORITY = {"observed": 0.1}
 RULE = "no test of this family passed on these tasks"
 
 
@@ -46,22 +48,31 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 "absence",
                 None,
                 "observed",
-                0.1,
+                PRIORITY["observed"],
                 rule=RULE,
                 tasks=tasks,
-                data=dict(
-                    Data(
-                        searched=outcome.kind,
-                        smallest_q=min(silent.values()),
-                        alpha=outcome.family.alpha,
-                        every=every,
-                        count=len(tasks),
-                        total=len(view.scores.tasks),
-                    )
+                data=Data(
+                    searched=outcome.kind,
+                    smallest_q=min(silent.values()),
+                    alpha=outcome.family.alpha,
+                    every=every,
+                    count=len(tasks),
+                    total=len(view.scores.tasks),
                 ),
             )
         )
     return Outcome("absence", findings)
 
 
-DETECTOR = Detector("absence", detect, DOC, data=Data)
+DETECTOR = Detector(
+    "absence",
+    detect,
+    order=1000,
+    doc=DOC,
+    topic="trust",
+    data=Data,
+    label="nothing found",
+    priority=PRIORITY,
+    signed=True,
+    remark=True,
+)

@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
-from reportgen.analysis.statistics.outstanding import Largest, Outstanding, outstanding
-from reportgen.analysis.statistics.tails import Law, Tail, robust
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.statistics.tails import GRIMSHAW, Law, Tail, robust
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import TAIL_MODEL
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head
 
 DOC = """Single heads far from their surroundings.
@@ -30,7 +32,26 @@ largest head lies outside found regions: all heads of at least half its value, w
 1 % of all.
 Silent on tasks where the top heads fade into the rest; tested, under heavy tails and on fewer than 50 heads above zero.
 """
+# A tested head far above comes before any region of middling height; that a head is small is seldom news. Up to .05
+# more by the distance in standard deviations, of the observed ones up to .1 by the ratio to the next.
+PRIORITY = {
+    "above its layer": 0.88,
+    "above its pattern": 0.84,
+    "below its layer": 0.6,
+    "below its pattern": 0.56,
+    "several outstanding": 0.6,
+    "largest over layers": 0.55,
+    "largest outside regions": 0.45,
+}
+# Thresholds in deviations, as MAD > 3.5 or Tukey's fences, fire on every empty map: heads' scores have heavy tails.
 LEAST, LAYER = 50, 8  # heads above zero that a task, and that a layer with a median of its own must have
+# On maps with many zeros, bounded at 1, the test says nothing, and their largest heads must still be named.
+RATIO, SHARE, FEWEST_LAYERS, PER_TASK = 1.25, 0.25, 4, 2  # of the largest head over a range of layers
+CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside regions, and of outstanding sets
+OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
+TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
+OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
+
 CENTRES = {"layer": "its layer's median", "pattern": "what the other tasks lead to expect of it"}
 
 
@@ -46,6 +67,33 @@ class Far(TypedDict):
     out_of_pattern: bool
     tail_scale: float
     tail_shape: float | None
+
+
+Scope = Literal["in layers", "of all layers", "outside the found regions"]
+
+
+@closed
+class Largest(TypedDict):
+    """Where the head is the largest, the first and last layer where that is ``in layers`` or over all of them, and the
+    importance of the next largest there.
+    """
+
+    scope: Scope
+    range: list[int] | None
+    next: float
+
+
+@closed
+class Outstanding(TypedDict):
+    """``values`` are the members' importances; ``heads`` were compared, those outside found ``regions`` if any;
+    the sentence names ``shown`` members and counts ``more``.
+    """
+
+    values: list[float]
+    heads: int
+    regions: bool
+    shown: int
+    more: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +118,13 @@ def _able(view: View) -> bool:
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Tested anomalies, then what can only be observed."""
-    free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
+    free = [view.present & ~found_cells(earlier, n, view.present.shape) for n in view.scores.task_names]
     tested, family, silent = _tested(view, free)
     taken = {(str(f.task), Head.parse(str(name))) for f in tested for name in f.members or ()}
     observed = [
         f
         for t, name in enumerate(view.scores.task_names)
-        for f in outstanding(view, t, free[t], {head for task, head in taken if task == name})
+        for f in _observed(view, t, free[t], {head for task, head in taken if task == name})
     ]
     return Outcome("anomaly", [*tested, *observed], family, silent)
 
@@ -176,30 +224,166 @@ def _far(
     alone[head] = True
     rest = free & ~alone & (np.arange(len(free)) == head.layer)[:, None]
     effect: Effect | None = view.ratio_effect(t, alone, rest, "ratio to the other heads of its layer")
-    base = {("layer", 1): 0.88, ("pattern", 1): 0.84, ("layer", -1): 0.6, ("pattern", -1): 0.56}
+    side: Literal["above", "below"] = "above" if comparison.side > 0 else "below"
     return view.finding(
         "anomaly",
         t,
         "tested",
-        base[comparison.centre, comparison.side] + 0.05 * np.tanh(score / 20),
+        PRIORITY[f"{side} its {comparison.centre}"] + 0.05 * np.tanh(score / 20),
         layers=(head.layer, head.layer),
         heads=(head.head, head.head),
         members=[str(head)],
         value=view.head_value(t, head),
-        data=dict(
-            Far(
-                robust_sd=round(float(score), 2),
-                side="above" if comparison.side > 0 else "below",
-                centre=CENTRES[comparison.centre],
-                out_of_pattern=comparison.centre == "pattern",
-                tail_scale=round(law.scale, 3),
-                tail_shape=law.shape,
-            )
+        data=Far(
+            robust_sd=round(float(score), 2),
+            side=side,
+            centre=CENTRES[comparison.centre],
+            out_of_pattern=comparison.centre == "pattern",
+            tail_scale=round(law.scale, 3),
+            tail_shape=law.shape,
         ),
         test=view.test(law.name, "a head of the background's tail", score, p, q, family),
         effect=effect,
-        caveats=view.caveats(t, "tail-model"),
+        caveats=view.caveats(t, TAIL_MODEL),
     )
 
 
-DETECTOR = Detector("anomaly", detect, DOC, data=Far | Largest | Outstanding, weight=6, able=_able)
+def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[Finding]:
+    """A task's observed anomalies: the rules in turn, no head named twice, nor one that is named as ``tested``."""
+    found = [(h, f) for h, f in _largest(view, t, free) if h not in tested]
+    named = tested | {h for h, _ in found}
+    found += [(h, f) for h, f in _top_outside(view, t, free) if h not in named]
+    return [*(f for _, f in found), *_outstanding(view, t, free)]
+
+
+def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
+    """The heads that tower over the widest ranges of layers."""
+    values = np.where(view.present, view.whole[t], -np.inf)
+    tops = np.sort(values, axis=1)[:, -2:]
+    need = max(FEWEST_LAYERS, int(np.ceil(SHARE * len(values))))
+    candidates = []
+    for layer in range(len(values)):
+        head = int(values[layer].argmax())
+        if not free[layer, head] or values[layer, head] <= 0:
+            continue
+        rivals = tops[:, -1].copy()
+        rivals[layer] = tops[layer, 0] if tops.shape[1] > 1 else -np.inf
+        first, last = _range(rivals * RATIO <= values[layer, head], layer)
+        following = float(rivals[first : last + 1].max())
+        if last - first + 1 >= need and rivals[layer] * RATIO <= values[layer, head] and following > 0:
+            ratio = float(values[layer, head]) / following
+            candidates.append((last - first + 1, ratio, Head(layer, head), (first, last), following))
+    best = sorted(candidates, reverse=True)[:PER_TASK]
+    return [(head, _single(view, t, head, OBSERVED, following, span)) for _, _, head, span, following in best]
+
+
+def _top_outside(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
+    """The largest head outside found regions, where it is clearly the largest."""
+    if free.sum() < 2:
+        return []
+    values = np.where(free, view.whole[t], -np.inf)
+    order = np.argsort(values, axis=None)[::-1]
+    head = Head(*(int(i) for i in np.unravel_index(order[0], values.shape)))
+    following = float(values.flat[order[1]])
+    if following <= 0 or values[head] < CLEAR * following:
+        return []
+    return [(head, _single(view, t, head, TOP_OUTSIDE, following, None, bool((view.present & ~free).any())))]
+
+
+def _range(allowed: np.ndarray, layer: int) -> tuple[int, int]:
+    first = last = layer
+    while first > 0 and allowed[first - 1]:
+        first -= 1
+    while last < len(allowed) - 1 and allowed[last + 1]:
+        last += 1
+    return first, last
+
+
+def _single(
+    view: View, t: int, head: Head, rule: str, following: float, span: tuple[int, int] | None, regions: bool = False
+) -> Finding:
+    ratio = float(view.whole[t][head]) / following
+    whole = span == (0, view.scores.n_layers - 1)
+    outside: Scope = "outside the found regions" if regions else "of all layers"
+    scope: Scope = outside if span is None else "of all layers" if whole else "in layers"
+    return view.finding(
+        "anomaly",
+        t,
+        "observed",
+        PRIORITY["largest outside regions" if span is None else "largest over layers"]
+        + 0.1 * np.tanh(ratio - 1)
+        + (0.05 if whole else 0),
+        rule=rule,
+        layers=(head.layer, head.layer),
+        heads=(head.head, head.head),
+        members=[str(head)],
+        value=view.head_value(t, head, whole=True),
+        effect=Effect("ratio to the next largest head", ratio),
+        data=Largest(scope=scope, range=list(span) if span else None, next=following),
+        caveats=view.caveats(t, whole=True),
+    )
+
+
+def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
+    """The handful of heads near the task's largest."""
+    values = np.where(view.present, view.whole[t], -np.inf)
+    top = np.unravel_index(int(values.argmax()), values.shape)
+    chosen = free & (values >= HALF * values[top])
+    total = int(view.present.sum())
+    if not free[top] or values[top] <= 0 or not 2 <= chosen.sum() <= FEW * total:
+        return []
+    heads = sorted((Head(int(i), int(j)) for i, j in np.argwhere(chosen)), key=lambda h: -values[h])
+    layers, columns = [h.layer for h in heads], [h.head for h in heads]
+    return [
+        view.finding(
+            "anomaly",
+            t,
+            "observed",
+            PRIORITY["several outstanding"],
+            rule=OUTSTANDING,
+            members=[str(h) for h in heads],
+            layers=(min(layers), max(layers)),
+            heads=(min(columns), max(columns)),
+            cells=[(h.layer, h.head) for h in heads],
+            value=view.region_value(t, chosen, whole=True),
+            caveats=view.caveats(t, whole=True),
+            data=Outstanding(
+                values=[float(view.whole[t][h]) for h in heads],
+                heads=int(free.sum()),
+                regions=bool((view.present & ~free).any()),
+                shown=min(SHOWN, len(heads)),
+                more=max(0, len(heads) - SHOWN),
+            ),
+        )
+    ]
+
+
+def _recompute(finding: Finding) -> list[str]:
+    layers = (finding.data or {}).get("range")
+    if not isinstance(layers, list):
+        return []
+    return [
+        f"largest = np.sort(np.nan_to_num(importance[{layers[0]}:{layers[1] + 1}]), axis=None)[::-1]",
+        "print(largest[0] / largest[1])",
+    ]
+
+
+DETECTOR = Detector(
+    "anomaly",
+    detect,
+    order=70,
+    doc=DOC,
+    topic="anomalies",
+    data=Far | Largest | Outstanding,
+    label="single head",
+    noun="single head beyond the background's tail",
+    caveats=(TAIL_MODEL,),
+    priority=PRIORITY,
+    guidance=guidance.SINGLE_HEADS,
+    references=(GRIMSHAW,),
+    shown="framed",
+    recompute=_recompute,
+    tried=True,
+    weight=6,
+    able=_able,
+)

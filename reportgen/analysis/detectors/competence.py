@@ -7,8 +7,10 @@ import numpy as np
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import AT_CHANCE, Caveat
 from reportgen.core.findings import Effect, Family, Finding, Value
+from reportgen.core.kinds import closed
 from reportgen.core.stats import benjamini_hochberg, wilson
 
 DOC = """Whether the model does the task that its heads are scored on.
@@ -21,7 +23,14 @@ Silent about tasks without a baseline where others have one.
 Where a probe of the tasks was scored, one finding for all of them instead (observed): on how many rows that it had not
 seen the probe is right, and the best of the simpler separations of the same rows.
 """
-AT_CHANCE = "accuracy not above chance by an exact binomial test after correction over tasks"
+SIMPLER = Caveat(
+    "simpler-separation",
+    "Simpler features of the same rows separate the tasks about as well, so the map may show no "
+    "more than where these can be read.",
+)
+# That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
+PRIORITY = {"above chance": 0.2, "at chance": 0.95, "probe": 0.95, "not known": 0.2}
+NOT_ABOVE = "accuracy not above chance by an exact binomial test after correction over tasks"
 PROBED = "accuracy of a probe on rows of groups that it had not seen, beside simpler separations of the same rows"
 UNKNOWN = "no accuracy of the unchanged model in the scores"
 
@@ -90,10 +99,10 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             "competence",
             None,
             "observed",
-            0.2,
+            PRIORITY["not known"],
             rule=UNKNOWN,
             tasks=list(view.scores.task_names),
-            data=dict(Unknown(known=False)),
+            data=Unknown(known=False),
         )
         return Outcome("competence", [finding])
     ps = [
@@ -128,14 +137,14 @@ def _of_probe(view: View) -> Finding:
         "competence",
         None,
         "observed",
-        0.95,
+        PRIORITY["probe"],
         rule=PROBED,
         tasks=list(view.scores.task_names),
         value=value,
         effect=effect,
-        data=dict(data),
+        data=data,
         n_examples=n,
-        caveats=["simpler-separation"] if margin < 2 * error else [],
+        caveats=[SIMPLER.code] if margin < 2 * error else [],
     )
 
 
@@ -155,19 +164,17 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
     right = round(accuracy * n)
     low, high = wilson(accuracy * count, count)
     above = q <= family.alpha
-    data = dict(
-        Answers(
-            known=True,
-            right=right,
-            n=n,
-            units=count,
-            accuracy=100 * accuracy,
-            low=100 * low,
-            high=100 * high,
-            chance=100 * chance,
-            above=above,
-            miss=None if task.miss is None else 100 * task.miss,
-        )
+    data = Answers(
+        known=True,
+        right=right,
+        n=n,
+        units=count,
+        accuracy=100 * accuracy,
+        low=100 * low,
+        high=100 * high,
+        chance=100 * chance,
+        above=above,
+        miss=None if task.miss is None else 100 * task.miss,
     )
     value = Value(accuracy, low, high, "accuracy; Wilson 95 % interval", "in-sample")
     effect = Effect("accuracy minus chance", accuracy - chance, low - chance, high - chance)
@@ -181,11 +188,47 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
             family,
         )
         return view.finding(
-            "competence", t, "tested", 0.2, n_examples=n, value=value, test=test, effect=effect, data=data
+            "competence",
+            t,
+            "tested",
+            PRIORITY["above chance"],
+            n_examples=n,
+            value=value,
+            test=test,
+            effect=effect,
+            data=data,
         )
     return view.finding(
-        "competence", t, "observed", 0.95, rule=AT_CHANCE, value=value, effect=effect, data=data, caveats=["at-chance"]
+        "competence",
+        t,
+        "observed",
+        PRIORITY["at chance"],
+        rule=NOT_ABOVE,
+        value=value,
+        effect=effect,
+        data=data,
+        caveats=[AT_CHANCE.code],
     )
 
 
-DETECTOR = Detector("competence", detect, DOC, of_heads=False, data=Answers | Probed | Unknown, weight=1, able=_able)
+def _telling(finding: Finding) -> bool:
+    return AT_CHANCE.code in finding.caveats or "probe" in (finding.data or {})
+
+
+DETECTOR = Detector(
+    "competence",
+    detect,
+    order=20,
+    doc=DOC,
+    topic="trust",
+    data=Answers | Probed | Unknown,
+    home="reliability",
+    caveats=(AT_CHANCE, SIMPLER),
+    priority=PRIORITY,
+    key=_telling,
+    of_heads=False,
+    signed=True,
+    performance=True,
+    weight=1,
+    able=_able,
+)

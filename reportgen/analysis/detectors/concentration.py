@@ -8,8 +8,9 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.effective_heads import Spread, effective, less, spread
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Value
+from reportgen.core.kinds import Guidance, closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """How few heads carry half of a task's importance, and which tasks are more localised than others.
@@ -18,14 +19,17 @@ Observed: the smallest number of heads whose importance adds up to at least half
 participation ratio (Σμ)²/Σμ² as an effective number of heads. With examples both squares are taken less what noise adds
 to them, since noise alone makes a map look concentrated.
 Tested, between every two tasks with held-out examples: which is more localised shows on the discovery half; null: its
-effective number of heads is no smaller (Student's t of the logarithms, jackknife over resampling units, tasks sampled
+effective number of heads is no smaller (Student's t of the logarithms, jackknife over resampling groups, tasks sampled
 apart). Both halves must reject it by themselves, the larger p counts, since a few large examples can mislead one of
 them; Benjamini–Hochberg over pairs, and at least 1.25 times as small. At most three tasks are told, those that are more
 localised than the most others. It is about these tasks on other examples, not about other tasks.
-Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 units in a half.
+Silent where the sum is zero and with fewer than 4 heads; the test with one task and under 20 groups in a half.
 """
+PRIORITY = {"compared": 0.66, "half": 0.25}  # of half the importance up to .1 more, the fewer heads hold it
+# Of noise alone one task seems more concentrated than another: without what noise adds to the squares taken off, the
+# Gini coefficient differed on every empty tensor whose noise did.
 HEADS, TIMES, TASKS, SHOWN = 4, 1.25, 3, 3
-UNITS = 20  # in each half: with fewer, heavy-tailed noise passed for a difference
+GROUPS = 20  # in each half: with fewer, heavy-tailed noise passed for a difference
 RULE = "smallest number of heads whose importance sums to at least half of the total"
 TEST = "t test of the logarithm of the effective number of heads"
 
@@ -94,10 +98,10 @@ def _half(view: View, t: int) -> Finding | None:
         "concentration",
         t,
         "observed",
-        0.25 + 0.1 * (1 - 2 * half / total),
+        PRIORITY["half"] + 0.1 * (1 - 2 * half / total),
         rule=RULE,
         effect=Effect("effective number of heads", number, *(known.bounds if known else ())),
-        data=dict(Half(compared=False, half=half, heads=total, percent=100 * half / total)),
+        data=Half(compared=False, half=half, heads=total, percent=100 * half / total),
         caveats=view.caveats(t, whole=True),
     )
 
@@ -105,10 +109,10 @@ def _half(view: View, t: int) -> Finding | None:
 def _pairs(view: View) -> list[tuple[int, int, float]]:
     """(task, other, p) of every two tasks, the first more localised on the discovery half; the larger p of two."""
     tasks = [t for t in range(len(view.maps)) if view.held_out(t) and np.nansum(view.maps[t]) > 0]
-    held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None and s.degrees >= UNITS - 1}
+    held = {t: s for t in tasks if (s := spread(view, t, "held-out")) is not None and s.degrees >= GROUPS - 1}
     if view.present.sum() < HEADS:
         return []
-    found = {t: s for t in held if (s := spread(view, t, "discovery")) is not None and s.degrees >= UNITS - 1}
+    found = {t: s for t in held if (s := spread(view, t, "discovery")) is not None and s.degrees >= GROUPS - 1}
     ordered = [(a, b) if found[a].log <= found[b].log else (b, a) for a, b in combinations(found, 2)]
     return [(a, b, max(less(found[a], found[b]), less(held[a], held[b]))) for a, b in ordered]
 
@@ -140,13 +144,30 @@ def _compared(
         "concentration",
         t,
         "tested",
-        0.66,
+        PRIORITY["compared"],
         test=test,
-        data=dict(data),
+        data=data,
         value=Value(own, low, high, "effective number of heads; 95 % interval", "held-out"),
         effect=Effect("times as small as the least of the others'", min(numbers) / own),
         caveats=view.caveats(t),
     )
 
 
-DETECTOR = Detector("concentration", detect, DOC, data=Half | Compared, weight=1, able=_able)
+DETECTOR = Detector(
+    "concentration",
+    detect,
+    order=170,
+    doc=DOC,
+    topic="tasks",
+    data=Half | Compared,
+    noun="task whose importance is more localised than another's",
+    together=True,
+    priority=PRIORITY,
+    guidance=Guidance(
+        "Concentration",
+        "How few heads hold half of the importance depends on the scoring method and on noise, which spreads "
+        "importance over all heads. Compare it between tasks scored in the same way, not between methods.",
+    ),
+    weight=1,
+    able=_able,
+)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy import stats
 from typing_extensions import TypedDict
 
+from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.statistics.scan_statistic import centred_heads, normal_scores
 from reportgen.analysis.statistics.trends import (
     SHORTEST,
@@ -17,8 +18,10 @@ from reportgen.analysis.statistics.trends import (
     range_taus,
     trend_p,
 )
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import HEAD_ORDER
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Importance that changes along layers and along heads at once.
@@ -30,7 +33,8 @@ larger p counts; Benjamini–Hochberg over tasks. Found regions are left out.
 Silent with fewer than 8 layers or heads, where key/value groups are shared, and where only one axis has a slope or
 the opposite quarters of the map do not differ that way.
 """
-STRENGTH = 0.3
+PRIORITY = {"tested": 0.7}  # and .05 times |τ|
+STRENGTH = 0.3  # of |τ|: less than a layer gradient's, since heads must show a slope as well
 
 
 class Corners(TypedDict):
@@ -90,9 +94,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 "diagonal_gradient",
                 t,
                 "tested",
-                0.7 + 0.05 * abs(row["tau"]),
+                PRIORITY["tested"] + 0.05 * abs(row["tau"]),
                 layers=(0, view.scores.n_layers - 1),
-                data=dict(data),
+                data=data,
                 test=view.test(
                     "slope along heads and along layers",
                     "heads shuffled in each layer; autoregressive layers",
@@ -103,7 +107,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                     view.settings.permutations,
                 ),
                 effect=Effect("Kendall's τ of the layers' mean ranks", row["tau"]),
-                caveats=view.caveats(t, "head-order"),
+                caveats=view.caveats(t, HEAD_ORDER),
             )
         )
     return Outcome("diagonal_gradient", findings, family, silent)
@@ -112,7 +116,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 def _axes(
     view: View, t: int, earlier: Sequence[Outcome], levels: Float[np.ndarray, "layer"], phi: int
 ) -> dict[str, float]:
-    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)
     scores, heads = normal_scores(view.maps[t], keep), centred_heads(keep)
     count = np.maximum(keep.sum(axis=1), 2)
     variance = float(((scores**2).sum(axis=1) * (heads**2).sum(axis=1) / (count - 1)).sum())
@@ -132,7 +136,7 @@ def _axes(
 
 def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcome]) -> Corners:
     """Medians of the bright and of the dark quarter of the map, found regions left out."""
-    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    keep = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)
     layer, head = np.indices(keep.shape)
     late, right = layer >= keep.shape[0] // 2, head >= keep.shape[1] // 2
     bright = (late == (row["tau"] > 0)) & (right == (row["z"] > 0)) & keep
@@ -144,4 +148,16 @@ def _corners(view: View, t: int, row: dict[str, float], earlier: Sequence[Outcom
     }
 
 
-DETECTOR = Detector("diagonal_gradient", detect, DOC, data=Data, weight=1, able=_able)
+DETECTOR = Detector(
+    "diagonal_gradient",
+    detect,
+    order=100,
+    doc=DOC,
+    topic="layers",
+    data=Data,
+    caveats=(HEAD_ORDER,),
+    priority=PRIORITY,
+    guidance=guidance.LAYERS,
+    weight=1,
+    able=_able,
+)

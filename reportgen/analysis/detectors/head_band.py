@@ -8,8 +8,10 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, without_slope
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import HEAD_ORDER, IN_SAMPLE, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.stats import monte_carlo_p
 from reportgen.storage.array_cache import cached
 from reportgen.storage.files import sha256
@@ -23,8 +25,10 @@ each other. Found clusters and row segments are left out first, so that a band i
 Observed: a band that would pass with these regions and does not pass without them is said to be carried by them.
 Silent with fewer than 4 layers or heads (groups), and where all that stands out is inside found regions of one task.
 """
+PRIORITY = {"tested": 0.7, "carried by regions": 0.3}
+# Fewer layers or heads have too few arrangements for a small p.
 FEWEST, VERSION, CHUNK = 4, 1, 4_000_000
-NULL = "{unit} shuffled within each layer, all tasks alike"
+NULL = "{exchangeable} shuffled within each layer, all tasks alike"
 CARRIED = "adjacent heads whose sum over layers and tasks passes the test with found regions and fails without them"
 
 
@@ -63,17 +67,17 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("head_band", carried, family, {None: p})
 
 
-def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer unit"]:
-    """The units of which a region of the task holds a head."""
-    cells = [found_cells(earlier, name, view.present.shape, REGIONS) for name in view.scores.task_names]
+def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer column"]:
+    """The columns (heads, or their key/value groups) of which a region of the task holds a head."""
+    cells = [found_cells(earlier, name, view.present.shape) for name in view.scores.task_names]
     grouped: np.ndarray = np.any(np.stack(cells).reshape(len(cells), *shape, view.group_size), axis=3)
     return grouped
 
 
 def _strongest(
-    view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer unit"]
+    view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer column"]
 ) -> tuple[tuple[int, int], float, float]:
-    """The band of largest statistic as first and last unit, the statistic and its p."""
+    """The band of largest statistic as first and last column, the statistic and its p."""
     keep: np.ndarray = np.any(free, axis=0)
     scores = np.stack([normal_scores(m, f) for m, f in zip(maps, free, strict=True)])
     mean = scores.sum(axis=0) / np.maximum(free.sum(axis=0), 1)
@@ -85,26 +89,26 @@ def _strongest(
     return (int(first), int(first + width)), statistic, p
 
 
-def band_sums(columns: Float[np.ndarray, "*draw unit"], keep: np.ndarray) -> Float[np.ndarray, "*draw width first"]:
+def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> Float[np.ndarray, "*draw width first"]:
     """Standardised sums of the columns' sums over every band, −inf where a band would leave the map or be all of it.
 
-    A layer of n units gives a band of k of them the variance k(n − k)/(n − 1).
+    A layer of n columns gives a band of k of them the variance k(n − k)/(n − 1).
     """
-    units = keep.shape[1]
+    size = keep.shape[1]
     along = np.cumsum(np.pad(columns, [(0, 0)] * (columns.ndim - 1) + [(1, 0)]), axis=-1)
     kept, count = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1), keep.sum(axis=1, keepdims=True)
-    widths = range(1, min(WINDOW, units // 2) + 1)
-    result = np.full((*columns.shape[:-1], len(widths), units), -np.inf)
+    widths = range(1, min(WINDOW, size // 2) + 1)
+    result = np.full((*columns.shape[:-1], len(widths), size), -np.inf)
     for i, width in enumerate(widths):
         inside = kept[:, width:] - kept[:, :-width]
         variance = (inside * (count - inside) / np.maximum(count - 1, 1)).sum(axis=0)
         total = along[..., width:] - along[..., :-width]
         spread = np.sqrt(np.where(variance > 1e-9, variance, np.inf))
-        result[..., i, : units - width + 1] = total / spread
+        result[..., i, : size - width + 1] = total / spread
     return result
 
 
-def null_maxima(keep: Bool[np.ndarray, "layer unit"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
+def null_maxima(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
     """The largest band sums of maps in random order; cached for each shape."""
     shape = f"{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}"
 
@@ -141,21 +145,21 @@ def _tested(
 ) -> Finding:
     heads = _heads(view, band)
     inside, rest = _levels(view, heads, view.present & ~np.repeat(taken, view.group_size, axis=2), False)
-    null = NULL.format(unit=view.unit)
+    null = NULL.format(exchangeable=view.exchangeable)
     test = view.test("band scan over layers and tasks", null, statistic, p, p, family, view.settings.permutations)
-    in_sample = [] if all(view.held_out(t) for t in range(len(view.scores.tasks))) else ["in-sample"]
+    held_out = all(view.held_out(t) for t in range(len(view.scores.tasks)))
     return view.finding(
         "head_band",
         None,
         "tested",
-        0.7,
+        PRIORITY["tested"],
         tasks=list(view.scores.task_names),
         layers=(0, view.scores.n_layers - 1),
         heads=heads,
         test=test,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
-        data=dict(Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks))),
-        caveats=["head-order", *view.on_ties, *in_sample],
+        data=Data(inside=inside, rest=rest, carried=False, q_without=None, tasks=len(view.scores.tasks)),
+        caveats=view.caveats(None, HEAD_ORDER, *view.on_ties, *([] if held_out else [IN_SAMPLE])),
     )
 
 
@@ -167,15 +171,29 @@ def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
         "head_band",
         None,
         "observed",
-        0.3,
+        PRIORITY["carried by regions"],
         tasks=list(view.scores.task_names),
         layers=(0, view.scores.n_layers - 1),
         heads=heads,
         rule=CARRIED,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
-        data=dict(Data(inside=inside, rest=rest, carried=True, q_without=p, tasks=len(view.scores.tasks))),
-        caveats=["head-order"],
+        data=Data(inside=inside, rest=rest, carried=True, q_without=p, tasks=len(view.scores.tasks)),
+        caveats=[HEAD_ORDER.code],
     )
 
 
-DETECTOR = Detector("head_band", detect, DOC, data=Data, weight=2, able=_able)
+DETECTOR = Detector(
+    "head_band",
+    detect,
+    order=60,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    noun="band of raised head numbers beyond the found regions",
+    together=True,
+    caveats=(HEAD_ORDER, *ON_TIES),
+    priority=PRIORITY,
+    tried=True,
+    weight=2,
+    able=_able,
+)

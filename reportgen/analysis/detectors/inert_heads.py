@@ -1,29 +1,48 @@
 """Inert heads: heads whose ablation is shown to change next to nothing."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head, HeadScores
-from reportgen.core.stats import LEAST, benjamini_hochberg, unit_sums, units
+from reportgen.core.stats import LEAST, benjamini_hochberg, group_numbers, group_sums
 
 DOC = """Heads whose ablation is shown to change next to nothing.
 
 Of the study's first exact ablation with examples (zero, mean or resample). Equivalence test: two one-sided t tests
 (Schuirmann 1987), corrected for skewness, of the mean signed effect of ablating the head against ± the margin, a share
-of the effect of ablating all heads ([analysis] margin, 1 % by default), over resampling units. Null: the mean effect
+of the effect of ablating all heads ([analysis] margin, 1 % by default), over resampling groups. Null: the mean effect
 lies outside of the margin. The largest of three p counts: those of both halves, and the chance that effects as large as
 any on such heads, but too rare to be among these examples, lie behind; Benjamini–Hochberg over heads and tasks. A head
 that is inert by this is no candidate for pruning yet: each was ablated alone, and others may have made up for it.
 Effects that cancel between examples are counted and told.
-Silent without exact ablation of single examples or the effect of ablating all heads, with fewer than 8 units in a
+Silent without exact ablation of single examples or the effect of ablating all heads, with fewer than 8 groups in a
 half, on tasks where ablating all heads changes nothing, and where examples are too few for the margin.
 """
+ONE_AT_A_TIME = Caveat(
+    "one-at-a-time",
+    "Each head was ablated alone: what heads make up for each other is not seen, so "
+    "several may still be needed together.",
+)
+PRIORITY = {"of one task": 0.35, "of all tasks": 0.68}
+SCHUIRMANN = (
+    "Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the power approach for assessing "
+    "the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 657–680."
+)
+JOHNSON = (
+    "Johnson, N. J. (1978). Modified t tests and confidence intervals for asymmetrical populations. Journal of the "
+    "American Statistical Association 73, 536–544."
+)
+# Two one-sided tests turn the burden round: that no effect was found is no evidence for none (Schuirmann 1987).
+# Both halves and rare effects: docs/decisions on inert heads.
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
 
@@ -82,7 +101,7 @@ def _every(view: View) -> Mapping[str, float | None]:
 
 
 def _testable(view: View) -> list[int]:
-    """The tasks on which all heads together change something, and whose halves both have units enough to test on."""
+    """The tasks on which all heads together change something, and whose halves both have groups enough to test on."""
     scores, every = exact_ablation(view), _every(view)
     return [
         t
@@ -91,15 +110,15 @@ def _testable(view: View) -> list[int]:
     ]
 
 
-def _halves(scores: HeadScores, t: int) -> list[Float[np.ndarray, "unit layer head"]]:
-    """The mean signed effect on each unit of either half; none without examples."""
+def _halves(scores: HeadScores, t: int) -> list[Float[np.ndarray, "group layer head"]]:
+    """The mean signed effect on each group of either half; none without examples."""
     examples = scores.examples[t]
     if examples is None or not 0 < examples.discovery.sum() < len(examples.discovery):
         return [np.empty((0, *scores.present.shape))] * 2
     found = []
     for half in (examples.discovery, ~examples.discovery):
-        groups = [g for g, kept in zip(examples.groups, half, strict=True) if kept]
-        sums, counts = unit_sums(examples.values[half], units(groups, examples.ordered))
+        groups = list(compress(examples.groups, half))
+        sums, counts = group_sums(examples.values[half], group_numbers(groups, examples.ordered))
         found.append(sums / counts[:, None, None])
     return found
 
@@ -112,7 +131,7 @@ def equivalence_p(scores: HeadScores, t: int, bound: float) -> Float[np.ndarray,
     return result
 
 
-def _mean_below(means: Float[np.ndarray, "unit layer head"], bound: float) -> Float[np.ndarray, "layer head"]:
+def _mean_below(means: Float[np.ndarray, "group layer head"], bound: float) -> Float[np.ndarray, "layer head"]:
     """One-sided p of mean ≥ bound, by the t test corrected for skewness (Johnson 1978, J. Am. Stat. Assoc. 73:536)."""
     n, room = len(means), bound - means.mean(axis=0)
     centred = means - means.mean(axis=0)
@@ -126,11 +145,11 @@ def _mean_below(means: Float[np.ndarray, "unit layer head"], bound: float) -> Fl
     return result
 
 
-def unseen(means: Float[np.ndarray, "unit layer head"], bound: float) -> float:
-    """The chance that effects too rare to be among these units lie behind an apparently small mean.
+def unseen(means: Float[np.ndarray, "group layer head"], bound: float) -> float:
+    """The chance that effects too rare to be among these groups lie behind an apparently small mean.
 
-    An effect as large as the largest on any unit of a head whose mean lies within the bound, on as many texts as bring
-    the true mean to the bound, would escape all n units with probability (1 − bound/largest)^n.
+    An effect as large as the largest on any group of a head whose mean lies within the bound, on as many texts as bring
+    the true mean to the bound, would escape all n groups with probability (1 − bound/largest)^n.
     """
     within = np.abs(means.mean(axis=0)) <= bound
     largest = float(np.abs(means[:, within]).max()) if within.any() else 0.0
@@ -176,17 +195,32 @@ def _finding(
         "inert_heads",
         tasks[0] if one else None,
         "tested",
-        0.35 if one else 0.68,
+        PRIORITY["of one task" if one else "of all tasks"],
         tasks=None if one else names,
         members=[str(h) for h in heads],
         cells=[(h.layer, h.head) for h in heads],
         layers=(min(h.layer for h in heads), max(h.layer for h in heads)),
         heads=(min(h.head for h in heads), max(h.head for h in heads)),
         test=test,
-        data=dict(data),
+        data=data,
         effect=Effect("largest mean effect of one of them, held-out, over the margin", float(mean[inert].max())),
-        caveats=["one-at-a-time"],
+        caveats=[ONE_AT_A_TIME.code],
     )
 
 
-DETECTOR = Detector("inert_heads", detect, DOC, data=Data, weight=1, able=lambda view: bool(_testable(view)))
+DETECTOR = Detector(
+    "inert_heads",
+    detect,
+    order=190,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    noun="head that is inert within the margin",
+    caveats=(ONE_AT_A_TIME,),
+    priority=PRIORITY,
+    references=(SCHUIRMANN, JOHNSON),
+    signed=True,
+    important=False,
+    weight=1,
+    able=lambda view: bool(_testable(view)),
+)

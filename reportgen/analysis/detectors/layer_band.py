@@ -9,8 +9,10 @@ from typing_extensions import TypedDict
 from reportgen.analysis.detectors.layer_band_contrast import band_sums, bands
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import normal_scores
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import IN_SAMPLE, MAYBE_GENERIC
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.stats import monte_carlo_p
 from reportgen.storage.array_cache import cached
 from reportgen.storage.files import sha256
@@ -27,6 +29,9 @@ Observed, for a single task: the narrowest range of layers that holds at least h
 or more layers and no more than a quarter of them, and does not lie in the band that is shared.
 Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
 """
+PRIORITY = {"shared by tasks": 0.72, "of one task": 0.57}
+# A band chosen by looking needs a scan over all bands, not a test of the chosen one. Shifted profiles keep how much
+# neighbouring layers resemble each other, shuffled heads how much tasks do.
 FEWEST, TASKS, SHARE, PART, CHUNK, VERSION = 8, 3, 0.5, 0.25, 2_000_000, 1
 RULE = "narrowest range of 2 layers to a quarter of them that holds at least half of the task's importance"
 NULL = "tasks' profiles shifted along the layers, and heads shuffled over the map"
@@ -111,7 +116,7 @@ def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.rand
     return np.concatenate(parts)
 
 
-def _shuffled(keep: Bool[np.ndarray, "layer unit"], draws: int, seed: int) -> np.ndarray:
+def _shuffled(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> np.ndarray:
     """The largest sums when heads may stand in any layer; cached for each number of heads in the layers."""
     counts = keep.sum(axis=1)
     total, edges = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -142,18 +147,18 @@ def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: floa
     percent = float(np.mean([_percent(view, t, span, False) for t in tasks]))
     even, control = _even(view, span), None if view.control is None else _percent(view, view.control, span, False)
     test = view.test("band scan of layer levels", NULL, statistic, p, p, family, view.settings.permutations)
-    in_sample = [] if all(view.held_out(t) for t in tasks) else ["in-sample"]
+    in_sample = [] if all(view.held_out(t) for t in tasks) else [IN_SAMPLE]
     return view.finding(
         "layer_band",
         None,
         "tested",
-        0.72,
+        PRIORITY["shared by tasks"],
         tasks=[view.scores.task_names[t] for t in tasks],
         layers=span,
         test=test,
         effect=Effect("ratio to an even spread", percent / even),
-        data=dict(Data(percent=percent, even=even, tasks=len(tasks), control=control)),
-        caveats=["maybe-generic", *in_sample],
+        data=Data(percent=percent, even=even, tasks=len(tasks), control=control),
+        caveats=view.caveats(None, MAYBE_GENERIC, *in_sample),
     )
 
 
@@ -174,14 +179,37 @@ def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
             "layer_band",
             t,
             "observed",
-            0.57,
+            PRIORITY["of one task"],
             rule=RULE,
             layers=span,
             effect=Effect("ratio to an even spread", percent / even),
-            data=dict(Data(percent=percent, even=even, tasks=1, control=None)),
+            data=Data(percent=percent, even=even, tasks=1, control=None),
             caveats=view.caveats(t, whole=True),
         )
     return None
 
 
-DETECTOR = Detector("layer_band", detect, DOC, data=Data, weight=2, able=_able)
+def _recompute(finding: Finding) -> list[str]:
+    first, last = finding.layers or (0, 0)
+    rows = f"importance[{first}:{last + 1}]"
+    return [
+        f"inside, every = np.nansum({rows}), np.nansum(importance)",
+        f"print(inside / every / (np.isfinite({rows}).sum() / np.isfinite(importance).sum()))",
+    ]
+
+
+DETECTOR = Detector(
+    "layer_band",
+    detect,
+    order=120,
+    doc=DOC,
+    topic="layers",
+    data=Data,
+    noun="band of raised layers that the tasks share",
+    together=True,
+    caveats=(MAYBE_GENERIC,),
+    priority=PRIORITY,
+    recompute=_recompute,
+    weight=2,
+    able=_able,
+)

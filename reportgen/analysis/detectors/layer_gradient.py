@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from typing_extensions import TypedDict
 
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.detectors.diagonal_gradient import DETECTOR as DIAGONAL
 from reportgen.analysis.statistics.trends import (
     GRID,
     SHORTEST,
@@ -16,8 +18,10 @@ from reportgen.analysis.statistics.trends import (
     standardised,
     trend_p,
 )
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import AUTOCORRELATION, Caveat
 from reportgen.core.findings import Effect, Family, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Importance that rises or falls steadily over a range of layers.
@@ -32,6 +36,12 @@ outputs was scored too and shows the same trend over the range, the finding says
 Silent with fewer than 8 layers that have heads, on trends that a series of that autocorrelation could show, and where
 the printed medians do not move the way τ says.
 """
+NORM_TREND = Caveat(
+    "norm-trend",
+    "The size of the heads' outputs changes the same way over these layers, so importance may follow it.",
+)
+PRIORITY = {"tested": 0.65}  # and .05 times |τ|
+# Mean normal scores, not medians, are the layers' levels: docs/decisions/0001-layer-levels.md.
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 
 Ends = tuple[float, float, Literal["median", "mean"]]
@@ -58,7 +68,7 @@ def _able(view: View) -> bool:
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Each task's strongest range of layers."""
     names, n = view.scores.task_names, len(attending(view))
-    diagonal = {f.task for o in earlier for f in o.findings if f.kind == "diagonal_gradient"}
+    diagonal = {f.task for o in earlier for f in o.findings if f.kind == DIAGONAL.name}
     if not _able(view):
         return Outcome("layer_gradient")
     family = view.family("layer_gradient", len(names), "Benjamini–Hochberg over tasks")
@@ -80,7 +90,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         if q[t] > family.alpha or abs(row[2]) < STRENGTH or (ends[1] - ends[0]) * row[2] <= 0:
             silent[name] = q[t]
         elif name not in diagonal:
-            caveats = ["norm-trend"] if _norm_moves_too(view, t, row, earlier) else []
+            caveats = [NORM_TREND] if _norm_moves_too(view, t, row, earlier) else []
             findings.append(_finding(view, t, row, q[t], family, GRID[phis[t]], ends, caveats))
     return Outcome("layer_gradient", findings, family, silent)
 
@@ -89,7 +99,7 @@ def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier
     """Importance in the first and in the last quarter of a range: its free heads' median, or mean where that is 0."""
     layers = attending(view)[row[0] : row[1] + 1]
     quarter = max(1, round(len(layers) / 4))
-    free = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape, REGIONS)
+    free = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)
     values = view.read(t)
     parts = []
     for some in (layers[:quarter], layers[-quarter:]):
@@ -119,7 +129,7 @@ def _finding(
     family: Family,
     phi: float,
     ends: Ends,
-    caveats: list[str],
+    caveats: list[Caveat],
 ) -> Finding:
     first, last, tau, score, p = row
     layers = attending(view)
@@ -129,22 +139,32 @@ def _finding(
         "layer_gradient",
         t,
         "tested",
-        0.65 + 0.05 * abs(tau),
+        PRIORITY["tested"] + 0.05 * abs(tau),
         layers=span,
         test=view.test(name, null, score, p, q, family, view.settings.permutations),
         effect=Effect("Kendall's τ of the layers' mean ranks", tau),
-        data=dict(
-            Data(
-                start=ends[0],
-                end=ends[1],
-                of=ends[2],
-                direction="rises" if tau > 0 else "falls",
-                autocorrelation=phi,
-                whole=span == (0, view.scores.n_layers - 1),
-            )
+        data=Data(
+            start=ends[0],
+            end=ends[1],
+            of=ends[2],
+            direction="rises" if tau > 0 else "falls",
+            autocorrelation=phi,
+            whole=span == (0, view.scores.n_layers - 1),
         ),
-        caveats=view.caveats(t, *caveats, *(["autocorrelation"] if phi >= RESEMBLING else [])),
+        caveats=view.caveats(t, *caveats, *([AUTOCORRELATION] if phi >= RESEMBLING else [])),
     )
 
 
-DETECTOR = Detector("layer_gradient", detect, DOC, data=Data, weight=2, able=_able)
+DETECTOR = Detector(
+    "layer_gradient",
+    detect,
+    order=110,
+    doc=DOC,
+    topic="layers",
+    data=Data,
+    caveats=(NORM_TREND, AUTOCORRELATION),
+    priority=PRIORITY,
+    guidance=guidance.LAYERS,
+    weight=2,
+    able=_able,
+)

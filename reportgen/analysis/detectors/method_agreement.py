@@ -9,8 +9,10 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.inert_heads import exact_ablation
 from reportgen.analysis.statistics.ranks import jackknife_variance, left_out, ranked
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head, HeadScores
 from reportgen.core.stats import LEVEL
 
@@ -26,6 +28,13 @@ examples, the same examples left out of all three. A bootstrap would repeat exam
 both agreements. Where the interval includes 0 the ranking shows no more than activation size.
 Silent where one method was scored, and where a method's heads are all tied.
 """
+ACTIVATION_SIZE = Caveat(
+    "activation-size",
+    "A ranking that agrees with exact ablation no better than the activation norm does has shown "
+    "how large heads' outputs are, not what they are for.",
+)
+# That a ranking is no more than activation size changes how all else is read, so it comes first.
+PRIORITY = {"more than the norm": 0.5, "no more than the norm": 0.96, "beside the norm": 0.3, "two methods": 0.45}
 TOP, SHOWN, HEADS = 10, 3, 20
 RULE = "rank correlation and top heads of two methods on the same tasks"
 CONTROL = (
@@ -113,12 +122,12 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
         "method_agreement",
         None,
         "observed",
-        0.3 if other.method.family == "control" else 0.45,
+        PRIORITY["beside the norm" if other.method.family == "control" else "two methods"],
         rule=RULE,
         tasks=list(view.scores.task_names),
         members=[str(h) for h in heads] or None,
         cells=[(h.layer, h.head) for h in heads] or None,
-        data=dict(data),
+        data=data,
         effect=Effect("mean rank correlation over tasks", data["mean"]),
     )
 
@@ -166,12 +175,12 @@ def _control(view: View, score: HeadScores, ablation: HeadScores, norm: HeadScor
         "method_agreement",
         None,
         "observed",
-        0.5 if verdict == "more" else 0.96,
+        PRIORITY["more than the norm" if verdict == "more" else "no more than the norm"],
         rule=CONTROL,
         tasks=list(view.scores.task_names),
-        data=dict(data),
+        data=data,
         effect=Effect("agreement with exact ablation beyond the norm's", difference, data["low"], data["high"]),
-        caveats=[] if verdict == "more" else ["activation-size"],
+        caveats=[] if verdict == "more" else [ACTIVATION_SIZE.code],
     )
 
 
@@ -179,4 +188,15 @@ def _agreement(score: np.ndarray, ablation: np.ndarray, norm: np.ndarray) -> tup
     return float((score * ablation).mean()), float((norm * ablation).mean())
 
 
-DETECTOR = Detector("method_agreement", detect, DOC, data=Pair | Control)
+DETECTOR = Detector(
+    "method_agreement",
+    detect,
+    order=200,
+    doc=DOC,
+    topic="trust",
+    data=Pair | Control,
+    label="methods",
+    home="agreement",
+    caveats=(ACTIVATION_SIZE,),
+    priority=PRIORITY,
+)

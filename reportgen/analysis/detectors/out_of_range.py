@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head
 
 DOC = """Scores that their unit forbids, so that something is wrong with the file or with how it was averaged.
@@ -15,6 +16,7 @@ Observed: heads whose importance on a task, or a single example's score where th
 above the upper of the bounds that the study declares ([scores] bounds), by more than the rounding of 32-bit numbers.
 Silent where no bounds are declared, and where every number keeps within them.
 """
+PRIORITY = {"number outside the bounds": 0.97}  # before all else: the scores cannot be what they are said to be
 ROUNDING, SHOWN = 1e-6, 5  # relative to the larger bound; heads that the sentence names
 RULE = "importance or an example's score outside the declared bounds by more than a millionth of the larger one"
 
@@ -77,14 +79,14 @@ def _finding(view: View, t: int, low: float, high: float) -> Finding | None:
         "out_of_range",
         t,
         "observed",
-        0.97,
+        PRIORITY["number outside the bounds"],
         rule=RULE,
         members=[str(h) for h in members],
         layers=(min(layers), max(layers)),
         heads=(min(columns), max(columns)),
         cells=[(h.layer, h.head) for h in cells],
         effect=Effect("farthest beyond a bound", beyond),
-        data=dict(data),
+        data=data,
     )
 
 
@@ -102,4 +104,13 @@ def _excess(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.maximum(values.astype(float) - high, low - values.astype(float))
 
 
-DETECTOR = Detector("out_of_range", detect, DOC, data=Data)
+DETECTOR = Detector(
+    "out_of_range",
+    detect,
+    order=10,
+    doc=DOC,
+    topic="trust",
+    data=Data,
+    priority=PRIORITY,
+    signed=True,
+)

@@ -16,13 +16,14 @@ from reportgen.analysis.statistics.ranks import (
     signless,
     specific,
 )
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Finding, Value
-from reportgen.core.stats import LEAST, unit_sums, units
+from reportgen.core.kinds import closed
+from reportgen.core.stats import LEAST, group_numbers, group_sums
 
 DOC = """How far other examples would rank a task's heads the same.
 
-Observed: Spearman's correlation between the maps of two random halves of the resampling units, the mean over random
+Observed: Spearman's correlation between the maps of two random halves of the resampling groups, the mean over random
 splits, stepped up to all examples by the Spearman–Brown formula 2r/(1 + r); over all heads, with each layer's heads
 ranked by themselves, and for the task-specific part (ranks less the mean ranks of the other tasks on the same half):
 conclusions about specialisation rest on that part. Intervals: Student's t on Fisher's z with the delete-a-group
@@ -30,8 +31,16 @@ jackknife over the examples of all tasks that enter. By the same formula, how ma
 for noise that falls with the square root of the number of examples: heavy-tailed noise falls more slowly, and the
 reliability is then a few hundredths too high.
 Without examples the finding says that reliability cannot be computed.
-Silent about tasks of fewer than 8 units and fewer than 8 heads, and where all heads are tied.
+Silent about tasks of fewer than 8 groups and fewer than 8 heads, and where all heads are tied.
 """
+# A ranking that other examples would not give again is worth a place among the first things said.
+PRIORITY = {"interval from 0 or less": 0.6, "reliable": 0.22, "not known": 0.15}
+SPEARMAN = "Spearman, C. (1910). Correlation calculated from faulty data. British Journal of Psychology 3, 271–295."
+BROWN = (
+    "Brown, W. (1910). Some experimental results in the correlation of mental abilities. British Journal of Psychology "
+    "3, 296–322."
+)
+# .9 is the usual least reliability of a measure on whose single values something is decided (Nunnally 1978).
 TARGET, HEADS, SPLITS = 0.9, 8, 10
 RULE = "split-half rank correlation over random halves of the examples, stepped up by the Spearman–Brown formula"
 UNKNOWN = "no per-example scores"
@@ -72,7 +81,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a task, or one that says why there is none."""
     if all(e is None for e in view.scores.examples):
         names = list(view.scores.task_names)
-        unknown = view.finding("reliability", None, "observed", 0.15, rule=UNKNOWN, tasks=names, data={"known": False})
+        unknown = view.finding(
+            "reliability", None, "observed", PRIORITY["not known"], rule=UNKNOWN, tasks=names, data=Unknown(known=False)
+        )
         return Outcome("reliability", [unknown])
     tasks = [t for t in range(len(view.scores.tasks)) if _units(view, t) >= LEAST]
     if view.present.sum() < HEADS or not tasks:
@@ -89,21 +100,21 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _units(view: View, t: int) -> int:
     examples = view.scores.examples[t]
-    return 0 if examples is None else len(set(units(examples.groups, examples.ordered)))
+    return 0 if examples is None else len(set(group_numbers(examples.groups, examples.ordered)))
 
 
 class _Halves:
-    """A task's units in random halves, and their maps with all units or without a jackknife group."""
+    """A task's groups in random halves, and their maps with all groups or without a jackknife group."""
 
     def __init__(self, view: View, t: int, splits: int) -> None:
         examples = view.scores.examples[t]
         assert examples is not None, "only tasks with examples are split"
-        unit = units(examples.groups, examples.ordered)
-        self.present, self.n = view.present, len(unit)
-        sums, self.counts = unit_sums(signless(view, examples.values), unit)
+        number = group_numbers(examples.groups, examples.ordered)
+        self.present, self.n = view.present, len(number)
+        sums, self.counts = group_sums(signless(view, examples.values), number)
         self.sums = np.nan_to_num(sums, copy=False)  # heads that there are not; the sums are nobody else's
         group = dealt(examples, view.settings.seed)
-        self.group = np.array([group[np.flatnonzero(unit == u)[0]] for u in range(len(self.counts))])
+        self.group = np.array([group[np.flatnonzero(number == u)[0]] for u in range(len(self.counts))])
         rng = np.random.default_rng([view.settings.seed, len(self.counts), 1])
         order = np.stack([rng.permutation(len(self.counts)) for _ in range(splits)])
         self.first = order < (len(self.counts) + 1) // 2  # a place in a random order, so a random half
@@ -160,8 +171,8 @@ def _finding(
     if parts["overall"][0] == 0:
         return None
     bounds = {p: fisher_interval(float(r), float(v), int(halves.group.max())) for p, (r, v) in parts.items()}
-    told: Part = "specific" if "specific" in parts else "overall"
-    estimate = float(parts[told][0])
+    main: Part = "specific" if "specific" in parts else "overall"
+    estimate = float(parts[main][0])
     specific_low, specific_high = bounds.get("specific", (None, None))
     data = Known(
         known=True,
@@ -171,7 +182,7 @@ def _finding(
         within=float(parts["within"][0]),
         within_low=bounds["within"][0],
         within_high=bounds["within"][1],
-        specific=estimate if told == "specific" else None,
+        specific=estimate if main == "specific" else None,
         specific_low=specific_low,
         specific_high=specific_high,
         more=more_examples(halves.n, estimate),
@@ -180,10 +191,8 @@ def _finding(
         splits=splits,
     )
     value = Value(data["overall"], *bounds["overall"], "reliability; 95 % interval", "in-sample")
-    # A ranking that other examples would not give again is worth a place among the first things said.
-    return view.finding(
-        "reliability", t, "observed", 0.6 if bounds[told][0] <= 0 else 0.22, rule=RULE, value=value, data=dict(data)
-    )
+    priority = PRIORITY["interval from 0 or less" if bounds[main][0] <= 0 else "reliable"]
+    return view.finding("reliability", t, "observed", priority, rule=RULE, value=value, data=data)
 
 
 def more_examples(n: int, reliability: float) -> int | None:
@@ -193,4 +202,14 @@ def more_examples(n: int, reliability: float) -> int | None:
     return max(0, int(np.ceil(round(n * TARGET / (1 - TARGET) * (1 - reliability) / reliability - n, 6))))
 
 
-DETECTOR = Detector("reliability", detect, DOC, data=Known | Unknown)
+DETECTOR = Detector(
+    "reliability",
+    detect,
+    order=30,
+    doc=DOC,
+    topic="trust",
+    data=Known | Unknown,
+    home="reliability",
+    priority=PRIORITY,
+    references=(SPEARMAN, BROWN),
+)

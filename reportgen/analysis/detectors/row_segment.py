@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.detectors.cluster import Data, regions_of
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.detectors.common.regions import Data, ratio_inside, regions_of
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import EDGES, ON_TIES
 from reportgen.core.findings import Finding
+from reportgen.core.kinds import closed
 
 DOC = """Adjacent heads of one layer raised above the rest of it.
 
@@ -16,6 +19,8 @@ Observed, where a task has no tested segment: its longest run of at least 6 adja
 at least 3 times its layer's median and twice the mean of the layer's other heads.
 Silent, tested, below about seven heads in a row at 32 × 32 × 8 tasks: even the highest such row is no rare arrangement.
 """
+PRIORITY = {"tested": 0.75, "observed": 0.6}  # tested, up to .05 more by the statistic
+# The smallest row whose place can be proved has (H − w + 1) / C(H, w) · L · T ≤ α: 5 heads of 32, none of 12.
 RUN, TIMES, OVER_MEAN = 6, 3.0, 2.0
 RULE = (
     f"longest run of at least {RUN} adjacent heads outside found regions, each at least {TIMES:g} times the median of "
@@ -33,7 +38,7 @@ class Run(TypedDict):
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Regions of one layer, or each other task's longest plain run."""
-    tested = regions_of(view, "row_segment", 0.75)
+    tested = regions_of(view, DETECTOR)
     found = {f.task for f in tested.findings}
     runs = [_longest_run(view, t, [*earlier, tested]) for t, n in enumerate(view.scores.task_names) if n not in found]
     return Outcome(tested.kind, [*tested.findings, *(f for f in runs if f)], tested.family, tested.silent)
@@ -41,7 +46,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | None:
     values, shape = view.whole[t], view.present.shape
-    free = view.present & ~found_cells(outcomes, view.scores.task_names[t], shape, REGIONS)
+    free = view.present & ~found_cells(outcomes, view.scores.task_names[t], shape)
     medians = np.nanmedian(values, axis=1, keepdims=True)
     high = free & (values >= TIMES * medians) & (medians > 0)
     length = np.zeros(shape, dtype=int)
@@ -60,15 +65,30 @@ def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | N
         "row_segment",
         t,
         "observed",
-        0.6,
+        PRIORITY["observed"],
         layers=(layer, layer),
         heads=(last - run + 1, last),
         rule=RULE,
         value=view.region_value(t, cells, whole=True),
-        data=dict(Run(cells=run, times=TIMES)),
+        data=Run(cells=run, times=TIMES),
         effect=view.ratio_effect(t, cells, rest, "ratio to the other heads of this layer", whole=True),
         caveats=view.caveats(t, whole=True),
     )
 
 
-DETECTOR = Detector("row_segment", detect, DOC, data=Data | Run, weight=10)
+DETECTOR = Detector(
+    "row_segment",
+    detect,
+    order=50,
+    doc=DOC,
+    topic="layers",
+    data=Data | Run,
+    caveats=(EDGES, *ON_TIES),
+    priority=PRIORITY,
+    guidance=guidance.REGIONS,
+    region="row",
+    shown="outlined",
+    recompute=ratio_inside,
+    tried=True,
+    weight=10,
+)

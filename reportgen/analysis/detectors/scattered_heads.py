@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head
 
 DOC = """A layer that holds many of a task's largest heads, not side by side.
@@ -17,6 +19,8 @@ largest ratio counts. It is not tested: a null under which large heads fall on a
 differ in spread, and fired on most empty maps whose layers did.
 Silent where they are spread evenly or stand in one run, and on maps of fewer than 125 free heads.
 """
+PRIORITY = {"observed": 0.62}
+# Observed, not tested: docs/decisions/0005-scattered-heads-are-observed.md says on which null it fired falsely.
 SHARES, MANY, PLACES, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
 
 
@@ -34,7 +38,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """At most one layer a task."""
     findings = []
     for t, name in enumerate(view.scores.task_names):
-        free = view.present & ~found_cells(earlier, name, view.present.shape, REGIONS)
+        free = view.present & ~found_cells(earlier, name, view.present.shape)
         held = [h for share in SHARES if (h := _held(view, t, free, share)) is not None]
         if held:
             findings.append(_named(view, t, free, *max(held, key=lambda h: h[0])[1:]))
@@ -69,7 +73,7 @@ def _named(view: View, t: int, free: np.ndarray, share: float, layer: int, heads
         "scattered_heads",
         t,
         "observed",
-        0.62,
+        PRIORITY["observed"],
         layers=(layer, layer),
         heads=(int(heads[0]), int(heads[-1])),
         cells=[(layer, int(h)) for h in heads],
@@ -77,9 +81,19 @@ def _named(view: View, t: int, free: np.ndarray, share: float, layer: int, heads
         rule=f"layer with at least {MANY} of the task's top {share:.0%} of heads outside found regions, in at least "
         f"{PLACES} separate places, and at least {TIMES:g} times as many as any other layer",
         effect=Effect("ratio to an even spread", len(heads) / expected),
-        data=dict(Data(count=len(heads), of=largest, smallest=min(values), largest=max(values))),
+        data=Data(count=len(heads), of=largest, smallest=min(values), largest=max(values)),
         caveats=view.caveats(t, whole=True),
     )
 
 
-DETECTOR = Detector("scattered_heads", detect, DOC, data=Data)
+DETECTOR = Detector(
+    "scattered_heads",
+    detect,
+    order=140,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    priority=PRIORITY,
+    guidance=guidance.SINGLE_HEADS,
+    tried=True,
+)

@@ -1,13 +1,15 @@
 """Sparse layers: layers in which few heads, or no strong head, matter for a task."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import closed
 
 DOC = """Layers in which few heads, or no strong head, matter for a task.
 
@@ -17,6 +19,8 @@ the same condition are one finding; at most two a condition and task, the emptie
 Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
 and in tasks where more than half of all heads are zero, since there every layer has few.
 """
+PRIORITY = {"observed": 0.5}  # and .02 times the root of the layers beyond the first
+# Far from the half of a layer's heads that would reach the median of like layers.
 SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
 FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
 WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"
@@ -86,21 +90,37 @@ def _finding(
         "sparse_layers",
         t,
         "observed",
-        0.5 + 0.02 * (span[1] - span[0]) ** 0.5,
+        PRIORITY["observed"] + 0.02 * (span[1] - span[0]) ** 0.5,
         rule=FEW if few else WEAK,
         layers=span,
         members=list(range(span[0], span[1] + 1)),
         effect=effect,
         caveats=view.caveats(t, whole=True),
-        data=dict(
-            Data(
-                condition=condition,
-                largest=largest,
-                reference=reference,
-                percent=100 * level if few else None,
-            )
+        data=Data(
+            condition=condition,
+            largest=largest,
+            reference=reference,
+            percent=100 * level if few else None,
         ),
     )
 
 
-DETECTOR = Detector("sparse_layers", detect, DOC, data=Data)
+def _recompute(finding: Finding) -> list[str]:
+    first, last = finding.layers or (0, 0)
+    rows = f"importance[{first}:{last + 1}]"
+    if cast(Data, finding.data)["condition"] == "few":
+        return [f"print(np.mean([(row[row >= 0] >= np.nanmedian(importance)).mean() for row in {rows}]))"]
+    return [f"print(np.nanmax({rows}) / np.median(np.nanmax(importance, axis=1)))"]
+
+
+DETECTOR = Detector(
+    "sparse_layers",
+    detect,
+    order=160,
+    doc=DOC,
+    topic="layers",
+    data=Data,
+    priority=PRIORITY,
+    guidance=guidance.LAYERS,
+    recompute=_recompute,
+)

@@ -8,9 +8,11 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.anomaly import Comparison, comparisons
 from reportgen.analysis.statistics.relative import Difference, difference, level
-from reportgen.analysis.statistics.tails import Tail
-from reportgen.analysis.view import REGIONS, Detector, Outcome, View, closed, found_cells
-from reportgen.core.findings import Effect, Family, Finding
+from reportgen.analysis.statistics.tails import GRIMSHAW, Tail
+from reportgen.analysis.view import Detector, Outcome, View, found_cells
+from reportgen.core.caveats import MAYBE_GENERIC, TAIL_MODEL
+from reportgen.core.findings import Effect, Family, Finding, Test
+from reportgen.core.kinds import closed
 from reportgen.core.scores import Head
 
 DOC = """Heads that matter more on one task than on each other task.
@@ -19,14 +21,17 @@ Tested, where all tasks have held-out examples. Two nulls must both be rejected,
 half, the head is no further out of pattern for the task than the tail of all heads' residuals reaches (log importance
 less its layer's median and less the head's median over the other tasks, as in anomaly; Bonferroni over heads and
 tasks). On the held-out half, the head's importance relative to the other heads of its layer is no larger than on
-another task: jackknife t tests over resampling units against each other task, the control task among them, of which the
-largest p counts; Bonferroni over the heads that passed the first.
+another task: jackknife t tests over resampling groups against each other task, the control task among them, of which
+the largest p counts; Bonferroni over the heads that passed the first.
 Observed, without held-out examples: the head of largest such ratio to the task where it is next largest, if it is 4 or
 more and the head is among the top 10 % of its layer; at most one a task.
 What is far out of pattern depends on the model of the tail: a task whose maps have a heavier tail than the others' has
 such heads without anything being planted.
 Silent with fewer than three tasks, and where heads that matter do so on several tasks.
 """
+PRIORITY = {"tested": 0.85, "observed": 0.5}
+# With two tasks every difference would be a specialisation of both. The observed rule must hold where noise would not
+# make it: a ratio of 4 to the next task, among the layer's top heads.
 TASKS, TIMES, TOP = 3, 4.0, 0.10
 RULE = (
     f"head among the top 10 % of its layer, relative to whose median it is at least {TIMES:g} times as large as on any "
@@ -59,7 +64,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         return Outcome("specialist_head")
     if not _able(view):
         return Outcome("specialist_head", _observed(view, tasks))
-    free = [view.present & ~found_cells(earlier, n, view.present.shape, REGIONS) for n in view.scores.task_names]
+    free = [view.present & ~found_cells(earlier, n, view.present.shape) for n in view.scores.task_names]
     out = next((c for c in comparisons(view, free) if c.centre == "pattern" and c.side > 0), None)
     tail = None if out is None else Tail.of(out.pooled)
     if out is None or tail is None:
@@ -107,7 +112,7 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
         return None
     least, other = min(differences, key=lambda each: each[0].log)
     test = view.test(TEST, NULL, score, both / family.size, both, family)
-    return _finding(view, t, head, other, Effect(RATIO, *least.ratio), test=test, priority=0.85)
+    return _finding(view, t, head, other, Effect(RATIO, *least.ratio), PRIORITY["tested"], test)
 
 
 def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
@@ -126,12 +131,14 @@ def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
         if high[head] and ratio[head] >= TIMES:
             other = int(np.argmax(np.where(np.arange(len(relative)) == t, -np.inf, relative[:, head.layer, head.head])))
             effect = Effect(RATIO, float(ratio[head]))
-            found.append(_finding(view, t, head, other, effect, rule=RULE, priority=0.5))
+            found.append(_finding(view, t, head, other, effect, PRIORITY["observed"]))
     return found
 
 
-def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priority: float, **rest: object) -> Finding:
-    observed = "rule" in rest
+def _finding(
+    view: View, t: int, head: Head, other: int, effect: Effect, priority: float, test: Test | None = None
+) -> Finding:
+    observed = test is None
     controlled = view.control is not None
     data = Data(next=view.scores.task_names[other], others=len(view.scores.tasks) - 1, controlled=controlled)
     return view.finding(
@@ -144,12 +151,28 @@ def _finding(view: View, t: int, head: Head, other: int, effect: Effect, priorit
         members=[str(head)],
         value=view.head_value(t, head, whole=observed),
         effect=effect,
-        data=dict(data),
+        data=data,
         caveats=view.caveats(
-            t, *([] if controlled else ["maybe-generic"]), *([] if observed else ["tail-model"]), whole=observed
+            t, *([] if controlled else [MAYBE_GENERIC]), *([] if observed else [TAIL_MODEL]), whole=observed
         ),
-        **rest,
+        test=test,
+        rule=RULE if observed else None,
     )
 
 
-DETECTOR = Detector("specialist_head", detect, DOC, data=Data, weight=1, able=_able)
+DETECTOR = Detector(
+    "specialist_head",
+    detect,
+    order=90,
+    doc=DOC,
+    topic="heads",
+    data=Data,
+    noun="head specialised in one task",
+    together=True,
+    caveats=(TAIL_MODEL, MAYBE_GENERIC),
+    priority=PRIORITY,
+    references=(GRIMSHAW,),
+    tried=True,
+    weight=1,
+    able=_able,
+)

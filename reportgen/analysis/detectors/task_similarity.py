@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
-from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.ranks import (
     centred_correlations,
@@ -16,8 +15,10 @@ from reportgen.analysis.statistics.ranks import (
     left_out,
     ranked,
 )
-from reportgen.analysis.view import Detector, Outcome, View, closed
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Finding
+from reportgen.core.kinds import Similarity, closed
 
 DOC = """How alike the tasks' maps are: over all heads, within layers, and in what sets the tasks apart.
 
@@ -30,28 +31,27 @@ its being chosen (Bonferroni over pairs). They are about the correlation at this
 The order is that of average-linkage clustering of 1 − correlation.
 Silent with one task, with fewer than 8 heads, and where a task's heads are all tied.
 """
-HEADS = 8
+NOISE_LOWERS = Caveat("noise-lowers", "Noise in the scores makes tasks look less alike than they are; see reliability.")
+PRIORITY = {"observed": 0.58}
+HEADS = 8  # fewer leave a rank correlation next to no values to take
 RULE = "Spearman's rank correlation of importance between every two tasks"
 
 Matrix = list[list[float]]
 
 
 @closed
-class Data(TypedDict):
+class Data(Similarity):
     """Matrices are in the order of the finding's tasks; ``order`` lists these by similarity and ``merges`` is the
     dendrogram: (cluster, cluster, height, size) as SciPy's linkage writes it. ``specific`` is None for two tasks.
     """
 
     heads: int
-    overall: Matrix
     overall_low: Matrix | None
     overall_high: Matrix | None
     within: Matrix
     specific: Matrix | None
     specific_low: Matrix | None
     specific_high: Matrix | None
-    order: list[str]
-    merges: Matrix
     median: float
     median_within: float
     most: list[str]
@@ -117,9 +117,9 @@ def _finding(
     names = view.scores.task_names
     pairs = np.triu_indices(len(names), 1)
     part = centred_correlations(overall) if len(names) > 2 else None
-    told = overall if part is None else part
-    most = int(told[pairs].argmax())
-    least = int(told[pairs].argmin())
+    rhos = overall if part is None else part
+    most = int(rhos[pairs].argmax())
+    least = int(rhos[pairs].argmin())
     degrees = min((len(list(left_out(view, t))) for t in range(len(names))), default=0) - 1 if variances else 0
     sides = (
         [
@@ -133,7 +133,10 @@ def _finding(
         (None, None)
         if not variances
         else fisher_interval(
-            float(told[pairs][most]), float(variances[0 if part is None else 1][pairs][most]), degrees, len(pairs[0])
+            float(rhos[pairs][most]),
+            float(variances[0 if part is None else 1][pairs][most]),
+            degrees,
+            len(pairs[0]),
         )
     )
     merges = hierarchy.linkage(squareform(1 - overall, checks=False), "average", optimal_ordering=True)
@@ -151,23 +154,23 @@ def _finding(
         median=float(np.median(overall[pairs])),
         median_within=float(np.median(within[pairs])),
         most=[names[pairs[0][most]], names[pairs[1][most]]],
-        most_rho=float(told[pairs][most]),
+        most_rho=float(rhos[pairs][most]),
         most_low=bounds[0],
         most_high=bounds[1],
         least=[names[pairs[0][least]], names[pairs[1][least]]],
-        least_rho=float(told[pairs][least]),
+        least_rho=float(rhos[pairs][least]),
         unrelated=None if part is None else -1 / (len(names) - 1),
     )
     return view.finding(
         "task_similarity",
         None,
         "observed",
-        0.58,
+        PRIORITY["observed"],
         rule=RULE,
         tasks=list(names),
-        data=dict(data),
+        data=data,
         effect=Effect("median rank correlation between tasks", data["median"]),
-        caveats=["noise-lowers"],
+        caveats=[NOISE_LOWERS.code],
     )
 
 
@@ -176,4 +179,15 @@ def _listed(bounds: tuple[np.ndarray, np.ndarray] | None, side: int) -> Matrix |
     return result
 
 
-DETECTOR = Detector("task_similarity", detect, DOC, data=Data)
+DETECTOR = Detector(
+    "task_similarity",
+    detect,
+    order=180,
+    doc=DOC,
+    topic="tasks",
+    data=Data,
+    label="similarity",
+    caveats=(NOISE_LOWERS,),
+    priority=PRIORITY,
+    shown="similarity",
+)

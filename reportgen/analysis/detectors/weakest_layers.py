@@ -1,30 +1,33 @@
 """Weakest layers: the layer with the least importance, or the set that cannot be told apart."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 from typing_extensions import TypedDict
 
-from reportgen.analysis.view import Detector, Outcome, View, closed
-from reportgen.core.findings import Effect, Family, Finding, Register
-from reportgen.core.stats import benjamini_hochberg, unit_sums, units
+from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.core.findings import Effect, Family, Finding, Register, Test
+from reportgen.core.kinds import closed
+from reportgen.core.stats import benjamini_hochberg, group_numbers, group_sums
 
 DOC = """The layer with the least mean importance over its heads, or the set that cannot be told apart.
 
 With examples: the layer that is weakest on the discovery half is compared with every other layer over the resampling
-units of the held-out half, by paired one-sided t tests; the largest p counts (intersection–union), Benjamini–Hochberg
-over tasks. Where that fails, the layers that are the weakest in at least 5 % of bootstrap draws over all units are
+groups of the held-out half, by paired one-sided t tests; the largest p counts (intersection–union), Benjamini–Hochberg
+over tasks. Where that fails, the layers that are the weakest in at least 5 % of bootstrap draws over all groups are
 named as a tied set (observed). Without examples: the layer of least mean where it is at least 5 % below every other
 (observed).
 Silent with one layer, on constant maps, and where more than a quarter of the layers (at least two) are tied.
 """
+PRIORITY = {"tested": 0.5, "one layer": 0.4, "tied set": 0.3}
+# A layer that is not the weakest in 95 % of draws cannot be told from those that are: then the tied set is named.
 DRAWS, TIED, CLEAR = 1999, 0.05, 0.95
 LOWEST = f"layer of least mean importance over its heads, at most {CLEAR:g} times that of every other layer"
 SET = f"layers of least mean importance in at least {100 * TIED:g} % of bootstrap draws over examples"
-LEAST_P = 1e-12  # no t test on so few units is worth more
+LEAST_P = 1e-12  # no t test on so few groups is worth more
 
 
 @closed
@@ -63,17 +66,17 @@ def _means(view: View, values: np.ndarray) -> Float[np.ndarray, "layer"]:
     return means
 
 
-def _unit_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "unit layer"]:
+def _group_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "group layer"]:
     values, groups, ordered = view.sample(t, whole)  # type: ignore[misc]
     per_example = np.nanmean(values[:, _layers(view)], axis=2)
-    sums, counts = unit_sums(per_example, units(groups, ordered))
+    sums, counts = group_sums(per_example, group_numbers(groups, ordered))
     means: np.ndarray = sums / counts[:, None]
     return means
 
 
 def _paired(view: View, t: int) -> tuple[float, float]:
-    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out units."""
-    means, chosen = _unit_means(view, t), int(_means(view, view.maps[t]).argmin())
+    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out groups."""
+    means, chosen = _group_means(view, t), int(_means(view, view.maps[t]).argmin())
     gaps = np.delete(means, chosen, axis=1) - means[:, [chosen]]
     if (gaps.mean(axis=0) <= 0).any():
         return 0.0, 1.0
@@ -85,8 +88,8 @@ def _paired(view: View, t: int) -> tuple[float, float]:
 
 
 def _among_weakest(view: View, t: int) -> Float[np.ndarray, "layer"]:
-    """In which share of bootstrap draws over all units each layer is among the weakest."""
-    means = _unit_means(view, t, whole=True)
+    """In which share of bootstrap draws over all groups each layer is among the weakest."""
+    means = _group_means(view, t, whole=True)
     rng = np.random.default_rng([view.settings.seed, len(means)])
     weights = rng.multinomial(len(means), np.full(len(means), 1 / len(means)), DRAWS)
     drawn = weights @ means
@@ -101,21 +104,28 @@ def _finding(view: View, t: int, paired: tuple[float, float] | None, q: float | 
     if paired and q is not None and q <= family.alpha:
         chosen = int(_means(view, view.maps[t]).argmin())
         test = view.test("paired t tests against every other layer", "another layer is as weak", *paired, q, family)
-        return _named(view, t, "tested", [chosen], _means(view, view.read(t)), test=test, caveats=view.caveats(t))
+        return _named(view, t, "tested", [chosen], _means(view, view.read(t)), view.caveats(t), test=test)
     caveats = view.caveats(t, whole=True)
     if view.scores.examples[t] is None:
         ordered = np.sort(whole)
         if ordered[0] >= CLEAR * ordered[1]:
             return None
-        return _named(view, t, "observed", [int(whole.argmin())], whole, rule=LOWEST, caveats=caveats)
+        return _named(view, t, "observed", [int(whole.argmin())], whole, caveats, rule=LOWEST)
     tied = [int(i) for i in np.nonzero(_among_weakest(view, t) >= TIED)[0]]
     if not 2 <= len(tied) <= min(len(whole) - 1, max(2, len(whole) // 4)):
         return None
-    return _named(view, t, "observed", tied, whole, rule=SET, caveats=caveats)
+    return _named(view, t, "observed", tied, whole, caveats, rule=SET)
 
 
 def _named(
-    view: View, t: int, register: Register, places: list[int], means: Float[np.ndarray, "layer"], **rest: Any
+    view: View,
+    t: int,
+    register: Register,
+    places: list[int],
+    means: Float[np.ndarray, "layer"],
+    caveats: list[str],
+    rule: str | None = None,
+    test: Test | None = None,
 ) -> Finding:
     """The finding on the layers at those places among the layers that have heads."""
     layers, mean = [int(_layers(view)[i]) for i in places], float(means[places].mean())
@@ -123,13 +133,31 @@ def _named(
         "weakest_layers",
         t,
         register,
-        0.5 if register == "tested" else 0.4 if len(layers) == 1 else 0.3,
+        PRIORITY["tested" if register == "tested" else "one layer" if len(layers) == 1 else "tied set"],
         members=list(layers),
         layers=(layers[0], layers[-1]),
         effect=Effect("ratio to the mean over all layers", mean / float(means.mean())),
-        data=dict(Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, places).min()))),
-        **rest,
+        data=Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, places).min())),
+        test=test,
+        rule=rule,
+        caveats=caveats,
     )
 
 
-DETECTOR = Detector("weakest_layers", detect, DOC, data=Data, weight=1, able=_able)
+def _recompute(finding: Finding) -> list[str]:
+    return ["means = np.nanmean(importance, axis=1)", f"print(means[{finding.members}].mean() / np.nanmean(means))"]
+
+
+DETECTOR = Detector(
+    "weakest_layers",
+    detect,
+    order=150,
+    doc=DOC,
+    topic="layers",
+    data=Data,
+    priority=PRIORITY,
+    guidance=guidance.LAYERS,
+    recompute=_recompute,
+    weight=1,
+    able=_able,
+)

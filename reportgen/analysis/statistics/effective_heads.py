@@ -1,6 +1,7 @@
 """The effective number of heads, (Σμ)²/Σμ², without what noise adds to both sums."""
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import stats
 
 from reportgen.analysis.statistics.ranks import jackknife_variance, signless
 from reportgen.analysis.view import View
-from reportgen.core.stats import LEAST, LEVEL, unit_sums, units
+from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
 
 def effective(
@@ -28,8 +29,8 @@ def effective(
     return result
 
 
-def _with_noise(means: Float[np.ndarray, "unit head"]) -> tuple[float, Float[np.ndarray, "unit"]]:
-    """The effective number of heads over units, and without each of them in turn."""
+def _with_noise(means: Float[np.ndarray, "group head"]) -> tuple[float, Float[np.ndarray, "group"]]:
+    """The effective number of heads over groups, and without each of them in turn."""
     n, total, squares = len(means), means.sum(axis=0), (means**2).sum(axis=0)
     sums = means.sum(axis=1)
 
@@ -62,17 +63,17 @@ class Spread:
 
 
 def spread(view: View, t: int, part: Literal["discovery", "held-out", "whole"]) -> Spread | None:
-    """A task's effective number of heads over a part of its examples; None under 8 units or without examples.
+    """A task's effective number of heads over a part of its examples; None under 8 groups or without examples.
 
-    Each unit of resampling counts once.
+    Each group of resampling counts once.
     """
     examples = view.scores.examples[t]
     if examples is None:
         return None
     chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(part, examples.discovery | True)
     values = signless(view, examples.values[chosen][:, view.present]).astype(np.float64)
-    groups = [g for g, kept in zip(examples.groups, chosen, strict=True) if kept]
-    sums, counts = unit_sums(values * np.sign(values.mean(axis=0)), units(groups, examples.ordered))
+    groups = list(compress(examples.groups, chosen))
+    sums, counts = group_sums(values * np.sign(values.mean(axis=0)), group_numbers(groups, examples.ordered))
     if len(counts) < LEAST:
         return None
     value, without = _with_noise(sums / counts[:, None])

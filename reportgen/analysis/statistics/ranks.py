@@ -13,9 +13,11 @@ from scipy import stats
 
 from reportgen.analysis.view import View
 from reportgen.core.scores import Examples
-from reportgen.core.stats import LEAST, LEVEL, unit_sums, units
+from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
-GROUPS = 20  # of units that the jackknife leaves out, one after the other
+# The jackknife takes the place of the bootstrap, which repeats examples and so adds to the noise that lowers every
+# correlation (docs/decisions/0011-comparisons-of-maps.md).
+GROUPS = 20  # of groups that the jackknife leaves out, one after the other
 Scope = Literal["overall", "within"]
 
 
@@ -65,11 +67,11 @@ def centred_correlations(product: Float[np.ndarray, "task task"]) -> Float[np.nd
 
 
 def dealt(examples: Examples, seed: int) -> Int[np.ndarray, "example"]:
-    """Each example's jackknife group: its unit of resampling, units dealt to at most ``GROUPS`` groups at random."""
-    unit = units(examples.groups, examples.ordered)
-    count = int(unit.max()) + 1
+    """Each example's jackknife group: its group of resampling, groups dealt to at most ``GROUPS`` groups at random."""
+    number = group_numbers(examples.groups, examples.ordered)
+    count = int(number.max()) + 1
     order = np.random.default_rng([seed, count]).permutation(count)
-    result: np.ndarray = (order % min(GROUPS, count))[unit]
+    result: np.ndarray = (order % min(GROUPS, count))[number]
     return result
 
 
@@ -80,13 +82,13 @@ def signless(view: View, values: Float[np.ndarray, "*any layer head"]) -> Float[
 
 
 def left_out(view: View, t: int) -> Iterator[Float[np.ndarray, "layer head"]]:
-    """The task's map without each of its jackknife groups; none under 8 units or without examples."""
+    """The task's map without each of its jackknife groups; none under 8 groups or without examples."""
     examples = view.scores.examples[t]
     if examples is None:
         return
     group = dealt(examples, view.settings.seed)
-    sums, counts = unit_sums(signless(view, examples.values), group)
-    if len(set(units(examples.groups, examples.ordered))) < LEAST:
+    sums, counts = group_sums(signless(view, examples.values), group)
+    if len(set(group_numbers(examples.groups, examples.ordered))) < LEAST:
         return
     for g in range(len(counts)):
         yield np.abs((sums.sum(axis=0) - sums[g]) / (counts.sum() - counts[g]))

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
 from reportgen.analysis.statistics import scan_statistic as arrangement
 from reportgen.analysis.statistics.ties import estimated
-from reportgen.analysis.view import View
+from reportgen.analysis.view import DETECTORS, View
 from reportgen.core.stats import guarded_benjamini_hochberg
 
+Shape = Literal["rectangle", "row"]
+# Dropping what is found and ranking the rest again shows regions that a stronger one hid.
 ROUNDS = 8  # a map with more regions than that is described by its strongest
 
 
@@ -27,10 +30,10 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """All regions found, and each task's smallest q-value for rectangles and for rows."""
+    """All regions found, and of either shape each task's smallest q-value."""
 
     regions: tuple[Region, ...]
-    smallest_q: dict[str, dict[int, float]]
+    smallest_q: dict[Shape, dict[int, float]]
 
 
 def with_ties(view: View) -> View:
@@ -65,16 +68,16 @@ def search(view: View) -> Search:
     """
     maps, keep = by_group(view)
     found: list[Region] = []
-    smallest: dict[str, dict[int, float]] = {"cluster": {}, "row_segment": {}}
+    smallest: dict[Shape, dict[int, float]] = {"rectangle": {}, "row": {}}
+    levels = {d.region: view.levels.get(d.name, 0.0) for d in DETECTORS.own() if d.region is not None}
     left = {t: keep.copy() for t in range(len(maps))}
-    for rows in (False, True):
-        kind = "row_segment" if rows else "cluster"
+    for shape in smallest:
         tasks = list(left)
         for _ in range(ROUNDS):
-            new = _scan_round(view, maps, left, tasks, rows, keep)
+            new = _scan_round(view, maps, left, tasks, shape == "row", keep)
             for region in new:
-                smallest[kind][region.task] = min(region.q, smallest[kind].get(region.task, 1.0))
-            kept = [r for r in new if r.q <= view.levels.get(kind, 0.0)]
+                smallest[shape][region.task] = min(region.q, smallest[shape].get(region.task, 1.0))
+            kept = [r for r in new if r.q <= levels[shape]]
             for region in kept:
                 left[region.task] &= ~region.cells
             found += kept
@@ -89,7 +92,7 @@ def search(view: View) -> Search:
 
 
 def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """The maps (task, layer, unit) and which units there are: heads, or key/value groups with their heads' mean."""
+    """The maps (task, layer, column) and which columns there are: heads, or key/value groups with their heads' mean."""
     size = view.group_size
     tasks, layers, heads = view.maps.shape
     if size == 1:

@@ -9,7 +9,7 @@ from scipy import stats
 from reportgen.analysis.statistics.ranks import jackknife_variance
 from reportgen.analysis.view import View
 from reportgen.core.scores import Head
-from reportgen.core.stats import LEVEL, unit_sums, units
+from reportgen.core.stats import LEVEL, group_numbers, group_sums
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Level:
 def level(view: View, t: int, head: Head, whole: bool = False) -> Level | None:
     """A head's level on a task: over held-out examples, or over all (``whole``); None where one side is not positive.
 
-    The variance is the delete-one jackknife's over units of resampling, which heads of a layer share.
+    The variance is the delete-one jackknife's over groups of resampling, which heads of a layer share.
     """
     values = view.read(t, whole)
     others = view.present[head.layer].copy()
@@ -39,7 +39,7 @@ def level(view: View, t: int, head: Head, whole: bool = False) -> Level | None:
         return Level(float(np.log(above / below)), None, 0)
     sample, groups, ordered = known
     both = np.stack([sample[:, head.layer, head.head], sample[:, head.layer, others].mean(axis=1)], axis=1)
-    sums, _ = unit_sums(both, units(groups, ordered))
+    sums, _ = group_sums(both, group_numbers(groups, ordered))
     without = sums.sum(axis=0) - sums
     if (without <= 0).any():
         return None

@@ -16,6 +16,8 @@ from scipy import stats
 from reportgen.storage.array_cache import cached
 from reportgen.storage.files import sha256
 
+# On synthetic 8 × 32 × 32 maps, normal scores in windows up to 16 × 16 found .98 of rectangles at 1.5 robust standard
+# deviations with .04 of empty maps firing; the largest tenth in connected components, .41 at 2 with up to .20.
 WINDOW = 16
 LEAST = 0.25  # spread of a size's largest sums
 VERSION = 4  # of the cached nulls; raise it when the statistic changes

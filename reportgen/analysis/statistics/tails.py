@@ -13,6 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
+GRIMSHAW = (
+    "Grimshaw, S. D. (1993). Computing maximum likelihood estimates for the generalized Pareto distribution. "
+    "Technometrics 35, 185–191."
+)
+# The law is fitted to a tenth of the heads and bounded at a high confidence: p-values reach far beyond all that was
+# seen, where a law that is a little too light finds anomalies on empty maps (docs/decisions/0006-anomaly-tails.md).
 TOP, FEWEST = 0.10, 10  # the share of heads that is the tail, and the least number of them
 SCALE_BOUND, SHAPE_BOUND = 0.995, 0.999  # confidence at which the normal scale and the Pareto shape are bounded
 HEAVIER = 0.05  # level of the likelihood-ratio test of one task's tail against the common one

@@ -12,6 +12,7 @@ from reportgen.archive.compare import statistics
 from reportgen.archive.compare.statistics import Difference
 from reportgen.core.blocks import Blocks, title
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
@@ -262,7 +263,7 @@ def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
 def _by_subject(findings: Findings) -> dict[tuple[object, ...], list[Finding]]:
     grouped: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for f in findings.ranked():
-        if f.kind != "absence":
+        if not kind_of(f.kind).remark:
             grouped[f.kind, f.block, f.task, tuple(f.tasks or ())].append(f)
     return grouped
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from reportgen.core.scores import Examples, Head, HeadScores
-from reportgen.core.stats import LEAST, LEVEL, mean_intervals, unit_sums, units
+from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums, mean_intervals
 
 # With the observed signs 5,000, so that p is never 0 (Phipson & Smyth 2010) and, at its least, 0.0002, still passes
 # α = 0.05 after Bonferroni over 250 searches.
@@ -121,7 +121,7 @@ def testable(pair: Pair | None) -> str:
         return "the runs share no rows by id"
     for half in (pair.discovery, ~pair.discovery):
         groups = [g for g, chosen in zip(pair.groups, half, strict=True) if chosen]
-        if len(groups) < LEAST or int(units(groups, pair.ordered).max()) + 1 < LEAST:
+        if len(groups) < LEAST or int(group_numbers(groups, pair.ordered).max()) + 1 < LEAST:
             return f"fewer than {LEAST} groups of shared rows in each half"
     return ""
 
@@ -138,7 +138,7 @@ def changes(
     present = ~(np.isnan(pair.before).any(axis=0) | np.isnan(pair.after).any(axis=0))
     difference = pair.difference[:, present]
     groups = np.array(pair.groups, dtype=object)
-    sums, _ = unit_sums(difference[found], units(list(groups[found]), pair.ordered))
+    sums, _ = group_sums(difference[found], group_numbers(list(groups[found]), pair.ordered))
     q = np.minimum(1, flipped(sums, seed) * family)
     cells = np.argwhere(present)
     keep = np.flatnonzero(q <= alpha)
@@ -191,7 +191,7 @@ def spearman(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer hea
 
 def _jackknifed(pair: Pair, rank: float) -> tuple[float | None, float | None]:
     """Student's interval on Fisher's scale, from leaving out groups of units."""
-    unit: Int[np.ndarray, row] = units(pair.groups, pair.ordered)
+    unit: Int[np.ndarray, row] = group_numbers(pair.groups, pair.ordered)
     parts = min(GROUPS, int(unit.max()) + 1)
     if parts < LEAST or abs(rank) >= 1:
         return None, None

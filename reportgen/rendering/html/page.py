@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reportgen.core import sandbox
 from reportgen.core.confined import Confined, Fill
-from reportgen.core.plugins import Plugin, template_folders
+from reportgen.core.plugins import Plugin
 from reportgen.core.sandbox import Sandbox, filled
 from reportgen.core.sentences import own_templates, template_folder
 from reportgen.errors import InputError
@@ -23,8 +23,7 @@ from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
 from reportgen.rendering.pdf.print_style import for_print
 from reportgen.rendering.plots.canvas import printable
-from reportgen.rendering.sections import GROUP, SECTIONS, chosen
-from reportgen.rendering.sections.common import Section
+from reportgen.rendering.sections.common import SECTIONS, Section
 
 SCRIPT = ("data", "maps", "telling", "saving", "controls")
 CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
@@ -44,7 +43,7 @@ def folders_of(extra: Path | None = None) -> list[Path]:
     """Where templates are looked for: in ``extra`` before ours, and in those of other packages' sections last."""
     if extra is not None and not extra.is_dir():
         raise InputError("no such folder", f"[report] templates = {extra}", "Give a folder of templates")
-    return [*([extra] if extra is not None else []), template_folder(), *template_folders(GROUP)]
+    return [*([extra] if extra is not None else []), template_folder(), *SECTIONS.template_folders()]
 
 
 # SVG comes from our own drawing code, where every name in it was escaped.
@@ -104,7 +103,7 @@ def html(
         "theme": report.study.report.theme,
         "sections": sections,
         "css": Markup(css),
-        "failed": [p.told for p in plugins if p.error],
+        "failed": [p.failure for p in plugins if p.error],
         "csp": policy(css, script),
         "worded": notes,
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
@@ -155,8 +154,8 @@ def _hash(text: str) -> str:
 def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
     """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
-    ours = {section.name for section in SECTIONS}
-    for section in chosen(list(report.sections)):
+    ours = {section.name for section in SECTIONS.own()}
+    for section in SECTIONS.chosen(report.sections, "[report] sections"):
         try:
             body = _body(fill, section, report)
         except (Exception, SystemExit) as error:
@@ -168,7 +167,7 @@ def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin,
             listed = report.tasks if section.name == "tasks" and not report.brief else ()
             entries = tuple((t.anchor, t.name) for t in listed)
             made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
-    raised = (failed.get(p.name) if p.group == GROUP and not p.error else None for p in report.plugins)
+    raised = (failed.get(p.name) if p.group == SECTIONS.group and not p.error else None for p in report.plugins)
     return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))
 
 

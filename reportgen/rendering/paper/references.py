@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from reportgen.core.kinds import KINDS
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.latex import escaped
 from reportgen.rendering.plots.canvas import printable
@@ -26,23 +27,6 @@ PHIPSON = (
 WILSON = (
     "Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of the "
     "American Statistical Association 22, 209–212."
-)
-SPEARMAN = "Spearman, C. (1910). Correlation calculated from faulty data. British Journal of Psychology 3, 271–295."
-BROWN = (
-    "Brown, W. (1910). Some experimental results in the correlation of mental abilities. British Journal of Psychology "
-    "3, 296–322."
-)
-SCHUIRMANN = (
-    "Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the power approach for assessing "
-    "the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 657–680."
-)
-JOHNSON = (
-    "Johnson, N. J. (1978). Modified t tests and confidence intervals for asymmetrical populations. Journal of the "
-    "American Statistical Association 73, 536–544."
-)
-GRIMSHAW = (
-    "Grimshaw, S. D. (1993). Computing maximum likelihood estimates for the generalized Pareto distribution. "
-    "Technometrics 35, 185–191."
 )
 LEX = (
     "Lex, A., Gehlenborg, N., Strobelt, H., Vuillemot, R. & Pfister, H. (2014). UpSet: visualization of intersecting "
@@ -73,14 +57,12 @@ def _statistics(report: Report) -> Iterator[str]:
         HALL: any(e is not None for e in scores.examples),
         PHIPSON: any(f.test is not None and f.test.draws for f in findings.findings),
         WILSON: any(t.accuracy is not None for t in scores.tasks),
-        SPEARMAN: "reliability" in kinds,
-        BROWN: "reliability" in kinds,
-        SCHUIRMANN: "inert_heads" in tested,
-        JOHNSON: "inert_heads" in tested,
-        GRIMSHAW: not tested.isdisjoint({"anomaly", "specialist_head"}),
         LEX: any(d.name.startswith("shared-heads") for d in report.drawings),
     }
-    return (text for text, used in wanted.items() if used)
+    yield from (text for text, used in wanted.items() if used)
+    for kind in KINDS.known():
+        if kind.name in (tested if kind.weight else kinds):
+            yield from kind.references
 
 
 def entry(name: str, /, **fields: str) -> str:

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from reportgen.core.blocks import Blocks, parsed, title
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots import alt_text as describe
@@ -24,13 +25,12 @@ from reportgen.rendering.plots.signs import sign_note
 
 # Four panels in a row, as in the published figure that sample_data/figure follows; more tasks make more figures.
 COLUMNS, ROWS = 4, 4
-OUTLINED, NAMED = ("cluster", "row_segment"), ("anomaly",)
 
 
 def marks_for(findings: Sequence[Finding], shape: tuple[int, int]) -> Marks:
     """Return the outlines and named heads of one task's findings."""
-    regions = tuple(f.mask(shape) for f in findings if f.kind in OUTLINED)
-    names = [m for f in findings if f.kind in NAMED for m in f.members or []]
+    regions = tuple(f.mask(shape) for f in findings if kind_of(f.kind).shown == "outlined")
+    names = [m for f in findings if kind_of(f.kind).shown == "framed" for m in f.members or []]
     return Marks(regions, tuple(parsed(str(m)) for m in dict.fromkeys(names)), findings[0].block if findings else None)
 
 
@@ -240,7 +240,8 @@ def cross_task(scores: HeadScores, findings: Findings, style: BlockStyle) -> Dra
     if len(scores.tasks) < 2:
         return None
     counts = top_counts(scores)
-    found = [str(m) for f in findings.by_kind("cross_task_head") for m in f.members or []]
+    shared_heads = [f for f in findings.ranked() if kind_of(f.kind).shown == "counted"]
+    found = [str(m) for f in shared_heads for m in f.members or []]
     marks = Marks(heads=tuple(parsed(m) for m in dict.fromkeys(found)), block=scores.block)
     top = max(1, int(np.nanmax(counts)))
     scale = Scale(0, top, "cividis", 0, int(scores.present.sum()), top)
@@ -260,7 +261,7 @@ def cross_task(scores: HeadScores, findings: Findings, style: BlockStyle) -> Dra
     alt = style.of(
         f"Heatmap of {describe.axes(scores, style)}. Colour is the number of tasks, from 0 to {top}; the highest "
         f"count, {top} of {len(scores.tasks)} tasks, is reached by {count(heads, 'head')} in "
-        f"{describe.layers_of(counts, top)}. {describe.found(findings.by_kind('cross_task_head'))}"
+        f"{describe.layers_of(counts, top)}. {describe.found(shared_heads)}"
     )
     name = style.file("cross-task")
     svg = canvas.svg(name, alt)

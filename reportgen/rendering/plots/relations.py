@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
 
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.kinds import Similarity, kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, printable
@@ -89,11 +91,12 @@ def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, style: BlockS
 
 def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
     """Draw the matrix of rank correlations between tasks in the order of their clustering, and its dendrogram."""
-    found = next(iter(findings.by_kind("task_similarity")), None)
+    found = next((f for f in findings.ranked() if kind_of(f.kind).shown == "similarity"), None)
     if found is None or found.data is None or not found.tasks:
         return None
-    names, order = found.tasks, [found.tasks.index(name) for name in found.data["order"]]
-    values = np.array(found.data["overall"], dtype=float)[np.ix_(order, order)]
+    data = cast(Similarity, found.data)
+    names, order = found.tasks, [found.tasks.index(name) for name in data["order"]]
+    values = np.array(data["overall"], dtype=float)[np.ix_(order, order)]
     n, tree = len(order), 0.3
     left = min(1.47, max(1.0, style.medium.width - tree - 0.2 - 0.16 * n))  # room for numbers comes before long names
     room = style.medium.width - left - tree - 0.2
@@ -114,7 +117,7 @@ def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
             canvas.text(left + cell * (i + 0.5), 0.17, f"{i + 1}", 6, "center", color=MUTED)
         if numbered:
             _numbers(canvas, scale, values[i], left, y, cell)
-    _tree(canvas, found, order, left + side + 0.06, 0.22, cell, tree)
+    _tree(canvas, data["merges"], order, left + side + 0.06, 0.22, cell, tree)
     if bar:
         draw_signs(canvas, Grid(left, 0.22, side, side, n, n, "down"), values, scale)
         draw_colour_bar(canvas, scale, canvas.width - 0.38, 0.22, max(side, 0.6), "correlation")
@@ -131,13 +134,20 @@ def _numbers(canvas: Canvas, scale: Scale, row: Float[np.ndarray, "task"], left:
         )
 
 
-def _tree(canvas: Canvas, found: Finding, order: Sequence[int], x: float, top: float, cell: float, wide: float) -> None:
+def _tree(
+    canvas: Canvas,
+    merges: Sequence[Sequence[float]],
+    order: Sequence[int],
+    x: float,
+    top: float,
+    cell: float,
+    wide: float,
+) -> None:
     """Draw the dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
-    assert found.data is not None
     n = len(order)
     place: dict[int, Point] = {t: (0.0, top + cell * (i + 0.5)) for i, t in enumerate(order)}
-    farthest = max(float(row[2]) for row in found.data["merges"]) or 1.0
-    for k, (a, b, height, _) in enumerate(found.data["merges"]):
+    farthest = max(float(row[2]) for row in merges) or 1.0
+    for k, (a, b, height, _) in enumerate(merges):
         (x1, y1), (x2, y2), at = place[int(a)], place[int(b)], float(height) / farthest
         canvas.lines([[(x + wide * x1, y1), (x + wide * at, y1), (x + wide * at, y2), (x + wide * x2, y2)]], MUTED, 0.7)
         place[n + k] = (at, (y1 + y2) / 2)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reportgen.core.kinds import kind_of
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
@@ -12,9 +13,9 @@ def view(report: Report) -> dict[str, Any] | None:
     found = report.at("across_tasks")
     if not groups and not found:
         return None
-    several = [v for v in found if v.finding.kind != "absence"]
-    empty = [v for v in found if v.finding.kind == "absence"]
+    several = [v for v in found if not kind_of(v.finding.kind).remark]
+    empty = [v for v in found if kind_of(v.finding.kind).remark]
     return {"groups": groups, "numbers": report.numbers, "findings": several, "empty": empty}
 
 
-SECTION = Section("across_tasks", "Across tasks", view)
+SECTION = Section("across_tasks", "Across tasks", view, order=60)

@@ -47,4 +47,4 @@ def _rank_table(report: Report, block: int, names: list[str]) -> Table:
     return Table("", f"{caption} {'another method' if len(names) == 1 else 'other methods'}", columns, rows)
 
 
-SECTION = Section("agreement", "Do the methods agree?", view)
+SECTION = Section("agreement", "Do the methods agree?", view, order=80)

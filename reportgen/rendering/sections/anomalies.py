@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
@@ -13,7 +14,7 @@ MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 
 def view(report: Report) -> dict[str, Any] | None:
     """The findings on single heads, tested ones first; None where there are none."""
-    found = [v for v in report.views.values() if v.finding.kind == "anomaly"]
+    found = [v for v in report.views.values() if kind_of(v.finding.kind).shown == "framed"]
     if not found:
         return None
     found.sort(key=lambda v: v.finding.test is None)
@@ -41,4 +42,4 @@ def _row(view: FindingView) -> tuple[str, ...]:
     return heads, printable(f.task or "several"), f.register, value, q, effect
 
 
-SECTION = Section("anomalies", "Anomalies", view)
+SECTION = Section("anomalies", "Anomalies", view, order=70)

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reportgen.core.plugins import Record, Registry
 from reportgen.rendering.context import Report
 
 
 @dataclass(frozen=True)
-class Section:
+class Section(Record):
     """A section of the report: its template's name, its heading, and the function that makes its values.
 
     ``view`` returns None where the report has nothing to say in this section.
     """
 
-    name: str
     title: str
     view: Callable[[Report], dict[str, Any] | None]
+
+
+SECTIONS = Registry("sections", Section, reserved=("content",))  # an anchor of the page

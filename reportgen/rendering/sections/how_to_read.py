@@ -20,4 +20,4 @@ def view(report: Report) -> dict[str, object]:
     }
 
 
-SECTION = Section("how_to_read", "How to read this report", view)
+SECTION = Section("how_to_read", "How to read this report", view, order=40)

@@ -1,18 +1,18 @@
 """Key observations: the most important findings, each linked to its evidence."""
 
 from reportgen.core.findings import Finding
+from reportgen.core.kinds import kind_of
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 MOST, PER_TASK = 12, 2
-REMARKS = ("absence",)
 
 
 def view(report: Report) -> dict[str, object]:
     """The chosen findings, most important first; how many more there are; what searches found nothing."""
     views = report.views
     picked = pick(report.findings.ranked(), len(report.tasks))
-    empty = [views[f.id] for f in report.findings.by_kind(*REMARKS)]
+    empty = [views[f.id] for f in report.findings.ranked() if kind_of(f.kind).remark]
     return {
         "items": [(views[f.id], report.link(views[f.id])) for f in picked],
         "more": len(report.findings.findings) - len(picked) - len(empty),
@@ -23,8 +23,7 @@ def view(report: Report) -> dict[str, object]:
 def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
     """The best of each kind, then by priority; so many a task that every task has room, half across tasks."""
     cap = max(PER_TASK, MOST // max(1, tasks))
-    # That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
-    stated = [f for f in ranked if f.kind not in REMARKS and (f.kind != "competence" or _telling(f))]
+    stated = [f for f in ranked if not kind_of(f.kind).remark and kind_of(f.kind).key(f)]
     first = {f.kind: f for f in reversed(stated)}
     # The best of each kind comes in first, or a dozen clusters would hide the one outstanding head.
     queue = [f for f in stated if first[f.kind] is f] + [f for f in stated if first[f.kind] is not f]
@@ -38,8 +37,4 @@ def pick(ranked: list[Finding], tasks: int) -> list[Finding]:
     return [f for f in stated if f in picked]
 
 
-def _telling(finding: Finding) -> bool:
-    return "at-chance" in finding.caveats or "probe" in (finding.data or {})
-
-
-SECTION = Section("key_observations", "Key observations", view)
+SECTION = Section("key_observations", "Key observations", view, order=20)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reportgen.core.sentences import CAVEATS
+from reportgen.core.kinds import caveats
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
@@ -22,7 +22,7 @@ def view(report: Report) -> dict[str, Any]:
         and not scores.synthetic
         and "accuracy" not in scores.method.overall,
         "at_chance": [t.name for t in report.tasks if t.at_chance],
-        "caveats": [(code, text) for code, text in CAVEATS.items() if any(code in f.caveats for f in findings)],
+        "caveats": [(code, text) for code, text in caveats().items() if any(code in f.caveats for f in findings)],
         "method": scores.method.limit,
         "raced": _raced(report),
         "unseen": _unseen(report),
@@ -45,4 +45,4 @@ def _unseen(report: Report) -> str | None:
     return None
 
 
-SECTION = Section("limits", "Limits", view)
+SECTION = Section("limits", "Limits", view, order=130)

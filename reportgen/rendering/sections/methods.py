@@ -3,8 +3,9 @@
 import numpy as np
 
 from reportgen.core.blocks import title
+from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, Report
+from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex
 from reportgen.rendering.paper.references import references
 from reportgen.rendering.plots.canvas import printable
@@ -44,7 +45,7 @@ def view(report: Report) -> dict[str, object]:
 def _kind(kind: str) -> str:
     """The kind of finding in words; of a family, with the block that it is about."""
     name, _, block = kind.partition("/")
-    return ", ".join(part for part in (KINDS.get(name, name.replace("_", " ")), title(block or None)) if part)
+    return ", ".join(part for part in (kind_of(name).label, title(block or None)) if part)
 
 
 def _diagnostics(report: Report) -> list[Table]:
@@ -100,4 +101,4 @@ def _families(report: Report) -> Table | None:
     return Table("", "Families of tests corrected together", columns, rows) if rows else None
 
 
-SECTION = Section("methods", "Methods", view)
+SECTION = Section("methods", "Methods", view, order=120)

@@ -13,4 +13,4 @@ def view(report: Report) -> dict[str, object]:
     return {"groups": groups, "numbers": report.numbers, "brief": report.brief}
 
 
-SECTION = Section("overview", "Overview", view)
+SECTION = Section("overview", "Overview", view, order=30)

@@ -45,4 +45,4 @@ def flatten(value: object, name: str = "") -> list[tuple[str, str]]:
     return [] if value is None else [(name, str(value))]
 
 
-SECTION = Section("provenance", "Provenance", view)
+SECTION = Section("provenance", "Provenance", view, order=140)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Task
 from reportgen.core.stats import wilson
 from reportgen.rendering import format as fmt
@@ -15,8 +16,8 @@ def view(report: Report) -> dict[str, Any] | None:
     found, table = report.at("reliability"), _performance(report)
     if not found and table is None:
         return None
-    kinds = {kind: [v for v in found if v.finding.kind == kind] for kind in ("reliability", "competence")}
-    return {"performance": table, **kinds}
+    verdicts = [v for v in found if kind_of(v.finding.kind).performance]
+    return {"performance": table, "verdicts": verdicts, "rankings": [v for v in found if v not in verdicts]}
 
 
 def _performance(report: Report) -> Table | None:
@@ -46,4 +47,4 @@ def _row(task: Task) -> tuple[str, ...]:
     )
 
 
-SECTION = Section("reliability", "Reliability and competence", view)
+SECTION = Section("reliability", "Reliability and competence", view, order=100)

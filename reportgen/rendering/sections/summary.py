@@ -1,6 +1,7 @@
 """The study card: what was measured, on what, by what, and how much was found."""
 
 from reportgen.core.blocks import title
+from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
@@ -59,7 +60,7 @@ def method_name(report: Report) -> str:
 
 
 def _counts(report: Report) -> list[tuple[str, str]]:
-    found = [f for f in report.findings.findings if f.kind != "absence"]
+    found = [f for f in report.findings.findings if not kind_of(f.kind).remark]
     tested = sum(f.register == "tested" for f in found)
     n_heads = sum(int(b.present.sum()) for b in report.blocks)
     return [
@@ -70,4 +71,4 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-SECTION = Section("summary", "The study", view)
+SECTION = Section("summary", "The study", view, order=10)

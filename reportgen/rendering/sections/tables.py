@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
+from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import KINDS, FindingView, Report
+from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
@@ -102,7 +103,7 @@ def finding_table(report: Report, most: int = MOST) -> Table:
     for f in found[:most]:
         p, q = (fmt.probability(f.test.p), fmt.probability(f.test.q)) if f.test else (fmt.NONE, fmt.NONE)
         effect = fmt.estimate(f.effect.estimate, f.effect.low, f.effect.high) if f.effect else fmt.NONE
-        rows.append((f.id, KINDS.get(f.kind, f.kind.replace("_", " ")), f.register, p, q, effect))
+        rows.append((f.id, kind_of(f.kind).label, f.register, p, q, effect))
     columns = (("Finding", False), ("Kind", False), ("Register", False), ("p", True), ("q", True), ("Effect", True))
     left = len(found) - len(rows)
     links = tuple(report.link(report.views[f.id]) for f in found[:most])
@@ -116,4 +117,4 @@ def finding_table(report: Report, most: int = MOST) -> Table:
     )
 
 
-SECTION = Section("tables", "Data tables", view)
+SECTION = Section("tables", "Data tables", view, order=150)

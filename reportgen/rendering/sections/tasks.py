@@ -80,4 +80,4 @@ def _performance(task: Task) -> str:
     return "; ".join(parts) + "."
 
 
-SECTION = Section("tasks", "Task by task", view)
+SECTION = Section("tasks", "Task by task", view, order=50)

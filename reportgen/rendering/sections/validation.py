@@ -75,4 +75,4 @@ def _table(report: Report, judged: list[FindingView]) -> Table | None:
     return Table("verdicts", "Verdicts on findings", columns, rows, links=links) if rows else None
 
 
-SECTION = Section("validation", "Causal validation", view)
+SECTION = Section("validation", "Causal validation", view, order=90)

@@ -17,8 +17,15 @@ from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.metrics import METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.tasks import Row, read_tasks
-from reportgen.scoring.methods import activation_norm, known, third_party
-from reportgen.scoring.methods.common.method import ANY, AnyMethod, MethodParameters, MethodSetting, read_parameters
+from reportgen.scoring.methods import activation_norm
+from reportgen.scoring.methods.common.method import (
+    ANY,
+    METHODS,
+    AnyMethod,
+    MethodParameters,
+    MethodSetting,
+    read_parameters,
+)
 from reportgen.scoring.model.loaded import LoadedModel, load
 from reportgen.scoring.run.batch_size import found_size
 
@@ -204,7 +211,7 @@ def _unusable(plugin: Plugin) -> InputError:
 def plugins_of(study: Study) -> tuple[Plugin, ...]:
     """The methods of other packages that a study asks for, those that cannot be loaded among them."""
     names = {study.scoring.method, *study.scoring.also}
-    return tuple(each.plugin for each in third_party() if each.plugin.name in names)
+    return METHODS.used(names)
 
 
 def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
@@ -223,7 +230,7 @@ def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:
     """The study's methods with their parameters; the activation norm joins where one of them is cheap."""
-    usable = {method.name: method for method in known()}
+    usable = {method.name: method for method in METHODS.known()}
     names = list(dict.fromkeys([study.scoring.method, *study.scoring.also]))
     plugins = {plugin.name: plugin for plugin in plugins_of(study) if plugin.name not in usable or not plugin.error}
     for name, key in [
@@ -264,7 +271,7 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
     metric, positions, location = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
     asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
     for method in asks:
-        fit = [m.name for m in known() if model.kind in m.kinds]
+        fit = [m.name for m in METHODS.known() if model.kind in m.kinds]
         raise InputError(
             f"{method.name} cannot score {KINDS[model.kind]}", "[scoring] method", f"Choose one of {', '.join(fit)}"
         )
@@ -287,7 +294,7 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
 def _refuse_race(methods: tuple[Chosen, ...]) -> None:
     raced, location = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
     if not raced:
-        able = " or ".join(method.name for method in known() if method.races)
+        able = " or ".join(method.name for method in METHODS.known() if method.races)
         raise InputError("no method of the study can score some heads alone", location, f"Score with {able}")
     for chosen in raced:
         if chosen.signed:

@@ -123,7 +123,7 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
     measured: list[Any] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
     if prepared.races(chosen):
         measured += [scoring.examples, prepared.top, scoring.confidence, scoring.exact_top]
-    others_own = [] if chosen.plugin is None else identity(chosen.plugin.group, [chosen.plugin.name])
+    others_own = [] if chosen.plugin is None else identity("methods", [chosen.plugin.name])
     return [
         SHARD_FORMAT,
         chosen.method.name,

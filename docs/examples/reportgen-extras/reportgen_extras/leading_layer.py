@@ -12,6 +12,7 @@ DOC = """Which layer holds the largest share of a task's importance.
 Observed: the layer whose heads' importance adds up to the largest share of the task's, and that share.
 Silent where the sum is zero.
 """
+PRIORITY = 0.3  # beside ours: below what is tested
 RULE = "the largest share of the task's importance that one layer's heads hold"
 
 
@@ -24,9 +25,17 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         if shares[layer] > 0:
             effect = Effect("share of the task's importance", float(shares[layer]))
             findings.append(
-                view.finding("leading_layer", t, "observed", 0.3, rule=RULE, layers=(layer, layer), effect=effect)
+                view.finding(
+                    "leading_layer",
+                    t,
+                    "observed",
+                    PRIORITY,
+                    rule=RULE,
+                    layers=(layer, layer),
+                    effect=effect,
+                )
             )
     return Outcome("leading_layer", findings)
 
 
-DETECTOR = Detector("leading_layer", detect, DOC)
+DETECTOR = Detector("leading_layer", detect, doc=DOC, topic="layers", priority={"observed": PRIORITY})

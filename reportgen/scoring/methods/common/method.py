@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from reportgen.core.plugins import Record, Registry
 from reportgen.core.scores import Family, Reduction
 from reportgen.errors import InputError, nearest
 from reportgen.scoring.data.batches import Batch, Encoded, Positions
@@ -160,12 +161,11 @@ class TaskExamples:
 
 
 @dataclass(frozen=True)
-class ScoringMethod(Generic[P, R]):
+class ScoringMethod(Record, Generic[P, R]):
     """How to score every head on every example: all that is known of a method.
 
     ``family`` is what kind of evidence its scores are, ``limit`` what they cannot show, as the report's Limits print it
-    ("": nothing of their own); ``order`` is the method's rank in lists, those of
-    other packages last.
+    ("": nothing of their own).
     ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the
     price in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define one
     example's score and ``references`` are the papers, all printed in the report. ``kinds`` are the kinds of model,
@@ -177,7 +177,6 @@ class ScoringMethod(Generic[P, R]):
     both raise InputError where the numbers are not finite.
     """
 
-    name: str
     family: Family
     summary: str
     unit: str
@@ -188,7 +187,6 @@ class ScoringMethod(Generic[P, R]):
     references: tuple[str, ...]
     forwards: Callable[[Heads, P], float]
     limit: str = ""
-    order: int = 1000
     score: Callable[[MethodSetting[P, R], Batch], BatchScores] | None = None
     together: Callable[[MethodSetting[P, R], Sequence[TaskExamples], Callable[[int], None]], StudyScores] | None = None
     check: Callable[[MethodSetting[P, None]], None] | None = None
@@ -234,6 +232,7 @@ class ScoringMethod(Generic[P, R]):
 
 
 AnyMethod: TypeAlias = ScoringMethod[Any, Any]  # of whatever parameters and references
+METHODS: Registry[AnyMethod] = Registry("methods", ScoringMethod)
 
 
 def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
@@ -259,6 +258,7 @@ __all__ = [
     "ANSWERING",
     "ANY",
     "LANGUAGE",
+    "METHODS",
     "MICHEL",
     "VOITA",
     "AnyMethod",

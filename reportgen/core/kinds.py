@@ -1,0 +1,100 @@
+"""Kinds of findings: all that is said of one stands in its record, in the file of the detector that finds it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
+
+from reportgen.core.caveats import SHARED, Caveat
+from reportgen.core.findings import Finding
+from reportgen.core.plugins import Record, Registry
+
+closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys are errors
+
+
+class Similarity(TypedDict):
+    """What the figure of similarity draws, as ``data`` of a finding: correlations between its tasks (``overall``), the
+    tasks in the ``order`` of a clustering, and its ``merges``, each (cluster, cluster, height, size).
+    """
+
+    overall: list[list[float]]
+    order: list[str]
+    merges: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What kinds of findings can and cannot show; it never speaks of a model's inner workings."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Record):
+    """All that is said of a kind of finding.
+
+    ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
+    in vain did not find, on any task or, ``together``, among all of them. ``topic`` is that of the claims which it
+    supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by case what
+    a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
+
+    ``region`` is the shape of regions whose heads later searches leave out; ``shown`` is the figure that shows it: as
+    outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own.
+    ``recompute`` are lines of Python that print the effect from ``importance``, the finding's map (layer, head).
+    ``references`` are cited where the kind was tested, of a kind without tests where it was found.
+
+    ``signed``: its numbers keep the scores' signs, or are none of the scores. ``important``: it names heads for
+    mattering. ``tried``: validation knocks them out. ``apart``: its tests have an alpha that is not part of the shared
+    one. ``performance``: it says whether the model does the task. ``remark``: it says that a search found nothing, and
+    counts as no finding. ``key`` says which of its findings may be key observations. ``weight`` are the parts of alpha
+    that its family gets where the scores can be tested (0: it tests nothing).
+    """
+
+    doc: str = ""
+    label: str = ""
+    noun: str = ""
+    together: bool = False
+    topic: str = ""
+    home: str = ""
+    caveats: tuple[Caveat, ...] = ()
+    priority: Mapping[str, float] = field(default_factory=dict)
+    data: Any = None
+    guidance: Guidance | None = None
+    references: tuple[str, ...] = ()
+    region: Literal["rectangle", "row"] | None = None
+    shown: Literal["outlined", "framed", "counted", "similarity"] | None = None
+    recompute: Callable[[Finding], list[str]] = lambda finding: []
+    key: Callable[[Finding], bool] = lambda finding: True
+    weight: int = 0
+    signed: bool = False
+    important: bool = True
+    tried: bool = False
+    apart: bool = False
+    performance: bool = False
+    remark: bool = False
+
+    def __post_init__(self) -> None:
+        for words in ("label", "noun"):
+            object.__setattr__(self, words, getattr(self, words) or self.name.replace("_", " "))
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return (self.doc.strip().splitlines() or [self.label])[0]
+
+
+KINDS = Registry("detectors", Kind)
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind of that name; one made from the name where it is not known here."""
+    return KINDS.find(name) or Kind(name)
+
+
+def caveats() -> dict[str, str]:
+    """Return what each caveat's code means: shared ones first, then those of single kinds in their order."""
+    every = (*SHARED, *(caveat for kind in KINDS.known() for caveat in kind.caveats))
+    return {caveat.code: caveat.text for caveat in every}

@@ -1,0 +1,1 @@
+"""The summary stage: Findings and trials in, Claims out."""
