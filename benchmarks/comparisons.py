@@ -18,11 +18,12 @@ from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.inert_heads import EVERY
 from reportgen.analysis.view import Settings
 from reportgen.core.findings import Finding
-from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.scores import Examples, Family, HeadScores, Method, Task, split_halves
 from reportgen.core.stats import wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (16, 16)
+CONTROLS: dict[str, Family] = {"zero_ablation": "ablation", "activation_norm": "control"}
 Random = np.random.Generator
 
 
@@ -34,7 +35,11 @@ def scored(effects: list[np.ndarray], seed: int, method: str = "gate_gradient", 
         examples.append(Examples(values.astype(np.float32), ids, ids, split_halves(ids, seed)))
     tasks = tuple(Task(f"T{t}", n=len(e.ids)) for t, e in enumerate(examples))
     means = np.stack([np.abs(e.values).mean(axis=0, dtype=float) for e in examples])
-    about = Method(method, diagnostics={EVERY: {t.name: every for t in tasks}} if every else {})
+    about = (
+        Method(method, diagnostics={EVERY: {t.name: every for t in tasks}}, family="ablation")
+        if every
+        else Method(method)
+    )
     return HeadScores(means, tasks, about, examples=tuple(examples))
 
 
@@ -160,8 +165,8 @@ def intervals(n: int) -> Iterator[tuple[str, np.ndarray]]:
                         (kept[part], kept[f"{part}_low"], kept[f"{part}_high"])
                     )
                 exact, norm = (
-                    replace(scored(noisy(m, examples, [noise] * 4, rng), seed), method=Method(name))
-                    for m, name in zip(others, ("zero_ablation", "activation_norm"), strict=True)
+                    replace(scored(noisy(m, examples, [noise] * 4, rng), seed), method=Method(name, family=family))
+                    for m, (name, family) in zip(others, CONTROLS.items(), strict=True)
                 )
                 held = found(scores, "method_agreement", exact, norm)[0].data
                 rows.setdefault("method_agreement, beyond the norm", []).append(

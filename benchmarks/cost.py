@@ -24,7 +24,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from reportgen.core.config import Study
 from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.run.prepare import prepare
-from reportgen.scoring.run.shards import units_of
+from reportgen.scoring.run.shards import shards_of
 from reportgen.scoring.run.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(study(Path(folder)))
-        worker, units = Worker(prepared), units_of(prepared)
+        worker, shards = Worker(prepared), shards_of(prepared)
         batches = [worker._batch(task, batch) for task in prepared.tasks for batch in task.batches]
         tokens = sum(batch.input_ids.numel() for batch in batches)
         with torch.no_grad():
@@ -122,8 +122,8 @@ def main() -> None:
         once = EXAMPLES * TOKENS * operations(LARGE, TOKENS) / GPU
         rows = {}
         for chosen in prepared.methods:
-            mine, method = [unit for unit in units if unit.method == chosen.method.name], chosen.method
-            took = seconds(lambda mine=mine: [worker.run(unit, lambda _: None) for unit in mine], 1) / plain
+            mine, method = [shard for shard in shards if shard.method == chosen.method.name], chosen.method
+            took = seconds(lambda mine=mine: [worker.score(shard, lambda _: None) for shard in mine], 1) / plain
             said = method.forwards(prepared.model.heads, chosen.parameters)
             on_large = method.forwards(large, chosen.parameters)
             rows[method.name] = {

@@ -25,41 +25,43 @@ from benchmarks.scoring import BATCH, square  # noqa: E402
 from reportgen.core.config import ModelSection, ScoringSection, Study, TasksSection  # noqa: E402
 from reportgen.scoring.data.batches import collate  # noqa: E402
 from reportgen.scoring.run.prepare import Prepared, prepare  # noqa: E402
-from reportgen.scoring.run.racing import finish, tied_in, top_of  # noqa: E402
-from reportgen.scoring.run.shards import Unit, UnitScores, units_of  # noqa: E402
+from reportgen.scoring.run.race import race_result, tied_in, top_of  # noqa: E402
+from reportgen.scoring.run.shards import Shard, ShardScores, shards_of  # noqa: E402
 from reportgen.scoring.run.worker import Worker  # noqa: E402
 
 TARGET = 6.0
 
 
-def in_turns(prepared: Prepared, worker: Worker, unit: Unit, peer: str) -> tuple[UnitScores, float, np.ndarray, float]:
-    """The race and its median time; |baseline - ablated| of the peer, (example, head) in the order of the unit's
+def in_turns(
+    prepared: Prepared, worker: Worker, shard: Shard, peer: str
+) -> tuple[ShardScores, float, np.ndarray, float]:
+    """The race and its median time; |baseline - ablated| of the peer, (example, head) in the order of the shard's
     batches, and its time. The race is run before the first, the middle and the last of the peer's batches.
     """
-    assert unit.task is not None
+    assert shard.task is not None
     tool, found = importlib.import_module(f"benchmarks.peers.{peer}"), list[np.ndarray]()
-    races, whole, last = list[float](), 0.0, len(unit.batches) - 1
-    for turn, members in enumerate(unit.batches):
+    races, whole, last = list[float](), 0.0, len(shard.batches) - 1
+    for turn, members in enumerate(shard.batches):
         if turn in (0, last // 2, last):
             start = time.process_time()
-            scores = worker.run(unit, lambda _: None)
+            scores = worker.score(shard, lambda _: None)
             races.append(time.process_time() - start)
         start = time.process_time()
-        batch = collate([prepared.tasks[unit.task].encoded[i] for i in members])
-        before = prepared.setting(unit.chosen).value(batch)[0].detach()
+        batch = collate([prepared.tasks[shard.task].encoded[i] for i in members])
+        before = prepared.setting(shard.chosen).value(batch)[0].detach()
         losses = tool.losses(prepared.model.model, batch, False)()
         found.append((before - losses).abs().flatten(0, 1).T.numpy())
         whole += time.process_time() - start
     return scores, statistics.median(races), np.concatenate(found), whole
 
 
-def compared(prepared: Prepared, worker: Worker, unit: Unit, peer: str) -> dict[str, Any]:
+def compared(prepared: Prepared, worker: Worker, shard: Shard, peer: str) -> dict[str, Any]:
     """One task: seconds of both, and whether the race's top heads are the peer's."""
-    assert unit.task is not None
-    scores, raced, exact, whole = in_turns(prepared, worker, unit, peer)
+    assert shard.task is not None
+    scores, raced, exact, whole = in_turns(prepared, worker, shard, peer)
     values = scores.values.reshape(len(scores.values), -1)
-    task, heads = prepared.tasks[unit.task], prepared.model.heads.widest
-    _, scores, effects = finish(prepared, unit.chosen, task, scores)
+    task, heads = prepared.tasks[shard.task], prepared.model.heads.widest
+    _, scores, effects = race_result(prepared, shard.chosen, task, scores)
     best, tied = (
         {int(layer) * heads + int(head) for layer, head in (name[1:].split("H") for name in effects.get(title, {}))}
         for title in (top_of(prepared, task.name), tied_in(task.name))
@@ -95,12 +97,12 @@ def main() -> None:
         scoring = ScoringSection(method="zero_ablation", batch_size=BATCH, examples="adaptive")
         tasks = TasksSection(path=ROOT / "sample_data" / "tasks.jsonl")
         prepared = prepare(Study(model=ModelSection(path=str(folder)), tasks=tasks, scoring=scoring))
-        worker, result, units = Worker(prepared), dict[str, Any](), units_of(prepared)[: given.tasks]
-        worker.run(units[-1], lambda _: None)  # a warm-up
-        for unit in units:
-            assert unit.task is not None
-            name = prepared.tasks[unit.task].name
-            result[name] = compared(prepared, worker, unit, given.peer)
+        worker, result, shards = Worker(prepared), dict[str, Any](), shards_of(prepared)[: given.tasks]
+        worker.score(shards[-1], lambda _: None)  # a warm-up
+        for shard in shards:
+            assert shard.task is not None
+            name = prepared.tasks[shard.task].name
+            result[name] = compared(prepared, worker, shard, given.peer)
             print(name, result[name], flush=True)
     ratio = statistics.median(of["ratio"] for of in result.values())
     print(f"median ratio {ratio:.2f} (target ≥ {TARGET})")

@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.scoring import of_heads, prepared_on  # noqa: E402
-from reportgen.scoring.methods.common.race import FIXED, TIE, race  # noqa: E402
 from reportgen.scoring.run.prepare import Prepared  # noqa: E402
-from reportgen.scoring.run.shards import units_of  # noqa: E402
+from reportgen.scoring.run.race import FIXED, TIE, race  # noqa: E402
+from reportgen.scoring.run.shards import shards_of  # noqa: E402
 from reportgen.scoring.run.worker import Worker  # noqa: E402
 
 GRADIENT = 2.12  # forwards of gate_gradient
@@ -34,11 +34,11 @@ Share = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of each head, by effec
 def effects_of(prepared: Prepared) -> dict[str, np.ndarray]:
     """|effect| of each task, (example, head) in file order."""
     worker, found = Worker(prepared), dict[str, np.ndarray]()
-    for unit in units_of(prepared):
-        if unit.method == "zero_ablation" and unit.task is not None:
-            task, scores = prepared.tasks[unit.task], worker.run(unit, lambda _: None)
+    for shard in shards_of(prepared):
+        if shard.method == "zero_ablation" and shard.task is not None:
+            task, scores = prepared.tasks[shard.task], worker.score(shard, lambda _: None)
             into = found.setdefault(task.name, np.empty((len(task.rows), scores.values[0].size)))
-            into[[i for batch in unit.batches for i in batch]] = np.abs(scores.values.reshape(len(scores.values), -1))
+            into[[i for batch in shard.batches for i in batch]] = np.abs(scores.values.reshape(len(scores.values), -1))
     return found
 
 

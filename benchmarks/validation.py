@@ -85,7 +85,7 @@ def cost() -> dict[str, Any]:
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         study = pipeline.open_source(ROOT / "sample_data", {"scoring.method": "zero_ablation"}).study
-        score(study, units=Path(folder) / "units")
+        score(study, checkpoints=Path(folder) / "units")
         zero = time.process_time() - last[0]
         last[0] = time.process_time()
         built = pipeline.build(ROOT / "sample_data", Path(folder) / "report", progress=step, notify=said.append)

@@ -229,7 +229,7 @@ def scored_in_units(place: str, number: int, kept: bool) -> dict[str, Any]:
     from reportgen.scoring.run import shards as units
     from reportgen.scoring.score import score
 
-    units.UNIT_FORWARDS = 1  # the least unit: one batch, here of one example
+    units.SHARD_FORWARDS = 1  # the least unit: one batch, here of one example
     seen: list[tuple[int, float, float]] = []
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -237,7 +237,7 @@ def scored_in_units(place: str, number: int, kept: bool) -> dict[str, Any]:
             seen.append((done, resident("VmRSS"), time.process_time()))
 
     study = load_study(write_study(Path(place), "gate_gradient", ["One task"] * number))
-    made = score(study, progress=progress, units=Path(place) / "units" if kept else None)
+    made = score(study, progress=progress, checkpoints=Path(place) / "units" if kept else None)
     done, rss, clock = (np.array(column) for column in zip(*seen, strict=True))
     settled = done > number // 5
     fifths = [np.diff(clock)[part].mean() * 1000 for part in np.array_split(np.arange(len(clock) - 1), 5)]

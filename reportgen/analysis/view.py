@@ -149,6 +149,11 @@ class View:
         return min(len(set(number[half])) for half in (examples.discovery, ~examples.discovery)) >= LEAST_GROUPS
 
     @property
+    def control_scores(self) -> HeadScores | None:
+        """The study's further scores that know nothing of the answer; None without such."""
+        return next((scores for scores in self.others.values() if scores.method.family == "control"), None)
+
+    @property
     def present(self) -> Bool[np.ndarray, "layer head"]:
         """Which heads the model has."""
         return self.scores.present

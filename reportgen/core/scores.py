@@ -13,6 +13,18 @@ from reportgen.core.plugins import Plugin
 from reportgen.errors import InputError
 
 Reduction = Literal["mean", "mean_abs"]
+# The kind of evidence that a method's scores are, whoever measured them
+Family = Literal[
+    "ablation",  # the exact loss of a metric without a head
+    "patching",  # the exact change of a metric with what a head puts out for another prompt
+    "coalitions",  # a head's share of a metric over sets of heads
+    "gradient",  # a metric's slope at the unchanged model
+    "gradient estimate",  # what changing a head would do, estimated by gradients
+    "direct effect",  # what a head itself writes into the logits
+    "attention pattern",  # where a head looks
+    "probing",  # what can be decoded from a head
+    "control",  # knows nothing of the answer: what other scores are held against
+]
 MOST_TASKS = 1000  # of one report, which draws a map of each
 
 
@@ -102,6 +114,8 @@ class Model:
 class Method:
     """How the importance was measured: the method, its parameters, the metric, and the unit of the numbers.
 
+    ``family`` is the kind of evidence (None: not known, as of files written before it was recorded), ``limit`` a
+    sentence on what such scores cannot show ("": nothing of their own).
     ``formula`` and ``meaning`` say what one example's score is, ``references`` where the method comes from; they travel
     with the scores so that a report can always say how its numbers were made. Empty where the scores were read from a
     file that does not tell. ``diagnostics`` are numbers per task that a reader needs to judge the scores by, as
@@ -119,6 +133,8 @@ class Method:
     references: list[str] = field(default_factory=list)
     diagnostics: dict[str, dict[str, float | None]] = field(default_factory=dict)
     overall: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    family: Family | None = None
+    limit: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -243,6 +243,7 @@ class Curve:
     """A task under the knock-out of the first heads of an order: what is left at each number of them (``knocked``).
 
     ``area`` is the mean share of the answer's probability that is lost, over the logarithm of the number of heads.
+    ``control``: the order knows nothing of the answer, and is what scores' orders are held against.
     """
 
     task: str
@@ -251,6 +252,7 @@ class Curve:
     accuracy: list[float]
     log_probability: list[float]
     area: float
+    control: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ NAME = "head_importance"
 METHOD = Method(
     "bertology head importance",
     unit="head importance",
+    family="gradient",
     meaning="Read from a head_importance.npy; reportgen did not compute it. The bertology example of transformers sums "
     "the gradient of the loss on a head’s gate over a batch, and only then takes the absolute value: examples of one "
     "batch cancel each other, so that the result depends on the batch size. By default it then divides each layer by "

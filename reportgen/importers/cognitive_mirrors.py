@@ -24,6 +24,7 @@ LAYOUT = "Give {function: [[flat index, score], …], …}"
 METHOD = Method(
     "cognitive mirrors probe",
     unit="probe gradient × feature",
+    family="probing",
     signed=True,
     formula="s_e(h) = mean over d of p_d(e, h) · ∂z_c(e) / ∂p_d(e, h)",
     meaning="Read from a file of the Cognitive Mirrors code; reportgen did not compute it. A classifier was trained to "

@@ -17,6 +17,7 @@ NAME = "_indirect_effect"
 METHOD = Method(
     "indirect effect",
     unit="probability",
+    family="patching",
     signed=True,
     metric="probability of the answer’s first token",
     formula="s_e(h) = p(y_e | a_h ← mean a_h) − p(y_e)",

@@ -20,6 +20,7 @@ from reportgen.storage.json_files import read_json
 METHOD = Method(
     "retrieval score",
     unit="retrieval score",
+    family="attention pattern",
     meaning="Read from a file of the Retrieval Head code; reportgen did not compute it. One score per probe: the share "
     "of the hidden sentence’s tokens that the head attends to most while the model copies them. Probes are an ordered "
     "grid of context lengths and depths.",

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from reportgen.core.trials import Best, Interval, Ranking
 from reportgen.validation.statistics import Sample
 
-RANDOM, LAYERS, NORM = "random order", "layer order", "activation_norm"
+RANDOM, LAYERS, NORM = "random order", "layer order", "activation_norm"  # as validation.json names them
+CONTROLS = (NORM, RANDOM, LAYERS)  # orders that know nothing of the answer
 
 
 def knocked(heads: int) -> list[int]:

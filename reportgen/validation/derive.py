@@ -24,7 +24,7 @@ from reportgen.core.trials import (
     Trial,
     Validation,
 )
-from reportgen.validation.curves import LAYERS, RANDOM, area, best, knocked, rankings
+from reportgen.validation.curves import CONTROLS, LAYERS, RANDOM, area, best, knocked, rankings
 from reportgen.validation.statistics import FEWEST, Compared, Sample, compared, verdict
 
 PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
@@ -249,6 +249,7 @@ class _Derivation:
             [intact.accuracy, *map(float, accuracy)],
             [intact.log_probability, *map(float, left)],
             float(self._area(curve).mean()),
+            curve.order in CONTROLS,
         )
 
 

@@ -133,7 +133,7 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
     prepared = prepare(study)
     refuse_others(prepared, blocks)
     model, scores = prepared.model, blocks[0]
-    setting = Setting(model, METRICS["log_probability"], "sum", {}, study.scoring.positions, study.scoring.seed)
+    setting = Setting(model, METRICS["log_probability"], "sum", study.scoring.positions, study.scoring.seed)
     found: dict[int, Pattern] = {}
     for source in sorted({w.source for w in chosen}):
         here = [(n, w) for n, w in enumerate(chosen) if w.source == source]
@@ -151,7 +151,7 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
                 place = at.get(rows[examples.ids[w.example]])
                 if place is not None:
                     one = encoded[place]
-                    end = one.places[0] if one.places else len(one.inputs) - 1
+                    end = one.positions[0] if one.positions else len(one.inputs) - 1
                     tokens = one.inputs[: end + 1] if model.kind == "causal" else one.inputs
                     weights = seen[w.head.layer][place, w.head.head, : len(tokens), : len(tokens)].double().cpu()
                     spelled = [_spelled(model.tokenizer, i) for i in tokens]

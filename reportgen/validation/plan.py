@@ -13,7 +13,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.stats import LEAST, wilson
 from reportgen.core.trials import Cost, Reason
 from reportgen.errors import InputError
-from reportgen.scoring.methods import zero_ablation
+from reportgen.scoring.methods.common.ablation import forwards
 from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.validation.controls import Controls, matched, whole_layer
 from reportgen.validation.derive import PER_TEST
@@ -64,7 +64,7 @@ def planned(ground: Ground, findings: Findings, methods: Mapping[str, Blocks], s
     controls = _controls(ground, sets, reasons, least)
     reasons |= {s.id: "few-controls" for s in sets if s.id not in reasons and len(controls[s.id].sets) < FEWEST}
     made = tuple(orders(ground.index, methods, t, ground.norms, ground.setting.seed) for t in range(len(ground.tasks)))
-    ablation = sum(len(t.rows) for t in ground.tasks) * zero_ablation.METHOD.forwards(ground.setting.heads, {})
+    ablation = sum(len(t.rows) for t in ground.tasks) * forwards(ground.setting.heads)
     held = [_held_out(ground, task) for task in ground.tasks]
     for left_out in [None, *(s.id for s in reversed(sets) if s.id not in reasons)]:
         reasons |= {} if left_out is None else {left_out: "budget"}

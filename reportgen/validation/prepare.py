@@ -10,7 +10,7 @@ from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, collate, plan_batches
 from reportgen.scoring.data.metrics import METRICS
-from reportgen.scoring.methods import activation_norm
+from reportgen.scoring.methods.activation_norm import norms
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.methods.common.references import Means, means
 from reportgen.scoring.run.prepare import Prepared, PreparedTask, prepare
@@ -69,7 +69,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
             problem = f"task {task.name} has one group of rows, so that none is held out from what heads were found on"
             raise InputError(problem, "[tasks] path", "Give its rows more groups, or set [validation] enabled = false")
     scoring = study.scoring
-    setting = Setting(prepared.model, METRICS["log_probability"], "sum", {}, scoring.positions, scoring.seed)
+    setting = Setting(prepared.model, METRICS["log_probability"], "sum", scoring.positions, scoring.seed)
     discovery = [
         _collated(prepared, [task.encoded[i] for i in members])
         for task in prepared.tasks
@@ -94,8 +94,7 @@ def _batch_size(blocks: Blocks) -> int | None:
 
 def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], float]:
     """Each head's mean activation norm over the examples."""
-    assert activation_norm.METHOD.score is not None
-    values = np.concatenate([activation_norm.METHOD.score(setting, batch).values for batch in batches])
+    values = np.concatenate([norms(setting, batch).values for batch in batches])
     mean = values.astype(np.float64).mean(axis=0)
     return {(i, h): float(mean[i, h]) for i, site in enumerate(setting.heads.sites) for h in range(site.heads)}
 

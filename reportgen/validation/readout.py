@@ -6,7 +6,7 @@ what is lost is lost to a reader who knows the model as it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -64,8 +64,8 @@ def readout(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
 
 def _probed(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
     groups = {row.group for task in tasks for row in task.rows}
-    asked = replace(setting, parameters={"folds": min(FOLDS, len(groups))})
-    fold = checked_folds(asked, [TaskExamples(task.name, task.encoded, task.batches) for task in tasks])
+    examples = [TaskExamples(task.name, task.encoded, task.batches) for task in tasks]
+    fold = checked_folds(examples, min(FOLDS, len(groups)), setting.seed)
     states = np.concatenate([_states(setting.model, task) for task in tasks])
     labels = np.repeat(np.arange(len(tasks)), [len(task.rows) for task in tasks])
     weights = np.stack([_fitted(states, labels, fold, number) for number in range(int(fold.max()) + 1)])

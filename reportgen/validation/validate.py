@@ -117,7 +117,7 @@ def _part(
         at_hand.prepared.batch_size,
         at_hand.readout.identity,
     ]
-    examples = [[e.inputs, e.answer, e.places, e.decoder] for e in (task.encoded[i] for i in members)]
+    examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
     means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
     stored = read_part(parts, key)

@@ -11,7 +11,14 @@ from reportgen.analysis.analyze import analyze
 from reportgen.analysis.detectors.inert_heads import EVERY
 from reportgen.analysis.view import Settings
 from reportgen.core.findings import Finding
-from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.scores import Examples, Family, HeadScores, Method, Task, split_halves
+
+FAMILIES: dict[str, Family] = {
+    "gate_gradient": "gradient",
+    "zero_ablation": "ablation",
+    "mean_ablation": "ablation",
+    "activation_norm": "control",
+}
 
 
 def ablated(effects: np.ndarray, every: float = 100.0, name: str = "zero_ablation") -> HeadScores:
@@ -19,7 +26,7 @@ def ablated(effects: np.ndarray, every: float = 100.0, name: str = "zero_ablatio
     ids = tuple(map(str, range(effects.shape[1])))
     examples = tuple(Examples(e.astype(np.float32), ids, ids, split_halves(ids, 0)) for e in effects)
     tasks = tuple(Task(f"Task {t}", n=len(ids)) for t in range(len(effects)))
-    method = Method(name, diagnostics={EVERY: {t.name: every for t in tasks}})
+    method = Method(name, diagnostics={EVERY: {t.name: every for t in tasks}}, family=FAMILIES.get(name))
     return HeadScores(np.abs(effects).mean(axis=1), tasks, method, examples=examples)
 
 
@@ -98,7 +105,7 @@ def norm_and_ablation(informed: float, seed: int = 0) -> tuple[HeadScores, HeadS
     exact = with_examples(np.exp(size + truth), 60, seed=seed)
     score = with_examples(np.exp(size + informed * truth + (1 - informed) * rng.normal(size=truth.shape)), 60, seed=9)
     norm = with_examples(np.exp(size), 60, seed=8)
-    named = (Method(name) for name in ("gate_gradient", "zero_ablation", "activation_norm"))
+    named = (Method(name, family=FAMILIES[name]) for name in ("gate_gradient", "zero_ablation", "activation_norm"))
     return tuple(replace(s, method=m) for s, m in zip((score, exact, norm), named, strict=True))  # type: ignore[return-value]
 
 
@@ -134,8 +141,8 @@ def test_the_interval_against_the_norm_covers() -> None:
     rows = []
     for seed in range(60):
         three = [with_examples(m, 40, 1.5, seed=seed * 3 + i) for i, m in enumerate(maps)]
-        names = ("gate_gradient", "zero_ablation", "activation_norm")
-        three = [replace(s, method=Method(name)) for s, name in zip(three, names, strict=True)]
+        named = (Method(name, family=FAMILIES[name]) for name in ("gate_gradient", "zero_ablation", "activation_norm"))
+        three = [replace(s, method=m) for s, m in zip(three, named, strict=True)]
         data = only(three[0], "method_agreement", three[1], three[2])[0].data
         assert data is not None
         rows.append((data["difference"], data["low"], data["high"]))

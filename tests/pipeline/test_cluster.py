@@ -22,7 +22,7 @@ from reportgen.core.config import Study
 from reportgen.core.config_file import load_study, parse_study, with_overrides
 from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring.run import ray_executor
-from reportgen.scoring.run.record import keep_record, record_of
+from reportgen.scoring.run.run_record import record_of, write_record
 from reportgen.scoring.score import score
 from reportgen.storage.remote_folders import StorageFolder
 
@@ -200,7 +200,7 @@ def test_workers_cut_batches_as_the_run_that_is_gone_on_with_has_found(
         return done.stderr
 
     begun = record_of(with_overrides(load_study(study / "study.toml"), {"scoring.batch_size": "auto"}, study))
-    keep_record(StorageFolder(tmp_path / "cut" / ".checkpoints"), {**begun, "batch_size": 3, "threads": 1})
+    write_record(StorageFolder(tmp_path / "cut" / ".checkpoints"), {**begun, "batch_size": 3, "threads": 1})
     assert "batches of 3 examples, as before" in run("cut", *auto, *ray)
     run("fixed", "--set", "scoring.batch_size=3")
     again, fixed = ((tmp_path / name / "scores.csv").read_bytes() for name in ("cut", "fixed"))
@@ -247,7 +247,7 @@ def test_a_worker_that_runs_out_of_memory_ends_the_run_and_keeps_what_is_finishe
     again = subprocess.run(
         command(tmp_path, folder), check=True, text=True, capture_output=True, env=environment(homes["whole"])
     ).stderr
-    assert again.startswith(f"gate_gradient: {len(kept)} of {len(kept) + 1} units")
+    assert again.startswith(f"gate_gradient: {len(kept)} of {len(kept) + 1} shards")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from reportgen.pipeline.run_directory import (
     refuse_elsewhere,
     scores_hashes,
 )
-from reportgen.scoring.run.record import kept_record
+from reportgen.scoring.run.run_record import read_record
 from reportgen.storage.array_cache import cached
 from reportgen.storage.files import sha256, write_atomic
 from reportgen.storage.json_files import read_json
@@ -231,14 +231,14 @@ def test_a_network_that_fails_is_told_by_its_address(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("record", ["no JSON", "[]", json.dumps({"schema": "of another version"})])
 def test_an_unfinished_run_of_another_version_is_not_gone_on_with(tmp_path: Path, record: str) -> None:
-    assert kept_record(StorageFolder(tmp_path)) is None
+    assert read_record(StorageFolder(tmp_path)) is None
     (tmp_path / "run.json").write_text(record)
     with pytest.raises(InputError, match="was started by another version of reportgen"):
-        kept_record(StorageFolder(tmp_path))
+        read_record(StorageFolder(tmp_path))
     (tmp_path / "run.json").unlink()
     (tmp_path / "zero_ablation-1.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="was started by another version of reportgen"):
-        kept_record(StorageFolder(tmp_path))
+        read_record(StorageFolder(tmp_path))
 
 
 def test_a_rendering_cut_short_before_its_pdf_does_not_pass_the_old_pdf_off_as_its_own(

@@ -164,7 +164,7 @@ def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_dif
     assert str(caught.value) == (
         f"{unfinished}/.checkpoints: the unfinished run in it was started with other inputs: "
         "[scoring] method is zero_ablation, was gate_gradient. Undo it, choose another folder with -o, "
-        "or accept it with --force, which keeps the units that it leaves as they are."
+        "or accept it with --force, which keeps the shards that it leaves as they are."
     )
     (tmp_path / "scores.csv").write_text("task,layer,head,importance\nT,0,0,1\nT,0,1,2\n")
     with pytest.raises(InputError) as made_elsewhere:

@@ -122,9 +122,13 @@ def test_one_named_block_alone(tmp_path):
     assert "Encoder" not in text_of(tmp_path)
 
 
+FAMILIES = {"activation_norm": "control", "zero_ablation": "ablation"}
+
+
 def others_of(scores, **importance):
     return {
-        name: (type(scores)(values, scores.tasks, Method(name), scores.model),) for name, values in importance.items()
+        name: (type(scores)(values, scores.tasks, Method(name, family=FAMILIES.get(name)), scores.model),)
+        for name, values in importance.items()
     }
 
 
@@ -165,7 +169,7 @@ def test_blocks_are_correlated_one_by_one(tmp_path):
             type(b)(
                 b.importance if b.block == "enc" else -(b.importance**-1),
                 b.tasks,
-                Method("activation_norm"),
+                Method("activation_norm", family="control"),
                 b.model,
                 block=b.block,
             )

@@ -10,7 +10,7 @@ from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.core.findings import Finding
 from reportgen.core.trials import TOP, Curve, Interval, Outcome, TaskTrial, Trial, Validation
-from reportgen.rendering.plots.knockout import CONTROLS, knockout
+from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.trial_tables import tables
 
 DONE = Outcome(0.9, -0.2)
@@ -41,7 +41,7 @@ def made(readout: str = "answer") -> Validation:
         p=0.005,
         q=0.01,
     )
-    names = ["gate_gradient", *CONTROLS]
+    names = ["gate_gradient", "activation_norm", "random order", "layer order"]
     return Validation(
         "",
         {},
@@ -50,7 +50,10 @@ def made(readout: str = "answer") -> Validation:
         tasks=[TaskTrial("Recall", 30, 30, DONE, Outcome(0, -5), 0.1, None)],
         trials=[trial],
         matrix={"top/0": {"Recall": Outcome(0.2, -2.0)}},
-        curves=[Curve("Recall", name, [0, 1, 2, 4], [0.9, 0.5, 0.2, 0], [-0.2, -1, -2, -5], 0.4) for name in names],
+        curves=[
+            Curve("Recall", name, [0, 1, 2, 4], [0.9, 0.5, 0.2, 0], [-0.2, -1, -2, -5], 0.4, n > 0)
+            for n, name in enumerate(names)
+        ],
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
+from reference_loop import FAMILIES, PAIRS, hooked, log_odds, pairs, part, run, seen
 from tiny_models import ROWS, examples, loaded, setting
 
 from reportgen.errors import InputError
@@ -53,10 +53,10 @@ def test_mean_ablation_puts_in_the_mean_of_the_tasks_means(architecture: str) ->
     model = loaded(architecture, torch.float64)
     some = examples(model, TWO)
     discovery = [some[i] for i in (0, 1, 3, 4)]  # of task a all, of task b two of four
-    given = setting(model, **MEAN.defaults)
+    given = setting(model, **MEAN.parameters().model_dump())
     reference = means(given, [collate(discovery[:3]), collate(discovery[3:])])
     assert MEAN.score is not None
-    found = MEAN.score(setting(model, reference=reference, **MEAN.defaults), collate(some))
+    found = MEAN.score(setting(model, reference=reference, **MEAN.parameters().model_dump()), collate(some))
     for site, head in HEADS:
         cut, by_task = part(model.heads.sites[site], head), dict[str, list[torch.Tensor]]()
         for example in discovery:
@@ -78,7 +78,7 @@ def test_a_mean_over_scored_positions_alone() -> None:
     reference = means(setting(model, positions="last"), [collate(some)])
     by_task: dict[str, list[torch.Tensor]] = {}
     for example in some:
-        by_task.setdefault(example.row.task, []).append(seen(model, example)[0][1][0, example.places[0]])
+        by_task.setdefault(example.row.task, []).append(seen(model, example)[0][1][0, example.positions[0]])
     expected = torch.stack([torch.stack(zs).mean(0) for zs in by_task.values()]).mean(0)
     torch.testing.assert_close(reference.others[1].flatten(), expected)
     # no example's first token is scored: the others' mean stands in
@@ -89,7 +89,7 @@ def test_a_mean_over_scored_positions_alone() -> None:
 def test_resample_ablation_is_the_mean_over_other_examples(architecture: str) -> None:
     model = loaded(architecture, torch.float64)
     some = examples(model, TWO)
-    wanted = {**RESAMPLE.defaults, "draws": 3, "references": 4, "kept": 2}
+    wanted = {**RESAMPLE.parameters().model_dump(), "draws": 3, "references": 4, "kept": 2}
     given = setting(model, **wanted)
     assert RESAMPLE.prepare is not None
     assert RESAMPLE.score is not None
@@ -167,7 +167,7 @@ def test_patching_is_what_hooks_by_hand_give(architecture: str, direction: str) 
 def test_company_changes_nothing(architecture: str, method: Any) -> None:
     model = loaded(architecture)
     some = examples(model, [{**row, "group": row["id"]} for row in PAIRS], with_corrupted=True)
-    given = {**method.defaults, **({"draws": 2} if method is RESAMPLE else {})}
+    given = {**method.parameters().model_dump(), **({"draws": 2} if method is RESAMPLE else {})}
     reference = method.prepare(setting(model, **given), [collate(some)]) if method.prepare else None
     ready = setting(model, reference=reference, **given)
     together = method.score(ready, collate(some))
@@ -203,12 +203,16 @@ def test_the_effect_of_ablating_all_heads_is_told(method: ScoringMethod) -> None
     model = loaded("llama", torch.float64)
     some = examples(model, TWO)
     assert method.score is not None
-    given = setting(model, **method.defaults)
+    given = setting(model, **method.parameters().model_dump())
     batches = [collate(some[:3]), collate(some[3:])]
     reference = None if method.prepare is None else method.prepare(given, batches)
-    told = method.score(setting(model, reference=reference, **method.defaults), collate(some)).checks[EVERY]
+    told = method.score(setting(model, reference=reference, **method.parameters().model_dump()), collate(some)).checks[
+        EVERY
+    ]
     for e, example in enumerate(some):
-        alone = method.score(setting(model, reference=reference, **method.defaults), collate([example])).checks[EVERY]
+        alone = method.score(
+            setting(model, reference=reference, **method.parameters().model_dump()), collate([example])
+        ).checks[EVERY]
         assert told[e] == pytest.approx(alone[0], abs=1e-6)
         if method is ZERO:
             with torch.no_grad(), hooked(model, dict.fromkeys(range(len(model.heads.sites)), torch.zeros_like)):

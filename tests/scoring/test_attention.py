@@ -32,11 +32,11 @@ def test_patterns_are_distributions_over_the_keys_that_may_be_read(architecture:
 
 @pytest.mark.parametrize("architecture", FUSED)
 def test_pattern_times_value_is_what_reaches_the_projection(architecture: str) -> None:
-    model, z = loaded(architecture), dict[int, torch.Tensor]()
+    model = loaded(architecture)
     batch = collate(examples(model))
     with (
         torch.no_grad(),
-        captured(model.model, model.heads, z),
+        captured(model.model, model.heads) as z,
         observed_attention(model.model, model.heads) as seen,
     ):
         model.answer_logits(batch)

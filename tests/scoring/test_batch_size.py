@@ -63,19 +63,19 @@ def test_kinds_of_models_that_answer_in_other_ways(study_of: Make) -> None:
 def test_the_size_found_is_kept_by_a_run_that_is_gone_on_with(
     wide: Study, tmp_path: Path, little_memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    units, told = tmp_path / "units", list[str]()
+    checkpoints, told = tmp_path / "checkpoints", list[str]()
     score(wide.model_copy(update={"scoring": wide.scoring.model_copy(update={"batch_size": 4})}))  # allocates
     little_memory(150 * 2**20)
-    small = only(wide, units=units, notify=told.append)
+    small = only(wide, checkpoints=checkpoints, notify=told.append)
     little_memory(2**40)
-    size = json.loads((units / "run.json").read_text())["batch_size"]
+    size = json.loads((checkpoints / "run.json").read_text())["batch_size"]
     assert f"batches of {size} examples" in told
     assert small.method.parameters["batch_size"] == size < 256
-    paths = sorted(units.glob("*.safetensors"))
+    paths = sorted(checkpoints.glob("*.safetensors"))
     paths[0].unlink()  # as if the run had been killed before it
     there = {path: path.stat().st_mtime_ns for path in paths[1:]}
     calls = forwards(monkeypatch)
-    again = only(wide, units=units, notify=told.append)
+    again = only(wide, checkpoints=checkpoints, notify=told.append)
     assert f"batches of {size} examples, as before" in told
     assert {path: path.stat().st_mtime_ns for path in there} == there
     assert 0 < len(calls) < len(prepare(wide, size).tasks[0].batches) + 8
@@ -86,28 +86,30 @@ def test_the_size_found_is_kept_by_a_run_that_is_gone_on_with(
 
 
 def test_another_batch_size_is_refused_in_mid_run(study_of: Make, tmp_path: Path) -> None:
-    only(study_of(batch_size="auto"), units=tmp_path / "units")
+    only(study_of(batch_size="auto"), checkpoints=tmp_path / "checkpoints")
     with pytest.raises(InputError, match=re.escape("[scoring] batch_size is 2, was auto. Undo it")):
-        only(study_of(batch_size=2), units=tmp_path / "units")
+        only(study_of(batch_size=2), checkpoints=tmp_path / "checkpoints")
 
 
 def test_memory_that_runs_out_plans_the_unfinished_task_anew_and_leaves_what_is_finished(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [*ROWS[:4], *({**row, "task": "later", "id": f"l{row['id']}"} for row in ROWS[:4])]
-    study, units, told = study_of(rows=rows, batch_size="auto"), tmp_path / "units", list[str]()
+    study, checkpoints, told = study_of(rows=rows, batch_size="auto"), tmp_path / "checkpoints", list[str]()
     real, finished = model_module.LoadedModel.answer_logits, dict[Path, int]()
 
     def tight(self: Any, batch: Any) -> Any:
         """Memory is enough for the first task, and for batches of two from then on."""
-        if batch.rows[0].task == "later" and batch.size > 2 and (units / "run.json").exists():
-            finished.update(finished or {path: path.stat().st_mtime_ns for path in units.glob("gate*.safetensors")})
+        if batch.rows[0].task == "later" and batch.size > 2 and (checkpoints / "run.json").exists():
+            finished.update(
+                finished or {path: path.stat().st_mtime_ns for path in checkpoints.glob("gate*.safetensors")}
+            )
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(self, batch)
 
     whole = only(study)
     monkeypatch.setattr(model_module.LoadedModel, "answer_logits", tight)
-    made = only(study, units=units, notify=told.append)
+    made = only(study, checkpoints=checkpoints, notify=told.append)
     assert len(finished) == 1
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert [line for line in told if "memory" in line] == ["memory ran out in task later: going on with batches of 2"]
@@ -115,7 +117,7 @@ def test_memory_that_runs_out_plans_the_unfinished_task_anew_and_leaves_what_is_
     np.testing.assert_array_equal(made.examples[0].values, whole.examples[0].values)
     np.testing.assert_allclose(made.examples[1].values, whole.examples[1].values, rtol=0, atol=1e-5)
     calls = forwards(monkeypatch)
-    np.testing.assert_array_equal(only(study, units=units).examples[1].values, made.examples[1].values)
+    np.testing.assert_array_equal(only(study, checkpoints=checkpoints).examples[1].values, made.examples[1].values)
     assert calls == []
 
 

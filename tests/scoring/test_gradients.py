@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, PAIRS, embedded, hooked, log_odds, pairs, part, run, seen
+from reference_loop import FAMILIES, PAIRS, embedded, hooked, log_odds, pairs, part, run, seen
 from tiny_models import examples, loaded, setting
 
 from reportgen.scoring.data.batches import Encoded, collate
@@ -270,7 +270,7 @@ def test_classifiers_are_scored_by_their_classes() -> None:
     model = loaded("bert", torch.float64, kind="classifier")
     rows = [{**row, "answer": f"LABEL_{i % 2}"} for i, row in enumerate(PAIRS)]
     some = examples(model, rows, with_corrupted=True)
-    by_class = setting(model, "class_logit", **{**EAP_IG.defaults, "steps": 100})
+    by_class = setting(model, "class_logit", **{**EAP_IG.parameters().model_dump(), "steps": 100})
     assert EAP_IG.score is not None
     scored = EAP_IG.score(by_class, collate(some))
     assert (scored.checks["completeness gap"] < 0.05).all()

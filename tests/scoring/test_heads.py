@@ -9,7 +9,7 @@ from torch import nn
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import collate
-from reportgen.scoring.fast_forward.partial_forward import resumed
+from reportgen.scoring.fast_forward.partial_forward import PartialForward
 from reportgen.scoring.model.checks import notes, still, unmoved
 from reportgen.scoring.model.heads import find
 from reportgen.scoring.model.interventions import captured, edited
@@ -126,7 +126,7 @@ def test_what_has_no_heads_of_its_own_is_refused_by_name(model_type: str, change
     )
     with pytest.raises(InputError) as caught:
         find(AutoModelForCausalLM.from_config(config).eval())
-    assert str(caught.value) == f"{said}. {MEND}."
+    assert str(caught.value) == f"{said}. {HINT}."
 
 
 def test_a_head_count_that_the_configuration_contradicts_is_refused() -> None:
@@ -142,10 +142,10 @@ def test_a_head_count_that_the_configuration_contradicts_is_refused() -> None:
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_heads_summed_make_the_projections_output(architecture: str) -> None:
-    model, z, outputs = loaded(architecture), dict[int, torch.Tensor](), list[torch.Tensor]()
+    model, outputs = loaded(architecture), list[torch.Tensor]()
     site = model.heads.sites[0]
     handle = site.projection.register_forward_hook(lambda _, __, output: outputs.append(output))
-    with torch.no_grad(), captured(model.model, model.heads, z):
+    with torch.no_grad(), captured(model.model, model.heads) as z:
         model.run(collate(examples(model)))
     handle.remove()
     weight: Any = site.projection.weight
@@ -164,7 +164,7 @@ def test_contexts_leave_no_trace_even_after_an_error(architecture: str) -> None:
     assert record is not None
     with (
         pytest.raises(RuntimeError, match="stop"),
-        resumed(model.model, model.heads, record, 1, 1),
+        PartialForward(model.model, model.heads, record, 1, 1).running(),
         edited(model.model, model.heads, {0: lambda z: z}),
     ):
         raise RuntimeError("stop")

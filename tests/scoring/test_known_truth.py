@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_design import (
+from designed_models import (
     Does,
     copier,
     copying_rows,
@@ -55,7 +55,7 @@ def known(request: pytest.FixtureRequest) -> tuple[str, LoadedModel, list[Encode
 def scored(name: str, model: LoadedModel, some: list[Encoded], **given: Any) -> np.ndarray:
     """The mean over examples of the signed scores."""
     method: ScoringMethod = BY_NAME[name]
-    parameters = {**method.defaults, **given}
+    parameters = {**method.parameters().model_dump(), **given}
     halves = [collate(some[: len(some) // 2]), collate(some[len(some) // 2 :])]
     reference = None if method.prepare is None else method.prepare(setting(model, **parameters), halves)
     assert method.score is not None
@@ -166,7 +166,7 @@ def test_a_probe_reads_the_head_that_holds_the_label() -> None:
         tasks.append(TaskExamples(name, examples(model, rows), [list(range(30))]))
     method = BY_NAME["probe"]
     assert method.together is not None
-    given = {**method.defaults, "folds": 3, "layer_mean": False, "epochs": 60}
+    given = {**method.parameters().model_dump(), "folds": 3, "layer_mean": False, "epochs": 60}
     made = method.together(setting(model, **given), tasks, lambda _: None)
     importance = np.mean([np.abs(made.values[name]).mean(axis=0) for name in ("red", "blue")], axis=0)
     assert made.overall["accuracy"]["probe"] > 0.9

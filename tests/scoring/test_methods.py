@@ -17,7 +17,7 @@ from reportgen.scoring.data.metrics import METRICS, baseline, matches, measure
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.fast_forward.capabilities import Shortcuts
 from reportgen.scoring.methods import activation_norm, gate_gradient, zero_ablation
-from reportgen.scoring.methods.common.method import METHODS
+from reportgen.scoring.methods.common.method import METHODS, read_parameters
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.loaded import LoadedModel, forward
 
@@ -30,7 +30,7 @@ def plain_log_odds(model: LoadedModel, example: Encoded) -> float:
     with torch.no_grad():
         logits = forward(model.model, model.kind, collate([example])).logits[0]
     p = logits.double().softmax(-1)
-    chosen = [p[place, token] for place, token in zip(example.places, example.answer, strict=True)]
+    chosen = [p[place, token] for place, token in zip(example.positions, example.answer, strict=True)]
     return sum(float(c.log() - (1 - c).log()) for c in chosen)
 
 
@@ -45,7 +45,7 @@ def weights_scaled(site: Site, head: int, factor: float) -> Iterator[None]:
 
 
 def scores_of(method: Any, model: LoadedModel, batch: Batch, metric: str = "log_odds", **parameters: Any) -> Any:
-    return method.score(setting(model, metric, **{**method.defaults, **parameters}), batch)
+    return method.score(setting(model, metric, **{**method.parameters().model_dump(), **parameters}), batch)
 
 
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a not in UNUSUAL])
@@ -161,7 +161,7 @@ def test_positions_bound_what_is_touched(positions: str) -> None:
     model = loaded("llama", torch.float64)
     (example,) = examples(model)[1:2]
     batch, site = collate([example]), model.heads.sites[1]
-    places = {"prompt": range(example.prompt), "answer": example.places, "last": example.places[:1]}[positions]
+    places = {"prompt": range(example.prompt), "answer": example.positions, "last": example.positions[:1]}[positions]
 
     def cut(_: Any, inputs: Any) -> Any:
         z = inputs[0].clone()
@@ -196,7 +196,7 @@ def test_exact_match_is_what_the_model_generates(architecture: str) -> None:
     for example in some:
         start, first = torch.tensor([example.inputs[: example.prompt]]), example.prompt
         if example.decoder is not None:
-            first = example.places[0] + 1  # this tokenizer begins a target with <bos>
+            first = example.positions[0] + 1  # this tokenizer begins a target with <bos>
         begun = {} if example.decoder is None else {"decoder_input_ids": torch.tensor([example.decoder[:first]])}
         made = model.model.generate(
             start,
@@ -304,16 +304,16 @@ def test_parameters_get_no_gradient_and_each_method_describes_itself() -> None:
     scores_of(GRADIENT, model, collate(examples(model)))
     assert all(p.grad is None and not p.requires_grad for p in model.model.parameters())
     assert GRADIENT.unit.format(label="log-odds") == "∂ log-odds / ∂ gate"
-    assert ABLATION.forwards(model.heads, {}) == 2 + 4 * (3 + 2 + 1) / 3
+    assert ABLATION.forwards(model.heads, ABLATION.parameters()) == 2 + 4 * (3 + 2 + 1) / 3
     for method in METHODS.own():
         texts = [method.summary, method.sign, method.cost, method.formula, method.meaning]
         assert all(texts), method.name
         assert method.references, method.name
         assert (method.score is None) != (method.together is None), method.name
-        assert method.forwards(model.heads, method.defaults) > 0, method.name
-        for parameter in method.parameters.values():
-            assert parameter.check(parameter.default, "", "") == parameter.default, method.name
-            assert parameter.doc, method.name
+        assert method.forwards(model.heads, method.parameters()) > 0, method.name
+        defaults = method.parameters().model_dump()
+        assert read_parameters(method.parameters, defaults, "") == method.parameters(), method.name
+        assert all(of.description for of in method.parameters.model_fields.values()), method.name
 
 
 def test_every_method_file_is_listed() -> None:

@@ -43,14 +43,19 @@ WORDS = "one two three four five six seven eight red green blue".split()
 
 
 def chosen(model: LoadedModel, seed: int = 0, positions: Any = "all", **changed: Any) -> Setting:
-    return setting(model, positions=positions, seed=seed, **{**METHOD.defaults, "folds": 3, "epochs": 2, **changed})
+    return setting(
+        model,
+        positions=positions,
+        seed=seed,
+        **{**METHOD.parameters().model_dump(), "folds": 3, "epochs": 2, **changed},
+    )
 
 
 def made_tasks(model: LoadedModel, rows: dict[str, list[dict[str, str]]], size: int = 4) -> list[TaskExamples]:
     options = Options.of(model.kind, model.model, TasksSection(), context=32)
     tasks = []
     for name, given_rows in rows.items():
-        made = [Row(task=name, place="", **{"answer": "two", "group": row["id"], **row}) for row in given_rows]
+        made = [Row(task=name, location="", **{"answer": "two", "group": row["id"], **row}) for row in given_rows]
         encoded = [encode(model.tokenizer, row, options) for row in made]
         tasks.append(TaskExamples(name, encoded, plan_batches(encoded, size)))
     return tasks
@@ -101,7 +106,7 @@ def test_the_heads_that_carry_the_labels_stand_out(bert: LoadedModel, layer_mean
     fold = folds_of(labels, groups, 3, seed=0)
     asked = chosen(bert, epochs=20, layer_mean=layer_mean)
     importance, predicted = cross_fitted(asked, features, labels, fold)
-    places = [place for bundle in features.bundles for place in bundle.places]
+    places = [place for bundle in features.bundles for place in bundle.heads_of]
     empty = [i for i, place in enumerate(places) if place[0] not in (1, 2)]
     for reduced, ratio in ((importance.mean(axis=0), 10), (np.abs(importance).mean(axis=0), 3)):
         ranked = np.argsort(-np.abs(reduced))
@@ -115,7 +120,7 @@ def test_the_heads_that_carry_the_labels_stand_out(bert: LoadedModel, layer_mean
 
 def test_the_layers_mean_lends_a_heads_signal_to_its_layer(bert: LoadedModel) -> None:
     features, labels, groups = planted()
-    fold, places = folds_of(labels, groups, 3, seed=0), [p for b in features.bundles for p in b.places]
+    fold, places = folds_of(labels, groups, 3, seed=0), [p for b in features.bundles for p in b.heads_of]
     neighbours = [i for i, place in enumerate(places) if place[0] in (1, 2) and place not in PLANTED]
     far = [i for i, place in enumerate(places) if place[0] == 0]
     lent = []
@@ -211,7 +216,7 @@ def test_features_are_mean_head_outputs_whatever_the_batch(any_setting: Setting)
     (bundle,) = features.bundles
     for e in (0, 7, 11):
         outputs = own_outputs(model, encoded[e])
-        for column, (site, head) in enumerate(bundle.places):
+        for column, (site, head) in enumerate(bundle.heads_of):
             z = outputs[site][:, head]
             if any_setting.positions == "answer":
                 z = z[encoded[e].prompt - 1 :]
@@ -252,11 +257,14 @@ def test_a_study_is_scored_for_every_kind_of_model(any_setting: Setting) -> None
             assert np.isfinite(values[:, index, : site.heads]).all()
             assert np.isnan(values[:, index, site.heads :]).all()
     # every head's numbers stand in its own place
-    fold, features = checked_folds(any_setting, tasks), collect(any_setting, tasks, lambda _: None)
+    fold, features = (
+        checked_folds(tasks, any_setting.parameters.folds, any_setting.seed),
+        collect(any_setting, tasks, lambda _: None),
+    )
     labels = np.repeat([0, 1], 6)
     importance, predicted = cross_fitted(any_setting, features, labels, fold)
     together = np.concatenate([made.values["a"], made.values["b"]])
-    for column, (site, head) in enumerate(features.bundles[0].places):
+    for column, (site, head) in enumerate(features.bundles[0].heads_of):
         np.testing.assert_array_equal(together[:, site, head], importance[:, column])
     assert made.diagnostics["recall: probe"] == {"a": np.mean(predicted[:6] == 0), "b": np.mean(predicted[6:] == 1)}
 

@@ -92,7 +92,7 @@ def test_a_chat_template_goes_around_the_prompt_without_doubling_special_tokens(
     encoded = encode(tokenizer, made, options)
     assert shown(tokenizer, encoded.inputs) == "<s> <user> a is <bot> red"
     assert shown(tokenizer, encoded.corrupted) == "<s> <user> b is <bot> red"
-    assert (shown(tokenizer, encoded.answer), encoded.places) == ("red green", (4, 5))
+    assert (shown(tokenizer, encoded.answer), encoded.positions) == ("red green", (4, 5))
     plain = encode(tokenizer, row("a is", "red green"), Options())
     assert shown(tokenizer, plain.inputs) == "<s> a is red"  # without a template the tokenizer puts its own
     for kind in ("masked", "seq2seq", "encoder", "classifier"):

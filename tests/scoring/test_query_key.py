@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import hooked, log_odds, pairs, run, seen
+from reference_loop import hooked, log_odds, pairs, run, seen
 from tiny_models import loaded
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 

@@ -8,7 +8,7 @@ import pytest
 
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.methods.common.race import FIXED, TIE, Cheap, Raced, claims, explained, race
+from reportgen.scoring.run.race import FIXED, TIE, Cheap, Raced, claims, explained, race
 from reportgen.scoring.score import score
 
 Make = Callable[..., Study]

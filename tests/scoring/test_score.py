@@ -29,10 +29,10 @@ def scored(study: Study, method: str = "gate_gradient", **rest: Any) -> HeadScor
     return scores
 
 
-def refusal(study: Study, units: Path | None = None) -> str:
+def refusal(study: Study, checkpoints: Path | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        score(study, units=units)
-    assert units is None or not units.exists()
+        score(study, checkpoints=checkpoints)
+    assert checkpoints is None or not checkpoints.exists()
     return str(caught.value)
 
 
@@ -110,36 +110,36 @@ def test_importance_does_not_depend_on_the_batch_size(study_of: Make, metric: st
 def test_finished_units_are_used_again_and_broken_ones_are_not(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, units = study_of(batch_size=2), tmp_path / "units"
+    study, checkpoints = study_of(batch_size=2), tmp_path / "checkpoints"
     calls = forwards(monkeypatch)
-    first = scored(study, units=units)
-    files = sorted(units.glob("*.safetensors"))
+    first = scored(study, checkpoints=checkpoints)
+    files = sorted(checkpoints.glob("*.safetensors"))
     assert (len(calls), len(files)) == (6, 4)  # two methods, two tasks
     calls.clear()
-    again = scored(study, units=units)
+    again = scored(study, checkpoints=checkpoints)
     assert (calls, again.tasks) == ([], first.tasks)
     np.testing.assert_array_equal(again.importance, first.importance)
     content = bytearray(files[0].read_bytes())
     content[-1] ^= 1
     files[0].write_bytes(content)
     files[1].write_bytes(b"")
-    np.testing.assert_array_equal(scored(study, units=units).importance, first.importance)
+    np.testing.assert_array_equal(scored(study, checkpoints=checkpoints).importance, first.importance)
     assert len(calls) == 3
 
 
 def test_an_interrupted_run_keeps_its_finished_tasks(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, units = study_of(batch_size=2), tmp_path / "units"
+    study, checkpoints = study_of(batch_size=2), tmp_path / "checkpoints"
 
     def stop(said: str, *_: int) -> None:
-        if "1 of 2 units" in said:
+        if "1 of 2 shards" in said:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score(study, units=units, progress=stop)
+        score(study, checkpoints=checkpoints, progress=stop)
     calls = forwards(monkeypatch)
-    score(study, units=units)
+    score(study, checkpoints=checkpoints)
     assert len(calls) == 1 + 3  # the first method's second task, and the control
 
 
@@ -205,14 +205,14 @@ def test_unknown_names_are_told_with_the_nearest_known_one(study_of: Make) -> No
 
 
 def test_bad_rows_are_refused_before_anything_is_written(study_of: Make, tmp_path: Path) -> None:
-    units, file = tmp_path / "units", tmp_path / "tasks.jsonl"
+    checkpoints, file = tmp_path / "checkpoints", tmp_path / "tasks.jsonl"
     long = {**ROWS[0], "prompt": "one " * 40}
-    assert refusal(study_of(rows=[ROWS[1], long]), units) == (
+    assert refusal(study_of(rows=[ROWS[1], long]), checkpoints) == (
         f"{file}, line 2 (id 'c0'): prompt and answer take 42 tokens but the model's context is 32. "
         "Shorten the prompt, remove the row, or use a model with a longer context."
     )
     no_foil = {k: v for k, v in ROWS[0].items() if k != "foil"}
-    assert refusal(study_of(rows=[no_foil], metric="logit_difference"), units) == (
+    assert refusal(study_of(rows=[no_foil], metric="logit_difference"), checkpoints) == (
         f"{file}, line 1 (id 'c0'), column foil: the metric logit_difference needs a foil. "
         'Add a foil (a wrong answer) to every row, or choose metric = "log_odds".'
     )
@@ -309,7 +309,7 @@ def test_encoder_decoders_give_three_blocks(study_of: Make) -> None:
 def test_memory_that_runs_out_halves_the_batches_and_is_told_once(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, told, units = study_of(batch_size=4), list[str](), tmp_path / "units"
+    study, told, checkpoints = study_of(batch_size=4), list[str](), tmp_path / "checkpoints"
     whole, real = scored(study), model_module.LoadedModel.answer_logits
 
     def small(self: Any, batch: Any) -> Any:
@@ -318,11 +318,11 @@ def test_memory_that_runs_out_halves_the_batches_and_is_told_once(
         return real(self, batch)
 
     monkeypatch.setattr(model_module.LoadedModel, "answer_logits", small)
-    shrunk = scored(study, units=units, notify=told.append)
+    shrunk = scored(study, checkpoints=checkpoints, notify=told.append)
     np.testing.assert_allclose(shrunk.importance, whole.importance, rtol=0, atol=1e-5)
     assert [line for line in told if "memory" in line] == ["memory ran out in task count: going on with batches of 2"]
     calls = forwards(monkeypatch)
-    np.testing.assert_array_equal(scored(study, units=units).importance, shrunk.importance)
+    np.testing.assert_array_equal(scored(study, checkpoints=checkpoints).importance, shrunk.importance)
     assert calls == []
 
     def none(self: Any, batch: Any) -> Any:
@@ -342,7 +342,7 @@ def test_nan_names_task_example_and_layer(study_of: Make, folder_of: Callable[[s
     tensors = load((folder / "model.safetensors").read_bytes())
     tensors["model.embed_tokens.weight"][word_tokenizer().convert_tokens_to_ids("d")] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    assert refusal(study_of(model={"path": str(folder)}), tmp_path / "units") == (
+    assert refusal(study_of(model={"path": str(folder)}), tmp_path / "checkpoints") == (
         f"task count, example 'c3' ({tmp_path}/tasks.jsonl, line 4): "
         "the model's logits hold NaN, first in the embeddings. "
         'Check the weights, or compute in dtype = "float32".'
@@ -357,7 +357,7 @@ def test_a_layer_that_always_puts_out_nan_is_named(
     tensors["model.layers.1.mlp.down_proj.weight"][0, 0] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for method in ("gate_gradient", "zero_ablation"):
-        assert refusal(study_of(model={"path": str(folder)}, method=method), tmp_path / "units") == (
+        assert refusal(study_of(model={"path": str(folder)}, method=method), tmp_path / "checkpoints") == (
             f"task count, example 'c2' ({tmp_path}/tasks.jsonl, line 3): "
             "the model's logits hold NaN, first in model.layers.1. "
             'Check the weights, or compute in dtype = "float32".'

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from by_hand import hooked, log_odds, part
+from reference_loop import hooked, log_odds, part
 from tiny_models import examples, loaded, setting
 
 from reportgen.scoring.data.batches import Encoded, collate
@@ -29,7 +29,7 @@ def small(architecture: str) -> LoadedModel:
 
 def sampled(model: LoadedModel, some: list[Encoded], **given: int) -> tuple[np.ndarray, np.ndarray]:
     assert METHOD.score is not None
-    found = METHOD.score(setting(model, **{**METHOD.defaults, **given}), collate(some))
+    found = METHOD.score(setting(model, **{**METHOD.parameters().model_dump(), **given}), collate(some))
     assert found.errors is not None
     return found.values, found.errors
 
@@ -110,4 +110,4 @@ def test_the_number_of_forwards_is_what_is_run() -> None:
     sampled(model, examples(model)[:1], pairs=2, coalitions_at_once=1)
     handle.remove()
     base.remove()
-    assert METHOD.forwards(model.heads, {"pairs": 2}) == len(runs) == 2 + 4 * 7
+    assert METHOD.forwards(model.heads, METHOD.parameters(pairs=2)) == len(runs) == 2 + 4 * 7

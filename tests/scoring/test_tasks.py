@@ -44,8 +44,8 @@ def test_jsonl_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
     first = 'p,a,t,"[""a"", ""b""]",b,"q\nr",7,g,"[""A""]"'
     table = written(tmp_path, header, first, ",".join([*cells, ""]), name="tasks.csv")
     one, two = read(lines).tasks["t"], read(table).tasks["t"]
-    assert [{**vars(r), "place": ""} for r in one] == [{**vars(r), "place": ""} for r in two]
-    assert [r.place.removeprefix(f"{tmp_path}/") for r in (*one, *two)] == [
+    assert [{**vars(r), "location": ""} for r in one] == [{**vars(r), "location": ""} for r in two]
+    assert [r.location.removeprefix(f"{tmp_path}/") for r in (*one, *two)] == [
         "tasks.jsonl, line 1",
         "tasks.jsonl, line 3",
         "tasks.csv, line 2",
@@ -179,9 +179,9 @@ def test_tsv_and_parquet_hold_the_same_rows_as_jsonl(tmp_path: Path) -> None:
         written(tmp_path, tabs, name="t.tsv"),
         parquet(tmp_path / "t.parquet", **{name: [r[name] for r in rows] for name in names}),
     ]
-    one, two, three = ([{**vars(r), "place": ""} for r in read(f).tasks["t"]] for f in files)
+    one, two, three = ([{**vars(r), "location": ""} for r in read(f).tasks["t"]] for f in files)
     assert one == two == three
-    assert [r.place.removeprefix(f"{tmp_path}/") for r in read(files[2]).tasks["t"]] == [
+    assert [r.location.removeprefix(f"{tmp_path}/") for r in read(files[2]).tasks["t"]] == [
         "t.parquet, row 1",
         "t.parquet, row 2",
     ]

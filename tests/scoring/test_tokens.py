@@ -19,7 +19,7 @@ def test_a_causal_model_reads_prompt_and_answer_in_one_piece() -> None:
     tokenizer = words()
     made = encode(tokenizer, row("one two", "three four"), Options())
     assert shown(tokenizer, made.inputs) == "<s> one two three"
-    assert (made.prompt, made.places, shown(tokenizer, made.answer)) == (3, (2, 3), "three four")
+    assert (made.prompt, made.positions, shown(tokenizer, made.answer)) == (3, (2, 3), "three four")
     assert (made.decoder, made.foil, made.corrupted, made.cut) == (None, None, None, 0)
 
 
@@ -30,7 +30,7 @@ def test_a_token_across_prompt_and_answer_belongs_to_the_answer() -> None:
     # '=b' covers the prompt's end and the answer's beginning: scored with the answer, which has 'o' of its own
     shared = encode(tokenizer, row("1=", "bo"), Options(delimiter=""))
     assert (shown(tokenizer, shared.inputs), shown(tokenizer, shared.answer)) == ("1 =b", "=b o")
-    assert (shared.prompt, shared.places) == (1, (0, 1))
+    assert (shared.prompt, shared.positions) == (1, (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_token_across_prompt_and_answer_belongs_to_the_answer() -> None:
 def test_a_masked_model_reads_masks_where_the_answer_stands(prompt: str, inputs: str, places: tuple[int, ...]) -> None:
     tokenizer = words(BERT)
     made = encode(tokenizer, row(prompt, "red green", foil="blue a"), Options("masked", with_foil=True))
-    assert (shown(tokenizer, made.inputs), made.places, made.prompt) == (inputs, places, len(made.inputs))
+    assert (shown(tokenizer, made.inputs), made.positions, made.prompt) == (inputs, places, len(made.inputs))
     assert (shown(tokenizer, made.answer), shown(tokenizer, made.foil)) == ("red green", "blue a")
 
 
@@ -62,7 +62,7 @@ def test_a_decoder_begins_as_generation_does(single: str, forced: Any, decoder: 
     options = Options("seq2seq", decoder_start=0, forced_bos=forced, with_foil=True)
     made = encode(tokenizer, row("one two", "red green", foil="blue a"), options)
     assert made.inputs == tuple(tokenizer("one two")["input_ids"])
-    assert (made.prompt, shown(tokenizer, made.decoder), made.places) == (len(made.inputs), decoder, places)
+    assert (made.prompt, shown(tokenizer, made.decoder), made.positions) == (len(made.inputs), decoder, places)
     assert (shown(tokenizer, made.answer), shown(tokenizer, made.foil)) == ("red green", "blue a")
 
 
@@ -115,7 +115,7 @@ def test_a_classifiers_answer_is_a_label_or_its_number(answer: str, number: int)
     tokenizer, options = words(BERT), Options("classifier", labels={"bad": 0, "good": 1})
     made = encode(tokenizer, row("one two", answer), options)
     assert shown(tokenizer, made.inputs) == "<s> one two </s>"
-    assert (made.prompt, made.answer, made.places, made.foil) == (4, (number,), (0,), None)
+    assert (made.prompt, made.answer, made.positions, made.foil) == (4, (number,), (0,), None)
     foil = "good" if number == 0 else "bad"
     assert encode(
         tokenizer, row("one", answer, foil=foil), Options("classifier", labels=options.labels, with_foil=True)
@@ -124,7 +124,7 @@ def test_a_classifiers_answer_is_a_label_or_its_number(answer: str, number: int)
 
 def test_an_encoder_reads_the_prompt_alone() -> None:
     made = encode(words(BERT), row("one two"), Options("encoder"))
-    assert (len(made.inputs), made.prompt, made.answer, made.places) == (4, 4, (), ())
+    assert (len(made.inputs), made.prompt, made.answer, made.positions) == (4, 4, (), ())
     batch = collate([made, made])
     assert (batch.owner.tolist(), batch.target.dtype, batch.rows) == ([], torch.long, (made.row, made.row))
 
@@ -292,7 +292,7 @@ def test_cut_prompts_keep_the_answer_and_all_special_tokens(
     if kind != "encoder":
         assert shown(tokenizer, made.answer) == "red green"
         place = inputs.split().index("<mask>") if kind == "masked" else 3
-        assert (made.places, made.prompt) == ((place, place + 1), 6 if kind == "masked" else 4)
+        assert (made.positions, made.prompt) == ((place, place + 1), 6 if kind == "masked" else 4)
 
 
 def test_a_difference_that_is_cut_away_is_refused() -> None:
@@ -392,7 +392,7 @@ def test_a_batch_holds_its_examples_however_it_is_repeated_or_chosen_from(exampl
     else:
         swapped = rows_of(batch.corrupted())
         assert [e.inputs for e in swapped] == [e.corrupted for e in examples]
-        assert [(e.answer, e.places, e.foil) for e in swapped] == [(e.answer, e.places, e.foil) for e in examples]
+        assert [(e.answer, e.positions, e.foil) for e in swapped] == [(e.answer, e.positions, e.foil) for e in examples]
 
 
 @given(encoded_examples())
@@ -402,7 +402,7 @@ def test_gates_touch_the_named_positions_and_never_padding(examples: list[Encode
         decodes = block in ("dec", "cross")
         for e, example in enumerate(examples):
             length = len(example.decoder) if decodes and example.decoder is not None else len(example.inputs)
-            places = [] if block == "enc" else list(example.places)
+            places = [] if block == "enc" else list(example.positions)
             wanted = {
                 "all": list(range(length)),
                 "prompt": [] if decodes else list(range(example.prompt)),

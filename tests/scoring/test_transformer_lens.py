@@ -54,7 +54,7 @@ def test_scores_are_those_of_transformer_lens(
 ) -> None:
     (architecture, loaded), method = model, BY_NAME[name]
     assert method.score is not None
-    found = method.score(setting(loaded, **{**method.defaults, **given}), collate(encoded())).values
+    found = method.score(setting(loaded, **{**method.parameters().model_dump(), **given}), collate(encoded())).values
     expected = REFERENCE[f"{architecture}/{quantity}"]
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

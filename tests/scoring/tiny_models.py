@@ -1,5 +1,6 @@
 """Tiny random models of several families, a word-level tokenizer and a small task file for them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.fast_forward.capabilities import shortcuts
-from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.methods.common.method import MethodSetting
 from reportgen.scoring.model.heads import find
 from reportgen.scoring.model.load import LOADERS
 from reportgen.scoring.model.loaded import LoadedModel
@@ -121,7 +122,7 @@ def wrapped(model: Any, kind: Any = "causal") -> LoadedModel:
 def examples(model: LoadedModel, rows: list[dict[str, Any]] | None = None, **wanted: bool) -> list[Encoded]:
     """The rows (ROWS) as token ids; ``with_foil`` and ``with_corrupted`` on request."""
     options = Options.of(model.kind, model.model, TasksSection(), context=32, **wanted)
-    made = [Row(**{"group": r["id"], "place": "", **r}) for r in (ROWS if rows is None else rows)]
+    made = [Row(**{"group": r["id"], "location": "", **r}) for r in (ROWS if rows is None else rows)]
     return [encode(model.tokenizer, row, options) for row in made]
 
 
@@ -132,6 +133,7 @@ def setting(
     reference: Any = None,
     seed: int = 0,
     **parameters: Any,
-) -> Setting:
+) -> MethodSetting[Any, Any]:
     """What a method works with."""
-    return Setting(model, METRICS[metric], "sum", parameters, positions, seed, reference)
+    own = SimpleNamespace(**parameters)
+    return MethodSetting(model, METRICS[metric], "sum", positions, seed, parameters=own, reference=reference)

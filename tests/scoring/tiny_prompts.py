@@ -20,7 +20,7 @@ REFUSING = (
 
 
 def row(prompt: str, answer: str = "", **rest: Any) -> Row:
-    names = {"id": "0", "group": "0", "place": "tasks.jsonl, line 1", **rest}
+    names = {"id": "0", "group": "0", "location": "tasks.jsonl, line 1", **rest}
     return Row("t", prompt, answer, **names)
 
 

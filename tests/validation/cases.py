@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from by_design import Does, copying, dead, designed, designed_encoder, induction, previous_token, unheard
+from designed_models import Does, copying, dead, designed, designed_encoder, induction, previous_token, unheard
 from tiny_models import WORDS, build, word_tokenizer
 
 from reportgen.analysis.analyze import analyze

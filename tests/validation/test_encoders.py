@@ -66,7 +66,7 @@ def probe_of(folder: Path, rows: list[dict[str, Any]]) -> tuple[Setting, list[An
     (folder / "tasks.jsonl").write_text("".join(json.dumps({"answer": "a", **row}) + "\n" for row in rows))
     raw = {"model": {"path": "model"}, "tasks": {"path": "tasks.jsonl"}, "scoring": {"method": "activation_norm"}}
     made = prepare(parse_study(raw, "study.toml", folder))
-    setting = Setting(made.model, made.metric, "sum", {})
+    setting = Setting(made.model, made.metric, "sum")
     return setting, list(made.tasks), readout(setting, made.tasks)
 
 

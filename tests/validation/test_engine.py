@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import FAMILIES, hooked, pairs, part
+from reference_loop import FAMILIES, hooked, pairs, part
 from tiny_models import loaded, setting
 
 from reportgen.scoring.data.batches import Batch, collate
@@ -27,7 +27,7 @@ SETS = [
 def log_probability(model: Any, example: Any) -> float:
     batch = collate([example])
     logits = forward(model.model, model.kind, batch).logits[0].log_softmax(-1)
-    return float(logits[list(example.places), list(example.answer)].sum())
+    return float(logits[list(example.positions), list(example.answer)].sum())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -116,21 +116,21 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _of_probe(view: View) -> Finding:
     """How well the probe separates the tasks, and how much better than the best simpler separation."""
-    overall = view.scores.method.overall
+    overall, probe = view.scores.method.overall, view.scores.method.name
     accuracy, more, errors = (overall[name] for name in ("accuracy", "probe minus it", "standard error"))
     # shuffled labels are other labels: they are the control, and no separation of these
     best = max(errors, key=lambda name: (accuracy[name] or 0.0, name))
     margin, error = more[best] or 0.0, errors[best] or 0.0
     data = Probed(
         known=True,
-        probe=100 * (accuracy["probe"] or 0.0),
+        probe=100 * (accuracy[probe] or 0.0),
         simpler=best,
         simpler_accuracy=100 * (accuracy[best] or 0.0),
         margin=100 * margin,
         error=100 * error,
         commonest=100 * (accuracy["always the commonest task"] or 0.0),
     )
-    value = Value(accuracy["probe"] or 0.0, None, None, "accuracy of the probe", "held-out")
+    value = Value(accuracy[probe] or 0.0, None, None, "accuracy of the probe", "held-out")
     effect = Effect(f"accuracy minus that of {best}", margin, None, None)
     n = sum(task.n or 0 for task in view.scores.tasks) or None
     return view.finding(

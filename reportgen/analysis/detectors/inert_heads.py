@@ -41,7 +41,6 @@ JOHNSON = (
     "Johnson, N. J. (1978). Modified t tests and confidence intervals for asymmetrical populations. Journal of the "
     "American Statistical Association 73, 536–544."
 )
-EXACT = ("zero_ablation", "mean_ablation", "resample_ablation")
 # Two one-sided tests turn the burden round: that no effect was found is no evidence for none (Schuirmann 1987).
 # Both halves and rare effects: docs/decisions on inert heads.
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
@@ -92,8 +91,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def exact_ablation(view: View) -> HeadScores | None:
     """The scores of the study's first exact ablation."""
-    known = {view.scores.method.name: view.scores, **view.others}
-    return next((scores for name, scores in known.items() if name in EXACT), None)
+    return next((s for s in (view.scores, *view.others.values()) if s.method.family == "ablation"), None)
 
 
 def _every(view: View) -> Mapping[str, float | None]:

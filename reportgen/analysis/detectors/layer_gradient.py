@@ -113,7 +113,7 @@ def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier
 
 def _norm_moves_too(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> bool:
     """Whether the size of the heads' outputs shows as strong a trend over the range, in the same direction."""
-    norm = view.others.get("activation_norm")
+    norm = view.control_scores
     if norm is None:
         return False
     levels = layer_levels(View(norm, view.settings), t, earlier)

@@ -35,7 +35,7 @@ ACTIVATION_SIZE = Caveat(
 )
 # That a ranking is no more than activation size changes how all else is read, so it comes first.
 PRIORITY = {"more than the norm": 0.5, "no more than the norm": 0.96, "beside the norm": 0.3, "two methods": 0.45}
-NORM, TOP, SHOWN, HEADS = "activation_norm", 10, 3, 20
+TOP, SHOWN, HEADS = 10, 3, 20
 RULE = "rank correlation and top heads of two methods on the same tasks"
 CONTROL = (
     "difference of the rank correlations with exact ablation of a score and of the activation norm, mean over tasks"
@@ -81,7 +81,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     if view.present.sum() < HEADS or not view.others:
         return Outcome("method_agreement")
     pairs = [_pair(view, other) for other in view.others.values()]
-    ablation, norm = exact_ablation(view), view.others.get(NORM)
+    ablation, norm = exact_ablation(view), view.control_scores
     controls = list[Finding | None]()
     if ablation is not None and norm is not None:
         scores = [s for s in (view.scores, *view.others.values()) if s not in (ablation, norm)]
@@ -122,7 +122,7 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
         "method_agreement",
         None,
         "observed",
-        PRIORITY["beside the norm" if other.method.name == NORM else "two methods"],
+        PRIORITY["beside the norm" if other.method.family == "control" else "two methods"],
         rule=RULE,
         tasks=list(view.scores.task_names),
         members=[str(h) for h in heads] or None,

@@ -13,19 +13,17 @@ from reportgen.rendering.plots.medium import PAGE, Medium
 from reportgen.rendering.plots.renderer import Dash
 
 COLUMNS, MOST = 4, 16  # panels in a row, and in the figure
-# Dashed, each in its own way, so that they are told apart without colours
-CONTROLS: dict[str, Dash] = {
-    "activation_norm": (0, (5, 1.5)),
-    "random order": (0, (1, 1.2)),
-    "layer order": (0, (5, 1.5, 1, 1.5)),
-}
+# Controls are dashed, each in its own way, so that they are told apart without colours
+DASHES: tuple[Dash, ...] = ((0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+Styles = dict[str, tuple[str, Dash]]  # by order: the colour and the dashes of its line
 
 
 def knockout(validation: Validation | None, medium: Medium = PAGE) -> Drawing | None:
     """Accuracy against the number of heads out, a panel a task, a line an order; None where nothing was run."""
     if validation is None or not validation.curves:
         return None
-    names = list(dict.fromkeys(curve.order for curve in validation.curves))
+    styles = _styles(validation.curves)
+    names = list(styles)
     tasks = list(dict.fromkeys(curve.task for curve in validation.curves))[:MOST]
     columns = min(COLUMNS if medium.width > 4 else 2, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -56,8 +54,8 @@ def knockout(validation: Validation | None, medium: Medium = PAGE) -> Drawing | 
             medium.pt(5.5),
         )
         for curve in (c for c in validation.curves if c.task == task):
-            _line(canvas, curve, names, x, y, width, width * 0.8)
-    _legend(canvas, names, left, canvas.height - legend + 0.08)
+            _line(canvas, curve, styles[curve.order], x, y, width, width * 0.8)
+    _legend(canvas, styles, left, canvas.height - legend + 0.08)
     return _record(validation, canvas, names, tasks)
 
 
@@ -83,12 +81,17 @@ def _place(k: int, heads: int) -> float:
     return math.log2(1 + k) / math.log2(1 + heads)
 
 
-def _style(name: str, names: Sequence[str]) -> tuple[str, Dash]:
-    return LINES[names.index(name) % 7], CONTROLS.get(name)
+def _styles(curves: Sequence[Curve]) -> Styles:
+    names = dict.fromkeys(curve.order for curve in curves)
+    controls = list(dict.fromkeys(curve.order for curve in curves if curve.control))
+    dashes = {name: DASHES[i % len(DASHES)] for i, name in enumerate(controls)}
+    return {name: (LINES[i % 7], dashes.get(name)) for i, name in enumerate(names)}
 
 
-def _line(canvas: Canvas, curve: Curve, names: Sequence[str], x: float, y: float, width: float, height: float) -> None:
-    colour, dash = _style(curve.order, names)
+def _line(
+    canvas: Canvas, curve: Curve, style: tuple[str, Dash], x: float, y: float, width: float, height: float
+) -> None:
+    colour, dash = style
     points = [
         (x + width * _place(k, curve.knocked[-1]), y + height * (1 - accuracy))
         for k, accuracy in zip(curve.knocked, curve.accuracy, strict=True)
@@ -107,13 +110,12 @@ def _legend_lines(names: Sequence[str], room: float) -> int:
     return lines
 
 
-def _legend(canvas: Canvas, names: Sequence[str], x: float, y: float) -> None:
+def _legend(canvas: Canvas, styles: Styles, x: float, y: float) -> None:
     at = x
-    for name in names:
+    for name, (colour, dash) in styles.items():
         label = printable(name.replace("_", " "))
         if at + 0.4 + text_width(label, 6.5) > canvas.width:
             at, y = x, y + 0.16
-        colour, dash = _style(name, names)
         canvas.lines([[(at, y), (at + 0.25, y)]], colour, 1.2, 4, dash)
         canvas.text(at + 0.3, y + 0.03, label, 6.5)
         at += 0.45 + text_width(label, 6.5)

@@ -15,7 +15,6 @@ from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.shapes import shape
 
-NORM = "activation_norm"  # the control beside every cheap score
 MOST = 32  # tasks
 AXIS = "Rank correlation with the first method"
 
@@ -31,7 +30,7 @@ def rank_correlation(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "l
 
 def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: BlockStyle) -> Drawing | None:
     """Draw each task's rank correlation between the first method and each other one; None for a single method."""
-    names = sorted(others, key=lambda name: (name != NORM, name))
+    names = sorted(others, key=lambda name: (others[name].method.family != "control", name))
     n = min(len(scores.tasks), MOST)
     table = np.array(
         [[rank_correlation(scores.importance[t], others[m].importance[t]) for m in names] for t in range(n)]

@@ -5,7 +5,7 @@ from typing import Any
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.plots.method_ranks import NORM, rank_correlation
+from reportgen.rendering.plots.method_ranks import rank_correlation
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
@@ -19,7 +19,7 @@ def view(report: Report) -> dict[str, Any] | None:
     return {
         "findings": found,
         "ranks": tables,
-        "norm": NORM in report.others,
+        "norm": any(_is_control(report, name) for name in report.others),
         "groups": groups,
         "numbers": report.numbers,
     }
@@ -27,8 +27,12 @@ def view(report: Report) -> dict[str, Any] | None:
 
 def _ranks(report: Report) -> list[Table]:
     """How alike the first method and each other rank the heads, a table a block."""
-    names = sorted(report.others, key=lambda name: (name != NORM, name))
+    names = sorted(report.others, key=lambda name: (not _is_control(report, name), name))
     return [_rank_table(report, i, names) for i in range(len(report.blocks))] if names else []
+
+
+def _is_control(report: Report, name: str) -> bool:
+    return report.others[name][0].method.family == "control"
 
 
 def _rank_table(report: Report, block: int, names: list[str]) -> Table:

@@ -15,7 +15,7 @@ def view(report: Report) -> dict[str, Any] | None:
     known = dict.fromkeys(k.guidance for k in KINDS.known() if k.name in kinds and k.guidance is not None)
     chosen = [(guidance.title, guidance.text) for guidance in known]
     intervened = any(f.verdict in ("confirmed", "refuted", "undecided") for f in report.findings.findings)
-    return {"guidance": chosen, "intervened": intervened, "exact": "ablation" in report.scores.method.name}
+    return {"guidance": chosen, "intervened": intervened, "exact": report.scores.method.family == "ablation"}
 
 
 SECTION = Section("interpretation", "Interpretation", view, order=110)

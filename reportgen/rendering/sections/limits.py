@@ -20,15 +20,11 @@ def view(report: Report) -> dict[str, Any]:
         "kv_unknown": scores.model.kv_groups is None and not scores.synthetic,
         "no_baseline": all(t.accuracy is None for t in scores.tasks)
         and not scores.synthetic
-        and scores.method.name != "probe",
-        "probe": scores.method.name == "probe",
+        and "accuracy" not in scores.method.overall,
         "at_chance": [t.name for t in report.tasks if t.at_chance],
         "caveats": [(code, text) for code, text in caveats().items() if any(code in f.caveats for f in findings)],
-        "ablation": scores.method.name.endswith(("_ablation", "activation_patching")),
+        "method": scores.method.limit,
         "raced": _raced(report),
-        "gradient": scores.method.name == "gate_gradient",
-        "estimate": scores.method.name in ("attribution_patching", "eap_ig", "integrated_gradients"),
-        "pattern": scores.method.name in ("previous_token", "induction", "retrieval"),
         "unseen": _unseen(report),
         "one_method": not report.others,
     }

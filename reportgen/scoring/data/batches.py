@@ -20,7 +20,7 @@ class Encoded:
 
     ``inputs`` is what the model reads (of an encoder-decoder: its encoder); of a causal model prompt and answer without
     the answer's last token, which is only predicted. ``inputs[:prompt]`` is the prompt: everything but in causal
-    models. ``answer`` are the answer's ids (a classifier's: the number of the class; an encoder's: none), ``places``
+    models. ``answer`` are the answer's ids (a classifier's: the number of the class; an encoder's: none), ``positions``
     the position whose logits predict each of them: in ``inputs``, of an encoder-decoder in ``decoder``, of a classifier
     0. ``decoder`` is what an encoder-decoder's decoder reads: its first tokens and the answer without its last one.
     ``foil`` are the foil's ids, as many as the answer's. ``corrupted`` are ``inputs`` with the counterfactual prompt:
@@ -31,7 +31,7 @@ class Encoded:
     inputs: tuple[int, ...]
     prompt: int
     answer: tuple[int, ...]
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     decoder: tuple[int, ...] | None = None
     foil: tuple[int, ...] | None = None
     corrupted: tuple[int, ...] | None = None
@@ -43,7 +43,7 @@ class Batch:
     """Examples padded on the right, and the places of their answer tokens.
 
     Answer tokens of all examples stand in one list, example after example: ``owner`` is each token's example in the
-    batch, ``position`` the place whose logits predict it (see ``Encoded.places``), ``target`` its id, ``foil`` the id
+    batch, ``position`` the one whose logits predict it (see ``Encoded.positions``), ``target`` its id, ``foil`` the id
     of the foil's token (None: no foils). ``prompt`` is the number of each example's tokens that are its prompt.
     ``decoder_ids`` and ``decoder_mask`` are an encoder-decoder's, ``corrupted_ids`` stand against ``input_ids`` token
     by token. Masks are 1 on tokens and 0 on padding. ``cache`` holds keys and values of tokens that stand before
@@ -138,7 +138,7 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
         position_ids=torch.arange(ids.shape[1]).repeat(len(examples), 1),
         prompt=_list([e.prompt for e in examples]),
         owner=_list([k for k, e in enumerate(examples) for _ in e.answer]),
-        position=_list([place for e in examples for place in e.places]),
+        position=_list([position for e in examples for position in e.positions]),
         target=_list([token for e in examples for token in e.answer]),
         foil=_list([token for foil in foils for token in foil]) if len(foils) == len(examples) else None,
         decoder_ids=decoder_ids,

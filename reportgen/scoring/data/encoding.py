@@ -1,13 +1,18 @@
 """Turn one row into token ids, as each kind of model reads it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, Kind
 from reportgen.scoring.data.tasks import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,13 @@ class Options:
     def of(
         cls,
         kind: Kind,
-        model: Any,
+        model: PreTrainedModel,
         section: TasksSection,
         *,
         context: int | None = None,
         with_foil: bool = False,
         with_corrupted: bool = False,
-    ) -> "Options":
+    ) -> Options:
         """The options of a transformers model under a study's [tasks].
 
         A decoder begins as in the model's ``generate``: with the start token, else the beginning-of-sequence one, then
@@ -81,7 +86,7 @@ class _Text:
         return self.ids[self.start : self.stop]
 
 
-def encode(tokenizer: Any, row: Row, options: Options) -> Encoded:
+def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> Encoded:
     """Tokenise a row as a model of ``options.kind`` reads it.
 
     *causal*: ``prompt + delimiter + answer`` in one piece. The answer runs from the first to the last token that covers
@@ -100,53 +105,55 @@ def encode(tokenizer: Any, row: Row, options: Options) -> Encoded:
     before it, where the tokens exceed the context, where the foil does not stand against the answer token by token, or
     the corrupted prompt against the prompt.
     """
-    place = _place(row)
+    location = _location(row)
     if not tokenizer.is_fast:
         problem = f"the tokenizer {type(tokenizer).__name__} gives no character offsets"
-        raise InputError(problem, place, "Save a fast tokenizer (tokenizer.json) in the model's folder")
-    text = _read(tokenizer, row.prompt, row.answer, options, place)
+        raise InputError(problem, location, "Save a fast tokenizer (tokenizer.json) in the model's folder")
+    text = _read(tokenizer, row.prompt, row.answer, options, location)
     if options.kind in ("causal", "masked"):
-        _check_answer(tokenizer, text, row, options, place)
-    kept = _kept(tokenizer, text, options, place)
-    inputs = _inputs(tokenizer, text, kept, options)
-    corrupted = _corrupted(tokenizer, row, text, kept, options) if options.with_corrupted else None
+        _check_answer(tokenizer, text, row, options, location)
+    left = _fitting(tokenizer, text, options, location)
+    inputs = _inputs(tokenizer, text, left, options)
+    corrupted = _corrupted(tokenizer, row, text, left, options) if options.with_corrupted else None
     if corrupted == inputs:
-        problem = "the corrupted prompt has the prompt's tokens" + (" once cut" if len(kept) < len(text.ids) else "")
-        raise InputError(problem, f"{place}, column corrupted", "Give a prompt that differs")
+        problem = "the corrupted prompt has the prompt's tokens" + (" once cut" if len(left) < len(text.ids) else "")
+        raise InputError(problem, f"{location}, column corrupted", "Give a prompt that differs")
     prompt, made = len(inputs), _answered(tokenizer, row, text, options)
     if options.kind in ("causal", "masked"):
-        first = kept.index(text.start) - (options.kind == "causal")
-        made["places"] = tuple(range(first, first + len(text.answer)))
+        first = left.index(text.start) - (options.kind == "causal")
+        made["positions"] = tuple(range(first, first + len(text.answer)))
         prompt = first + 1 if options.kind == "causal" else prompt
-    return Encoded(row=row, inputs=inputs, prompt=prompt, corrupted=corrupted, cut=len(text.ids) - len(kept), **made)
+    return Encoded(row=row, inputs=inputs, prompt=prompt, corrupted=corrupted, cut=len(text.ids) - len(left), **made)
 
 
-def _place(row: Row) -> str:
-    return f"{row.place} (id {row.id!r})"
+def _location(row: Row) -> str:
+    return f"{row.location} (id {row.id!r})"
 
 
-def _read(tokenizer: Any, prompt: str, answer: str, options: Options, place: str) -> _Text:
+def _read(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, options: Options, location: str) -> _Text:
     if options.kind == "causal":
         text = _joint(tokenizer, prompt + options.delimiter, answer, "", options)
         return _Text(text.ids[: text.stop], text.start, text.stop, text.own)
     if options.kind == "masked":
-        before, after = _around_mask(tokenizer, prompt, options, place)
+        before, after = _around_mask(tokenizer, prompt, options, location)
         return _joint(tokenizer, before, answer, after, options)
     ids = tokenizer(prompt, add_special_tokens=not options.templated, verbose=False)["input_ids"]
     return _Text(tuple(ids), len(ids), len(ids))
 
 
-def _around_mask(tokenizer: Any, prompt: str, options: Options, place: str) -> tuple[str, str]:
+def _around_mask(tokenizer: PreTrainedTokenizerBase, prompt: str, options: Options, location: str) -> tuple[str, str]:
     if tokenizer.mask_token is None:
-        raise InputError("the tokenizer has no mask token", place, "Choose another model, or save its tokenizer again")
+        raise InputError(
+            "the tokenizer has no mask token", location, "Choose another model, or save its tokenizer again"
+        )
     before, *after = prompt.split(tokenizer.mask_token)
     if len(after) > 1:
         problem = f"the prompt holds the mask token {tokenizer.mask_token} {len(after)} times"
-        raise InputError(problem, place, "Write it once, where the answer stands, or not at all")
+        raise InputError(problem, location, "Write it once, where the answer stands, or not at all")
     return (before, after[0]) if after else (prompt + options.delimiter, "")
 
 
-def _joint(tokenizer: Any, before: str, answer: str, after: str, options: Options) -> _Text:
+def _joint(tokenizer: PreTrainedTokenizerBase, before: str, answer: str, after: str, options: Options) -> _Text:
     special = not options.templated
     made = tokenizer(before + answer + after, return_offsets_mapping=True, add_special_tokens=special, verbose=False)
     return _covering(made, before, answer, after)
@@ -165,18 +172,18 @@ def _covering(made: Any, before: str, answer: str, after: str = "") -> _Text:
     return _Text(tuple(made["input_ids"]), covering[0], covering[-1] + 1, own)
 
 
-def _check_answer(tokenizer: Any, text: _Text, row: Row, options: Options, place: str) -> None:
+def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
     if options.kind == "masked" and tokenizer.mask_token in row.prompt and text.own < len(text.answer):
         problem = f"the answer {row.answer!r} shares a token with what stands beside the mask token"
-        raise InputError(problem, place, "Put white space around the mask token, or reword the row")
+        raise InputError(problem, location, "Put white space around the mask token, or reword the row")
     if text.own == 0:
         hint = "Put a white-space delimiter between them ([tasks] delimiter), or reword the row"
-        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", place, hint)
+        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, hint)
     if options.kind == "causal" and text.start == 0:
-        raise InputError("no token stands before the answer, so nothing predicts it", place, "Lengthen the prompt")
+        raise InputError("no token stands before the answer, so nothing predicts it", location, "Lengthen the prompt")
 
 
-def _kept(tokenizer: Any, text: _Text, options: Options, place: str) -> list[int]:
+def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, location: str) -> list[int]:
     """The indices of the ids that are kept: all, or as many as the context holds."""
     ids, context = text.ids, options.context
     if context is None or len(ids) <= context:
@@ -184,107 +191,111 @@ def _kept(tokenizer: Any, text: _Text, options: Options, place: str) -> list[int
     if options.truncate is None:
         what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
         hint = "Shorten the prompt, remove the row, or use a model with a longer context"
-        raise InputError(f"{what} {len(ids)} tokens but the model's context is {context}", place, hint)
+        raise InputError(f"{what} {len(ids)} tokens but the model's context is {context}", location, hint)
     special = _special_ids(tokenizer)
     free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]
     room = context - (len(ids) - len(free))
     if room < 1:
         problem = f"answer and special tokens alone take {context - room} tokens but the model's context is {context}"
-        raise InputError(problem, place, "Remove the row, or use a model with a longer context")
+        raise InputError(problem, location, "Remove the row, or use a model with a longer context")
     tail = room if options.truncate == "left" else room - room // 2
     dropped = set(free[room - tail : len(free) - tail])
     return [i for i in range(len(ids)) if i not in dropped]
 
 
-def _special_ids(tokenizer: Any) -> set[int]:
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """All special tokens; the unknown word's only where it serves as another one too."""
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id}
     return (marked | set(tokenizer.all_special_ids)) - ({tokenizer.unk_token_id} - others)
 
 
-def _inputs(tokenizer: Any, text: _Text, kept: list[int], options: Options) -> tuple[int, ...]:
+def _inputs(tokenizer: PreTrainedTokenizerBase, text: _Text, left: list[int], options: Options) -> tuple[int, ...]:
     if options.kind == "masked":
         mask = tokenizer.mask_token_id
-        return tuple(mask if text.start <= i < text.stop else text.ids[i] for i in kept)
-    ids = tuple(text.ids[i] for i in kept)
+        return tuple(mask if text.start <= i < text.stop else text.ids[i] for i in left)
+    ids = tuple(text.ids[i] for i in left)
     return ids[:-1] if options.kind == "causal" else ids
 
 
-def _corrupted(tokenizer: Any, row: Row, text: _Text, kept: list[int], options: Options) -> tuple[int, ...]:
-    place = f"{_place(row)}, column corrupted"
+def _corrupted(
+    tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, left: list[int], options: Options
+) -> tuple[int, ...]:
+    location = f"{_location(row)}, column corrupted"
     if row.corrupted is None:
         hint = "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none"
-        raise InputError("the row has no corrupted prompt", place, hint)
-    other = _read(tokenizer, row.corrupted, row.answer, options, place)
+        raise InputError("the row has no corrupted prompt", location, hint)
+    other = _read(tokenizer, row.corrupted, row.answer, options, location)
     hint = "Give a corrupted prompt of as many tokens, or choose a method that needs none"
     count, wanted = (len(t.ids) - len(t.answer) for t in (other, text))
     if count != wanted:
-        raise InputError(f"the corrupted prompt takes {count} tokens and the prompt {wanted}", place, hint)
+        raise InputError(f"the corrupted prompt takes {count} tokens and the prompt {wanted}", location, hint)
     if (other.start, other.answer) != (text.start, text.answer):
         problem = "behind the corrupted prompt the answer stands in another place, or splits into other tokens"
-        raise InputError(problem, place, hint)
-    return _inputs(tokenizer, other, kept, options)
+        raise InputError(problem, location, hint)
+    return _inputs(tokenizer, other, left, options)
 
 
-def _answered(tokenizer: Any, row: Row, text: _Text, options: Options) -> dict[str, Any]:
+def _answered(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options: Options) -> dict[str, Any]:
     """The fields of Encoded that say what the answer is."""
     if options.kind == "encoder":
-        return {"answer": (), "places": ()}
+        return {"answer": (), "positions": ()}
     if options.kind == "classifier":
         return _classified(row, options)
     if options.kind == "seq2seq":
         return _decoded(tokenizer, row, options)
     foil = None
     if options.with_foil:
-        other = _read(tokenizer, row.prompt, _given_foil(row), options, _place(row))
+        other = _read(tokenizer, row.prompt, _foil_of(row), options, _location(row))
         foil = _foil(row, text, other)
     return {"answer": text.answer, "foil": foil}
 
 
-def _given_foil(row: Row) -> str:
+def _foil_of(row: Row) -> str:
     if row.foil is None:
         hint = 'Add a foil (a wrong answer) to every row, or choose metric = "log_odds"'
-        raise InputError("the metric logit_difference needs a foil", f"{_place(row)}, column foil", hint)
+        raise InputError("the metric logit_difference needs a foil", f"{_location(row)}, column foil", hint)
     return row.foil
 
 
 def _foil(row: Row, text: _Text, other: _Text) -> tuple[int, ...]:
-    place, count, wanted = f"{_place(row)}, column foil", len(other.answer), len(text.answer)
+    location, count, wanted = f"{_location(row)}, column foil", len(other.answer), len(text.answer)
     around = [(t.ids[: t.start], t.ids[t.stop :]) for t in (other, text)]
     if around[0] != around[1] or count != wanted:
         hint = "Give a foil of as many tokens, which leaves the prompt's tokens as they are"
         problem = f"the foil takes {count} tokens and the answer {wanted}"
-        raise InputError(problem + (", or they split the prompt differently" if count == wanted else ""), place, hint)
+        raise InputError(
+            problem + (", or they split the prompt differently" if count == wanted else ""), location, hint
+        )
     if other.answer == text.answer:
-        raise InputError("the foil has the answer's tokens", place, "Give a wrong answer")
+        raise InputError("the foil has the answer's tokens", location, "Give a wrong answer")
     return other.answer
 
 
-def _decoded(tokenizer: Any, row: Row, options: Options) -> dict[str, Any]:
-    place = _place(row)
+def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> dict[str, Any]:
+    location = _location(row)
     if options.decoder_start is None:
         hint = "Set decoder_start_token_id in the model's generation_config.json"
-        raise InputError("the model names no token for its decoder to start with", place, hint)
+        raise InputError("the model names no token for its decoder to start with", location, hint)
     text = _target(tokenizer, row.answer)
     if text.own == 0:
-        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", place, "Reword the row")
+        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, "Reword the row")
     lead = text.ids[: text.start] if options.forced_bos is None else (options.forced_bos,)
     start = (options.decoder_start, *(lead if lead != (options.decoder_start,) else ()))
     decoder = (*start, *text.answer[:-1])
     if options.context is not None and len(decoder) > options.context:
         problem = f"the answer takes {len(decoder)} tokens but the model's context is {options.context}"
-        raise InputError(problem, place, "Shorten the answer, or remove the row")
-    foil = _foil(row, text, _target(tokenizer, _given_foil(row))) if options.with_foil else None
+        raise InputError(problem, location, "Shorten the answer, or remove the row")
+    foil = _foil(row, text, _target(tokenizer, _foil_of(row))) if options.with_foil else None
     return {
         "answer": text.answer,
-        "places": tuple(range(len(start) - 1, len(decoder))),
+        "positions": tuple(range(len(start) - 1, len(decoder))),
         "decoder": decoder,
         "foil": foil,
     }
 
 
-def _target(tokenizer: Any, answer: str) -> _Text:
+def _target(tokenizer: PreTrainedTokenizerBase, answer: str) -> _Text:
     """The answer as a target; before ``start`` stand only special tokens, the same for every answer."""
     text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
     special = _special_ids(tokenizer)
@@ -295,10 +306,10 @@ def _target(tokenizer: Any, answer: str) -> _Text:
 def _classified(row: Row, options: Options) -> dict[str, Any]:
     answer, foil = _class(row, "answer", row.answer, options), None
     if options.with_foil:
-        foil = _class(row, "foil", _given_foil(row), options)
+        foil = _class(row, "foil", _foil_of(row), options)
         if foil == answer:
-            raise InputError("the foil is the answer's class", f"{_place(row)}, column foil", "Give a wrong label")
-    return {"answer": (answer,), "places": (0,), "foil": None if foil is None else (foil,)}
+            raise InputError("the foil is the answer's class", f"{_location(row)}, column foil", "Give a wrong label")
+    return {"answer": (answer,), "positions": (0,), "foil": None if foil is None else (foil,)}
 
 
 def _class(row: Row, column: str, text: str, options: Options) -> int:
@@ -306,5 +317,5 @@ def _class(row: Row, column: str, text: str, options: Options) -> int:
     known = {**{f"LABEL_{i}": i for i in numbers.values()}, **numbers, **options.labels}
     if name not in known:
         hint = f"Its labels are {', '.join(options.labels)}"
-        raise InputError(f"the classifier has no label {name!r}", f"{_place(row)}, column {column}", hint)
+        raise InputError(f"the classifier has no label {name!r}", f"{_location(row)}, column {column}", hint)
     return known[name]

@@ -18,12 +18,12 @@ def after_prompt(logits: AnswerLogits, batch: Batch, steps: int, pad: int) -> li
     device, start = batch.input_ids.device, batch.prompt
     rows, width = torch.arange(batch.size, device=device), int(start.max()) + steps
     ids = torch.full((batch.size, width), pad, device=device)
-    places = torch.arange(width, device=device).repeat(batch.size, 1)
+    positions = torch.arange(width, device=device).repeat(batch.size, 1)
     known = min(width, batch.input_ids.shape[1])
     ids[:, :known] = batch.input_ids[:, :known]
     for step in range(steps):
         last = start + step - 1
-        asked = Batch(ids, (places <= last[:, None]).long(), places, start, rows, last, target=rows)
+        asked = Batch(ids, (positions <= last[:, None]).long(), positions, start, rows, last, target=rows)
         ids[rows, last + 1] = logits(asked).argmax(dim=1)
     return [ids[e, start[e] : start[e] + steps].tolist() for e in range(batch.size)]
 

@@ -1,9 +1,11 @@
 """What an answer is worth: metrics of its logits, greedy generation, and the model's baseline performance."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -11,6 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 AnswerReduction = Literal["sum", "mean"]
 Logits = Float[Tensor, "answer_token vocabulary"]
@@ -28,7 +33,7 @@ class Metric:
 
     name: str
     label: str
-    of_tokens: Callable[[Logits, Batch], Float[Tensor, "answer_token"]] | None
+    of_tokens: Callable[[Logits, Batch], Float[Tensor, answer_token]] | None
     needs_foil: bool = False
     kinds: frozenset[str] = ANSWERING
 
@@ -44,33 +49,33 @@ class Baseline:
     ``log_probability`` of the whole answer (natural log).
     """
 
-    correct: Bool[np.ndarray, "example"]
-    log_probability: Float[np.ndarray, "example"]
+    correct: Bool[np.ndarray, example]
+    log_probability: Float[np.ndarray, example]
 
     @property
-    def miss(self) -> Float[np.ndarray, "example"]:
+    def miss(self) -> Float[np.ndarray, example]:
         """1 − p(answer), exact also where p is close to 1."""
         result: np.ndarray = -np.expm1(self.log_probability)
         return result
 
 
-def _log_odds(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+def _log_odds(logits: Logits, batch: Batch) -> Float[Tensor, answer_token]:
     # log p − log(1 − p) is the logit less the logsumexp of the others: no cancellation where p rounds to 1
     target = batch.target[:, None]
     others = logits.scatter(1, target, float("-inf")).logsumexp(dim=1)
     return logits.gather(1, target)[:, 0] - others
 
 
-def _log_probability(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+def _log_probability(logits: Logits, batch: Batch) -> Float[Tensor, answer_token]:
     return logits.gather(1, batch.target[:, None])[:, 0] - logits.logsumexp(dim=1)
 
 
-def _logit_difference(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+def _logit_difference(logits: Logits, batch: Batch) -> Float[Tensor, answer_token]:
     assert batch.foil is not None, "foils are checked when the rows are tokenised"
     return logits.gather(1, batch.target[:, None])[:, 0] - logits.gather(1, batch.foil[:, None])[:, 0]
 
 
-def _logit(logits: Logits, batch: Batch) -> Float[Tensor, "answer_token"]:
+def _logit(logits: Logits, batch: Batch) -> Float[Tensor, answer_token]:
     return logits.gather(1, batch.target[:, None])[:, 0]
 
 
@@ -86,7 +91,7 @@ METRICS = {
 }
 
 
-def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduction) -> Float[Tensor, "example"]:
+def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduction) -> Float[Tensor, example]:
     """The metric of each example: summed or averaged over the answer's tokens."""
     assert metric.of_tokens is not None, "a generated answer has no teacher-forced logits to measure"
     values = metric.of_tokens(logits, batch)
@@ -102,24 +107,24 @@ def baseline(logits: Logits, batch: Batch) -> Baseline:
     return Baseline((wrong == 0).cpu().numpy(), log_probability.clamp(max=0.0).cpu().numpy())
 
 
-def matches(tokenizer: Any, generated: list[list[int]], batch: Batch) -> Float[Tensor, "example"]:
+def matches(tokenizer: PreTrainedTokenizerBase, generated: list[list[int]], batch: Batch) -> Float[Tensor, example]:
     """1 where the generated text begins with the answer or an accepted alternative, as a whole word or number.
 
     What the model would go on to write after it does not count against it; "12" is not found in "123" or "12.5".
     """
     found = []
     for row, ids in zip(batch.rows, generated, strict=True):
-        text = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
         accepted = "|".join(re.escape(answer.strip()) for answer in (row.answer, *row.answers))
         found.append(float(re.match(rf"(?:{accepted})(?!\w|[.,]\d)", text) is not None))
     return torch.tensor(found, device=batch.input_ids.device)
 
 
-def longest_answer(tokenizer: Any, batch: Batch) -> int:
+def longest_answer(tokenizer: PreTrainedTokenizerBase, batch: Batch) -> int:
     """Tokens that the longest accepted answer of the batch takes, and two to see whether a word ends there."""
     texts = [text for row in batch.rows for text in (row.answer, *row.answers)]
     return 2 + max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
 
 
-def _per_example(values: Float[Tensor, "answer_token"], batch: Batch) -> Float[Tensor, "example"]:
+def _per_example(values: Float[Tensor, answer_token], batch: Batch) -> Float[Tensor, example]:
     return values.new_zeros(batch.size).index_add(0, batch.owner, values)

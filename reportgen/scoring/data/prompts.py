@@ -42,7 +42,7 @@ def shots_of(row: Row, rows: Sequence[Row], count: int, seed: int) -> tuple[Row,
     if len(others) < count:
         found = "no row" if not others else "only 1 row" if len(others) == 1 else f"only {len(others)} rows"
         problem = f"{found} of task {row.task!r} and another group can stand before it, and shots = {count}"
-        raise InputError(problem, f"{row.place} (id {row.id!r})", "Lower [tasks] shots, or add rows")
+        raise InputError(problem, f"{row.location} (id {row.id!r})", "Lower [tasks] shots, or add rows")
     return tuple(sorted(others, key=lambda other: _draw(seed, row.id, other.id))[:count])
 
 
@@ -76,8 +76,8 @@ def _chat(chat: Chat, place: str, row: Row, prompt: str, shots: tuple[Row, ...],
         text = chat.written([*turns, ("user", prompt)])
     except InputError as error:
         hint = "Remove the key" if section.system is None else "Remove the key, and write it into the prompts"
-        raise InputError(error.problem, f"{place}, {row.place}", hint) from error
+        raise InputError(error.problem, f"{place}, {row.location}", hint) from error
     if section.system is not None and section.system.strip() not in text:
         problem = "the tokenizer's chat template leaves the system's turn out"
-        raise InputError(problem, f"{place}, {row.place}", "Remove the key, and write it into the prompts")
+        raise InputError(problem, f"{place}, {row.location}", "Remove the key, and write it into the prompts")
     return text

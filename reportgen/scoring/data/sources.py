@@ -26,14 +26,14 @@ Heading = Callable[[list[str], str, Values], None]  # refuses a table's column n
 
 @dataclass(frozen=True)
 class Record:
-    """One row as it stands in its source: ``fields`` by column, ``place`` for messages, ``name`` in default of an id.
+    """One row as it stands in its source: ``fields`` by column, ``location`` for messages, ``name`` where it has no id.
 
     ``values`` are those of JSON, the text of a table's cells, or of types that a source fixes for each column, so that
     numbers cannot be put in quotes.
     """
 
     fields: dict[str, Any]
-    place: str
+    location: str
     name: str
     values: Values = "json"
 
@@ -173,14 +173,14 @@ def _table(text: str, path: Path, separator: str, heading: Heading) -> Iterator[
         for cells in reader:
             # a quoted cell may hold line breaks: name the line on which the row begins
             start, line = line, reader.line_num + 1
-            place = f"{path}, line {start}"
+            location = f"{path}, line {start}"
             if cells and len(cells) != len(header):
                 between = "commas" if separator == "," else "tabs"
                 hint = f"Give every row the header's columns, with quotes around {between}"
-                raise InputError(f"the row has {len(cells)} cells and the header {len(header)}", place, hint)
+                raise InputError(f"the row has {len(cells)} cells and the header {len(header)}", location, hint)
             if cells:
                 fields = {k: v for k, v in zip(header, cells, strict=True) if v != ""}
-                yield Record(fields, place, f"line {start}", "cells")
+                yield Record(fields, location, f"line {start}", "cells")
     except csv.Error as error:
         raise InputError(f"this is not CSV ({error})", f"{path}, line {reader.line_num}", "Mend the line") from error
 
@@ -270,11 +270,11 @@ def _chosen_columns(data: Any, section: TasksSection) -> Any:
     return data.select_columns([c for c in data.column_names if c in wanted]) if section.columns else data
 
 
-def _from_dataset(data: Any, place: str) -> Iterator[Record]:
+def _from_dataset(data: Any, location: str) -> Iterator[Record]:
     names = {c: f.names for c, f in data.features.items() if type(f).__name__ == "ClassLabel"}
     for number, row in enumerate(data, start=1):
         fields = dict(row)
         for column, labels in names.items():  # a class is stored as its number, a missing one as -1
             value = fields[column]
             fields[column] = labels[value] if value is not None and value >= 0 else None
-        yield Record(fields, f"{place}, row {number}", f"row {number}", "typed")
+        yield Record(fields, f"{location}, row {number}", f"row {number}", "typed")

@@ -37,7 +37,7 @@ class Row:
 
     ``answers`` are accepted alternatives, ``choices`` what the answer is chosen from, ``foil`` a wrong answer,
     ``corrupted`` a counterfactual prompt. ``group`` names the rows that share a template or a parent question (default:
-    the row's id). ``place`` says where the row stands, for error messages.
+    the row's id). ``location`` says where the row stands, for error messages.
     """
 
     task: str
@@ -45,7 +45,7 @@ class Row:
     answer: str
     id: str
     group: str
-    place: str
+    location: str
     answers: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     foil: str | None = None
@@ -66,21 +66,21 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
     ``answers`` says whether every row must have an answer. Raises InputError naming the file, the line and the column
     that does not fit, and MissingResourceError where a data set needs the library ``datasets`` and it is not there.
     """
-    notes, place = list[str](), str(section.path)
-    if section.format == "cogqa" and not Path(place).is_dir():
-        rows = list(_cogqa(text_of(Path(place)), Path(place), notes))
+    notes, location = list[str](), str(section.path)
+    if section.format == "cogqa" and not Path(location).is_dir():
+        rows = list(_cogqa(text_of(Path(location)), Path(location), notes))
     else:
         rows = _rows(section, answers, notes)
     if not rows:
         hint = "Give at least one row with task, prompt and answer"
-        raise InputError("the task file holds no rows", place, hint)
+        raise InputError("the task file holds no rows", location, hint)
     _refuse_duplicates(rows)
     tasks: dict[str, list[Row]] = {}
     for row in rows:
         members = tasks.setdefault(row.task, [])
         if section.limit is None or len(members) < section.limit:
             members.append(row)
-    refuse_many(len(tasks), place)
+    refuse_many(len(tasks), location)
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
 
 
@@ -117,39 +117,39 @@ class _Columns:
         # under a mapping what it does not name is passed over, but for what every row needs
         self.theirs = {**{n: n for n in REQUIRED}, **section.columns} if section.columns else {n: n for n in COLUMNS}
 
-    def heading(self, names: list[str], place: str, values: Values) -> None:
+    def heading(self, names: list[str], location: str, values: Values) -> None:
         """Refuse a table that lacks a column, has one twice or, without a mapping, one that is unknown."""
         foreign = values == "typed" and not self.section.columns
         if foreign and not {*self.required} <= {*names} <= {*COLUMNS}:
             hint = 'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}'
-            raise InputError(f"the columns are {', '.join(names)}", place, hint)
+            raise InputError(f"the columns are {', '.join(names)}", location, hint)
         for name in names:
-            self._known(name, place)
+            self._known(name, location)
         for name in doubled(names):
-            raise InputError(f"column {name!r} stands twice", place, "Keep one of them")
+            raise InputError(f"column {name!r} stands twice", location, "Keep one of them")
         for name in self.required:
             if self.theirs[name] not in names:
                 needed = ", ".join(self.theirs[n] for n in self.required)
-                raise InputError(f"column {self.theirs[name]!r} is missing", place, f"Add it; needed are {needed}")
+                raise InputError(f"column {self.theirs[name]!r} is missing", location, f"Add it; needed are {needed}")
 
-    def _known(self, name: str, place: str) -> None:
+    def _known(self, name: str, location: str) -> None:
         if not self.section.columns:
-            _known(name, place)
+            _known(name, location)
 
     def row(self, record: Record) -> Row:
         """The record's row; raises InputError naming the column that does not fit."""
-        fields, place = record.fields, record.place
+        fields, location = record.fields, record.location
         for name in fields:
-            self._known(name, place)
+            self._known(name, location)
         self.seen |= fields.keys()
         values = {ours: fields[theirs] for ours, theirs in self.theirs.items() if fields.get(theirs) is not None}
         for name in self.required:
             if name not in values:
                 needed = ", ".join(self.theirs[n] for n in self.required)
-                raise InputError(f"{self.theirs[name]!r} is missing", place, f"Give every row {needed}")
+                raise InputError(f"{self.theirs[name]!r} is missing", location, f"Give every row {needed}")
         if self.section.task_name is not None:
             values.setdefault("task", self.section.task_name)
-        where = {ours: f"{place}, column {theirs}" for ours, theirs in self.theirs.items()}
+        where = {ours: f"{location}, column {theirs}" for ours, theirs in self.theirs.items()}
         return _row(
             {name: self._read(name, value, record, where[name]) for name, value in values.items()}, where, record
         )
@@ -180,12 +180,12 @@ def _row(values: dict[str, Any], where: dict[str, str], record: Record) -> Row:
     group = _name(values.get("group"), where.get("group", "")) or identity
     if "foil" in texts and texts["foil"].strip() == texts.get("answer", "").strip():
         raise InputError("the foil is the answer itself", where["foil"], "Give a wrong answer, or none")
-    return Row(**{"answer": "", **texts}, **lists, id=identity, group=group, place=record.place)  # type: ignore[arg-type]
+    return Row(**{"answer": "", **texts}, **lists, id=identity, group=group, location=record.location)  # type: ignore[arg-type]
 
 
-def _known(name: str, place: str) -> None:
+def _known(name: str, location: str) -> None:
     if name not in COLUMNS:
-        raise InputError(f"unknown column {name!r}", place, nearest(name, list(COLUMNS)))
+        raise InputError(f"unknown column {name!r}", location, nearest(name, list(COLUMNS)))
 
 
 def _string(value: Any, name: str, where: str) -> str:
@@ -220,7 +220,7 @@ def _refuse_duplicates(rows: list[Row]) -> None:
     for row in rows:
         if row.id in seen:
             hint = "Give every row an id of its own"
-            raise InputError(f"the id {row.id!r} stands already at {seen[row.id].place}", row.place, hint)
+            raise InputError(f"the id {row.id!r} stands already at {seen[row.id].location}", row.location, hint)
         seen[row.id] = row
 
 
@@ -229,15 +229,15 @@ def _cogqa(text: str, path: Path, notes: list[str]) -> Iterator[Row]:
     strays, numbers = Counter[str](), 0
     for q, question in enumerate(_cogqa_list(text, path)):
         for s, sub in enumerate(question["generated"]):
-            place = f"{path}, question {q}, sub-question {s}"
-            skill = _cogqa_field(sub, "cognitive_skill", place)
+            location = f"{path}, question {q}, sub-question {s}"
+            skill = _cogqa_field(sub, "cognitive_skill", location)
             if skill not in COGQA_SKILLS:
                 strays[skill] += 1
                 continue
             numbers += not isinstance(sub.get("answer"), str)
-            prompt = f"{question['question']}\n{_cogqa_field(sub, 'subquestion', place)}"
-            answer = _cogqa_field({"answer": str(sub.get("answer") or "")}, "answer", place)
-            yield Row(skill, prompt, answer, f"{q}.{s}", str(q), place)
+            prompt = f"{question['question']}\n{_cogqa_field(sub, 'subquestion', location)}"
+            answer = _cogqa_field({"answer": str(sub.get("answer") or "")}, "answer", location)
+            yield Row(skill, prompt, answer, f"{q}.{s}", str(q), location)
     for skill, count in strays.items():
         rows = f"{count} row" if count == 1 else f"{count} rows"
         notes.append(f"{path}: dropped {rows} labelled {skill!r}, which is none of CogQA's eight skills")
@@ -260,8 +260,8 @@ def _cogqa_list(text: str, path: Path) -> list[dict[str, Any]]:
     return content
 
 
-def _cogqa_field(sub: Any, name: str, place: str) -> str:
+def _cogqa_field(sub: Any, name: str, location: str) -> str:
     value = sub.get(name) if isinstance(sub, dict) else None
     if value is None:
-        raise InputError(f"{name!r} is missing", place, "Give subquestion, answer and cognitive_skill")
-    return _string(value, name, f"{place}, column {name}")
+        raise InputError(f"{name!r} is missing", location, "Give subquestion, answer and cognitive_skill")
+    return _string(value, name, f"{location}, column {name}")

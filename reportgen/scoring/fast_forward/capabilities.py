@@ -1,20 +1,23 @@
 """What of a run need not be run: found by trying it on a short text, and used where the numbers stay the same."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reportgen.scoring.data.batches import Batch, Kind
 from reportgen.scoring.fast_forward.partial_forward import (
+    Forward,
+    PartialForward,
     Record,
-    attended,
+    Recorder,
     hooked,
-    recorded,
-    resumed,
     resumed_at,
     standing_in,
     start_of,
@@ -23,6 +26,9 @@ from reportgen.scoring.fast_forward.prefix_cache import fits, following, prefix_
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import edited, only, replaced
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LARGE = 1e4  # a factor on the logits that no soft cap or scale survives unseen
 # What a layer may raise that needs, beside the stream, something made in a layer below, or that re-enters layers
@@ -34,7 +40,7 @@ class Shortcuts:
     """What a model allows.
 
     ``logits`` says how logits at answer positions are had: ``head`` (hidden states, then the output embeddings on those
-    positions alone), ``keep`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected).
+    positions alone), ``store`` (the model's ``logits_to_keep``) or ``whole`` (every position, then selected).
     ``resumes``: a run may start from a layer's recorded output; ``enters``: the sites whose layer may then be entered
     behind its attention, at the output projection. ``narrow``: the modules, those of the last layer and behind it,
     that need to run at answer positions alone. ``prefixes``: tokens that all examples begin with can be run once.
@@ -47,7 +53,7 @@ class Shortcuts:
     prefixes: bool = False
 
 
-def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
+def shortcuts(model: PreTrainedModel, kind: Kind, heads: Heads) -> Shortcuts:
     """Try each of them: some ten runs of a text of five tokens, most of them of the last layer alone."""
     whole = resumes(model, kind, heads, frozenset())
     enters = _returning(model, kind, heads) if whole else frozenset[int]()
@@ -58,7 +64,7 @@ def shortcuts(model: Any, kind: Kind, heads: Heads) -> Shortcuts:
     return Shortcuts(logits_way(model, kind), whole, enters, narrowed, shared)
 
 
-def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
+def logits_way(model: PreTrainedModel, kind: Kind) -> Literal["head", "keep", "whole"]:
     """Whether the output embeddings on the base model's hidden states make the model's logits, and nothing else does.
 
     The output embeddings are made to shout: a soft cap or scale after them, however gentle, then shows.
@@ -69,11 +75,11 @@ def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
     fallback: Literal["keep", "whole"] = (
         "keep" if "logits_to_keep" in inspect.signature(model.forward).parameters and kind == "causal" else "whole"
     )
-    head = model.get_output_embeddings()
+    head: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # it has no types
     if head is None or model.base_model is model:
         return fallback
 
-    def hook(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         seen.append(inputs[0])
         shouted.append(output * LARGE)
         return shouted[-1]
@@ -86,15 +92,15 @@ def logits_way(model: Any, kind: Kind) -> Literal["head", "keep", "whole"]:
 
 
 @torch.no_grad()
-def resumes(model: Any, kind: Kind, heads: Heads, enters: frozenset[int]) -> bool:
+def resumes(model: PreTrainedModel, kind: Kind, heads: Heads, enters: frozenset[int]) -> bool:
     """Whether runs without a head, resumed from recorded outputs, agree with whole runs; false for models that re-enter
     layers. The sites ``enters`` are entered behind their attention.
     """
-    layers, outputs, seen, batch = list[str](), list[Any](), dict[int, Any](), _unlike(model, kind)
-    with recorded(model, heads, layers, outputs), attended(model, heads, sorted(enters), seen):
+    batch = _unlike(model, kind)
+    with Recorder(model, heads, sorted(enters)).watching() as recorder:
         first_output(model, kind, batch)
-    record, many = Record(tuple(layers), tuple(outputs), 2, seen), batch.repeated(2)
-    if any(site.within not in layers for site in heads.sites):
+    record, many = recorder.record(2), batch.repeated(2)
+    if any(site.within not in record.layers for site in heads.sites):
         return False
     for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
         if not _agrees(model, kind, heads, record, many, site, site if site in enters else None):
@@ -102,7 +108,9 @@ def resumes(model: Any, kind: Kind, heads: Heads, enters: frozenset[int]) -> boo
     return True
 
 
-def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, site: int, enter: int | None) -> bool:
+def _agrees(
+    model: PreTrainedModel, kind: Kind, heads: Heads, record: Record, many: Batch, site: int, enter: int | None
+) -> bool:
     """Whether a run resumed at a site, without its first head, puts out what the whole run does."""
     lost = only(torch.zeros(many.size, dtype=torch.long, device=many.input_ids.device), heads.sites[site].heads)
     edits, start = {site: replaced(lost, 0.0, None)}, start_of(heads, record, site)
@@ -111,7 +119,7 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
         whole = first_output(model, kind, many)
     try:
         unrun = {module: below.count(module) for module in below}
-        with edited(model, heads, edits, unrun), resumed(model, heads, record, start, 2, enter):
+        with edited(model, heads, edits, unrun), PartialForward(model, heads, record, start, 2, enter).running():
             again = first_output(model, kind, many)
     except UNFIT:
         return False
@@ -119,13 +127,13 @@ def _agrees(model: Any, kind: Kind, heads: Heads, record: Record, many: Batch, s
 
 
 @torch.no_grad()
-def prefixes(model: Any, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
+def prefixes(model: PreTrainedModel, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
     """Whether runs without a head in which the first tokens are run once agree with whole runs."""
-    batch, layers, outputs, seen = _unlike(model, "causal"), list[str](), list[Any](), dict[int, Any]()
+    batch = _unlike(model, "causal")
     batch.input_ids[:, :2] = batch.input_ids[0, :2]
-    with recorded(model, heads, layers, outputs), attended(model, heads, sorted(enters), seen):
+    with Recorder(model, heads, sorted(enters)).watching() as recorder:
         first_output(model, "causal", batch)
-    record, many = Record(tuple(layers), tuple(outputs), 2, seen), batch.repeated(2)
+    record, many = recorder.record(2), batch.repeated(2)
     try:
         prefix = prefix_of(model, record, batch, 2)
         for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
@@ -154,32 +162,32 @@ def _close(one: Tensor, other: Tensor) -> bool:
     )
 
 
-def _unlike(model: Any, kind: Kind) -> Batch:
+def _unlike(model: PreTrainedModel, kind: Kind) -> Batch:
     """Two short texts."""
     batch = short_batch(model, kind, 2)
     batch.input_ids[1] = batch.input_ids[1].flip(0)
     return batch
 
 
-def first_output(model: Any, kind: Kind, batch: Batch) -> Tensor:
+def first_output(model: PreTrainedModel, kind: Kind, batch: Batch) -> Tensor:
     """Logits, or an encoder's hidden states."""
     output: Tensor = forward(model, kind, batch)[0]
     return output
 
 
 @torch.no_grad()
-def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
+def _returning(model: PreTrainedModel, kind: Kind, heads: Heads) -> frozenset[int]:
     """The sites whose attention puts out what its projection does: as it is, or first in a tuple."""
     seen, calls = dict[tuple[str, int], list[Tensor]](), dict[str, int]()
 
-    def keep(_: Any, __: Any, output: Any, path: str) -> None:
+    def store(path: str, _: nn.Module, __: object, output: object) -> None:
         first = output[0] if isinstance(output, tuple) else output
         if isinstance(first, Tensor):
             seen.setdefault((path, calls.setdefault(path, 0)), []).append(first)
         calls[path] = calls.get(path, 0) + 1
 
     wanted = {path for site in heads.sites for path in (site.name, site.attention)}
-    with hooked((model.get_submodule(path).register_forward_hook, _named(keep, path)) for path in sorted(wanted)):
+    with hooked((model.get_submodule(path).register_forward_hook, partial(store, path)) for path in sorted(wanted)):
         first_output(model, kind, _unlike(model, kind))
     return frozenset(
         index
@@ -191,12 +199,8 @@ def _returning(model: Any, kind: Kind, heads: Heads) -> frozenset[int]:
     )
 
 
-def _named(keep: Callable[..., None], path: str) -> Callable[..., None]:
-    return lambda module, inputs, output: keep(module, inputs, output, path)
-
-
 @torch.no_grad()
-def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
+def narrow(model: PreTrainedModel, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
     """The outermost modules in the last layer and behind the layers of which only answer positions are read.
 
     Each is tried: with its outputs at all other positions set to 0 the answer's logits must be the same to the last
@@ -204,42 +208,49 @@ def narrow(model: Any, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...
     """
     if kind in ("classifier", "encoder") or not heads.stacks:
         return ()
-    batch, layers, outputs = _unlike(model, kind), list[str](), list[Any]()
-    places = (batch.owner, batch.position)
-    with recorded(model, heads, layers, outputs):
-        expected = first_output(model, kind, batch)[places]
-    record, last = Record(tuple(layers), tuple(outputs), 2), layers[-1]
+    batch = _unlike(model, kind)
+    positions = (batch.owner, batch.position)
+    with Recorder(model, heads).watching() as recorder:
+        expected = first_output(model, kind, batch)[positions]
+    record = recorder.record(2)
+    layers, last = record.layers, record.layers[-1]
 
     def passes(path: str) -> bool:
         module, seen = model.get_submodule(path), list[tuple[Tensor, Tensor]]()
         # a run of the last layer alone tells of what is in it; not of what stands before the layers
         start = len(layers) - 1 if resume and path.startswith(f"{last}.") else 0
         try:
-            with resumed(model, heads, record, start, 1), standing_in(module, _masked(module, places, seen)):
-                same = torch.equal(first_output(model, kind, batch)[places], expected)
-            return same and len(seen) == 1 and _close(module(seen[0][0][places][None])[0], seen[0][1][places])
+            with (
+                PartialForward(model, heads, record, start, 1).running(),
+                standing_in(module, _masked(module, positions, seen)),
+            ):
+                same = torch.equal(first_output(model, kind, batch)[positions], expected)
+            inputs, outputs = seen[0]
+            return same and len(seen) == 1 and _close(module(inputs[positions][None])[0], outputs[positions])
         except UNFIT:
             return False
 
     return tuple(_outermost(model, heads, last if layers.count(last) == 1 else None, passes))
 
 
-def _masked(module: Any, places: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+def _masked(
+    module: nn.Module, positions: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]
+) -> Callable[..., Tensor]:
     """The module's forward with 0 in all places but these; it raises what is no map of places to places."""
-    original = module.forward
+    original: Forward = module.forward
 
     def forward(x: Tensor) -> Tensor:
         output = original(x)
         if x.ndim != 3 or not isinstance(output, Tensor) or output.shape[:2] != x.shape[:2]:
             raise ValueError("no map of places to places")
         seen.append((x, output))
-        return torch.zeros_like(output).index_put(places, output[places])
+        return torch.zeros_like(output).index_put(positions, output[positions])
 
     return forward
 
 
 def _outermost(
-    model: Any, heads: Heads, last: str | None, passes: Callable[[str], bool], path: str = ""
+    model: PreTrainedModel, heads: Heads, last: str | None, passes: Callable[[str], bool], path: str = ""
 ) -> Iterator[str]:
     """The paths of the modules below one that pass, and have parameters, outside all layers but the ``last``."""
     for name, child in model.get_submodule(path).named_children():

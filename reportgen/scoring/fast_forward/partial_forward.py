@@ -1,16 +1,26 @@
 """Run a model on from recorded outputs of its layers, and its last modules at the places of the answer alone."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.model.heads import Heads, Site
+from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, edited, roots
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Forward = Callable[..., Any]  # a module's, of whatever it takes and puts out
+Register = Callable[..., RemovableHandle]  # a module's method that registers a hook
 
 
 @dataclass(frozen=True)
@@ -21,53 +31,56 @@ class Record:
     """
 
     layers: tuple[str, ...]
-    outputs: tuple[Any, ...]
+    outputs: tuple[object, ...]
     examples: int
-    attended: Mapping[int, tuple[Tensor, tuple[Any, ...] | None]] = field(default_factory=dict)
+    attended: Mapping[int, tuple[Tensor, tuple[object, ...] | None]] = field(default_factory=dict)
+
+
+class Recorder:
+    """Records what the layers of a model put out, and what the attentions of ``sites`` hand on, while it runs once."""
+
+    def __init__(self, model: PreTrainedModel, heads: Heads, sites: Sequence[int] = ()) -> None:
+        self.model, self.heads, self.sites = model, heads, sites
+        self.layers, self.outputs = list[str](), list[object]()
+        self.attended: dict[int, tuple[Tensor, tuple[object, ...] | None]] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[Recorder]:
+        """Record, within the context, every call of a layer in the order of the calls."""
+        inputs: dict[nn.Module, list[Tensor]] = {}  # what projections read, until their attention has returned
+        owners: dict[nn.Module, list[int]] = {}
+        for index in self.sites:
+            owners.setdefault(self.model.get_submodule(self.heads.sites[index].attention), []).append(index)
+
+        def after_layer(path: str, _: nn.Module, __: object, output: object) -> None:
+            self.layers.append(path)
+            self.outputs.append(output)
+
+        def before_projection(module: nn.Module, read: tuple[Tensor, ...]) -> None:
+            inputs.setdefault(module, []).append(read[0])
+
+        def after_attention(module: nn.Module, _: object, output: object) -> None:
+            index = owners[module].pop(0)
+            read = inputs[self.heads.sites[index].projection].pop(0)
+            self.attended[index] = read, tuple(output[1:]) if isinstance(output, tuple) else None
+
+        layers, projections = stacked(self.model, self.heads), {self.heads.sites[i].projection for i in self.sites}
+        with hooked(
+            [
+                *((layer.register_forward_hook, partial(after_layer, path)) for path, layer in layers),
+                *((module.register_forward_pre_hook, before_projection) for module in projections),
+                *((module.register_forward_hook, after_attention) for module in owners),
+            ]
+        ):
+            yield self
+
+    def record(self, examples: int) -> Record:
+        """Return what one run of so many examples was recorded to put out."""
+        return Record(tuple(self.layers), tuple(self.outputs), examples, self.attended)
 
 
 @contextmanager
-def recorded(model: nn.Module, heads: Heads, layers: list[str], outputs: list[Any]) -> Iterator[None]:
-    """Within the context, append the path and output of every call of a layer, in the order of the calls."""
-
-    def hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def after_layer(_: nn.Module, __: Any, output: Any) -> None:
-            layers.append(path)
-            outputs.append(output)
-
-        return after_layer
-
-    with hooked((layer.register_forward_hook, hook(path)) for path, layer in stacked(model, heads)):
-        yield
-
-
-@contextmanager
-def attended(model: nn.Module, heads: Heads, sites: Sequence[int], into: dict[int, Any]) -> Iterator[None]:
-    """Within the context, put what ``Record.attended`` holds of the sites into ``into``."""
-    inputs: dict[nn.Module, list[Tensor]] = {}
-    owners: dict[nn.Module, list[int]] = {}
-    for index in sites:
-        owners.setdefault(model.get_submodule(heads.sites[index].attention), []).append(index)
-
-    def before_projection(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        inputs.setdefault(module, []).append(given[0])
-
-    def after_attention(module: nn.Module, _: Any, output: Any) -> None:
-        index = owners[module].pop(0)
-        read = inputs[heads.sites[index].projection].pop(0)
-        into[index] = read, tuple(output[1:]) if isinstance(output, tuple) else None
-
-    projections = {heads.sites[index].projection for index in sites}
-    handles = [
-        *((module.register_forward_pre_hook, before_projection) for module in projections),
-        *((module.register_forward_hook, after_attention) for module in owners),
-    ]
-    with hooked(handles):
-        yield
-
-
-@contextmanager
-def hooked(wanted: Any) -> Iterator[None]:
+def hooked(wanted: Iterable[tuple[Register, Callable[..., object]]]) -> Iterator[None]:
     """Hooks, given as pairs of a registering method and a function, for the time of the context."""
     with ExitStack() as stack:
         for register, function in wanted:
@@ -75,7 +88,7 @@ def hooked(wanted: Any) -> Iterator[None]:
         yield
 
 
-def stacked(model: nn.Module, heads: Heads) -> list[tuple[str, nn.Module]]:
+def stacked(model: PreTrainedModel, heads: Heads) -> list[tuple[str, nn.Module]]:
     """Every layer of the model's stacks, by its path."""
     return [
         (f"{stack}.{i}", layer)
@@ -85,7 +98,7 @@ def stacked(model: nn.Module, heads: Heads) -> list[tuple[str, nn.Module]]:
 
 
 @contextmanager
-def standing_in(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
+def standing_in(module: nn.Module, forward: Forward) -> Iterator[None]:
     """Within the context, a module runs ``forward``: in the instance, where it shadows the class's method."""
     before = module.__dict__.get("forward")
     module.forward = forward
@@ -98,57 +111,64 @@ def standing_in(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
             module.forward = before
 
 
-@contextmanager
-def resumed(
-    model: nn.Module, heads: Heads, record: Record, start: int, copies: int, enter: int | None = None
-) -> Iterator[None]:
-    """Within the context, the first ``start`` layer calls do no work and put out what was recorded, and the attention
-    of the site ``enter`` puts out what its projection makes of what it read.
+class PartialForward:
+    """Runs a model on from a recorded forward: the first ``start`` layer calls do no work, and put out what they did;
+    the attention of the site ``enter`` puts out what its projection makes of what it read.
 
     The batch must be the recorded one ``copies`` times over. Outputs that others than the next layer read, the last of
     each stack, are repeated too; the rest is handed on as it is, for nothing reads it.
     """
-    calls, entered, read = [0], [0], _read_later(record.layers, start)
 
-    def layer_forward(original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(*inputs: Any, **named: Any) -> Any:
-            call = calls[0]
-            calls[0] += 1
-            if call >= start:
-                return original(*inputs, **named)
-            output = record.outputs[call]
-            return _repeat(output, copies, record.examples) if call in read else output
+    def __init__(
+        self, model: PreTrainedModel, heads: Heads, record: Record, start: int, copies: int, enter: int | None = None
+    ) -> None:
+        self.model, self.heads, self.record, self.start, self.copies = model, heads, record, start, copies
+        self.enter, self.read_later = enter, _read_later(record.layers, start)
+        self.calls, self.entered = 0, False  # layer calls of this forward so far, and whether the site was entered
 
-        return forward
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Resume, within the context, every forward of the model."""
+        layers = [layer for _, layer in stacked(self.model, self.heads)] if self.start else []
+        with ExitStack() as stack:
+            stack.enter_context(hooked((root.register_forward_pre_hook, self._begin) for root in roots(self.model)))
+            for layer in layers:
+                stack.enter_context(standing_in(layer, partial(self._layer, layer.forward)))
+            if self.enter is not None:
+                attention = self.model.get_submodule(self.heads.sites[self.enter].attention)
+                made = partial(self._attention, self.enter, attention.forward)
+                stack.enter_context(standing_in(attention, made))
+            yield
 
-    def attention_forward(site: Site, index: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(*inputs: Any, **named: Any) -> Any:
-            entered[0] += 1
-            if entered[0] > 1:  # layers above that share the module
-                return original(*inputs, **named)
-            z, rest = record.attended[index]
-            made = site.projection(_repeat(z, copies, record.examples))
-            return made if rest is None else (made, *_repeat(rest, copies, record.examples))
+    def _begin(self, *_: object) -> None:
+        self.calls, self.entered = 0, False
 
-        return forward
+    def _layer(self, original: Forward, *inputs: object, **named: object) -> object:
+        call, self.calls = self.calls, self.calls + 1
+        if call >= self.start:
+            return original(*inputs, **named)
+        output = self.record.outputs[call]
+        return self._repeat(output) if call in self.read_later else output
 
-    def before_model(*_: Any) -> None:
-        calls[0] = entered[0] = 0
+    def _attention(self, index: int, original: Forward, *inputs: object, **named: object) -> object:
+        if self.entered:  # layers above that share the module
+            return original(*inputs, **named)
+        self.entered = True
+        z, rest = self.record.attended[index]
+        made = self.heads.sites[index].projection(self._repeat(z))
+        return made if rest is None else (made, *(self._repeat(part) for part in rest))
 
-    with ExitStack() as stack:
-        stack.enter_context(hooked((root.register_forward_pre_hook, before_model) for root in roots(model)))
-        for _, layer in stacked(model, heads) if start else ():
-            stack.enter_context(standing_in(layer, layer_forward(layer.forward)))
-        if enter is not None:
-            module: Any = model.get_submodule(heads.sites[enter].attention)
-            made = attention_forward(heads.sites[enter], enter, module.forward)
-            stack.enter_context(standing_in(module, made))
-        yield
+    def _repeat(self, value: object) -> object:
+        """Every tensor ``copies`` times over, but for those that all examples share (T5's position bias)."""
+        if isinstance(value, Tensor):
+            shared = self.copies == 1 or value.ndim == 0 or len(value) == 1 < self.record.examples
+            return value if shared else value.repeat(self.copies, *(1,) * (value.ndim - 1))
+        return tuple(map(self._repeat, value)) if isinstance(value, tuple) else value
 
 
 @contextmanager
 def resumed_at(
-    model: nn.Module, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
+    model: PreTrainedModel, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
 ) -> Iterator[None]:
     """Within the context, runs start at the layer of a site, behind its attention where that can be, from ``record``
     (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one ``copies`` times over.
@@ -160,33 +180,33 @@ def resumed_at(
             yield
         return
     below = [s.projection for i, s in enumerate(heads.sites) if start_of(heads, record, i) < start]
-    with edited(model, heads, edits, Counter(below)), resumed(model, heads, record, start, copies, enter):
+    with (
+        edited(model, heads, edits, Counter(below)),
+        PartialForward(model, heads, record, start, copies, enter).running(),
+    ):
         yield
 
 
 @contextmanager
-def narrowed(model: nn.Module, names: Sequence[str], batch: Batch) -> Iterator[None]:
-    """Within the context, the modules of these names run at the places alone whose logits predict an answer token, and
-    put out 0 elsewhere: where nothing that the answer needs reads it.
+def narrowed(model: PreTrainedModel, names: Sequence[str], batch: Batch) -> Iterator[None]:
+    """Within the context, the modules of these names run at the positions alone whose logits predict an answer token,
+    and put out 0 elsewhere: where nothing that the answer needs reads it.
     """
     examples, tokens = (batch.input_ids if batch.decoder_ids is None else batch.decoder_ids).shape
-    places = batch.owner * tokens + batch.position
+    positions = batch.owner * tokens + batch.position
 
-    def narrow(original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(x: Tensor, *rest: Any, **named: Any) -> Any:
-            if x.ndim != 3 or x.shape[:2] != (examples, tokens):  # already cut to fewer places
-                return original(x, *rest, **named)
-            chosen = places.to(x.device)
-            made = original(x.flatten(0, 1).index_select(0, chosen)[None], *rest, **named)[0]
-            everywhere = made.new_zeros(examples * tokens, made.shape[-1])
-            return everywhere.index_copy_(0, chosen, made).view(examples, tokens, -1)
-
-        return forward
+    def narrow(original: Forward, x: Tensor, *rest: object, **named: object) -> object:
+        if x.ndim != 3 or x.shape[:2] != (examples, tokens):  # already cut to fewer positions
+            return original(x, *rest, **named)
+        chosen = positions.to(x.device)
+        made: Tensor = original(x.flatten(0, 1).index_select(0, chosen)[None], *rest, **named)[0]
+        everywhere = made.new_zeros(examples * tokens, made.shape[-1])
+        return everywhere.index_copy_(0, chosen, made).view(examples, tokens, -1)
 
     with ExitStack() as stack:
         for name in names:
-            module: Any = model.get_submodule(name)
-            stack.enter_context(standing_in(module, narrow(module.forward)))
+            module = model.get_submodule(name)
+            stack.enter_context(standing_in(module, partial(narrow, module.forward)))
         yield
 
 
@@ -194,16 +214,6 @@ def _read_later(layers: Sequence[str], start: int) -> set[int]:
     """Of the first ``start`` calls, the last, and the last of each stack (a decoder reads its encoder's)."""
     last: dict[str, int] = {path.rpartition(".")[0]: call for call, path in enumerate(layers[:start])}
     return {*last.values(), start - 1}
-
-
-def _repeat(value: Any, copies: int, examples: int) -> Any:
-    """Every tensor ``copies`` times over, but for those that all examples share (T5's position bias)."""
-    if isinstance(value, Tensor):
-        shared = copies == 1 or value.ndim == 0 or len(value) == 1 < examples
-        return value if shared else value.repeat(copies, *(1,) * (value.ndim - 1))
-    if isinstance(value, tuple):
-        return tuple(_repeat(part, copies, examples) for part in value)
-    return value
 
 
 def start_of(heads: Heads, record: Record, site: int) -> int:

@@ -5,9 +5,11 @@ run of them stand for all, and the examples' own tokens attend to these. That ne
 ahead, and whose cache keeps all keys and values as they are.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Int
@@ -20,8 +22,13 @@ from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, only, replaced
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 ROTATIONS = {"default", "linear", "llama3", "yarn", "proportional"}  # others turn keys by the whole text's length
-PAYS = 0.3  # of a batch's tokens need not be run: with fewer, handing on keys and values took longer, as measured
+# Of a batch's tokens so many must not need to be run: with fewer, handing on keys and values took longer than running
+# them (docs/scoring-speed.md)
+PAYS = 0.3
 
 
 class SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers has no types for it
@@ -54,7 +61,7 @@ class Prefix:
     layers: Sequence[Any]
 
 
-def fits(model: Any) -> bool:
+def fits(model: PreTrainedModel) -> bool:
     """Whether a model's cache keeps all keys and values as they are, whatever comes behind them."""
     config = model.config.get_text_config(decoder=True)
     try:
@@ -79,7 +86,7 @@ def pays(batch: Batch, tokens: int) -> bool:
 
 
 @torch.no_grad()
-def prefix_of(model: Any, record: Record, batch: Batch, tokens: int) -> Prefix:
+def prefix_of(model: PreTrainedModel, record: Record, batch: Batch, tokens: int) -> Prefix:
     """Run the shared tokens of the unchanged model."""
     one, cache = _cut(batch.taken([0]), tokens), DynamicCache(config=model.config.get_text_config(decoder=True))
     forward(model.base_model, "causal", replace(one, cache=cache))
@@ -91,12 +98,12 @@ def prefix_of(model: Any, record: Record, batch: Batch, tokens: int) -> Prefix:
 
 @torch.no_grad()
 def without(
-    model: Any,
+    model: PreTrainedModel,
     heads: Heads,
     narrow: Sequence[str],
     prefix: Prefix,
     index: int,
-    chosen: Int[Tensor, "copy"],
+    chosen: Int[Tensor, copy],
     by: Edit | float,
 ) -> DynamicCache:
     """Keys and values of the shared tokens, in copy after copy without another of the site's chosen heads."""

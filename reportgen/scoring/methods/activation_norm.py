@@ -9,7 +9,7 @@ transformed vectors. A score that ranks heads as their norm does has shown no mo
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.method import ANY, BatchScores, MethodParameters, ScoringMethod, Setting, absent
 from reportgen.scoring.model.interventions import captured
 
 KOBAYASHI = (
@@ -19,9 +19,10 @@ KOBAYASHI = (
 
 
 @torch.no_grad()
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    model, heads, seen, logits = setting.model, setting.heads, dict[int, torch.Tensor](), None
-    with captured(model.model, heads, seen):
+def norms(setting: Setting, batch: Batch) -> BatchScores:
+    """Score a batch: the mean over the scored positions of the norm of every head's output."""
+    model, heads, logits = setting.model, setting.heads, None
+    with captured(model.model, heads) as seen:
         if model.kind == "encoder":
             model.run(batch)
         else:
@@ -34,9 +35,10 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, logits)
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="activation_norm",
     order=20,
+    family="control",
     summary="mean size of the head's output: the control that cheap scores are printed beside",
     unit="activation norm",
     sign="never negative",
@@ -45,7 +47,7 @@ METHOD = ScoringMethod(
     meaning="z is the output of head h of layer l before the output projection. The norm knows nothing of the answer: "
     "a score that ranks heads as their norm does has shown no more than the norm.",
     references=(KOBAYASHI,),
-    score=_score,
+    score=norms,
     forwards=lambda *_: 1.0,
     kinds=ANY,
     reduction="mean",

@@ -11,11 +11,14 @@ directions: Heimersheim & Nanda 2024, "How to use and interpret activation patch
 what the answer needs, denoising what is enough to bring it about.
 """
 
+from typing import Literal
+
 import torch
+from pydantic import Field
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, Substitute, forwards, without_each
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting
+from reportgen.scoring.methods.common.ablation import LIMIT, HeadsAtOnce, Substitute, forwards, without_each
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, Setting
 from reportgen.scoring.methods.common.references import outputs
 from reportgen.scoring.methods.mean_ablation import WANG
 
@@ -26,15 +29,26 @@ MENG = (
 )
 
 
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    direction: Literal["noising", "denoising"] = Field("noising", description="which prompt's run is changed")
+    heads_at_once: HeadsAtOnce = 0
+
+
 @torch.no_grad()
-def _score(setting: Setting, batch: Batch) -> BatchScores:
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
     other = batch.corrupted()
     value, logits = setting.value(batch)
     changed, _ = setting.value(other)
-    if setting.parameters["direction"] == "noising":
-        values = without_each(setting, batch, _patched(setting, other), together=False).values
+    if setting.parameters.direction == "noising":
+        values = without_each(
+            setting, batch, _patched(setting, other), setting.parameters.heads_at_once, together=False
+        ).values
     else:
-        values = -without_each(setting, other, _patched(setting, batch), together=False).values
+        values = -without_each(
+            setting, other, _patched(setting, batch), setting.parameters.heads_at_once, together=False
+        ).values
     between = (value.double() - changed.double()).cpu().numpy()
     return BatchScores(values, logits, checks={"change between the prompts": between})
 
@@ -48,6 +62,7 @@ def _patched(setting: Setting, source: Batch) -> Substitute:
 METHOD = ScoringMethod(
     name="activation_patching",
     order=80,
+    family="patching",
     summary="exact change of the answer's metric when the head puts out what it does for the other prompt",
     unit="Δ {label}",
     sign="positive: the head's output for the prompt supports the answer",
@@ -57,12 +72,10 @@ METHOD = ScoringMethod(
     "direction “denoising” it is the other way round: the corrupted prompt’s metric of the same answer with the head’s "
     "output for the prompt, less the corrupted prompt’s own. Noising finds what the answer needs, denoising what alone "
     "brings it back. Later layers can make up for what one head loses.",
+    limit=LIMIT,
     references=(MENG, WANG, HEIMERSHEIM),
     score=_score,
-    forwards=lambda heads, given: 2 + forwards(heads, given),
-    parameters={
-        "direction": Parameter("noising", "which prompt's run is changed", choices=("noising", "denoising")),
-        "heads_at_once": HEADS_AT_ONCE,
-    },
+    forwards=lambda heads, _: 2 + forwards(heads),
+    parameters=Parameters,
     needs=frozenset({"corrupted", "logits"}),
 )

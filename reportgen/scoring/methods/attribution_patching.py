@@ -18,9 +18,11 @@ patched one by one leave out what queries, keys and values change together. AtP*
 
 from contextlib import AbstractContextManager, nullcontext
 
+from pydantic import Field
+
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.interpolation import attributed, difference, differentiated, observed
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.interpolation import LIMIT, attributed, difference, differentiated, observed
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, absent
 from reportgen.scoring.methods.common.query_key import HINT, corrected
 from reportgen.scoring.model.attention import AttentionCall, observed_attention
 from reportgen.scoring.model.forward import short_batch
@@ -36,8 +38,18 @@ KRAMAR = (
 )
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    by_nodes, model = setting.parameters["qk_correction"], setting.model
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    qk_correction: bool = Field(
+        False,
+        description="score queries, keys and values, with softmaxes computed anew (AtP*), in the place of the head's "
+        "output",
+    )
+
+
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
+    by_nodes, model = setting.parameters.qk_correction, setting.model
     with _watched(model, by_nodes) as own:
         clean = differentiated(setting, batch)
     with _watched(model, by_nodes) as others:
@@ -57,15 +69,16 @@ def _watched(model: LoadedModel, wanted: bool) -> AbstractContextManager[dict[in
     return observed_attention(model.model, model.heads, HINT) if wanted else nullcontext({})
 
 
-def _check(setting: Setting) -> None:
+def _check(setting: MethodSetting[Parameters, None]) -> None:
     """See the attention of a short text, where queries and keys are to be scored."""
-    with _watched(setting.model, setting.parameters["qk_correction"]):
+    with _watched(setting.model, setting.parameters.qk_correction):
         setting.model.run(short_batch(setting.model.model, setting.model.kind, 1))
 
 
 METHOD = ScoringMethod(
     name="attribution_patching",
     order=90,
+    family="gradient estimate",
     summary="head's output for the prompt less that for the corrupted one, times the gradient at the prompt",
     unit="estimated Δ {label}",
     sign="baseline minus patched; positive: the head's output for the prompt supports the answer",
@@ -76,16 +89,12 @@ METHOD = ScoringMethod(
     "puts out what it puts out for the corrupted prompt; where the metric is far from linear in the output, the "
     "estimate is poor. With qk_correction the head’s values, queries and keys are patched in the place of its output, "
     "one position of queries and keys at a time and with softmaxes computed anew, and the estimates are summed.",
+    limit=LIMIT,
     references=(NANDA, KRAMAR),
     score=_score,
     check=_check,
     forwards=lambda *_: 3.12,
-    parameters={
-        "qk_correction": Parameter(
-            False,
-            "score queries, keys and values, with softmaxes computed anew (AtP*), in the place of the head's output",
-        )
-    },
+    parameters=Parameters,
     needs=frozenset({"corrupted", "gradient"}),
     cheap=True,
 )

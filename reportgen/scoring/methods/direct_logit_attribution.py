@@ -18,7 +18,7 @@ from torch import Tensor
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import METRICS, Metric, measure
 from reportgen.scoring.methods.common.direct_path import checked, contributions, direct
-from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, ScoringMethod, Setting, absent
 
 ELHAGE = (
     "Elhage, N., Nanda, N., Olsson, C. et al. (2021). A mathematical framework for transformer circuits. Transformer "
@@ -46,9 +46,10 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, found.logits)
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="direct_logit_attribution",
     order=110,
+    family="direct effect",
     summary="what the head's output itself adds to the answer's logit, past all other layers",
     unit="logit",
     sign="positive: the head writes in favour of the answer",

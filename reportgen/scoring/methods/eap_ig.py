@@ -14,14 +14,13 @@ that of the embeddings, whose own scores of this kind would, with many points, s
 need not sum to anything, for heads read each other.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
+from pydantic import Field
 
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.methods.common.interpolation import (
     GAP,
+    LIMIT,
     Differentiated,
     attributed,
     difference,
@@ -29,8 +28,7 @@ from reportgen.scoring.methods.common.interpolation import (
     gap,
     observed,
 )
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
-from reportgen.scoring.model.heads import Heads
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, absent
 
 HANNA = (
     "Hanna, M., Pezzelle, S. & Belinkov, Y. (2024). Have faith in faithfulness: going beyond circuit overlap when "
@@ -38,8 +36,14 @@ HANNA = (
 )
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    steps, sites = setting.parameters["steps"], range(len(setting.heads.sites))
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    steps: int = Field(5, ge=1, description="points between the corrupted prompt's embeddings and the prompt's")
+
+
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
+    steps, sites = setting.parameters.steps, range(len(setting.heads.sites))
     clean, corrupted = differentiated(setting, batch), observed(setting, batch.corrupted())
     changes = [difference(clean.outputs[index], corrupted.outputs[index]) for index in sites]
     moved = difference(clean.embeddings, corrupted.embeddings)
@@ -59,13 +63,10 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, clean.logits, checks={GAP: missed.cpu().numpy()})
 
 
-def _forwards(_: Heads, parameters: Mapping[str, Any]) -> float:
-    return 1 + 2.12 * float(parameters["steps"])
-
-
 METHOD = ScoringMethod(
     name="eap_ig",
     order=100,
+    family="gradient estimate",
     summary="head's output for the prompt less that for the corrupted one, times gradients between the two",
     unit="estimated Δ {label}",
     sign="baseline minus patched; positive: the head's output for the prompt supports the answer",
@@ -76,10 +77,11 @@ METHOD = ScoringMethod(
     "points up to x, x′ left out. It estimates, by gradients, the metric’s loss when the head alone puts out what "
     "it puts out for the corrupted prompt. The completeness gap is that of the embeddings’ own scores at these points, "
     "relative to the metric’s change between the prompts (to 0.1 where that is smaller).",
+    limit=LIMIT,
     references=(HANNA,),
     score=_score,
-    forwards=_forwards,
-    parameters={"steps": Parameter(5, "points between the corrupted prompt's embeddings and the prompt's")},
+    forwards=lambda _, parameters: 1 + 2.12 * parameters.steps,
+    parameters=Parameters,
     needs=frozenset({"corrupted", "gradient"}),
     cheap=True,
 )

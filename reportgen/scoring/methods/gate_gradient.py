@@ -14,11 +14,19 @@ the answer's metric in place of the loss and without their normalisation within 
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.method import MICHEL, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.method import (
+    MICHEL,
+    BatchScores,
+    MethodParameters,
+    ScoringMethod,
+    Setting,
+    absent,
+)
 from reportgen.scoring.model.interventions import edited, scaled
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
+def gradients(setting: Setting, batch: Batch) -> BatchScores:
+    """Score a batch: the gradient of each example's metric to a gate of 1 on every head's output."""
     model, heads, values = setting.model, setting.heads, absent(setting.heads, batch.size)
     gates = [
         torch.ones(batch.size, site.heads, device=model.device, dtype=model.gate_dtype, requires_grad=True)
@@ -34,9 +42,10 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, logits.detach())
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="gate_gradient",
     order=10,
+    family="gradient",
     summary="gradient of the answer's metric to a gate on the head's output, per example",
     unit="∂ {label} / ∂ gate",
     sign="positive: the head's output supports the answer",
@@ -44,8 +53,10 @@ METHOD = ScoringMethod(
     formula="s(e, l, h) = ∂m(e) / ∂g(e, l, h) at g = 1",
     meaning="m is the metric of example e’s answer; the gate g scales the output of head h of layer l at every "
     "scored position of that example. One forward and one backward pass score all heads of an example.",
+    limit="A gradient describes small changes around the unmodified model; removing a head altogether can have another "
+    "effect.",
     references=(MICHEL,),
-    score=_score,
+    score=gradients,
     forwards=lambda *_: 2.12,
     needs=frozenset({"gradient"}),
     cheap=True,

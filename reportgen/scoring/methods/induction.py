@@ -13,12 +13,15 @@ that attention spread over the text counts too.
 """
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
+from pydantic import Field
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.methods.common.attention_patterns import (
+    LIMIT,
     OLSSON,
     Pairs,
     after_repeats,
@@ -27,19 +30,29 @@ from reportgen.scoring.methods.common.attention_patterns import (
     scores,
     seen,
 )
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, Setting
+from reportgen.scoring.model.trace import embedding_table
 
-PLACE = "[scoring] parameters.induction"
+LOCATION = "[scoring] parameters.induction"
 
 
-def _check(setting: Setting) -> None:
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    source: Literal["repeated", "prompt"] = Field(
+        "repeated", description="random tokens written twice, or the row's own text"
+    )
+    tokens: int = Field(25, ge=2, description="random tokens that are written twice")
+
+
+def _check(setting: MethodSetting[Parameters, None]) -> None:
     seen(setting)
-    if setting.parameters["source"] == "repeated":
+    if setting.parameters.source == "repeated":
         _refuse_unfit(setting)
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    if setting.parameters["source"] == "prompt":
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
+    if setting.parameters.source == "prompt":
         pairs = _within_prompts(setting, batch)
         return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs))
     text = _repeated(setting, batch)
@@ -50,14 +63,14 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
     found = after_repeats(batch.input_ids, batch.attention_mask.bool())
     pairs = found & batch.gated(None, setting.positions)[:, :, None]
-    hint = f'Set {PLACE[10:]} source = "repeated", or leave the row out'
+    hint = f'Set {LOCATION[10:]} source = "repeated", or leave the row out'
     refuse_empty(pairs, batch.rows, "no scored token of the row occurred before", hint)
     return pairs
 
 
-def _repeated(setting: Setting, batch: Batch) -> Batch:
+def _repeated(setting: MethodSetting[Parameters, None], batch: Batch) -> Batch:
     """Texts of random tokens written twice, one for each example."""
-    known, start, count = _ordinary(setting), _start(setting), setting.parameters["tokens"]
+    known, start, count = _ordinary(setting), _start(setting), setting.parameters.tokens
     drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
     ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
     return replace(
@@ -69,26 +82,26 @@ def _repeated(setting: Setting, batch: Batch) -> Batch:
     )
 
 
-def _refuse_unfit(setting: Setting) -> None:
+def _refuse_unfit(setting: MethodSetting[Parameters, None]) -> None:
     """Raises InputError where such texts cannot be written, or positions of the row's text are asked for."""
     if setting.positions != "all":
         raise InputError(
             f"{setting.positions!r} has no meaning for random tokens",
             "[scoring] positions",
-            f'Choose "all", or set {PLACE[10:]} source = "prompt"',
+            f'Choose "all", or set {LOCATION[10:]} source = "prompt"',
         )
-    known, start, count = _ordinary(setting), _start(setting), setting.parameters["tokens"]
+    known, start, count = _ordinary(setting), _start(setting), setting.parameters.tokens
     length, context = len(start) + 2 * count, setting.model.context
     if count > len(known) or (context is not None and length > context):
         limit = f"the vocabulary has {len(known)} ordinary ones" if count > len(known) else f"the context is {context}"
         raise InputError(
-            f"{count} different tokens cannot be written twice: {limit}", f"{PLACE} tokens", "Give fewer tokens"
+            f"{count} different tokens cannot be written twice: {limit}", f"{LOCATION} tokens", "Give fewer tokens"
         )
 
 
 def _ordinary(setting: Setting) -> list[int]:
     """All tokens that are not special."""
-    tokenizer, rows = setting.model.tokenizer, setting.model.model.get_input_embeddings().weight.shape[0]
+    tokenizer, rows = setting.model.tokenizer, len(embedding_table(setting.model.model))
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     special = marked | set(tokenizer.all_special_ids)
     return [i for i in range(min(len(tokenizer), rows)) if i not in special]
@@ -102,6 +115,7 @@ def _start(setting: Setting) -> list[int]:
 METHOD = ScoringMethod(
     name="induction",
     order=130,
+    family="attention pattern",
     summary="attention to what followed the same token earlier",
     unit="attention weight",
     sign="never negative; 1: the head looks behind the token's earlier occurrence at every position",
@@ -112,16 +126,12 @@ METHOD = ScoringMethod(
     "over the second writing: the score is then the model’s, and tasks differ by the draw alone. With source “prompt” "
     "it is the row’s own text, and t runs over the scored positions whose token occurred before. A pattern says where "
     "a head looks, not what its output does to the answer.",
+    limit=LIMIT,
     references=(OLSSON,),
     score=_score,
     check=_check,
     forwards=lambda *_: 1.0,
-    parameters={
-        "source": Parameter(
-            "repeated", "random tokens written twice, or the row's own text", choices=("repeated", "prompt")
-        ),
-        "tokens": Parameter(25, "random tokens that are written twice", minimum=2),
-    },
+    parameters=Parameters,
     kinds=frozenset({"causal"}),
     needs=frozenset({"attention"}),
     reduction="mean",

@@ -15,18 +15,26 @@ far the path leads from the model's distribution: much of the joint path runs th
 turned off, so that the layer path is the nearer one to ablation, of which it is the layer's own, divided among heads.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.fast_forward.partial_forward import Record
-from reportgen.scoring.methods.common.interpolation import GAP, gap, legendre
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.interpolation import GAP, LIMIT, gap, legendre
+from reportgen.scoring.methods.common.method import (
+    BatchScores,
+    MethodParameters,
+    MethodSetting,
+    ScoringMethod,
+    Setting,
+    absent,
+)
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import scaled
 
@@ -35,11 +43,18 @@ SUNDARARAJAN = (
 )
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    steps: int = Field(8, ge=1, description="points of the Gauss–Legendre rule")
+    path: Literal["joint", "layer"] = Field("joint", description="all heads together, or one layer at a time")
+
+
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
     values, gaps = absent(setting.heads, batch.size), list[np.ndarray]()
     with torch.no_grad():
         (clean, logits), record = setting.model.recording(lambda: setting.value(batch), batch.size)
-    for group in _groups(setting.heads, setting.parameters["path"]):
+    for group in _groups(setting.heads, setting.parameters.path):
         scores = _integral(setting, batch, record, group)
         for index, score in zip(group, scores, strict=True):
             values[:, index, : score.shape[1]] = score.cpu().numpy()
@@ -50,18 +65,18 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, logits, checks={GAP: np.mean(gaps, axis=0)})
 
 
-def _groups(heads: Heads, path: str) -> list[list[int]]:
+def _groups(heads: Heads, path: Literal["joint", "layer"]) -> list[list[int]]:
     """The sites whose gates move together."""
     sites = list(range(len(heads.sites)))
     return [sites] if path == "joint" else [[index] for index in sites]
 
 
 def _integral(
-    setting: Setting, batch: Batch, record: Record | None, group: Sequence[int]
+    setting: MethodSetting[Parameters, None], batch: Batch, record: Record | None, group: Sequence[int]
 ) -> list[Float[Tensor, "example head"]]:
     """The scores of each site of the group."""
-    sums: list[Any] = [0.0] * len(group)
-    for point, weight in legendre(setting.parameters["steps"]):
+    sums = [torch.zeros(())] * len(group)
+    for point, weight in legendre(setting.parameters.steps):
         with torch.enable_grad():
             value, gates = _at(setting, batch, record, group, point)
             # examples do not meet, so the gradient of the sum holds each example's own
@@ -91,15 +106,16 @@ def _at(
     return value, gates
 
 
-def _forwards(heads: Heads, parameters: Mapping[str, Any]) -> float:
-    calls, each = len(heads.sites), 1 + 2.12 * float(parameters["steps"])
-    groups = _groups(heads, parameters["path"])
+def _forwards(heads: Heads, parameters: Parameters) -> float:
+    calls, each = len(heads.sites), 1 + 2.12 * parameters.steps
+    groups = _groups(heads, parameters.path)
     return 1 + sum(each * (calls - group[0]) / calls for group in groups)
 
 
 METHOD = ScoringMethod(
     name="integrated_gradients",
     order=70,
+    family="gradient estimate",
     summary="gradient to the head's gate, integrated while gates go from 0 to 1",
     unit="∫ ∂ {label} / ∂ gate",
     sign="positive: the head's output supports the answer along the path",
@@ -110,13 +126,11 @@ METHOD = ScoringMethod(
     "while all other heads are whole. The scores sum to the metric’s change between the ends of the path, but for the "
     "error of a rule with few points: the completeness gap, relative to that change (to 0.1 where it is smaller; on "
     "the layer path the mean over layers).",
+    limit=LIMIT,
     references=(SUNDARARAJAN,),
     score=_score,
     forwards=_forwards,
-    parameters={
-        "steps": Parameter(8, "points of the Gauss–Legendre rule"),
-        "path": Parameter("joint", "all heads together, or one layer at a time", choices=("joint", "layer")),
-    },
+    parameters=Parameters,
     needs=frozenset({"gradient"}),
     cheap=True,
 )

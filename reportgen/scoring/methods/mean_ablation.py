@@ -11,9 +11,15 @@ part in it. Examples of the discovery half are part of the mean that takes their
 """
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.methods.common.method import MICHEL, BatchScores, ScoringMethod, Setting
-from reportgen.scoring.methods.common.references import means
+from reportgen.scoring.methods.common.ablation import LIMIT, HeadsAtOnce, forwards, without_each
+from reportgen.scoring.methods.common.method import (
+    MICHEL,
+    BatchScores,
+    MethodParameters,
+    MethodSetting,
+    ScoringMethod,
+)
+from reportgen.scoring.methods.common.references import Means, means
 
 WANG = (
     "Wang, K., Variengien, A., Conmy, A., Shlegeris, B. & Steinhardt, J. (2023). Interpretability in the wild: a "
@@ -21,13 +27,20 @@ WANG = (
 )
 
 
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    return without_each(setting, batch, setting.reference.substitute, alike=True)
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    heads_at_once: HeadsAtOnce = 0
+
+
+def _score(setting: MethodSetting[Parameters, Means], batch: Batch) -> BatchScores:
+    return without_each(setting, batch, setting.reference.substitute, setting.parameters.heads_at_once, alike=True)
 
 
 METHOD = ScoringMethod(
     name="mean_ablation",
     order=40,
+    family="ablation",
     summary="exact change of the answer's metric when the head puts out its mean over the tasks",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head's own output helps more than its mean",
@@ -36,11 +49,12 @@ METHOD = ScoringMethod(
     meaning="m is the metric of example e’s answer; at every scored position the head’s output is set to its mean over "
     "the discovery half of all tasks, which count alike, the first token of a text apart from the others. What a head "
     "puts out on every text alike does not count. Later layers can make up for what one head loses.",
+    limit=LIMIT,
     references=(WANG, MICHEL),
     score=_score,
-    forwards=forwards,
+    forwards=lambda heads, _: forwards(heads),
     prepare=means,
-    parameters={"heads_at_once": HEADS_AT_ONCE},
+    parameters=Parameters,
     races=True,
     needs=frozenset({"references"}),
 )

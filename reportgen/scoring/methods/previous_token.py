@@ -10,8 +10,8 @@ says where a head looks, not what its output does to the answer.
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.attention_patterns import OLSSON, mean_weight, refuse_empty, scores, seen
-from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting
+from reportgen.scoring.methods.common.attention_patterns import LIMIT, OLSSON, mean_weight, refuse_empty, scores, seen
+from reportgen.scoring.methods.common.method import ANY, BatchScores, MethodParameters, ScoringMethod, Setting
 
 CLARK = (
     "Clark, K., Khandelwal, U., Levy, O. & Manning, C. D. (2019). What does BERT look at? An analysis of BERT’s "
@@ -29,9 +29,10 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs), setting.model.kind != "encoder")
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="previous_token",
     order=120,
+    family="attention pattern",
     summary="attention to the token just before",
     unit="attention weight",
     sign="never negative; 1: the head looks one token back at every position",
@@ -39,6 +40,7 @@ METHOD = ScoringMethod(
     formula="s(e, l, h) = mean over t ≥ 1 of A(e, l, h, t, t − 1)",
     meaning="A(e, l, h, t, k) is the attention of head h of layer l from position t of example e to position k, and t "
     "runs over the scored positions. A pattern says where a head looks, not what its output does to the answer.",
+    limit=LIMIT,
     references=(CLARK, OLSSON),
     score=_score,
     check=seen,

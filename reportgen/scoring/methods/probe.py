@@ -20,13 +20,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 
 from reportgen.errors import InputError
 from reportgen.scoring.methods.common.method import (
     ANY,
-    Parameter,
+    MethodParameters,
+    MethodSetting,
     ScoringMethod,
-    Setting,
     StudyScores,
     TaskExamples,
     absent,
@@ -47,14 +48,28 @@ MIRRORS = (
     "functional roles of attention heads in LLM reasoning. NeurIPS 38. arXiv:2512.10978."
 )
 HEWITT = "Hewitt, J. & Liang, P. (2019). Designing and interpreting probes with control tasks. EMNLP. arXiv:1909.03368."
-PLACE = "[scoring] parameters.probe"
+LOCATION = "[scoring] parameters.probe"
 
 
-def _together(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[[int], None]) -> StudyScores:
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    folds: int = Field(5, ge=3, description="parts of the rows, by group; each is read by a probe of the others")
+    epochs: int = Field(30, ge=1, description="passes over the rows in training a probe")
+    layer_mean: bool = Field(
+        True,
+        description="join the layer's mean to each head's output, as published; it lends every head of a "
+        "layer some of what one of them holds",
+    )
+
+
+def _together(
+    setting: MethodSetting[Parameters, None], tasks: Sequence[TaskExamples], progress: Callable[[int], None]
+) -> StudyScores:
     encoded = [example for task in tasks for example in task.encoded]
     labels = np.repeat(np.arange(len(tasks)), [len(task.encoded) for task in tasks])
     groups = [example.row.group for example in encoded]
-    fold = checked_folds(setting, tasks)
+    fold = checked_folds(tasks, setting.parameters.folds, setting.seed)
     refuse_too_large(setting.heads, len(encoded))
     features = collect(setting, tasks, progress)
     importance, predicted = cross_fitted(setting, features, labels, fold)
@@ -67,8 +82,8 @@ def _together(setting: Setting, tasks: Sequence[TaskExamples], progress: Callabl
         "shuffled labels": (cross_fitted(setting, features, shuffled, fold, "control")[1], shuffled),
     }
     values = absent(setting.heads, len(encoded))
-    places = [place for bundle in features.bundles for place in bundle.places]
-    for column, (site, head) in enumerate(places):
+    columns = [head for bundle in features.bundles for head in bundle.heads_of]
+    for column, (site, head) in enumerate(columns):
         values[:, site, head] = importance[:, column]
     parts = np.split(values, np.flatnonzero(np.diff(labels)) + 1)
     names = [task.name for task in tasks]
@@ -76,20 +91,20 @@ def _together(setting: Setting, tasks: Sequence[TaskExamples], progress: Callabl
     return StudyScores(values_by_task, recalls(guesses, names), compared(guesses, groups))
 
 
-def checked_folds(setting: Setting, tasks: Sequence[TaskExamples]) -> Int[np.ndarray, "example"]:
+def checked_folds(tasks: Sequence[TaskExamples], folds: int, seed: int) -> Int[np.ndarray, "example"]:
     """The fold of each example, task after task; raises InputError where a probe would lack a task to learn."""
     if len(tasks) < 2:
         raise InputError("a probe separates tasks, and there is one alone", "[tasks]", "Give two or more tasks")
     groups = [example.row.group for task in tasks for example in task.encoded]
     labels = np.repeat(np.arange(len(tasks)), [len(task.encoded) for task in tasks])
-    count, folds = len(set(groups)), setting.parameters["folds"]
+    count = len(set(groups))
     if count < folds:
         raise InputError(
             f"{count} groups of rows cannot fill {folds} folds",
-            f"{PLACE} folds",
+            f"{LOCATION} folds",
             "Give more groups of rows, or fewer folds",
         )
-    fold = folds_of(labels, groups, folds, setting.seed)
+    fold = folds_of(labels, groups, folds, seed)
     for number, task in enumerate(tasks):
         if len(set(fold[labels == number])) < 2:
             raise InputError(
@@ -101,20 +116,20 @@ def checked_folds(setting: Setting, tasks: Sequence[TaskExamples]) -> Int[np.nda
 
 
 def cross_fitted(
-    setting: Setting,
+    setting: MethodSetting[Parameters, None],
     features: Features,
     labels: Int[np.ndarray, "example"],
     fold: Int[np.ndarray, "example"],
     purpose: str = "probe",
 ) -> tuple[Float[np.ndarray, "example head"], Int[np.ndarray, "example"]]:
     """Each example's importance of heads (bundle after bundle) and predicted task, by the probe of the other folds."""
-    heads = sum(len(bundle.places) for bundle in features.bundles)
+    heads = sum(len(bundle.heads_of) for bundle in features.bundles)
     importance, predicted = np.empty((len(labels), heads), dtype=np.float32), np.empty_like(labels)
-    wanted, tasks, chosen = torch.from_numpy(labels), int(labels.max()) + 1, setting.parameters
+    wanted, tasks, parameters = torch.from_numpy(labels), int(labels.max()) + 1, setting.parameters
     for number, outside, inside in splits(fold):
         seed = int.from_bytes(hashlib.sha256(f"{setting.seed}\n{purpose}\n{number}".encode()).digest()[:6])
-        probe = Probe(features.bundles, outside, tasks, seed, setting.model.device, chosen["layer_mean"])
-        probe.train(wanted, chosen["epochs"])
+        probe = Probe(features.bundles, outside, tasks, seed, setting.model.device, parameters.layer_mean)
+        probe.train(wanted, parameters.epochs)
         importance[inside] = probe.importance(inside, wanted)
         predicted[inside] = probe.predict(inside)
     return importance, predicted
@@ -123,6 +138,7 @@ def cross_fitted(
 METHOD = ScoringMethod(
     name="probe",
     order=150,
+    family="probing",
     summary="gradient × input of a probe that separates the tasks by all heads' outputs",
     unit="probe gradient × input (logit)",
     sign="positive: the feature raises the logit of the example's own task",
@@ -133,18 +149,13 @@ METHOD = ScoringMethod(
     "trained on other groups of rows. The probe separates the tasks’ labels: it reads what can be decoded from heads, "
     "not what the model does with it. Length, place or words alone may separate them as well: compare the recalls. "
     "Rows that one probe reads have trained others, so intervals and halves do not cover another training.",
+    limit="A probe separates the tasks’ labels by what can be decoded from heads. That does not show that the model "
+    "makes use of it; where words, length or place separate the labels as well, the map may be no more than a map of "
+    "where these can be read.",
     references=(MIRRORS, HEWITT),
     together=_together,
     forwards=lambda *_: 1.0,
-    parameters={
-        "folds": Parameter(5, "parts of the rows, by group; each is read by a probe of the others", minimum=3),
-        "epochs": Parameter(30, "passes over the rows in training a probe"),
-        "layer_mean": Parameter(
-            True,
-            "join the layer's mean to each head's output, as published; it lends every head of a "
-            "layer some of what one of them holds",
-        ),
-    },
+    parameters=Parameters,
     kinds=ANY,
     cheap=True,
 )

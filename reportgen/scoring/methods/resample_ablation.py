@@ -16,10 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import EVERY, HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, sampled
+from reportgen.scoring.methods.common.ablation import EVERY, LIMIT, HeadsAtOnce, forwards, without_each
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, MethodSetting, ScoringMethod, sampled
 from reportgen.scoring.methods.common.references import Donor, donors, resampled
 from reportgen.scoring.methods.mean_ablation import WANG
 
@@ -29,15 +30,25 @@ CHAN = (
 )
 
 
-def _references(setting: Setting, batches: Sequence[Batch]) -> tuple[Donor, ...]:
-    return donors(setting, batches, setting.parameters["references"], setting.parameters["kept"])
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    draws: int = Field(8, ge=2, description="examples whose outputs are put in, one after the other")
+    references: int = Field(32, ge=2, description="examples of the discovery half to draw from")
+    kept: int = Field(8, ge=1, description="positions of each that are kept, beside the first")
+    heads_at_once: HeadsAtOnce = 0
+
+
+def _references(setting: MethodSetting[Parameters, None], batches: Sequence[Batch]) -> tuple[Donor, ...]:
+    return donors(setting, batches, setting.parameters.references, setting.parameters.kept)
 
 
 @torch.no_grad()
-def _score(setting: Setting, batch: Batch) -> BatchScores:
+def _score(setting: MethodSetting[Parameters, tuple[Donor, ...]], batch: Batch) -> BatchScores:
     found, every, logits = list[np.ndarray](), list[np.ndarray](), None
-    for draw in range(setting.parameters["draws"]):
-        one = without_each(setting, batch, resampled(setting, batch, setting.reference, draw))
+    for draw in range(setting.parameters.draws):
+        substitute = resampled(setting, batch, setting.reference, draw)
+        one = without_each(setting, batch, substitute, setting.parameters.heads_at_once)
         found.append(one.values)
         every.append(one.checks[EVERY])
         logits = one.logits
@@ -48,6 +59,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 METHOD = ScoringMethod(
     name="resample_ablation",
     order=50,
+    family="ablation",
     summary="mean change of the answer's metric when the head puts out what it does on another example",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head's own output helps more than another example's",
@@ -57,15 +69,11 @@ METHOD = ScoringMethod(
     "of e’s own group, whose outputs stand in at every scored position: the first token’s for the first, others’ for "
     "the others. Scores are means over draws; their noise makes the mean of their sizes too large, by no more than "
     "their standard errors, of which “sampling error” is the root mean square.",
+    limit=LIMIT,
     references=(CHAN, WANG),
     score=_score,
-    forwards=lambda heads, given: given["draws"] * forwards(heads, given),
+    forwards=lambda heads, parameters: parameters.draws * forwards(heads),
     prepare=_references,
-    parameters={
-        "draws": Parameter(8, "examples whose outputs are put in, one after the other", minimum=2),
-        "references": Parameter(32, "examples of the discovery half to draw from", minimum=2),
-        "kept": Parameter(8, "positions of each that are kept, beside the first"),
-        "heads_at_once": HEADS_AT_ONCE,
-    },
+    parameters=Parameters,
     needs=frozenset({"references"}),
 )

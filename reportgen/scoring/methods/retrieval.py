@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.attention_patterns import Pattern, scores, seen
-from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod, Setting
+from reportgen.scoring.methods.common.attention_patterns import LIMIT, Pattern, scores, seen
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, ScoringMethod, Setting
 
 WU = (
     "Wu, W., Wang, Y., Xiao, G., Peng, H. & Fu, Y. (2024). Retrieval head mechanistically explains long-context "
@@ -29,8 +29,8 @@ WU = (
 def _score(setting: Setting, batch: Batch) -> BatchScores:
     scored = batch.gated(None, setting.positions)[batch.owner, batch.position]
     owner, position = batch.owner[scored], batch.position[scored]
-    places = torch.arange(batch.input_ids.shape[1], device=owner.device) < batch.prompt[:, None]
-    holds = places[owner] & (batch.input_ids[owner] == batch.target[scored, None])
+    prompt = torch.arange(batch.input_ids.shape[1], device=owner.device) < batch.prompt[:, None]
+    holds = prompt[owner] & (batch.input_ids[owner] == batch.target[scored, None])
     counts = torch.bincount(owner, minlength=batch.size)
 
     def copied(pattern: Pattern) -> Float[Tensor, "example head"]:
@@ -48,9 +48,10 @@ def _share(hits: Bool[Tensor, "answer_token column"], owner: Tensor, counts: Ten
     return result
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="retrieval",
     order=140,
+    family="attention pattern",
     summary="share of the answer's tokens that the head looks at in the prompt as they are predicted",
     unit="share of answer tokens",
     sign="never negative; 1: the head looks at the answer's next token at every step",
@@ -60,6 +61,7 @@ METHOD = ScoringMethod(
     "and t(y) is the position that predicts the answer’s token y, which is given. Any occurrence in the prompt counts, "
     "where the published score counts those of one inserted sentence. Where no token of the answer stands in the "
     "prompt every head has 0. A pattern says where a head looks, not what its output does to the answer.",
+    limit=LIMIT,
     references=(WU,),
     score=_score,
     check=seen,

@@ -12,16 +12,24 @@ Source: Shapley 1953; permutation sampling: Castro, Gómez & Tejada 2009; antith
 2104.12199). Most coalitions lie far off the distribution that the model was trained on.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, ScoringMethod, Setting, absent, sampled
+from reportgen.scoring.methods.common.method import (
+    BatchScores,
+    MethodParameters,
+    MethodSetting,
+    ScoringMethod,
+    Setting,
+    absent,
+    sampled,
+)
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import edited, replaced
 
@@ -37,15 +45,22 @@ MITCHELL = (
 Order = Int[np.ndarray, "example player"]
 
 
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    pairs: int = Field(8, ge=2, description="pairs of an order and its reverse for each example")
+    coalitions_at_once: int = Field(4, ge=1, description="sets of heads run side by side in one larger batch")
+
+
 @torch.no_grad()
-def _score(setting: Setting, batch: Batch) -> BatchScores:
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
     whole, logits = setting.value(batch)
     players = [(index, head) for index, site in enumerate(setting.heads.sites) for head in range(site.heads)]
     nobody = np.ones((batch.size, len(players)), dtype=bool)
     ends = whole.double(), _worths(setting, batch, players, [nobody])[0]
     draws = [setting.generator(row, "shapley") for row in batch.rows]
     pairs = []
-    for _ in range(setting.parameters["pairs"]):
+    for _ in range(setting.parameters.pairs):
         order = np.stack([draw.permutation(len(players)) for draw in draws])
         shares = [_shares(setting, batch, players, one, ends) for one in (order, order[:, ::-1])]
         pairs.append((shares[0] + shares[1]) / 2)
@@ -56,17 +71,21 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 
 def _shares(
-    setting: Setting, batch: Batch, players: Sequence[tuple[int, int]], order: Order, ends: tuple[Tensor, Tensor]
+    setting: MethodSetting[Parameters, None],
+    batch: Batch,
+    players: Sequence[tuple[int, int]],
+    order: Order,
+    ends: tuple[Tensor, Tensor],
 ) -> Float[np.ndarray, "example player"]:
     """Each player's marginal share when players are taken away in each example's order."""
-    place = order.argsort(axis=1)  # of each player in the order
-    worths, step = [ends[0]], setting.parameters["coalitions_at_once"]
+    rank = order.argsort(axis=1)  # of each player in the order
+    worths, step = [ends[0]], setting.parameters.coalitions_at_once
     for first in range(1, len(players), step):
-        gone = [place < taken for taken in range(first, min(first + step, len(players)))]
+        gone = [rank < taken for taken in range(first, min(first + step, len(players)))]
         worths += list(_worths(setting, batch, players, gone))
     steps = torch.stack([*worths, ends[1]]).cpu().numpy()  # worth after 0, 1, … players are gone
     lost: Float[np.ndarray, "player example"] = steps[:-1] - steps[1:]
-    return np.take_along_axis(lost.T, place, axis=1)
+    return np.take_along_axis(lost.T, rank, axis=1)
 
 
 def _worths(
@@ -86,14 +105,14 @@ def _worths(
     return worth.double().view(len(gone), batch.size)
 
 
-def _forwards(heads: Heads, given: Mapping[str, Any]) -> float:
-    orders: int = 2 * given["pairs"]
-    return 2 + orders * (sum(site.heads for site in heads.sites) - 1)
+def _forwards(heads: Heads, parameters: Parameters) -> float:
+    return 2 + 2 * parameters.pairs * (sum(site.heads for site in heads.sites) - 1)
 
 
 METHOD = ScoringMethod(
     name="shapley",
     order=60,
+    family="coalitions",
     summary="mean share of the head in the answer's metric over orders of taking heads away",
     unit="Δ {label}",
     sign="with the head minus without it; positive: the head helps",
@@ -107,8 +126,5 @@ METHOD = ScoringMethod(
     references=(SHAPLEY, CASTRO, MITCHELL),
     score=_score,
     forwards=_forwards,
-    parameters={
-        "pairs": Parameter(8, "pairs of an order and its reverse for each example", minimum=2),
-        "coalitions_at_once": Parameter(4, "sets of heads run side by side in one larger batch"),
-    },
+    parameters=Parameters,
 )

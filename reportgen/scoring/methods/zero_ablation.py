@@ -14,18 +14,32 @@ value does not show that a head is idle.
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import HEADS_AT_ONCE, forwards, without_each
-from reportgen.scoring.methods.common.method import MICHEL, VOITA, BatchScores, ScoringMethod, Setting
+from reportgen.scoring.methods.common.ablation import LIMIT, HeadsAtOnce, forwards, without_each
+from reportgen.scoring.methods.common.method import (
+    MICHEL,
+    VOITA,
+    BatchScores,
+    MethodParameters,
+    MethodSetting,
+    ScoringMethod,
+)
+
+
+class Parameters(MethodParameters):
+    """The settings of the method."""
+
+    heads_at_once: HeadsAtOnce = 0
 
 
 @torch.no_grad()
-def _score(setting: Setting, batch: Batch) -> BatchScores:
-    return without_each(setting, batch, lambda _: 0.0, alike=True)
+def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
+    return without_each(setting, batch, lambda _: 0.0, setting.parameters.heads_at_once, alike=True)
 
 
 METHOD = ScoringMethod(
     name="zero_ablation",
     order=30,
+    family="ablation",
     summary="exact change of the answer's metric when the head puts out zero",
     unit="Δ {label}",
     sign="baseline minus ablated; positive: the head helps",
@@ -33,9 +47,10 @@ METHOD = ScoringMethod(
     formula="s(e, l, h) = m(e) − m(e | output of head h of layer l set to 0)",
     meaning="m is the metric of example e’s answer; the head’s output is set to zero at every scored position. Zero "
     "lies off the distribution that the model was trained on, and later layers can make up for a missing head.",
+    limit=LIMIT,
     references=(MICHEL, VOITA),
     score=_score,
-    forwards=forwards,
-    parameters={"heads_at_once": HEADS_AT_ONCE},
+    forwards=lambda heads, _: forwards(heads),
+    parameters=Parameters,
     races=True,
 )

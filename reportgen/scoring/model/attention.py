@@ -1,20 +1,25 @@
 """See the attention patterns of every site while a model runs, without changing how it attends."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.model.heads import Heads, Site
-from reportgen.scoring.model.interventions import edited
-from reportgen.scoring.model.trace import SOFTMAX
+from reportgen.scoring.model.interventions import Edit, edited
+from reportgen.scoring.model.trace import SOFTMAX, FunctionWatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 HINT = "Choose a method that does not read attention patterns"
 
@@ -37,31 +42,32 @@ class AttentionCall:
 
 
 @contextmanager
-def observed_attention(model: Any, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
+def observed_attention(model: PreTrainedModel, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
     """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its AttentionCall.
 
     Raises InputError with ``hint``, while the model runs, for a site whose pattern cannot be told.
     """
-    seen, since = dict[int, AttentionCall](), list[AttentionCall | Tensor]()
-
-    def at_projection(index: int) -> Any:
-        def edit(z: Tensor) -> Tensor:
-            seen[index] = _of_site(heads.sites[index], since, len(z), hint)
-            since.clear()
-            return z
-
-        return edit
-
-    with edited(model, heads, {i: at_projection(i) for i in range(len(heads.sites))}), _Watch(since):
-        yield seen
+    watch = _Watch(heads, hint)
+    edits: dict[int, Edit] = {index: partial(watch.at_projection, index) for index in range(len(heads.sites))}
+    with edited(model, heads, edits), watch:
+        yield watch.seen
 
 
-class _Watch(TorchFunctionMode):
-    """Keeps every softmax of three axes or more, and every scaled_dot_product_attention."""
+class _Watch(FunctionWatch):
+    """Sees every softmax of three axes or more, and every scaled_dot_product_attention (``since`` the last projection),
+    and tells at each site's projection which of them is the site's (``seen``).
+    """
 
-    def __init__(self, since: list[AttentionCall | Tensor]) -> None:
+    def __init__(self, heads: Heads, hint: str) -> None:
         super().__init__()
-        self.since = since
+        self.heads, self.hint = heads, hint
+        self.seen, self.since = dict[int, AttentionCall](), list[AttentionCall | Tensor]()
+
+    def at_projection(self, index: int, z: Tensor) -> Tensor:
+        """Find the site's attention among what ran since the last projection; the heads' outputs stay as they are."""
+        self.seen[index] = _of_site(self.heads.sites[index], self.since, len(z), self.hint)
+        self.since.clear()
+        return z
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}

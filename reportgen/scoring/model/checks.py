@@ -1,10 +1,11 @@
 """What is checked of a model as it is loaded, and said of it: cheap runs on a short text, none of the study's."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from reportgen.core.blocks import title
 from reportgen.errors import InputError
@@ -13,6 +14,10 @@ from reportgen.scoring.fast_forward.capabilities import first_output
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads, Site
 from reportgen.scoring.model.interventions import captured, edited, only, replaced
+from reportgen.scoring.model.trace import embedding_table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def notes(heads: Heads) -> list[str]:
@@ -22,12 +27,12 @@ def notes(heads: Heads) -> list[str]:
         name = f"{title(block)}: " if block else ""
         sites = [site for site in heads.sites if site.block == block]
         open_ones = [site.layer for site in sites if site.order != "verified"]
-        said = (
+        order = (
             "every slice of the output projection's input was seen to depend on the attention of one head alone"
             if not open_ones
             else f"the order of the heads in layers {_listed(open_ones)} could not be tested"
         )
-        lines.append(f"{name}{len(sites)} of {heads.depth[block]} layers have heads; {said}")
+        lines.append(f"{name}{len(sites)} of {heads.depth[block]} layers have heads; {order}")
     reasons: dict[tuple[str | None, str], list[int]] = {}
     for skipped in heads.skipped:
         if skipped.layer is not None:
@@ -50,14 +55,14 @@ def _listed(layers: list[int]) -> str:
 
 
 @torch.no_grad()
-def unmoved(model: Any, kind: Kind, heads: Heads) -> list[Site]:
+def unmoved(model: PreTrainedModel, kind: Kind, heads: Heads) -> list[Site]:
     """The sites whose largest head can be set to zero without a change of the output, which is so of dead heads alone.
 
     One run: the same text once for each site, each with another head set to zero.
     Raises InputError where no head moves the output, so that there is nothing to score.
     """
-    seen, batch = dict[int, Tensor](), short_batch(model, kind, 1)
-    with captured(model, heads, seen):
+    batch = short_batch(model, kind, 1)
+    with captured(model, heads) as seen:
         forward(model, kind, batch)
     many, edits = batch.repeated(1 + len(heads.sites)), {}
     for index, site in enumerate(heads.sites):
@@ -95,10 +100,10 @@ def still(sites: Sequence[Site]) -> list[str]:
 
 
 @torch.no_grad()
-def refuse_looking_ahead(model: Any) -> None:
+def refuse_looking_ahead(model: PreTrainedModel) -> None:
     """A causal model in which a later token moves an earlier one's logits would be scored on what it should predict."""
     batch = short_batch(model, "causal", 2)
-    batch.input_ids[1, -1] = (batch.input_ids[1, -1] + 1) % model.get_input_embeddings().weight.shape[0]
+    batch.input_ids[1, -1] = (batch.input_ids[1, -1] + 1) % len(embedding_table(model))
     first, second = forward(model, "causal", batch).logits[:, :-1].float()
     if not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):  # NaN is told of by example, later
         problem = "a later token changes an earlier one's logits, so this is no causal language model"

@@ -1,7 +1,9 @@
 """``[model] compile``: torch.compile on what stands beside the attentions, where no head is read or changed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,6 +13,11 @@ from reportgen.scoring.data.batches import Kind
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.load import reason
+from reportgen.scoring.model.torch_private import bound_recompilations
+from reportgen.scoring.model.trace import FunctionWatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PLACE = "[model] compile"
 # Sizes of 1, gradients and types of numbers make code of their own each; dynamo would stop at 8, and what then ran
@@ -19,7 +26,7 @@ FORMS = 256
 ALONE = (nn.Embedding, nn.Linear)  # one product each: nothing to join
 
 
-def compile_beside(model: Any, kind: Kind, heads: Heads) -> None:
+def compile_beside(model: PreTrainedModel, kind: Kind, heads: Heads) -> None:
     """Compile the outermost modules that hold no attention, such as feed-forward parts and norms, and try them.
 
     Dynamo overlooks hooks that are changed after it has compiled a module (``skip_nnmodule_hook_guards``), by which
@@ -30,8 +37,7 @@ def compile_beside(model: Any, kind: Kind, heads: Heads) -> None:
     names = list(_beside(model, {path for site in heads.sites for path in (site.attention, site.name)}))
     if not names:
         raise InputError("the model has no module beside its attentions to compile", PLACE, "Remove the key")
-    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = FORMS
-    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    bound_recompilations(FORMS)
     for name in names:
         module = model.get_submodule(name)
         module.forward = _unwatched(module.forward)
@@ -49,7 +55,7 @@ def _unwatched(forward: Callable[..., Any]) -> Callable[..., Any]:
     fast = torch.compile(forward, dynamic=True)
 
     def either(*inputs: Any, **named: Any) -> Any:
-        return (forward if torch._C._len_torch_function_stack() else fast)(*inputs, **named)
+        return (forward if FunctionWatch.active else fast)(*inputs, **named)
 
     return either
 

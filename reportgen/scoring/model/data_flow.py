@@ -1,15 +1,20 @@
 """Follow each attention's result to the output projection that reads it, and tell its heads apart on the way."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from reportgen.errors import InputError
 from reportgen.scoring.model.trace import ATTENDS, DECODED, EXAMPLES, TOKENS, Attention, Product, Trace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # The projection's input: (example, token, width), (token, example, width), (example · token, width), or the first of
 # these with the tokens padded on the right to a multiple of a window
@@ -36,7 +41,7 @@ class Call:
     order: Order
 
 
-def calls(model: Any, trace: Trace) -> tuple[Call, ...]:
+def calls(model: PreTrainedModel, trace: Trace) -> tuple[Call, ...]:
     """The calls of output projections in the order of execution.
 
     A softmax outside any module named after attention that leads to no heads, as a router's, is passed over. Raises
@@ -63,7 +68,7 @@ def calls(model: Any, trace: Trace) -> tuple[Call, ...]:
     return tuple(sorted(made, key=lambda call: call.product.at))
 
 
-def _refuse_other_counts(model: Any, made: Sequence[Call]) -> None:
+def _refuse_other_counts(model: PreTrainedModel, made: Sequence[Call]) -> None:
     """Refuse attention of which no layer has a number of heads that the configuration names anywhere."""
     config = model.config.get_text_config(decoder=True)
     said = {v for k, v in vars(config).items() if HEAD_COUNT.search(k) and isinstance(v, int) and v > 0}
@@ -77,7 +82,7 @@ def _listed(numbers: set[int]) -> str:
     return " or ".join(str(n) for n in sorted(numbers))
 
 
-def _said(model: Any, name: str) -> Any:
+def _said(model: PreTrainedModel, name: str) -> Any:
     """A value of the configuration, None where it has none or sets it layer by layer."""
     try:
         return getattr(model.config.get_text_config(decoder=True), name, None)
@@ -109,7 +114,7 @@ def _gradient(value: Tensor, of: Tensor) -> Tensor | None:
     return found
 
 
-def _call(model: Any, product: Product, attentions: Sequence[Attention]) -> Call:
+def _call(model: PreTrainedModel, product: Product, attentions: Sequence[Attention]) -> Call:
     heads, order = _heads(model, product, attentions)
     x, first = product.input, attentions[0]
     _refuse_unlike_sum(product, heads)
@@ -119,7 +124,7 @@ def _call(model: Any, product: Product, attentions: Sequence[Attention]) -> Call
     return Call(product, attention, queries, keys, heads, x.shape[-1] // heads, groups, _layout(model, product), order)
 
 
-def _layout(model: Any, product: Product) -> Layout:
+def _layout(model: PreTrainedModel, product: Product) -> Layout:
     """How examples and tokens stand in a projection's input; raises InputError where they cannot be told."""
     shape = tuple(product.input.shape)
     if shape[:-1] in ((EXAMPLES * TOKENS,), (EXAMPLES * DECODED,)):
@@ -134,16 +139,16 @@ def _layout(model: Any, product: Product) -> Layout:
     raise InputError(problem, f"{product.path} ({type(product.module).__name__})", HINT)
 
 
-def _heads(model: Any, product: Product, attentions: Sequence[Attention]) -> tuple[int, Order]:
+def _heads(model: PreTrainedModel, product: Product, attentions: Sequence[Attention]) -> tuple[int, Order]:
     """The number of heads, and whether each slice was seen to depend on one head of every attention alone."""
-    place = f"{product.path} ({type(product.module).__name__})"
+    location = f"{product.path} ({type(product.module).__name__})"
     _layout(model, product)
     if not product.input.requires_grad:
-        return _counted(model, product, attentions[0], place), "untestable"
+        return _counted(model, product, attentions[0], location), "untestable"
     counts = [_ordered(product.input, attention) for attention in attentions]
     if None in counts or len(set(counts)) > 1:
         problem = "no slices of its input depend on one attention head each: the heads are mixed before it"
-        raise InputError(problem, place, HINT)
+        raise InputError(problem, location, HINT)
     assert counts[0] is not None
     return counts[0], "verified"
 
@@ -181,13 +186,13 @@ def _one_to_one(x: Tensor, result: Tensor, axis: int, heads: int) -> bool:
     return True
 
 
-def _counted(model: Any, product: Product, attention: Attention, place: str) -> int:
+def _counted(model: PreTrainedModel, product: Product, attention: Attention, location: str) -> int:
     """The number of heads where the order cannot be tested: attention and configuration must agree."""
     said = _said(model, "num_attention_heads")
     seen = {heads for _, heads in _head_axes(attention.result)}
     if said not in seen or product.input.shape[-1] % said:
         problem = f"its attention runs without gradients and does not show the configuration's {said} heads"
-        raise InputError(problem, place, HINT)
+        raise InputError(problem, location, HINT)
     return int(said)
 
 
@@ -207,13 +212,14 @@ def _refuse_unlike_sum(product: Product, heads: int) -> None:
 
     bias = output(torch.zeros_like(x))
     whole, total = output(x) - bias, (output(alone.flatten(0, 1)).reshape(heads, *bias.shape) - bias).sum(dim=0)
+    # a sum taken in another order differs in its last digits, heads that are mixed before the projection by far more
     tolerance = {torch.float32: 1e-4, torch.float64: 1e-9}.get(x.dtype, 0.1) * float(whole.abs().max().clamp(min=1e-3))
     if torch.isfinite(whole).all() and float((whole - total).abs().max()) > tolerance:
         problem = "what its heads contribute does not add up to what it puts out"
         raise InputError(problem, f"{product.path} ({type(module).__name__})", HINT)
 
 
-def _kv_heads(model: Any, attention: str, seen: Attention, heads: int) -> int | None:
+def _kv_heads(model: PreTrainedModel, attention: str, seen: Attention, heads: int) -> int | None:
     """The number of key/value heads: by the keys, by the attention module, or by the configuration."""
     module = model.get_submodule(attention)
     repeats = getattr(module, "num_key_value_groups", None)

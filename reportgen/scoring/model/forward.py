@@ -1,11 +1,16 @@
 """One run of a model over a batch, and a short batch to try it on."""
 
+from __future__ import annotations
+
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.model.trace import input_device
+from reportgen.scoring.model.trace import embedding_table, input_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
@@ -22,11 +27,11 @@ def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
     return module(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **passed, **extra)
 
 
-def short_batch(model: Any, kind: Kind, rows: int, tokens: int = 5, step: int = 7) -> Batch:
+def short_batch(model: PreTrainedModel, kind: Kind, rows: int, tokens: int = 5, step: int = 7) -> Batch:
     """The same short text ``rows`` times over, for checks."""
-    size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
+    size, device = len(embedding_table(model)), input_device(model)
     ids = tuple((step * i + 3) % size for i in range(tokens))
     decoder = ids[1:4] if kind == "seq2seq" else None
-    answer, places = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
-    example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, places, decoder=decoder)
+    answer, positions = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
+    example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, positions, decoder=decoder)
     return collate([example] * rows, getattr(model.config.get_text_config(), "pad_token_id", None) or 0, device)

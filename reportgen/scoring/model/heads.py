@@ -1,9 +1,11 @@
 """The attention heads of a model: which module's call, which layer of which block, how many, of what size."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -11,6 +13,9 @@ from torch import nn
 from reportgen.errors import InputError, ran_out
 from reportgen.scoring.model.data_flow import HINT, Call, Layout, Order, calls
 from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, watch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Models whose softmax attention is not what its heads put out
 NOT_HEADS = {
@@ -84,7 +89,7 @@ class Heads:
         return max(sites, key=lambda site: site.heads).kv_heads if len(sizes) == 1 else None
 
 
-def find(model: Any) -> Heads:
+def find(model: PreTrainedModel) -> Heads:
     """Find the heads of a model built by transformers, by running it once on a short text and following the data.
 
     An attention's output projection is the first matrix product whose input depends on the attention's result; slice h
@@ -108,7 +113,7 @@ def find(model: Any) -> Heads:
     return Heads(tuple(site for _, site in sites), skipped, {b.name: b.depth(model) for b in placed}, stacks)
 
 
-def _watched(model: Any) -> Trace:
+def _watched(model: PreTrainedModel) -> Trace:
     try:
         return watch(model)
     except (
@@ -129,13 +134,13 @@ def _watched(model: Any) -> Trace:
 
 
 @contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
+def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
     """Parameters without gradients, and no training, for the time of the watching."""
     training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
     try:
         for parameter in wanted:
             parameter.requires_grad_(False)
-        model.eval()
+        model.train(False)
         yield
     finally:
         for parameter in wanted:
@@ -143,7 +148,7 @@ def _as_it_was(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def _block(model: Any, call: Call) -> str | None:
+def _block(model: PreTrainedModel, call: Call) -> str | None:
     """Of an encoder-decoder: whose tokens ask, and whose answer."""
     if not model.config.is_encoder_decoder:
         return None
@@ -175,7 +180,7 @@ class _Block:
     numbers: tuple[int, ...]
 
     @classmethod
-    def of(cls, model: Any, name: str | None, members: Sequence[Call]) -> "_Block":
+    def of(cls, model: PreTrainedModel, name: str | None, members: Sequence[Call]) -> _Block:
         """Find the list of layers: the outermost in which the block's attentions have different places."""
         paths = [call.product.path.split(".") for call in members]
         for depth in range(1, min(map(len, paths))):
@@ -191,9 +196,11 @@ class _Block:
         """Whether a layer's number is its place in the list."""
         return len(self.numbers) > 0 and len(set(self.numbers)) == len(self.calls)
 
-    def depth(self, model: Any) -> int:
+    def depth(self, model: PreTrainedModel) -> int:
         """Number of layers, those without heads among them."""
-        return len(model.get_submodule(self.stack)) if self.numbered and self.stack else len(self.calls)
+        if not self.numbered or self.stack is None:
+            return len(self.calls)
+        return len(cast(nn.ModuleList, model.get_submodule(self.stack)))
 
     def sites(self) -> list[tuple[Call, Site]]:
         """The block's sites with the calls that they stand for."""
@@ -218,11 +225,11 @@ class _Block:
             within,
         )
 
-    def skipped(self, model: Any, trace: Trace) -> list[Skipped]:
+    def skipped(self, model: PreTrainedModel, trace: Trace) -> list[Skipped]:
         """The layers of the list in which no softmax attention runs, with what mixes tokens in its place."""
         if not self.numbered or self.stack is None:
             return []
-        rest = sorted(set(range(len(model.get_submodule(self.stack)))) - set(self.numbers))
+        rest = sorted(set(range(self.depth(model))) - set(self.numbers))
         return [_without(model, trace, self.name, f"{self.stack}.{i}", i) for i in rest]
 
 
@@ -244,7 +251,7 @@ NO_MIXER = (
 )
 
 
-def _without(model: Any, trace: Trace, block: str | None, path: str, layer: int) -> Skipped:
+def _without(model: PreTrainedModel, trace: Trace, block: str | None, path: str, layer: int) -> Skipped:
     if path not in trace.modules:
         return Skipped(path, block, layer, "it never runs")
     children = [

@@ -5,9 +5,13 @@ and the model's own code stays as it is. Of a model on several devices, gates an
 they follow to the device of the outputs that they act on.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,12 +19,15 @@ from torch import Tensor, nn
 
 from reportgen.scoring.model.heads import Heads, Site
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 Edit = Callable[[Float[Tensor, "example token head size"]], Float[Tensor, "example token head size"]]
 
 
 @contextmanager
 def edited(
-    model: nn.Module, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
+    model: PreTrainedModel, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
 ) -> Iterator[None]:
     """Within the context, the outputs of a site's heads become what its edit makes of them.
 
@@ -41,7 +48,7 @@ def edited(
         site, edit = by_module[module][call]
         return (_changed(inputs[0], site, edit, size), *inputs[1:])
 
-    size = [0, 0]
+    size = _Size()
     handles = [module.register_forward_pre_hook(before_projection) for module in by_module]
     handles += _at_start(model, calls, size)
     try:
@@ -51,55 +58,61 @@ def edited(
             handle.remove()
 
 
-def _at_start(model: Any, calls: dict[nn.Module, int], size: list[int]) -> list[Any]:
+@dataclass
+class _Size:
+    """Of the batch that the model is running."""
+
+    examples: int = 0
+    tokens: int = 0
+
+
+def _at_start(model: PreTrainedModel, calls: dict[nn.Module, int], size: _Size) -> list[Any]:
     """Count the calls of one forward afresh, and note its numbers of examples and of tokens."""
 
     def before_model(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         calls.clear()
         first = next((v for v in (*inputs, *named.values()) if isinstance(v, Tensor)), None)
-        size[:] = [0, 0] if first is None else first.shape[:2]
+        size.examples, size.tokens = (0, 0) if first is None else first.shape[:2]
 
     return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in roots(model)]
 
 
-def roots(model: Any) -> tuple[nn.Module, ...]:
+def roots(model: PreTrainedModel) -> tuple[nn.Module, ...]:
     """The modules that a forward may be started from: the model, and its body without the vocabulary head."""
     return (model,) if model.base_model is model else (model, model.base_model)
 
 
-def _changed(x: Tensor, site: Site, edit: Edit, size: list[int]) -> Tensor:
+def _changed(x: Tensor, site: Site, edit: Edit, size: _Size) -> Tensor:
     """The projection's input with its heads edited, whatever the layout; padding to a window is left as it is."""
     z = x
     if site.layout == "token":
         z = x.transpose(0, 1)
     elif site.layout == "flat":
-        z = x.reshape(size[0], -1, x.shape[-1])
+        z = x.reshape(size.examples, -1, x.shape[-1])
     elif site.layout == "padded":
-        z = x[:, : size[1]]
+        z = x[:, : size.tokens]
     z = edit(z.reshape(*z.shape[:-1], site.heads, site.size)).flatten(-2)
     if site.layout == "token":
         z = z.transpose(0, 1)
     elif site.layout == "padded":
-        z = torch.cat([z.to(x.dtype), x[:, size[1] :]], dim=1)
+        z = torch.cat([z.to(x.dtype), x[:, size.tokens :]], dim=1)
     return z.reshape(x.shape).to(x.dtype)
 
 
 @contextmanager
-def captured(
-    model: nn.Module, heads: Heads, into: dict[int, Tensor], sites: Sequence[int] | None = None
-) -> Iterator[None]:
-    """Within the context, each forward puts the outputs (example, token, head, size) of its heads into ``into``."""
+def captured(model: PreTrainedModel, heads: Heads, sites: Sequence[int] | None = None) -> Iterator[dict[int, Tensor]]:
+    """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its heads' outputs (example,
+    token, head, size).
+    """
+    outputs: dict[int, Tensor] = {}
 
-    def keep(index: int) -> Edit:
-        def edit(z: Tensor) -> Tensor:
-            into[index] = z
-            return z
-
-        return edit
+    def store(index: int, z: Tensor) -> Tensor:
+        outputs[index] = z
+        return z
 
     chosen = range(len(heads.sites)) if sites is None else sites
-    with edited(model, heads, {index: keep(index) for index in chosen}):
-        yield
+    with edited(model, heads, {index: partial(store, index) for index in chosen}):
+        yield outputs
 
 
 def scaled(gate: Float[Tensor, "example head"], where: Bool[Tensor, "example token"] | None) -> Edit:
@@ -130,6 +143,6 @@ def replaced(
     return edit
 
 
-def only(lost: Int[Tensor, "example"], heads: int) -> Bool[Tensor, "example head"]:
+def only(lost: Int[Tensor, example], heads: int) -> Bool[Tensor, "example head"]:
     """One lost head in each example."""
     return torch.nn.functional.one_hot(lost, heads).bool()

@@ -1,9 +1,11 @@
 """A loaded model: what it puts out for a batch, where its heads are, and how its runs can be shortened."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,7 +17,7 @@ from reportgen.scoring.data.batches import Batch, Kind
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
-from reportgen.scoring.fast_forward.partial_forward import Record, attended, narrowed, recorded, resumed_at
+from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, hooked, narrowed, resumed_at
 from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
@@ -24,6 +26,11 @@ from reportgen.scoring.model.interventions import Edit
 from reportgen.scoring.model.load import read_folder
 from reportgen.scoring.model.trace import input_device
 from reportgen.scoring.run.memory import enough
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class LoadedModel:
     says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited).
     """
 
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     kind: Kind
     heads: Heads
     shortcuts: Shortcuts
@@ -62,7 +69,8 @@ class LoadedModel:
         elif self.shortcuts.logits == "head":
             hidden = forward(self.model.base_model, self.kind, batch).last_hidden_state
             owner, position = (index.to(hidden.device) for index in (batch.owner, batch.position))
-            chosen = self.model.get_output_embeddings()(hidden[owner, position])
+            head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]  # it has no types
+            chosen = head(hidden[owner, position])
         elif self.shortcuts.logits == "keep":
             kept, place = torch.unique(batch.position, return_inverse=True)
             chosen = forward(self.model, self.kind, batch, logits_to_keep=kept.cpu()).logits[batch.owner, place]
@@ -76,7 +84,7 @@ class LoadedModel:
         forward(self.model.base_model, self.kind, batch)
 
     @torch.no_grad()
-    def generated_match(self, batch: Batch) -> Float[Tensor, "example"]:
+    def generated_match(self, batch: Batch) -> Float[Tensor, example]:
         """1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
         steps, written = longest_answer(self.tokenizer, batch), in_decoder if self.kind == "seq2seq" else after_prompt
         ids = written(self.answer_logits, batch, steps, self.tokenizer.pad_token_id or 0)
@@ -86,16 +94,15 @@ class LoadedModel:
     @torch.no_grad()
     def first_nan(self, batch: Batch) -> str:
         """Where NaN first appears while the batch runs: the embeddings, a layer's path, or the output."""
-        layers, outputs, embedded = list[str](), list[Any](), list[Tensor]()
-        embeddings = self.model.get_input_embeddings()
-        handle = embeddings.register_forward_hook(lambda _, __, output: embedded.append(output))
-        try:
-            with recorded(self.model, self.heads, layers, outputs):
-                self.run(batch)
-        finally:
-            handle.remove()
-        first = [output[0] if isinstance(output, tuple) else output for output in outputs]
-        for path, output in zip(["the embeddings", *layers], [*embedded[:1], *first], strict=True):
+        embedded = list[Tensor]()
+        watched = self.model.get_input_embeddings().register_forward_hook
+        with (
+            hooked([(watched, lambda _, __, output: embedded.append(output))]),
+            Recorder(self.model, self.heads).watching() as recorder,
+        ):
+            self.run(batch)
+        first = [output[0] if isinstance(output, tuple) else output for output in recorder.outputs]
+        for path, output in zip(["the embeddings", *recorder.layers], [*embedded[:1], *first], strict=True):
             if isinstance(output, Tensor) and torch.isnan(output).any():
                 return path
         return "the output"
@@ -106,15 +113,13 @@ class LoadedModel:
         """As ``resume.resumed_at``."""
         return resumed_at(self.model, self.heads, record, site, copies, edits)
 
-    def recording(self, run: Callable[[], Any], examples: int) -> tuple[Any, Record | None]:
+    def recording(self, run: Callable[[], T], examples: int) -> tuple[T, Record | None]:
         """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""
         if not self.shortcuts.resumes:
             return run(), None
-        layers, outputs, seen = list[str](), list[Any](), dict[int, Any]()
-        sites = sorted(self.shortcuts.enters)
-        with recorded(self.model, self.heads, layers, outputs), attended(self.model, self.heads, sites, seen):
+        with Recorder(self.model, self.heads, sorted(self.shortcuts.enters)).watching() as recorder:
             result = run()
-        return result, Record(tuple(layers), tuple(outputs), examples, seen)
+        return result, recorder.record(examples)
 
     def narrowed(self, batch: Batch) -> AbstractContextManager[None]:
         """Within the context, runs of the batch compute nothing that its answers' logits do not need, as far as is
@@ -136,9 +141,9 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         heads = find(model)
         if kind == "causal":
             refuse_looking_ahead(model)
-        said = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        notes_on = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
         short = shortcuts(model, kind, heads)
-    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), said)
+    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), notes_on)
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
@@ -149,12 +154,12 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def _context(model: Any, tokenizer: Any) -> int | None:
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
-    said = getattr(tokenizer, "model_max_length", None)
-    limits = [limit for limit in (greatest, said) if isinstance(limit, int) and 0 < limit < 10**9]
+    notes_on = getattr(tokenizer, "model_max_length", None)
+    limits = [limit for limit in (greatest, notes_on) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=None)

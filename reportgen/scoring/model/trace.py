@@ -1,17 +1,24 @@
 """Watch a model run once on a short text: its attentions, and the matrix products that read their results."""
 
+from __future__ import annotations
+
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from reportgen.scoring.model.accelerate_private import execution_device
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 EXAMPLES, TOKENS, DECODED = 2, 11, 7  # primes that no head count or width of a model is likely to equal
 ATTENDS = re.compile(r"att(n|ention)", re.IGNORECASE)  # in the path of an attention module
@@ -61,7 +68,24 @@ class Trace:
         return len(self.attentions) + len(self.products)
 
 
-class _Watch(TorchFunctionMode):
+class FunctionWatch(TorchFunctionMode):
+    """Sees every call of a function of torch within its context; ``active`` counts the contexts that are open, in which
+    no compiled code may run: its calls would not be seen.
+    """
+
+    active = 0
+
+    def __enter__(self) -> Self:
+        FunctionWatch.active += 1
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch has no types for it
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        FunctionWatch.active -= 1
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+
+
+class _Watch(FunctionWatch):
     """Sees every softmax and attention, and cuts the gradient graph behind it."""
 
     def __init__(self, trace: Trace, running: list[str]) -> None:
@@ -95,12 +119,12 @@ def _over_keys(result: Tensor, path: str) -> bool:
     return result.ndim == 3 and result.shape[-2] in (TOKENS, DECODED) and result.shape[-1] >= DECODED
 
 
-def watch(model: Any) -> Trace:
+def watch(model: PreTrainedModel) -> Trace:
     """Run the model once on two short texts, gradients on, and note what it does; hooks are gone afterwards."""
     trace, running, calls = Trace(), [""], dict[nn.Module, int]()
     names = {module: name for name, module in model.named_modules()}
 
-    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def enter(module: nn.Module, inputs: tuple[object, ...]) -> None:
         running.append(names[module])
         trace.modules.append(names[module])
         if _multiplies(module) and inputs and isinstance(inputs[0], Tensor):
@@ -108,7 +132,7 @@ def watch(model: Any) -> Trace:
             calls[module] = call + 1
             trace.products.append(Product(inputs[0], names[module], module, call, trace.length))
 
-    def leave(*_: Any) -> None:
+    def leave(*_: object) -> None:
         running.pop()
 
     with _hooked(names, enter, leave), torch.enable_grad(), _Watch(trace, running):
@@ -117,7 +141,7 @@ def watch(model: Any) -> Trace:
 
 
 @contextmanager
-def _hooked(modules: Any, enter: Any, leave: Any) -> Iterator[None]:
+def _hooked(modules: Iterable[nn.Module], enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
     handles = [h for m in modules for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
     try:
         yield
@@ -134,20 +158,23 @@ def _multiplies(module: nn.Module) -> bool:
     return hasattr(module, "in_features") or (isinstance(weight, Tensor) and weight.ndim == 2)
 
 
-def input_device(model: Any) -> torch.device:
+def input_device(model: PreTrainedModel) -> torch.device:
     """Where the model's inputs go; weights that are fetched when they run lie nowhere until then."""
-    embeddings = model.get_input_embeddings()
-    hook = getattr(embeddings, "_hf_hook", None)
-    device = getattr(hook, "execution_device", None) if embeddings.weight.device.type == "meta" else None
-    return embeddings.weight.device if device is None else torch.device(device)
+    device = embedding_table(model).device
+    return (execution_device(model.get_input_embeddings()) if device.type == "meta" else None) or device
 
 
-def short_inputs(model: Any) -> dict[str, Int[Tensor, "example token"]]:
-    """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
-    embeddings = getattr(model.get_input_embeddings(), "weight", None)
-    if embeddings is None:
+def embedding_table(model: PreTrainedModel) -> Float[Tensor, "token width"]:
+    """Return the weights of the token embeddings; raises ValueError for a model without."""
+    table = getattr(model.get_input_embeddings(), "weight", None)
+    if not isinstance(table, Tensor):
         raise ValueError("it has no table of token embeddings")
-    ids = (torch.arange(EXAMPLES * TOKENS, device=input_device(model)) * 7 + 3) % embeddings.shape[0]
+    return table
+
+
+def short_inputs(model: PreTrainedModel) -> dict[str, Int[Tensor, "example token"]]:
+    """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
+    ids = (torch.arange(EXAMPLES * TOKENS, device=input_device(model)) * 7 + 3) % len(embedding_table(model))
     ids = ids.reshape(EXAMPLES, TOKENS)
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     known = inspect.signature(model.forward).parameters

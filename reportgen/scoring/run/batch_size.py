@@ -1,4 +1,4 @@
-"""The batch size that ``batch_size = "auto"`` stands for: found by trying, before the first unit.
+"""The batch size that ``batch_size = "auto"`` stands for: found by trying, before the first shard.
 
 It is the largest power of two
 - at which a batch of examples of middling length fills the processor and no more: as many tokens as ablation puts side
@@ -17,13 +17,14 @@ from statistics import median
 import numpy as np
 
 from reportgen.scoring.data.batches import Batch, Encoded, collate
-from reportgen.scoring.methods import gate_gradient
 from reportgen.scoring.methods.common.ablation import at_once, most_tokens, without_each
 from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.methods.gate_gradient import gradients
 from reportgen.scoring.run.memory import free_bytes, halved, peak_bytes
 
 LONGEST = "the longest example"
-SHARE = 0.5  # of the free memory; the rest is for what operations and allocators take beside tensors
+# Of the free memory: what operations take while they run, and what allocators hold back, is counted nowhere
+SHARE = 0.5
 
 
 def found_size(
@@ -63,13 +64,13 @@ def _power(number: int) -> int:
 class Trial:
     """A study's longest example in batches of any size, run as its methods run batches."""
 
-    def __init__(self, setting: Setting, longest: Encoded, gradients: bool) -> None:
+    def __init__(self, setting: Setting, longest: Encoded, backward: bool) -> None:
         wanted = np.zeros((len(setting.heads.sites), setting.heads.widest), dtype=bool)
         wanted[0, 0] = True  # a head of the lowest layer: nearly all of the model runs again
-        self.setting = replace(setting, wanted=wanted, parameters={"heads_at_once": 1})
-        self.longest, self.gradients = longest, gradients
+        self.setting = replace(setting, wanted=wanted)
+        self.longest, self.with_gradients = longest, backward
         self.forward = Line(*(_peak(self._forward, rows) for rows in (1, 3)))
-        self.backward = Line(*(_peak(self._backward, rows) if gradients else 0 for rows in (1, 3)))
+        self.backward = Line(*(_peak(self._backward, rows) if backward else 0 for rows in (1, 3)))
 
     def needs(self, size: int, copies: int) -> float:
         """Bytes that a batch of so many examples takes at the most, ``copies`` or as many as ablation does at once."""
@@ -79,7 +80,7 @@ class Trial:
     def run(self, size: int) -> None:
         """What takes the most of memory in one batch."""
         self._forward(size)
-        if self.gradients:
+        if self.with_gradients:
             self._backward(size)
 
     def _forward(self, rows: int) -> None:
@@ -88,12 +89,11 @@ class Trial:
         if model.kind == "encoder":
             model.run(batch)
         else:
-            without_each(self.setting, batch, lambda _: 0.0, together=False)
+            without_each(self.setting, batch, lambda _: 0.0, heads_at_once=1, together=False)
 
     def _backward(self, rows: int) -> None:
         """A run and its gradients."""
-        assert gate_gradient.METHOD.score is not None
-        gate_gradient.METHOD.score(self.setting, self._batch(rows))
+        gradients(self.setting, self._batch(rows))
 
     def _batch(self, rows: int) -> Batch:
         model = self.setting.model

@@ -1,4 +1,4 @@
-"""The finished units of a run in a folder of their own, one run at a time."""
+"""The finished shards of a run in a folder of their own, one run at a time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,74 +6,74 @@ from pathlib import Path
 
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.run.record import RECORD, Record, keep_record, kept_record, refuse_changes, taken_over
-from reportgen.scoring.run.shards import Unit, UnitScores, unit_bytes, unit_from
+from reportgen.scoring.run.run_record import RECORD, RunRecord, continued, read_record, refuse_changes, write_record
+from reportgen.scoring.run.shards import Shard, ShardScores, shard_bytes, shard_from
 from reportgen.storage.remote_folders import LOCK, Check, StorageFolder
 
 
-class Kept:
-    """Keeps units in a folder or behind an fsspec URL; with ``where`` None they are kept nowhere.
+class Checkpoints:
+    """Keeps shards in a folder or behind an fsspec URL; with ``where`` None they are kept nowhere.
 
-    ``restart`` accepts that a run was started with other inputs, and keeps those of its units that are the same.
+    ``restart`` accepts that a run was started with other inputs, and keeps those of its shards that are the same.
     """
 
     def __init__(self, where: Path | str | None, study: Study, restart: bool) -> None:
-        self.place, self.study, self.restart = None if where is None else StorageFolder(where), study, restart
+        self.folder, self.study, self.restart = None if where is None else StorageFolder(where), study, restart
         self.still_ours: Check = lambda: None
 
-    def gone_on_with(self, record: Record) -> Record:
+    def continue_run(self, record: RunRecord) -> RunRecord:
         """The record, with the threads and the batch size of the run that is gone on with, if there is one.
 
         Raises InputError where another run is at work here, or where inputs have changed; changes nothing.
         """
-        if self.place is None:
+        if self.folder is None:
             return record
-        self.place.refuse_busy()
+        self.folder.refuse_busy()
         old = self._agreed(record)
-        return taken_over(old, record) if old else record
+        return continued(old, record) if old else record
 
-    def _agreed(self, record: Record) -> Record | None:
-        """The record of the run that is gone on with, with changes only where they are accepted; None: there is none.
+    def _agreed(self, record: RunRecord) -> RunRecord | None:
+        """The record of the run that goes on, changed where that is accepted (None: there is none).
 
-        A unit's name holds the hash of its inputs, so that none of the units before a change can be taken for another.
+        A shard's name holds the hash of its inputs, so that no shard from before a change can be taken for another.
         """
-        assert self.place is not None, "only a folder holds a record"
+        assert self.folder is not None, "only a folder holds a record"
         try:
-            old = kept_record(self.place)
+            old = read_record(self.folder)
         except InputError:
             if not self.restart:
                 raise
             return None
         if old is not None and not self.restart:
-            refuse_changes(self.place, old, record, self.study)
+            refuse_changes(self.folder, old, record, self.study)
         return old
 
     @contextmanager
-    def held(self, record: Record) -> Iterator[None]:
-        """Hold the folder's lock; raises InputError as ``gone_on_with`` does, now also where the model has changed."""
-        if self.place is None:
+    def held(self, record: RunRecord) -> Iterator[None]:
+        """Hold the folder's lock; raises InputError as ``continue_run`` does, now also where the model has changed."""
+        if self.folder is None:
             yield
             return
-        with self.place.locked() as self.still_ours:
+        with self.folder.locked() as self.still_ours:
             if self._agreed(record) != record:
-                keep_record(self.place, record)
+                write_record(self.folder, record)
             try:
                 yield
             except InputError:
-                if self.place.names() <= {LOCK, RECORD}:  # refused before anything was done: as if never begun
-                    self.place.remove()
+                if self.folder.names() <= {LOCK, RECORD}:  # refused before anything was done: as if never begun
+                    self.folder.remove()
                 raise
 
-    def read(self, units: Sequence[Unit]) -> dict[str, UnitScores]:
-        """The finished units among these, by key; what is broken is left out."""
-        if self.place is None:
+    def read(self, shards: Sequence[Shard]) -> dict[str, ShardScores]:
+        """The finished shards among these, by key; what is broken is left out."""
+        if self.folder is None:
             return {}
-        there = self.place.names()
-        found = {u.key: unit_from(self.place.read(u.file), u.key) for u in units if u.file in there}
+        there = self.folder.names()
+        found = {u.key: shard_from(self.folder.read(u.file), u.key) for u in shards if u.file in there}
         return {key: scores for key, scores in found.items() if scores is not None}
 
-    def write(self, unit: Unit, scores: UnitScores) -> None:
-        """Keep a finished unit, whole or not at all; raises InputError where another run has taken the folder over."""
-        if self.place is not None:
+    def write(self, shard: Shard, scores: ShardScores) -> None:
+        """Keep a finished shard, whole or not at all; raises InputError where another run has taken the folder over."""
+        if self.folder is not None:
             self.still_ours()
-            self.place.write(unit.file, unit_bytes(unit.key, scores))
+            self.folder.write(shard.file, shard_bytes(shard.key, scores))

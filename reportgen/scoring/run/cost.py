@@ -9,6 +9,7 @@ from reportgen.core.config import Study
 from reportgen.scoring.data.batches import Batch, collate
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.trace import embedding_table
 from reportgen.scoring.run.prepare import Prepared, PreparedTask, prepare
 
 AT_MOST = " at most: heads leave a race early"
@@ -72,7 +73,7 @@ def plan(study: Study) -> Plan:
         MethodCost(m.name, work, work * each, AT_MOST if m.name in raced else "" if m.together is None else MORE)
         for m, work in works
     )
-    at_once = [int(n) for c in prepared.methods for name, n in c.parameters.items() if name.endswith("_at_once")]
+    at_once = [n for chosen in prepared.methods for n in chosen.copies]
     memory = _memory(prepared.model, _batch(prepared, *tokens[-1]), max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}
     notes = prepared.notes
@@ -113,6 +114,6 @@ def _seconds_per_forward(model: LoadedModel, batch: Batch) -> float:
 def _memory(model: LoadedModel, batch: Batch, copies: int) -> int:
     """Bytes, roughly: the weights, some 16 activations per token and layer (or copy), three copies of the logits."""
     weights = sum(p.numel() * p.element_size() for p in model.model.parameters())
-    size, width = model.model.get_input_embeddings().weight.shape
+    size, width = embedding_table(model.model).shape
     activations = batch.input_ids.numel() * width * 16 * copies * model.model.dtype.itemsize
     return int(weights + activations + 3 * 4 * len(batch.target) * copies * size)

@@ -1,28 +1,29 @@
-"""Who computes the units: this process, or the workers of a Ray cluster. Both give the same bytes."""
+"""Who computes the shards: this process, or the workers of a Ray cluster. Both give the same bytes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import torch
 
 from reportgen.core.config import Study
 from reportgen.scoring.run.prepare import Prepared, prepare
-from reportgen.scoring.run.shards import Begun, Unit, UnitScores, Within
+from reportgen.scoring.run.shards import Begun, Shard, ShardScores, Within
 from reportgen.scoring.run.worker import Worker
 
 
 class Executor(Protocol):
-    """Computes units. ``prepared`` is what was read and checked for them, perhaps without the model itself."""
+    """Computes shards. ``prepared`` is what was read and checked for them, perhaps without the model itself."""
 
     prepared: Prepared
 
     def run(
-        self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
-    ) -> Iterator[tuple[Unit, UnitScores]]:
-        """The units with their scores, in the order in which they are done.
+        self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
+    ) -> Iterator[tuple[Shard, ShardScores]]:
+        """The shards with their scores, in the order in which they are done.
 
-        ``references`` are batch sizes of methods' references, by method, that finished units were made with.
+        ``references`` are batch sizes of methods' references, by method, that finished shards were made with.
         """
         ...
 
@@ -47,17 +48,16 @@ def executor(study: Study, threads: int, batch_size: int | None, notify: Callabl
 
 
 class Local:
-    """Computes the units in this process, one after another."""
+    """Computes the shards in this process, one after another."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
 
     def run(
-        self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
-    ) -> Iterator[tuple[Unit, UnitScores]]:
-        """The units in their order."""
+        self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
+    ) -> Iterator[tuple[Shard, ShardScores]]:
+        """The shards in their order."""
         worker = Worker(self.prepared)
-        for unit in units:
-            begun(unit.method)
-            scores = worker.run(unit, lambda n, u=unit: within(u, n), reference_size=references.get(unit.method, 0))  # type: ignore[misc]
-            yield unit, scores
+        for shard in shards:
+            begun(shard.method)
+            yield shard, worker.score(shard, partial(within, shard), reference_size=references.get(shard.method, 0))

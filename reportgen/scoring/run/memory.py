@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from reportgen.errors import InputError, ran_out
+from reportgen.scoring.model.torch_private import TorchDispatchMode, storage_identity
 
 HINT = "Use a smaller model or shorter prompts, a narrower dtype, or a machine with more memory"
 CGROUPS = (  # what bounds a container: its limit, what it has taken, and what of that are files read once
@@ -36,15 +35,15 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self.known = set[int]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for given in _storages((args, kwargs)):
-            self._note(given, 0)  # made before the context
+        for storage in _storages((args, kwargs)):
+            self._note(storage, 0)  # made before the context
         made = func(*args, **(kwargs or {}))
         for storage in _storages(made):
             self._note(storage, storage.nbytes())
         return made
 
     def _note(self, storage: torch.UntypedStorage, size: int) -> None:
-        key, device = storage._cdata, storage.device
+        key, device = storage_identity(storage), storage.device
         if key in self.known or device.type == "meta":
             return
         self.known.add(key)
@@ -57,12 +56,14 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self.held[device] -= size
 
 
-def _storages(value: Any) -> Iterator[torch.UntypedStorage]:
-    return (
-        leaf.untyped_storage()
-        for leaf in tree_leaves(value)
-        if isinstance(leaf, Tensor) and leaf.layout == torch.strided
-    )
+def _storages(value: object) -> Iterator[torch.UntypedStorage]:
+    """The memory of all tensors in a value of lists, tuples and dictionaries, as torch's functions take and return."""
+    if isinstance(value, Tensor):
+        if value.layout == torch.strided:
+            yield value.untyped_storage()
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _storages(part)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -114,22 +115,22 @@ def _read(path: str) -> str:
 
 
 @contextmanager
-def enough(place: str) -> Iterator[None]:
+def enough(location: str) -> Iterator[None]:
     """Within the context, memory that runs out is an InputError: no smaller batch would help there."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        raise InputError("out of memory while the model is loaded", place, HINT) from error
+        raise InputError("out of memory while the model is loaded", location, HINT) from error
 
 
-def halved(size: int, error: Exception, place: str) -> int:
+def halved(size: int, error: Exception, location: str) -> int:
     """Half the batch size where memory ran out; raises what is another fault, or cannot be mended so."""
     if not ran_out(error):
         raise error
     if size == 1:
-        raise InputError("out of memory with batches of one example", place, HINT) from error
+        raise InputError("out of memory with batches of one example", location, HINT) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return size // 2

@@ -18,7 +18,14 @@ from reportgen.scoring.data.metrics import METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.tasks import Row, read_tasks
 from reportgen.scoring.methods import activation_norm
-from reportgen.scoring.methods.common.method import ANY, METHODS, ScoringMethod, Setting, Value
+from reportgen.scoring.methods.common.method import (
+    ANY,
+    METHODS,
+    AnyMethod,
+    MethodParameters,
+    MethodSetting,
+    read_parameters,
+)
 from reportgen.scoring.model.loaded import LoadedModel, load
 from reportgen.scoring.run.batch_size import found_size
 
@@ -39,10 +46,15 @@ class Chosen:
     ``plugin`` is the other package's plug-in that it is (None: it is ours).
     """
 
-    method: ScoringMethod
-    parameters: Mapping[str, Value]
+    method: AnyMethod
+    parameters: MethodParameters
     signed: bool
     plugin: Plugin | None = None
+
+    @property
+    def copies(self) -> list[int]:
+        """How many copies of a batch the parameters ask to run side by side (0: as many as fill the device)."""
+        return [int(n) for name, n in self.parameters.model_dump().items() if name.endswith("_at_once")]
 
 
 @dataclass(frozen=True)
@@ -98,17 +110,17 @@ class Prepared:
         heads = sum(site.heads for site in self.model.heads.sites)
         return min(heads, self.study.scoring.top_k or max(1, round(heads / 10)))
 
-    def setting(self, chosen: Chosen, reference: Any = None) -> Setting:
+    def setting(self, chosen: Chosen, reference: Any = None) -> MethodSetting[Any, Any]:
         """What a method works with."""
         scoring = self.study.scoring
-        return Setting(
+        return MethodSetting(
             self.model,
             self.metric,
             scoring.answer_reduction,
-            chosen.parameters,
             scoring.positions,
             scoring.seed,
-            reference,
+            parameters=chosen.parameters,
+            reference=reference,
         )
 
     def in_batches(self, size: int) -> "Prepared":
@@ -119,7 +131,8 @@ class Prepared:
         """The same without the model itself and the methods' code: what another process needs for planning."""
         heads = self.model.heads
         sites = tuple(replace(site, projection=None) for site in heads.sites)  # type: ignore[arg-type]
-        model = replace(self.model, model=None, tokenizer=None, heads=replace(heads, sites=sites))
+        planned = replace(heads, sites=sites)
+        model = replace(self.model, model=None, tokenizer=None, heads=planned)  # type: ignore[arg-type]
         return replace(self, model=model, methods=())
 
 
@@ -157,9 +170,7 @@ def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
     if found:
         return found
     gradients = any("gradient" in chosen.method.needs for chosen in methods)
-    copies = max(
-        int(n) for c in methods for name, n in [*c.parameters.items(), ("", 0)] if not name or name.endswith("_at_once")
-    )
+    copies = max((n for chosen in methods for n in chosen.copies), default=0)
     tasks = [task.encoded for task in prepared.tasks]
     return found_size(prepared.setting(methods[0]), tasks, gradients, copies, sharing)
 
@@ -231,7 +242,7 @@ def chosen_methods(study: Study) -> tuple[Chosen, ...]:
     if names[0] not in usable:
         raise _unusable(plugins[names[0]])
     names = [name for name in names if name in usable]
-    given = {
+    chosen = {
         name: _chosen(usable[name], study.scoring.parameters.get(name, {}), plugins.get(name))
         for name in dict.fromkeys([*names, *study.scoring.parameters])
         if name in usable
@@ -239,29 +250,25 @@ def chosen_methods(study: Study) -> tuple[Chosen, ...]:
     control = activation_norm.METHOD.name
     if any(usable[name].cheap for name in names) and control not in names:
         names.append(control)
-        given.setdefault(control, _chosen(usable[control], {}))
-    return tuple(given[name] for name in names)
+        chosen.setdefault(control, _chosen(usable[control], {}))
+    return tuple(chosen[name] for name in names)
 
 
-def _chosen(method: ScoringMethod, given: Mapping[str, Any], plugin: Plugin | None = None) -> Chosen:
-    place, values = f"[scoring] parameters.{method.name}", dict[str, Value](method.defaults)
-    has_sign = method.reduction == "mean_abs"
-    for name, value in given.items():
-        if name == SIGNED and has_sign and isinstance(value, bool):
-            continue
-        if name not in method.parameters:
-            known = [*method.parameters, *([SIGNED] if has_sign else [])]
-            if name == SIGNED and has_sign:
-                raise InputError(f"signed is {value!r}", place, "Give true or false")
-            hint = nearest(name, known) if known else "Remove it: this method has none"
-            raise InputError(f"unknown parameter {name!r}", place, hint)
-        values[name] = method.parameters[name].check(value, name, place)
-    return Chosen(method, values, bool(given.get(SIGNED, False)), plugin)
+def _chosen(method: AnyMethod, values: Mapping[str, Any], plugin: Plugin | None = None) -> Chosen:
+    """A method with what the study sets of its parameters; ``signed`` is one more of those that have a sign."""
+    location, signed = f"[scoring] parameters.{method.name}", False
+    others = [SIGNED] if method.reduction == "mean_abs" else []
+    if others and SIGNED in values:
+        signed = values[SIGNED]
+        if not isinstance(signed, bool):
+            raise InputError(f"signed is {signed!r}", location, "Give true or false")
+    own = {name: value for name, value in values.items() if name not in others}
+    return Chosen(method, read_parameters(method.parameters, own, location, others), signed, plugin)
 
 
 def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel) -> None:
     """What the model, the metric and the methods cannot do with each other."""
-    metric, positions, place = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
+    metric, positions, location = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
     asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
     for method in asks:
         fit = [m.name for m in METHODS.known() if model.kind in m.kinds]
@@ -271,28 +278,28 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
     if model.kind != "encoder" and model.kind not in metric.kinds:
         fit = [m.name for m in METRICS.values() if model.kind in m.kinds]
         raise InputError(
-            f"the metric {metric.name} does not fit {KINDS[model.kind]}", place, f"Choose one of {', '.join(fit)}"
+            f"the metric {metric.name} does not fit {KINDS[model.kind]}", location, f"Choose one of {', '.join(fit)}"
         )
     if study.scoring.examples == "adaptive":
         _refuse_race(methods)
     for chosen in methods:
         if metric.generated and chosen.method.needs & {"gradient", "logits"}:
             problem = f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it"
-            raise InputError(problem, place, "Choose an ablation, or a metric such as log_odds")
+            raise InputError(problem, location, "Choose an ablation, or a metric such as log_odds")
     if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
         why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
         raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
 
 
 def _refuse_race(methods: tuple[Chosen, ...]) -> None:
-    raced, place = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
+    raced, location = [chosen for chosen in methods if chosen.method.races], "[scoring] examples"
     if not raced:
         able = " or ".join(method.name for method in METHODS.known() if method.races)
-        raise InputError("no method of the study can score some heads alone", place, f"Score with {able}")
+        raise InputError("no method of the study can score some heads alone", location, f"Score with {able}")
     for chosen in raced:
         if chosen.signed:
             problem = f"a race is for the greatest |s|, and {chosen.method.name} is to be averaged with its sign"
-            raise InputError(problem, place, 'Leave signed out, or give examples = "all"')
+            raise InputError(problem, location, 'Leave signed out, or give examples = "all"')
 
 
 def _prepare_task(

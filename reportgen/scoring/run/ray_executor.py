@@ -1,4 +1,4 @@
-"""Units on the workers of a Ray cluster: Ray places them, starts them and tells which have died."""
+"""Shards on the workers of a Ray cluster: Ray places them, starts them and tells which have died."""
 
 import logging
 import os
@@ -20,12 +20,12 @@ from reportgen.core.config import HUB, Study
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.scoring.run.memory import HINT
 from reportgen.scoring.run.prepare import Prepared, chosen_methods, prepare
-from reportgen.scoring.run.record import differing
-from reportgen.scoring.run.shards import Begun, Unit, UnitScores, Within, units_of
+from reportgen.scoring.run.run_record import differing
+from reportgen.scoring.run.shards import Begun, Shard, ShardScores, Within, shards_of
 from reportgen.scoring.run.worker import Worker
 
 Notify = Callable[[str], None]
-DEATHS = 3  # so many workers may die over one unit before it is taken for the cause
+DEATHS = 3  # so many workers may die over one shard before it is taken for the cause
 PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
 RECOUNT = 2.0  # seconds after which the nodes are counted again while workers start
 NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
@@ -35,13 +35,13 @@ START = "Start one (`ray start --head`, docs/long-runs.md), and give its address
 
 @dataclass(frozen=True)
 class Started:
-    """A worker that is ready: its node's name, what its computations depend on, the keys of the units it knows, and the
-    batch size that they are cut to.
+    """A worker that is ready: its node's name, what its computations depend on, the keys of the shards it knows, and
+    the batch size that they are cut to.
     """
 
     node: str
     identity: Mapping[str, str]
-    units: frozenset[str]
+    shards: frozenset[str]
     batch_size: int
 
 
@@ -76,23 +76,23 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    place = f"[scoring] address {address!r}" if address else '[scoring] executor "ray"'
+    location = f"[scoring] address {address!r}" if address else '[scoring] executor "ray"'
     if address and address != "auto":
-        _refuse_silent(address, place)
+        _refuse_silent(address, location)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: no cluster, another version of Ray or Python, no memory for its store
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-        raise InputError(f"no Ray cluster can be joined there ({reason})", place, START) from error
+        raise InputError(f"no Ray cluster can be joined there ({reason})", location, START) from error
 
 
-def _refuse_silent(address: str, place: str) -> None:
+def _refuse_silent(address: str, location: str) -> None:
     """Raise InputError where nothing answers: Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:  # ray:// is that of Ray's client, which is no node of the cluster
         hint = 'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster'
-        raise InputError("this is no address of a Ray cluster's head", place, hint)
+        raise InputError("this is no address of a Ray cluster's head", location, hint)
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
         check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
@@ -104,7 +104,7 @@ def _refuse_silent(address: str, place: str) -> None:
         reason = "what is there is no Ray cluster"
     except (OSError, OverflowError) as error:
         reason = str(getattr(error, "strerror", None) or error)
-    raise InputError(f"no Ray cluster answers ({reason})", place, START)
+    raise InputError(f"no Ray cluster answers ({reason})", location, START)
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def named_node(study: Study) -> Iterator[None]:
     try:
         yield
     except ReportgenError as error:
-        place, hint = f"{error.place}, on the worker {platform.node()}", error.hint
+        location, hint = f"{error.place}, on the worker {platform.node()}", error.hint
         needed = (study.model and study.model.path, study.tasks.path)
         files = [str(path) for path in needed if path and not str(path).startswith(HUB)]
         absent = [path for path in files if not Path(path).expanduser().exists()]
@@ -122,11 +122,11 @@ def named_node(study: Study) -> Iterator[None]:
                 f"{' and '.join(absent)}: not on that machine. Every node needs the model and the task files at "
                 "the same path, best on a disk that all of them share"
             )
-        raise type(error)(error.problem, place, hint) from error
+        raise type(error)(error.problem, location, hint) from error
 
 
 class RemoteWorker:
-    """What runs on a node: reads the study there, and computes the units that it is asked for by key."""
+    """What runs on a node: reads the study there, and computes the shards that it is asked for by key."""
 
     def __init__(self, study: Study, threads: int, batch_size: int | None, sharing: int) -> None:
         torch.set_num_threads(threads)
@@ -136,29 +136,31 @@ class RemoteWorker:
         """Read the study and load the model; raises ReportgenError naming the node where that cannot be done."""
         with named_node(self.study):
             self.worker = Worker(prepare(self.study, self.batch_size, self.sharing))
-        self.units = {unit.key: unit for unit in units_of(self.worker.prepared)}
+        self.shards = {shard.key: shard for shard in shards_of(self.worker.prepared)}
         prepared = self.worker.prepared
-        return Started(platform.node(), dict(prepared.identity), frozenset(self.units), prepared.batch_size)
+        return Started(platform.node(), dict(prepared.identity), frozenset(self.shards), prepared.batch_size)
 
     def prepared(self) -> Prepared:
         """What was read and checked, without the model."""
         return self.worker.prepared.portable()
 
-    def score(self, key: str, size: int, reference_size: int) -> UnitScores:
-        """One unit, as ``Worker.run``."""
+    def score(self, key: str, size: int, reference_size: int) -> ShardScores:
+        """One shard, as ``Worker.score``."""
         with named_node(self.study):
-            return self.worker.run(self.units[key], lambda _: None, size, reference_size)
+            return self.worker.score(self.shards[key], lambda _: None, size, reference_size)
 
 
 class Cluster:
-    """Hands units to the workers of a cluster; a worker that dies is replaced, and its unit computed again."""
+    """Hands shards to the workers of a cluster; a worker that dies is replaced, and its shard computed again."""
 
     def __init__(self, ray: Any, study: Study, threads: int, batch_size: int | None, notify: Notify) -> None:
         self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
         resource, wanted = self._needs()
         on_gpus = resource == "GPU"
         self.actor = ray.remote(num_cpus=0 if on_gpus else wanted, num_gpus=wanted if on_gpus else 0)(RemoteWorker)
-        self.running: dict[Any, tuple[Any, Unit | None]] = {}  # by what is waited for: worker and unit (None: starting)
+        self.running: dict[
+            Any, tuple[Any, Shard | None]
+        ] = {}  # by what is waited for: worker and shard (None: starting)
         self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
         room = self._room(resource, wanted)
         self.batch_size = batch_size
@@ -172,24 +174,24 @@ class Cluster:
             self._start()
         self._first()
         self._others(resource, wanted)
-        told: Prepared = ray.get(self.idle[0].prepared.remote())
-        left_out = {plugin.name for plugin in told.plugins if plugin.error}
+        first: Prepared = ray.get(self.idle[0].prepared.remote())
+        left_out = {plugin.name for plugin in first.plugins if plugin.error}
         methods = tuple(c for c in chosen_methods(study) if c.method.name not in left_out)
-        self.prepared = replace(told, methods=methods, study=study)
+        self.prepared = replace(first, methods=methods, study=study)
 
     def run(
-        self, units: Sequence[Unit], references: Mapping[str, int], begun: Begun, within: Within
-    ) -> Iterator[tuple[Unit, UnitScores]]:
-        """The units in the order in which workers finish them, those of all tasks first, which last longest."""
-        waiting, left = deque(sorted(units, key=lambda unit: unit.task is not None)), len(units)
+        self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
+    ) -> Iterator[tuple[Shard, ShardScores]]:
+        """The shards in the order in which workers finish them, those of all tasks first, which last longest."""
+        waiting, left = deque(sorted(shards, key=lambda shard: shard.task is not None)), len(shards)
         while left:
             while waiting and self.idle:
-                unit, worker = waiting.popleft(), self.idle.pop()
-                begun(unit.method)
-                size, reference_size = self.sizes.get(unit.key, 0), references.get(unit.method, 0)
-                self.running[worker.score.remote(unit.key, size, reference_size)] = worker, unit
+                shard, worker = waiting.popleft(), self.idle.pop()
+                begun(shard.method)
+                size, reference_size = self.sizes.get(shard.key, 0), references.get(shard.method, 0)
+                self.running[worker.score.remote(shard.key, size, reference_size)] = worker, shard
             worker, finished, got = self._next()
-            if isinstance(got, UnitScores) and finished is not None:
+            if isinstance(got, ShardScores) and finished is not None:
                 left -= 1
                 self.idle.append(worker)
                 yield finished, got
@@ -270,7 +272,7 @@ class Cluster:
             name if name.startswith("the model's") else f"{name} ({now} and {was})"
             for name, was, now in differing(first.identity, started.identity)
         ]
-        if not found and started.units != first.units:
+        if not found and started.shards != first.shards:
             found = ["the task file"]
         if found:
             hint = "Give every node the same versions, model and task files, best on a disk that all of them share"
@@ -279,47 +281,49 @@ class Cluster:
         self.idle.append(worker)
         self.deaths[""] = 0  # only workers that die one after the other while they start show that none can
 
-    def _next(self) -> tuple[Any, Unit | None, Any]:
-        """The next worker that has something to say, its unit (None: it was starting), and what it says: an exception
+    def _next(self) -> tuple[Any, Shard | None, Any]:
+        """The next worker that has something to say, its shard (None: it was starting), and what it says: an exception
         where it has died. Raises what the worker itself raised.
         """
         done = self.ray.wait(list(self.running), num_returns=1, timeout=PATIENCE)[0]
-        if not done and not any(unit for _, unit in self.running.values()):
+        if not done and not any(shard for _, shard in self.running.values()):
             self.notify(
                 "no worker is ready: waiting for one to read the model, or for the cluster to have room for one"
             )
         done = done or self.ray.wait(list(self.running), num_returns=1)[0]
-        worker, unit = self.running.pop(done[0])
+        worker, shard = self.running.pop(done[0])
         try:
-            return worker, unit, self.ray.get(done[0])
+            return worker, shard, self.ray.get(done[0])
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self.ray.exceptions.RayError as error:
-            return worker, unit, error
+            return worker, shard, error
 
-    def _lost(self, worker: Any, unit: Unit | None, error: Exception) -> None:
+    def _lost(self, worker: Any, shard: Shard | None, error: Exception) -> None:
         """Replace a worker that has died; raises where the same work has killed too many."""
         self.ray.kill(worker)  # it may only have been out of reach
         memory = any(sign in str(error) for sign in NO_MEMORY)
-        what = "starting" if unit is None else f"{unit.method}, {self._task(unit)}"
-        key = "" if unit is None else unit.key
+        what = "starting" if shard is None else f"{shard.method}, {self._task(shard)}"
+        key = "" if shard is None else shard.key
         self.deaths[key] += 1
-        if memory and unit is not None and unit.task is not None:
-            self._smaller(unit)
+        if memory and shard is not None and shard.task is not None:
+            self._smaller(shard)
         elif self.deaths[key] >= DEATHS:
-            hint = "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished units are kept"
-            problem = f"{DEATHS} workers died while {what}" if unit is None else f"{DEATHS} workers died over one unit"
-            raise MissingResourceError(problem, "the Ray cluster" if unit is None else what, hint) from error
+            hint = "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished shards are kept"
+            problem = (
+                f"{DEATHS} workers died while {what}" if shard is None else f"{DEATHS} workers died over one shard"
+            )
+            raise MissingResourceError(problem, "the Ray cluster" if shard is None else what, hint) from error
         why = "the node's memory ran out" if memory else "its process or node has gone"
         self.notify(f"a worker died ({what}; {why}): another one takes its place")
         self._start()
 
-    def _smaller(self, unit: Unit) -> None:
-        """Half the batches for a unit that took more memory than the node had."""
-        size = self.sizes.get(unit.key) or max(map(len, unit.batches))
+    def _smaller(self, shard: Shard) -> None:
+        """Half the batches for a shard that took more memory than the node had."""
+        size = self.sizes.get(shard.key) or max(map(len, shard.batches))
         if size == 1:
-            raise InputError("out of memory with batches of one example", self._task(unit), HINT)
-        self.sizes[unit.key] = size // 2
+            raise InputError("out of memory with batches of one example", self._task(shard), HINT)
+        self.sizes[shard.key] = size // 2
 
-    def _task(self, unit: Unit) -> str:
-        return "all tasks" if unit.task is None else f"task {self.prepared.tasks[unit.task].name}"
+    def _task(self, shard: Shard) -> str:
+        return "all tasks" if shard.task is None else f"task {self.prepared.tasks[shard.task].name}"

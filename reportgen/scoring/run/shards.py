@@ -1,6 +1,6 @@
-"""Units of scoring: one method on a shard of one task's examples, which any process may compute, kept in a file each.
+"""Shards of scoring: one method on a shard of one task's examples, which any process may compute, kept in a file each.
 
-A unit's result depends on the unit alone: its examples, the batches they stand in, the method, the model, and the
+A shard's result depends on the shard alone: its examples, the batches they stand in, the method, the model, and the
 number of threads. Shards are whole batches of the plan, so that they do not change the batches; how many is set by the
 method's cost alone, never by who computes them.
 """
@@ -22,17 +22,17 @@ from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
 from reportgen.storage.files import sha256
 from reportgen.storage.json_files import canonical_json, key_of
 
-UNIT_FORMAT = 6  # raised when the same inputs come to mean other numbers
-UNIT_FORWARDS = 64  # the least work of a unit, in plain forwards of one batch: what a killed run repeats at most
+SHARD_FORMAT = 6  # raised when the same inputs come to mean other numbers
+SHARD_FORWARDS = 64  # the least work of a shard, in plain forwards of one batch: what a killed run repeats at most
 OVERALL = "overall"
-SAID = ("diagnostics", OVERALL)  # what a method of all tasks says beside its scores
+SUMMARIES = ("diagnostics", OVERALL)  # what a method of all tasks says beside its scores
 
 
 @dataclass(frozen=True)
-class Unit:
+class Shard:
     """A piece of work: ``batches`` of indices into the examples of task number ``task``, scored by ``chosen``.
 
-    A method that scores all tasks in one go has one unit, without a task. ``key`` is a hash of all that the result
+    A method that scores all tasks in one go has one shard, without a task. ``key`` is a hash of all that the result
     depends on.
     """
 
@@ -57,13 +57,13 @@ class Unit:
         return f"{self.method}-{self.key[:32]}.safetensors"
 
 
-Begun = Callable[[str], None]  # told a method's name when its first unit begins
-Within = Callable[[Unit, int], None]  # told how many of a running unit's examples are done
+Begun = Callable[[str], None]  # told a method's name when its first shard begins
+Within = Callable[[Shard, int], None]  # told how many of a running shard's examples are done
 
 
 @dataclass(frozen=True)
-class UnitScores:
-    """Signed scores of a unit's examples in the order of its batches (absent heads NaN), and the unchanged model's
+class ShardScores:
+    """Signed scores of a shard's examples in the order of its batches (absent heads NaN), and the unchanged model's
     baseline (None: it was not asked for an answer). ``errors`` and ``checks`` as in ``BatchScores``.
 
     ``batch_size`` is the greatest that was used, smaller than planned where memory ran out, ``reference_size`` the same
@@ -78,30 +78,44 @@ class UnitScores:
     reference_size: int = 0
 
 
-def units_of(prepared: Prepared) -> tuple[Unit, ...]:
-    """All units of a run in the order in which one process computes them."""
+def concatenated(parts: Sequence[ShardScores]) -> ShardScores:
+    """Return the parts' examples in one, part after part, without sizes of batches."""
+    baselines = [part.baseline for part in parts if part.baseline is not None]
+    errors = [part.errors for part in parts if part.errors is not None]
+    return ShardScores(
+        np.concatenate([part.values for part in parts]),
+        Baseline(np.concatenate([b.correct for b in baselines]), np.concatenate([b.log_probability for b in baselines]))
+        if baselines
+        else None,
+        np.concatenate(errors) if errors else None,
+        {name: np.concatenate([part.checks[name] for part in parts]) for name in parts[0].checks},
+    )
+
+
+def shards_of(prepared: Prepared) -> tuple[Shard, ...]:
+    """All shards of a run in the order in which one process computes them."""
     hashed = [_hashed(task) for task in prepared.tasks]
-    return tuple(unit for chosen in prepared.methods for unit in _of_method(prepared, chosen, hashed))
+    return tuple(shard for chosen in prepared.methods for shard in _of_method(prepared, chosen, hashed))
 
 
-def _of_method(prepared: Prepared, chosen: Chosen, hashed: Sequence[Sequence[str]]) -> list[Unit]:
+def _of_method(prepared: Prepared, chosen: Chosen, hashed: Sequence[Sequence[str]]) -> list[Shard]:
     tasks, same = prepared.tasks, _same(prepared, chosen)
     if chosen.method.together is not None:
         batches = tuple(batch for task in tasks for batch in task.batches)
         content = [[t.name, h, [r.group for r in t.rows], t.batches] for t, h in zip(tasks, hashed, strict=True)]
-        return [Unit(chosen, None, batches, key_of([same, content]))]
+        return [Shard(chosen, None, batches, key_of([same, content]))]
     others = None
     if chosen.method.prepare is not None:  # its references come from the discovery half of every task
         others = [[t.name, h, t.discovery.tolist(), t.batches] for t, h in zip(tasks, hashed, strict=True)]
-    least = max(1, round(UNIT_FORWARDS / chosen.method.forwards(prepared.model.heads, chosen.parameters)))
-    units = []
+    least = max(1, round(SHARD_FORWARDS / chosen.method.forwards(prepared.model.heads, chosen.parameters)))
+    shards = []
     for t, task in enumerate(tasks):
         step = len(task.batches) if prepared.races(chosen) else least  # a race is over a whole task
         for first in range(0, len(task.batches), step):
-            shard = task.batches[first : first + step]
-            content = [[hashed[t][i] for i in batch] for batch in shard]
-            units.append(Unit(chosen, t, shard, key_of([same, task.name, content, others])))
-    return units
+            part = task.batches[first : first + step]
+            content = [[hashed[t][i] for i in batch] for batch in part]
+            shards.append(Shard(chosen, t, part, key_of([same, task.name, content, others])))
+    return shards
 
 
 def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
@@ -110,23 +124,30 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
     if prepared.races(chosen):
         measured += [scoring.examples, prepared.top, scoring.confidence, scoring.exact_top]
     others_own = [] if chosen.plugin is None else identity("methods", [chosen.plugin.name])
-    return [UNIT_FORMAT, chosen.method.name, dict(chosen.parameters), measured, dict(prepared.identity), *others_own]
+    return [
+        SHARD_FORMAT,
+        chosen.method.name,
+        chosen.parameters.model_dump(),
+        measured,
+        dict(prepared.identity),
+        *others_own,
+    ]
 
 
 def _hashed(task: PreparedTask) -> list[str]:
     """A hash of each example."""
     return [
-        key_of([e.inputs, e.prompt, e.answer, e.places, e.decoder, e.foil, e.corrupted, r.id, r.answer, r.answers])
+        key_of([e.inputs, e.prompt, e.answer, e.positions, e.decoder, e.foil, e.corrupted, r.id, r.answer, r.answers])
         for e, r in zip(task.encoded, task.rows, strict=True)
     ]
 
 
 def flattened(made: StudyScores) -> dict[str, np.ndarray]:
-    """What is said of each task and of all, as a unit's checks can hold it."""
+    """What is said of each task and of all, as a shard's checks can hold it."""
     return {
-        f"{said}\n{check}\n{name}": np.array([np.nan if value is None else value])
-        for said in SAID
-        for check, of in getattr(made, said).items()
+        f"{summary}\n{check}\n{name}": np.array([np.nan if value is None else value])
+        for summary in SUMMARIES
+        for check, of in getattr(made, summary).items()
         for name, value in of.items()
     }
 
@@ -135,15 +156,15 @@ def unflattened(stored: Mapping[str, np.ndarray], wanted: str) -> dict[str, dict
     """One part of it again, in an order of its own, which a file does not keep."""
     result: dict[str, dict[str, float | None]] = {}
     for key in sorted(stored):
-        said, check, name = key.split("\n", 2)
-        if said == wanted:
+        summary, check, name = key.split("\n", 2)
+        if summary == wanted:
             value = float(stored[key][0])
             result.setdefault(check, {})[name] = None if np.isnan(value) else value
     return result
 
 
-def unit_bytes(key: str, scores: UnitScores) -> bytes:
-    """A unit's file, with its key and a checksum."""
+def shard_bytes(key: str, scores: ShardScores) -> bytes:
+    """A shard's file, with its key and a checksum."""
     tensors = {"values": np.ascontiguousarray(scores.values)}
     if scores.baseline is not None:
         tensors |= {"correct": scores.baseline.correct, "log_probability": scores.baseline.log_probability}
@@ -155,8 +176,8 @@ def unit_bytes(key: str, scores: UnitScores) -> bytes:
     return save(tensors, metadata={"reportgen": described})
 
 
-def unit_from(data: bytes | None, key: str) -> UnitScores | None:
-    """A finished unit, or None where its file is missing, broken or of other inputs (it is then computed again)."""
+def shard_from(data: bytes | None, key: str) -> ShardScores | None:
+    """A finished shard, or None where its file is missing, broken or of other inputs (it is then computed again)."""
     if data is None:
         return None
     try:
@@ -165,7 +186,7 @@ def unit_from(data: bytes | None, key: str) -> UnitScores | None:
             return None
         plain = Baseline(tensors["correct"], tensors["log_probability"]) if "correct" in tensors else None
         checks = {n.removeprefix("check/"): a for n, a in tensors.items() if n.startswith("check/")}
-        return UnitScores(
+        return ShardScores(
             tensors["values"],
             plain,
             tensors.get("errors"),

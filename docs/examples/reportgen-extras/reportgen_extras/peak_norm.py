@@ -3,15 +3,15 @@
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.method import ANY, BatchScores, ScoringMethod, Setting, absent
+from reportgen.scoring.methods.common.method import ANY, BatchScores, MethodParameters, ScoringMethod, Setting, absent
 from reportgen.scoring.model.interventions import captured
 
 
 @torch.no_grad()
 def score(setting: Setting, batch: Batch) -> BatchScores:
     """One batch: z of site i (one attention of one layer) is (example, position, head, head size)."""
-    model, heads, seen = setting.model, setting.heads, dict[int, torch.Tensor]()
-    with captured(model.model, heads, seen):
+    model, heads = setting.model, setting.heads
+    with captured(model.model, heads) as seen:
         model.run(batch)
     values = absent(heads, batch.size)
     for site, z in seen.items():
@@ -21,8 +21,9 @@ def score(setting: Setting, batch: Batch) -> BatchScores:
     return BatchScores(values, None)
 
 
-METHOD = ScoringMethod(
+METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     name="peak_norm",
+    family="control",
     summary="largest size of the head's output over the scored positions",
     unit="activation norm",
     sign="never negative",

@@ -1,12 +1,13 @@
 """Exact ablation: run the model on without one head at a time, many heads of a layer side by side in one batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
@@ -20,12 +21,18 @@ from reportgen.scoring.fast_forward.prefix_cache import (
     shared_tokens,
     without,
 )
-from reportgen.scoring.methods.common.method import BatchScores, Parameter, Setting, absent
+from reportgen.scoring.methods.common.method import BatchScores, Setting, absent
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, edited, only, replaced
 
 EVERY = "all heads ablated"  # the check that says how much there is to lose
-HEADS_AT_ONCE = Parameter(0, "heads of a layer ablated side by side in one larger batch (0: by its length)", minimum=0)
+LIMIT = (
+    "Heads were removed or replaced one at a time; later layers can make up for one head, so a small value does not "
+    "show that a head is idle."
+)
+HeadsAtOnce = Annotated[
+    int, Field(ge=0, description="heads of a layer ablated side by side in one larger batch (0: by its length)")
+]
 # Tokens of one larger batch: enough to fill the matrix products, few enough for a core's cache, as measured
 TOKENS, TOKENS_ON_ACCELERATOR = 1024, 16384
 # of a site, what stands in place of its heads: a number, or a function of their outputs, several copies of the batch's
@@ -34,20 +41,27 @@ Substitute = Callable[[int], Edit | float]
 
 @torch.no_grad()
 def without_each(
-    setting: Setting, batch: Batch, substitute: Substitute, together: bool = True, alike: bool = False
+    setting: Setting,
+    batch: Batch,
+    substitute: Substitute,
+    heads_at_once: int = 0,
+    *,
+    together: bool = True,
+    alike: bool = False,
 ) -> BatchScores:
     """The metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
 
     Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
     resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer
-    positions are run. Of ``setting.wanted`` alone where it is given. ``together``: the change with all heads
+    positions are run. ``heads_at_once`` of a layer are ablated side by side (0: as many as fill the device), of
+    ``setting.wanted`` alone where there are such. ``together``: the change with all heads
     replaced at once is the check ``EVERY``, where all heads are wanted. ``alike``: the substitute is the same in all
     examples, so that tokens which they all begin with are run once.
     """
     values = absent(setting.heads, batch.size)
     (before, logits), record = _baseline(setting, batch)
     prefix = _prefix(setting, batch, record) if alike else None
-    step = setting.parameters["heads_at_once"] or at_once(batch, 0 if prefix is None else prefix.tokens)
+    step = heads_at_once or at_once(batch, 0 if prefix is None else prefix.tokens)
     parts = [_parts(setting, index, step) for index in range(len(setting.heads.sites))]
     many = {copies: batch.repeated(copies) for copies in {len(heads) for part in parts for heads in part}}
     for index, part in enumerate(parts):
@@ -134,7 +148,7 @@ def _narrowed(setting: Setting, batch: Batch) -> AbstractContextManager[None]:
     return nullcontext() if setting.metric.generated else setting.model.narrowed(batch)
 
 
-def forwards(heads: Heads, _: Mapping[str, Any]) -> float:
+def forwards(heads: Heads) -> float:
     """Plain forwards of a batch: of each head the layers from its own upward, and two: baseline, and all heads."""
     calls = len(heads.sites)
     return 2 + sum(site.heads * (calls - index) / calls for index, site in enumerate(heads.sites))

@@ -16,6 +16,7 @@ from reportgen.scoring.model.forward import short_batch
 Pattern = Float[Tensor, "example head query key"]
 Pairs = Bool[Tensor, "example query key"]
 
+LIMIT = "The scores say where heads look; no answer of the model was measured with and without them."
 OLSSON = (
     "Olsson, C., Elhage, N., Nanda, N. et al. (2022). In-context learning and induction heads. Transformer Circuits "
     "Thread. arXiv:2209.11895."
@@ -88,4 +89,4 @@ def refuse_empty(pairs: Pairs, rows: tuple[Row, ...], problem: str, hint: str) -
     """Raises InputError naming the first row without a pair."""
     for row, found in zip(rows, pairs.any(dim=2).any(dim=1).tolist(), strict=True):
         if not found:
-            raise InputError(problem, f"{row.place} (id {row.id!r})", hint)
+            raise InputError(problem, f"{row.location} (id {row.id!r})", hint)

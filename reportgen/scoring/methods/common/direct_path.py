@@ -13,23 +13,24 @@ That nothing was missed is seen on a short text, on which the same run with the 
 just what the slopes say (``checked``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.fast_forward.partial_forward import stacked
+from reportgen.scoring.fast_forward.partial_forward import Register, hooked, stacked
 from reportgen.scoring.model.forward import short_batch
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.interventions import Edit, edited
 from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.trace import FunctionWatch
 
 PRODUCTS = {
     "linear",
@@ -58,27 +59,27 @@ Slopes = Float[Tensor, "example token head size"]
 @dataclass
 class _Run:
     """Where a run is (``inside`` a layer, ``writing``: in a site's projection) and what counted as constant in it:
-    where ``replayed``, what was ``kept`` from another run is put in its place, call by call.
+    where ``replayed``, the ``constants`` of another run are put in its place, call by call.
     """
 
     inside: bool = False
     writing: bool = False
-    kept: list[Tensor] | None = None
+    constants: list[Tensor] | None = None
     replayed: bool = False
     calls: int = field(default=0)
 
     def constant(self, result: Tensor) -> Tensor:
-        """The result as a constant, or the kept one in its place."""
-        if self.kept is None:
+        """The result as a constant, or the other run's in its place."""
+        if self.constants is None:
             return result.detach()
         if not self.replayed:
-            self.kept.append(result.detach().clone())  # models add to such results in place
+            self.constants.append(result.detach().clone())  # models add to such results in place
             return result.detach()
         self.calls += 1
-        return self.kept[self.calls - 1].clone()
+        return self.constants[self.calls - 1].clone()
 
 
-class _Frozen(TorchFunctionMode):
+class _Frozen(FunctionWatch):
     """Makes constants of what is none of the direct path."""
 
     def __init__(self, run: _Run) -> None:
@@ -105,7 +106,7 @@ def _norm(
     run: _Run,
     name: str,
     x: Tensor,
-    shape: Any,
+    shape: Sequence[int] | int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float | None = None,
@@ -127,30 +128,27 @@ def _followed(model: LoadedModel, run: _Run, edits: dict[int, Edit], written: di
     sites = model.heads.sites
     before, after = _marks(run, sites, written)
     layers = [layer for _, layer in stacked(model.model, model.heads)]
-    handles: list[Any] = []
-    with edited(model.model, model.heads, edits), _Frozen(run):
-        try:
-            for projection in {site.projection for site in sites}:
-                handles += [projection.register_forward_pre_hook(before), projection.register_forward_hook(after)]
-            for layer in layers:
-                handles += [
-                    layer.register_forward_pre_hook(lambda *_: setattr(run, "inside", True)),
-                    layer.register_forward_hook(lambda *_: setattr(run, "inside", False)),
-                ]
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    projections = {site.projection for site in sites}
+    wanted: list[tuple[Register, Callable[..., object]]] = [
+        *((projection.register_forward_pre_hook, before) for projection in projections),
+        *((projection.register_forward_hook, after) for projection in projections),
+        *((layer.register_forward_pre_hook, lambda *_: setattr(run, "inside", True)) for layer in layers),
+        *((layer.register_forward_hook, lambda *_: setattr(run, "inside", False)) for layer in layers),
+    ]
+    with edited(model.model, model.heads, edits), _Frozen(run), hooked(wanted):
+        yield
 
 
-def _marks(run: _Run, sites: tuple[Site, ...], written: dict[int, Tensor]) -> tuple[Any, Any]:
+def _marks(
+    run: _Run, sites: tuple[Site, ...], written: dict[int, Tensor]
+) -> tuple[Callable[..., None], Callable[..., None]]:
     by_call = {(site.projection, site.call): index for index, site in enumerate(sites)}
     calls: dict[nn.Module, int] = {}
 
-    def before(*_: Any) -> None:
+    def before(*_: object) -> None:
         run.writing = True
 
-    def after(module: nn.Module, _: Any, output: Tensor) -> None:
+    def after(module: nn.Module, _: object, output: Tensor) -> None:
         run.writing = False
         index = by_call.get((module, calls.get(module, 0)))
         calls[module] = calls.get(module, 0) + 1
@@ -169,13 +167,13 @@ class Direct:
     slopes: tuple[Slopes, ...]
 
 
-def direct(model: LoadedModel, batch: Batch, value: Any, run: _Run | None = None) -> Direct:
+def direct(model: LoadedModel, batch: Batch, value: Callable[[Tensor], Tensor], run: _Run | None = None) -> Direct:
     """Run the batch; ``value`` makes of the logits a number per example, whose slopes along the direct path are taken.
 
     Raises InputError naming a site whose projection's output does not reach the logits.
     """
     seen, written = dict[int, Tensor](), dict[int, Tensor]()
-    edits = {index: _leaf(seen, index) for index in range(len(model.heads.sites))}
+    edits: dict[int, Edit] = {index: partial(_leaf, seen, index) for index in range(len(model.heads.sites))}
     with torch.enable_grad():
         with _followed(model, run or _Run(), edits, written):
             logits = model.answer_logits(batch)
@@ -201,12 +199,10 @@ def direct(model: LoadedModel, batch: Batch, value: Any, run: _Run | None = None
     return Direct(logits.detach(), tuple(seen[i].detach() for i in sites), slopes)
 
 
-def _leaf(into: dict[int, Tensor], index: int) -> Edit:
-    def edit(z: Tensor) -> Tensor:
-        into[index] = z.detach().requires_grad_()
-        return into[index]
-
-    return edit
+def _leaf(seen: dict[int, Tensor], index: int, z: Tensor) -> Tensor:
+    """See the outputs of a site's heads, and go on with a leaf to take gradients to."""
+    seen[index] = z.detach().requires_grad_()
+    return seen[index]
 
 
 def contributions(found: Direct, index: int) -> Float[Tensor, "example token head"]:
@@ -223,16 +219,16 @@ def checked(model: LoadedModel) -> None:
     Raises InputError where they do not: a part of the direct path is not linear, or was not followed.
     """
     refuse_without_stream(model)
-    batch, run = short_batch(model.model, model.kind, 1), _Run(kept=[])
+    batch, run = short_batch(model.model, model.kind, 1), _Run(constants=[])
     found = direct(model, batch, lambda logits: logits.gather(1, batch.target[:, None])[:, 0], run)
     parts = [contributions(found, index).double() for index in range(len(found.outputs))]
     enlarged: dict[int, Edit] = {index: lambda z: z * LARGE for index in range(len(parts))}
-    with torch.no_grad(), _followed(model, _Run(kept=run.kept, replayed=True), enlarged, {}):
+    with torch.no_grad(), _followed(model, _Run(constants=run.constants, replayed=True), enlarged, {}):
         after = model.answer_logits(batch)
     change = float((after - found.logits).gather(1, batch.target[:, None]).double().sum())
-    said, size = (float(sum(part.sum() for part in summed)) for summed in (parts, [part.abs() for part in parts]))
+    total, size = (float(sum(part.sum() for part in summed)) for summed in (parts, [part.abs() for part in parts]))
     exact = model.model.dtype in (torch.float32, torch.float64)
-    if not abs(change - (LARGE - 1) * said) <= (1e-3 if exact else 0.05) * (LARGE - 1) * size:
+    if not abs(change - (LARGE - 1) * total) <= (1e-3 if exact else 0.05) * (LARGE - 1) * size:
         problem = "the way from its heads to the logits past the other layers is not linear"
         raise InputError(problem, type(model.model).__name__, HINT)
 

@@ -1,8 +1,7 @@
 """What heads put out and the metric's gradients to it, for embeddings between two prompts; rules along a path."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ from torch import Tensor, nn
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.fast_forward.partial_forward import hooked
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.model.interventions import Edit, edited
-from reportgen.scoring.model.loaded import LoadedModel
 
 LEAST_CHANGE = 0.1  # natural-log units: relative to a smaller change of the metric a gap would mean nothing
+LIMIT = "The scores are built from gradients; they estimate what changing a head would do, and no head was changed."
 GAP = "completeness gap"
 
 Embeddings = Float[Tensor, "example token width"]
@@ -62,46 +62,40 @@ def differentiated(setting: Setting, batch: Batch, embeddings: Embeddings | None
 
 
 def _run(setting: Setting, batch: Batch, embeddings: Embeddings | None) -> Observed:
-    model, embedded, seen = setting.model, list[Tensor](), dict[int, Tensor]()
-    with _embedded(model, embeddings, embedded), edited(model.model, model.heads, _kept(model, seen)):
-        value, logits = setting.value(batch)
-    if not embedded:
-        place = type(model.model).__name__
-        raise InputError("its token embeddings do not run", place, "Choose a method that needs no corrupted prompt")
-    return Observed(value, logits, tuple(seen[index] for index in range(len(seen))), embedded[0])
-
-
-def _kept(model: LoadedModel, into: dict[int, Tensor]) -> dict[int, Edit]:
-    def keep(index: int) -> Edit:
-        def edit(z: Tensor) -> Tensor:
-            # a decoder's first attention has seen nothing yet that needs a gradient
-            into[index] = z if z.requires_grad or not torch.is_grad_enabled() else z.detach().requires_grad_()
-            return into[index]
-
-        return edit
-
-    return {index: keep(index) for index in range(len(model.heads.sites))}
-
-
-@contextmanager
-def _embedded(model: LoadedModel, by: Embeddings | None, into: list[Tensor]) -> Iterator[None]:
-    """Within the context, for one run: the first output of the token embeddings (a decoder may share them, and runs
-    later) becomes ``by``, where it is given, and goes into ``into``; what positions add comes after it.
-    """
-
-    def after_embedding(_: nn.Module, __: Any, output: Tensor) -> Tensor | None:
-        if into:
-            return None
-        chosen = output if by is None else by.to(output.dtype)
-        into.append(chosen.detach().requires_grad_(torch.is_grad_enabled()))
-        return into[0]
-
+    model, watched = setting.model, _Watched(embeddings)
     reader: Any = model.model.get_encoder() if model.kind == "seq2seq" else model.model
-    handle = reader.get_input_embeddings().register_forward_hook(after_embedding)
-    try:
-        yield
-    finally:
-        handle.remove()
+    edits: dict[int, Edit] = {index: partial(watched.at_heads, index) for index in range(len(model.heads.sites))}
+    embedded = (reader.get_input_embeddings().register_forward_hook, watched.after_embedding)
+    with hooked([embedded]), edited(model.model, model.heads, edits):
+        value, logits = setting.value(batch)
+    if watched.embedded is None:
+        location = type(model.model).__name__
+        raise InputError("its token embeddings do not run", location, "Choose a method that needs no corrupted prompt")
+    return Observed(value, logits, tuple(watched.outputs[i] for i in range(len(watched.outputs))), watched.embedded)
+
+
+class _Watched:
+    """What one run's token embeddings and heads put out, as leaves to take gradients to where gradients are on."""
+
+    def __init__(self, by: Embeddings | None) -> None:
+        self.by, self.outputs = by, dict[int, Tensor]()
+        self.embedded: Embeddings | None = None
+
+    def after_embedding(self, _: nn.Module, __: object, output: Tensor) -> Tensor | None:
+        """Put ``by``, where it is given, in place of the first output (a decoder may share the embeddings, and runs
+        later); what positions add comes after it.
+        """
+        if self.embedded is not None:
+            return None
+        chosen = output if self.by is None else self.by.to(output.dtype)
+        self.embedded = chosen.detach().requires_grad_(torch.is_grad_enabled())
+        return self.embedded
+
+    def at_heads(self, index: int, z: Tensor) -> Tensor:
+        """See the outputs of a site's heads."""
+        # a decoder's first attention has seen nothing yet that needs a gradient
+        self.outputs[index] = z if z.requires_grad or not torch.is_grad_enabled() else z.detach().requires_grad_()
+        return self.outputs[index]
 
 
 def difference(one: Tensor, other: Tensor) -> Tensor:

@@ -3,23 +3,23 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from reportgen.core.plugins import Record, Registry
-from reportgen.core.scores import Reduction
-from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, Encoded
+from reportgen.core.scores import Family, Reduction
+from reportgen.errors import InputError, nearest
+from reportgen.scoring.data.batches import Batch, Encoded, Positions
 from reportgen.scoring.data.metrics import ANSWERING, LANGUAGE, AnswerReduction, Metric, measure
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
 
 Need = Literal["corrupted", "gradient", "attention", "references", "logits"]
-Value = int | float | bool | str
 ANY = ANSWERING | {"encoder"}
 
 MICHEL = (
@@ -31,54 +31,62 @@ VOITA = (
 )
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A method's setting: its ``default`` fixes its type, ``minimum`` bounds numbers, ``choices`` list texts."""
+class MethodParameters(BaseModel):
+    """A method's settings in a study: each field's default, bounds and description are printed to readers.
 
-    default: Value
-    doc: str
-    minimum: float | None = 1
-    choices: tuple[str, ...] = ()
+    Numbers are whole or not as their type says, texts are ``Literal``s; ``read_parameters`` makes errors of the rest.
+    """
 
-    def check(self, value: Any, name: str, place: str) -> Value:
-        """The value as it is; raises InputError where it is of another type or out of bounds."""
-        wanted = type(self.default)
-        fits = isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            value, fits = float(value), True
-        if wanted in (int, float):
-            fits = fits and (self.minimum is None or value >= self.minimum)
-        if wanted is str:
-            fits = fits and (not self.choices or value in self.choices)
-        if not fits:
-            raise InputError(f"{name} is {value!r}", place, f"Give {self._wanted()}")
-        result: Value = value
-        return result
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    def _wanted(self) -> str:
-        if isinstance(self.default, bool):
-            return "true or false"
-        if isinstance(self.default, str):
-            return " or ".join(repr(choice) for choice in self.choices) if self.choices else "a text"
-        kind = "a whole number" if isinstance(self.default, int) else "a number"
-        return kind if self.minimum is None else f"{kind} from {self.minimum:g}"
+
+P = TypeVar("P", bound=MethodParameters)  # the method's own parameters
+R = TypeVar("R")  # what its ``prepare`` makes: its references (None: it has none)
+
+
+def read_parameters(model: type[P], values: Mapping[str, object], location: str, others: Sequence[str] = ()) -> P:
+    """Return the values as the method's parameters; ``others`` are names that the study may give beside them.
+
+    Raises InputError for an unknown name, naming the nearest known one, and for a value of another type or out of
+    bounds, saying what to give.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        refused = {str(fault["loc"][0]): fault for fault in error.errors() if fault["loc"]}
+        for name in (name for name in values if name in refused):
+            if name not in model.model_fields:
+                known = [*model.model_fields, *others]
+                hint = nearest(name, known) if known else "Remove it: this method has none"
+                raise InputError(f"unknown parameter {name!r}", location, hint) from error
+            raise InputError(f"{name} is {values[name]!r}", location, f"Give {_wanted(model, name)}") from error
+        raise InputError(f"its parameters do not fit ({error.errors()[0]['msg']})", location, "Change them") from error
+
+
+def _wanted(model: type[MethodParameters], name: str) -> str:
+    """What may be given for a parameter, in words."""
+    described = model.model_json_schema()["properties"][name]
+    if "enum" in described:
+        return " or ".join(repr(choice) for choice in described["enum"])
+    kind = {"boolean": "true or false", "string": "a text", "integer": "a whole number", "number": "a number"}
+    least, most = (described.get(bound) for bound in ("minimum", "maximum"))
+    bounds = (f" from {least:g}" if least is not None else "") + (f" to {most:g}" if most is not None else "")
+    return kind.get(described.get("type", ""), "a value of the type that `reportgen methods` names") + bounds
 
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a method may use while it scores a study.
+    """A model and how its answers are measured: all that methods and interventions share.
 
-    ``positions`` and ``seed`` are those of the study; ``reference`` is what the method's ``prepare`` made; ``wanted``
-    are the heads that a method that races is to score (None: all).
+    ``positions`` and ``seed`` are those of the study; ``wanted`` are the heads that a method that races is to score
+    (None: all).
     """
 
     model: LoadedModel
     metric: Metric
     answer_reduction: AnswerReduction
-    parameters: Mapping[str, Any]
-    positions: Literal["all", "prompt", "answer", "last"] = "all"
+    positions: Positions = "all"
     seed: int = 0
-    reference: Any = None
     wanted: Bool[np.ndarray, "site head"] | None = None
 
     @property
@@ -106,6 +114,16 @@ class Setting:
         if self.positions == "all":
             return None
         return batch.gated(self.heads.sites[site].block, self.positions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSetting(Setting, Generic[P, R]):
+    """What one method may use while it scores a study: its ``parameters`` there, and the ``reference`` that its
+    ``prepare`` made.
+    """
+
+    parameters: P
+    reference: R
 
 
 @dataclass(frozen=True)
@@ -143,20 +161,23 @@ class TaskExamples:
 
 
 @dataclass(frozen=True)
-class ScoringMethod(Record):
-    """How to score every head on every example.
+class ScoringMethod(Record, Generic[P, R]):
+    """How to score every head on every example: all that is known of a method.
 
+    ``family`` is what kind of evidence its scores are, ``limit`` what they cannot show, as the report's Limits print it
+    ("": nothing of their own).
     ``unit`` is a template over the metric's ``{label}``; ``sign`` says what a positive value means, ``cost`` the
     price in plain forwards in words and ``forwards`` in numbers, per batch; ``formula`` and ``meaning`` define one
     example's score and ``references`` are the papers, all printed in the report. ``kinds`` are the kinds of model,
     ``needs`` what rows, model and metric must offer. ``reduction`` makes importance of examples' scores; ``cheap``
     scores are printed beside the activation norm. ``check`` raises InputError, before anything is scored, where the
-    model or a parameter does not fit, which may take runs on a short text. ``prepare`` makes ``Setting.reference``
-    once, from batches of the discovery half of all tasks. ``races``: it can score some heads alone
-    (``Setting.wanted``). A method scores a batch at a time (``score``) or all tasks in one go (``together``, with a
-    progress callback over batches); both raise InputError where the numbers are not finite.
+    model or a parameter does not fit, which may take runs on a short text. ``prepare`` makes ``reference`` once, from
+    batches of the discovery half of all tasks. ``races``: it can score some heads alone (``Setting.wanted``). A method
+    scores a batch at a time (``score``) or all tasks in one go (``together``, with a progress callback over batches);
+    both raise InputError where the numbers are not finite.
     """
 
+    family: Family
     summary: str
     unit: str
     sign: str
@@ -164,12 +185,13 @@ class ScoringMethod(Record):
     formula: str
     meaning: str
     references: tuple[str, ...]
-    forwards: Callable[[Heads, Mapping[str, Any]], float]
-    score: Callable[[Setting, Batch], BatchScores] | None = None
-    together: Callable[[Setting, Sequence[TaskExamples], Callable[[int], None]], StudyScores] | None = None
-    check: Callable[[Setting], None] | None = None
-    prepare: Callable[[Setting, Sequence[Batch]], Any] | None = None
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    forwards: Callable[[Heads, P], float]
+    limit: str = ""
+    score: Callable[[MethodSetting[P, R], Batch], BatchScores] | None = None
+    together: Callable[[MethodSetting[P, R], Sequence[TaskExamples], Callable[[int], None]], StudyScores] | None = None
+    check: Callable[[MethodSetting[P, None]], None] | None = None
+    prepare: Callable[[MethodSetting[P, None], Sequence[Batch]], R] | None = None
+    parameters: type[P] = MethodParameters  # type: ignore[assignment]  # a type variable has no default
     kinds: frozenset[str] = ANSWERING
     needs: frozenset[Need] = frozenset()
     reduction: Reduction = "mean_abs"
@@ -177,21 +199,21 @@ class ScoringMethod(Record):
     races: bool = False
 
     @property
-    def defaults(self) -> dict[str, Value]:
-        """The parameters' defaults."""
-        return {name: parameter.default for name, parameter in self.parameters.items()}
-
-    @property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """All that a reader needs to know of the method, in plain data; unit and sign are those of one example's score
         with the metric log_odds.
         """
         parameters = {
-            name: {"default": p.default, "doc": p.doc, **({"choices": p.choices} if p.choices else {})}
-            for name, p in self.parameters.items()
+            name: {
+                "default": of.get("default"),
+                "doc": of.get("description", ""),
+                **({"choices": tuple(of["enum"])} if "enum" in of else {}),
+            }
+            for name, of in self.parameters.model_json_schema().get("properties", {}).items()
         }
         return {
             "name": self.name,
+            "family": self.family,
             "summary": self.summary,
             "formula": self.formula,
             "meaning": self.meaning,
@@ -204,11 +226,13 @@ class ScoringMethod(Record):
             "models": sorted(self.kinds),
             "needs": sorted(self.needs),
             "parameters": parameters,
+            **({"limit": self.limit} if self.limit else {}),
             "references": list(self.references),
         }
 
 
-METHODS = Registry("methods", ScoringMethod)
+AnyMethod: TypeAlias = ScoringMethod[Any, Any]  # of whatever parameters and references
+METHODS: Registry[AnyMethod] = Registry("methods", ScoringMethod)
 
 
 def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
@@ -237,14 +261,16 @@ __all__ = [
     "METHODS",
     "MICHEL",
     "VOITA",
+    "AnyMethod",
     "BatchScores",
+    "MethodParameters",
+    "MethodSetting",
     "Need",
-    "Parameter",
     "ScoringMethod",
     "Setting",
     "StudyScores",
     "TaskExamples",
-    "Value",
     "absent",
+    "read_parameters",
     "sampled",
 ]

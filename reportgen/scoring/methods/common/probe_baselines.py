@@ -16,6 +16,8 @@ from scipy.special import logsumexp, softmax
 
 from reportgen.scoring.data.batches import Encoded
 
+# From where all weights are held near 0 to where rows are separated as well as words allow; the one that is most often
+# right on rows of other groups is taken, so that no baseline is weak for want of a fitting penalty
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 LAST_PLACE = 12  # sub-questions further on in their chain count as one
 # by name: the task predicted for each example, and the one it should have been

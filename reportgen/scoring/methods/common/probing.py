@@ -19,6 +19,7 @@ from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import captured
 
+# As published (arXiv 2512.10978), but for the batch: there examples come one at a time and in the order of the file
 PROJECTED, HIDDEN, DROPOUT = 64, 512, 0.3
 LEARNING_RATE, BATCH = 1e-4, 32
 
@@ -27,13 +28,13 @@ LEARNING_RATE, BATCH = 1e-4, 32
 class Bundle:
     """All heads of one size: their mean ``outputs``, and ``means`` of those over the heads of a layer.
 
-    ``layer`` is each head's row of ``means``, ``places`` its (site, head) in the order of ``Heads.sites``.
+    ``layer`` is each head's row of ``means``, ``heads_of`` its (site, head) in the order of ``Heads.sites``.
     """
 
     outputs: Float[Tensor, "example head size"]
     means: Float[Tensor, "example layer size"]
     layer: Int[Tensor, "head"]
-    places: tuple[tuple[int, int], ...]
+    heads_of: tuple[tuple[int, int], ...]
 
     @property
     def size(self) -> int:
@@ -59,11 +60,10 @@ def collect(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[
     for task in tasks:
         for members in task.batches:
             batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
-            seen = dict[int, Tensor]()
-            with captured(model.model, setting.heads, seen):
+            with captured(model.model, setting.heads) as seen:
                 model.run(batch)
             rows = torch.as_tensor(members) + first
-            _keep(setting, batch, seen, bundles, rows)
+            _store(setting, batch, seen, bundles, rows)
             vectors = _mean_embedding(setting, batch)
             embedded = embedded if embedded.shape[1] else np.empty((n, vectors.shape[1]), dtype=np.float32)
             embedded[rows.numpy()] = vectors
@@ -102,17 +102,17 @@ def _empty(heads: Heads, examples: int) -> tuple[Bundle, ...]:
     for size in sorted({site.size for site in heads.sites}):
         sites = [(index, site.heads) for index, site in enumerate(heads.sites) if site.size == size]
         layer = torch.tensor([row for row, (_, count) in enumerate(sites) for _ in range(count)])
-        places = tuple((index, head) for index, count in sites for head in range(count))
-        outputs, means = torch.empty(examples, len(places), size), torch.empty(examples, len(sites), size)
-        made.append(Bundle(outputs, means, layer, places))
+        heads_of = tuple((index, head) for index, count in sites for head in range(count))
+        outputs, means = torch.empty(examples, len(heads_of), size), torch.empty(examples, len(sites), size)
+        made.append(Bundle(outputs, means, layer, heads_of))
     return tuple(made)
 
 
-def _keep(
+def _store(
     setting: Setting, batch: Batch, seen: dict[int, Tensor], bundles: tuple[Bundle, ...], rows: Int[Tensor, "row"]
 ) -> None:
     for bundle in bundles:
-        sites = dict.fromkeys(index for index, _ in bundle.places)
+        sites = dict.fromkeys(index for index, _ in bundle.heads_of)
         averages = [_average(seen[index], batch, setting, index) for index in sites]
         bundle.outputs[rows] = torch.cat(averages, dim=1)
         bundle.means[rows] = torch.stack([average.mean(dim=1) for average in averages], dim=1)
@@ -144,8 +144,8 @@ def _refuse_nonfinite(bundles: tuple[Bundle, ...], task: TaskExamples, first: in
         finite = bundle.outputs[first : first + len(task.encoded)].isfinite().all(dim=2).all(dim=1)
         for bad in torch.nonzero(~finite)[:1, 0].tolist():
             row, hint = task.encoded[bad].row, 'Check the weights, or compute in dtype = "float32"'
-            place = f"task {task.name}, example {row.id!r} ({row.place})"
-            raise InputError("the heads' outputs are not finite", place, hint)
+            location = f"task {task.name}, example {row.id!r} ({row.location})"
+            raise InputError("the heads' outputs are not finite", location, hint)
 
 
 def folds_of(
@@ -193,7 +193,7 @@ class Probe:
         self.random, self.layer_mean = torch.Generator().manual_seed(seed), layer_mean
         self.scales = [tuple(_scale(x, rows, self.device) for x in (b.outputs, b.means)) for b in bundles]
         self.projections = [self._linear((1 + layer_mean) * bundle.size, PROJECTED) for bundle in bundles]
-        self.hidden = self._linear(PROJECTED * sum(len(bundle.places) for bundle in bundles), HIDDEN)
+        self.hidden = self._linear(PROJECTED * sum(len(bundle.heads_of) for bundle in bundles), HIDDEN)
         self.out = self._linear(HIDDEN, tasks)
 
     @property

@@ -24,8 +24,7 @@ HINT = "Give more rows, of several groups, so that each half of the tasks has so
 @torch.no_grad()
 def outputs(setting: Setting, batch: Batch) -> Outputs:
     """What the heads of each site put out in a plain run."""
-    seen: Outputs = {}
-    with captured(setting.model.model, setting.heads, seen):
+    with captured(setting.model.model, setting.heads) as seen:
         setting.model.run(batch)
     return seen
 
@@ -59,10 +58,10 @@ def means(setting: Setting, batches: Sequence[Batch]) -> Means:
     sums, counts = dict[_Key, Tensor](), dict[_Key, int]()
     for batch in batches:
         for site, z in outputs(setting, batch).items():
-            places = batch.gated(setting.heads.sites[site].block, setting.positions).to(z.device)
+            positions = batch.gated(setting.heads.sites[site].block, setting.positions).to(z.device)
             for task in sorted({row.task for row in batch.rows}):
                 mine = torch.tensor([row.task == task for row in batch.rows], device=z.device)
-                for part, chosen in enumerate(_apart(places & mine[:, None])):
+                for part, chosen in enumerate(_apart(positions & mine[:, None])):
                     key = (site, task, part)
                     sums[key] = sums.get(key, 0) + z[chosen].double().sum(dim=0)
                     counts[key] = counts.get(key, 0) + int(chosen.sum())
@@ -76,11 +75,11 @@ def _mean_of_tasks(sums: Mapping[_Key, Tensor], counts: Mapping[_Key, int], site
     return torch.stack(found).mean(dim=0) if found else _mean_of_tasks(sums, counts, site, 1 - part)
 
 
-def _apart(places: Bool[Tensor, "example token"]) -> tuple[Tensor, Tensor]:
+def _apart(positions: Bool[Tensor, "example token"]) -> tuple[Tensor, Tensor]:
     """Those of the places that are a first token, and the others."""
-    first = torch.zeros_like(places)
-    first[:, 0] = places[:, 0]
-    return first, places & ~first
+    first = torch.zeros_like(positions)
+    first[:, 0] = positions[:, 0]
+    return first, positions & ~first
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def donors(setting: Setting, batches: Sequence[Batch], count: int, kept: int) ->
             part = batch.taken(indices)
             seen = outputs(setting, part)
             found += [_donor(setting, part, seen, e, kept) for e in range(part.size)]
-    place = {(row.task, row.id): i for i, row in enumerate(chosen)}
-    return tuple(sorted(found, key=lambda donor: place[donor.row.task, donor.row.id]))
+    order = {(row.task, row.id): i for i, row in enumerate(chosen)}
+    return tuple(sorted(found, key=lambda donor: order[donor.row.task, donor.row.id]))
 
 
 def _drawn(setting: Setting, rows: Sequence[Row], count: int) -> list[Row]:
@@ -125,12 +124,12 @@ def _drawn(setting: Setting, rows: Sequence[Row], count: int) -> list[Row]:
 def _donor(setting: Setting, batch: Batch, seen: Outputs, example: int, kept: int) -> Donor:
     row, first, others = batch.rows[example], list[Tensor](), list[Tensor]()
     for site, z in sorted(seen.items()):
-        places = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example].to(z.device))[1:, 0]
-        picked = setting.generator(row, "places").permutation(len(places))[:kept]
-        places = places[torch.as_tensor(picked, dtype=torch.long, device=z.device).sort().values]
+        positions = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example].to(z.device))[1:, 0]
+        picked = setting.generator(row, "places").permutation(len(positions))[:kept]
+        positions = positions[torch.as_tensor(picked, dtype=torch.long, device=z.device).sort().values]
         first.append(z[example, 0].clone())
         # a text of one token has no other: its only one stands in
-        others.append(z[example, places].clone() if len(places) else z[example, :1].clone())
+        others.append(z[example, positions].clone() if len(positions) else z[example, :1].clone())
     return Donor(row, tuple(first), tuple(others))
 
 
@@ -146,7 +145,7 @@ def resampled(setting: Setting, batch: Batch, donors: Sequence[Donor], draw: int
         fit = [donor for donor in donors if donor.row.group != row.group]
         if not fit:
             raise InputError(
-                f"all reference examples are of its group {row.group!r}", f"{row.place} (id {row.id!r})", HINT
+                f"all reference examples are of its group {row.group!r}", f"{row.location} (id {row.id!r})", HINT
             )
         draws = setting.generator(row, f"resample {draw}")
         picked.append((fit[int(draws.integers(len(fit)))], float(draws.random())))

@@ -1,9 +1,9 @@
-"""What a run was started with, kept beside its units, so that a resumed run can say what has changed."""
+"""What a run was started with, kept beside its shards, so that a resumed run can say what has changed."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
 
@@ -23,14 +23,27 @@ NOT_COMPARED = {  # where things are and who computes: neither changes a number
 }
 HINT = (
     "Undo it, choose another folder with -o, or accept it with --force, "
-    "which keeps the units that it leaves as they are"
+    "which keeps the shards that it leaves as they are"
 )
 NAMED = 3  # so many changes are named, the rest counted
 
-Record = dict[str, Any]
+
+class RunRecord(TypedDict):
+    """``settings`` are the study's by section and key, ``rows`` a hash of each row by task and id, ``order`` a hash of
+    their order, ``identity`` the model's and the machine's, ``batch_size`` the one found for "auto" (None: not yet).
+    """
+
+    schema: str
+    versions: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+    rows: dict[str, dict[str, str]]
+    order: str
+    threads: int
+    batch_size: int | None
+    identity: dict[str, str]
 
 
-def record_of(study: Study) -> Record:
+def record_of(study: Study) -> RunRecord:
     """Versions, settings, a hash of every row, and what the last digits depend on: the number of threads, and the batch
     size that is found where the study leaves it to be found (None: not found yet).
     """
@@ -53,44 +66,44 @@ def record_of(study: Study) -> Record:
 
 
 def _hash(row: Row) -> str:
-    return key_of({name: value for name, value in asdict(row).items() if name != "place"})[:16]
+    return key_of({name: value for name, value in asdict(row).items() if name != "location"})[:16]
 
 
-def kept_record(place: StorageFolder) -> Record | None:
+def read_record(folder: StorageFolder) -> RunRecord | None:
     """What the folder's run was started with; None where none has begun there.
 
-    Raises InputError where the folder's units are of a version that kept no record.
+    Raises InputError where the folder's shards are of a version that kept no record.
     """
-    content = place.read(RECORD)
+    content = folder.read(RECORD)
     try:
         record = None if content is None else json.loads(content)
     except ValueError:
         record = {}
     if isinstance(record, dict) and record.get("schema") == SCHEMA:
-        return record
-    if record is not None or any(name.endswith(".safetensors") for name in place.names()):
+        return cast(RunRecord, record)
+    if record is not None or any(name.endswith(".safetensors") for name in folder.names()):
         problem = "the unfinished run in it was started by another version of reportgen"
         raise InputError(
             problem,
-            str(place),
+            str(folder),
             "Finish it with that version, choose another folder with -o, or start anew with --force",
         )
     return None
 
 
-def taken_over(old: Record, new: Record) -> Record:
+def continued(old: RunRecord, new: RunRecord) -> RunRecord:
     """The new record with what a run that is gone on with computes by: its threads, and the batch size it has found."""
     asked, before = (of["settings"]["scoring"].get("batch_size") for of in (new, old))
     size = old.get("batch_size") if asked == before == "auto" else None
     return {**new, "threads": old["threads"], "batch_size": size}
 
 
-def keep_record(place: StorageFolder, record: Record) -> None:
-    """Write the record beside the units."""
-    place.write(RECORD, pretty_json(record))
+def write_record(folder: StorageFolder, record: RunRecord) -> None:
+    """Write the record beside the shards."""
+    folder.write(RECORD, pretty_json(record))
 
 
-def refuse_changes(place: StorageFolder, old: Record, new: Record, study: Study) -> None:
+def refuse_changes(folder: StorageFolder, old: RunRecord, new: RunRecord, study: Study) -> None:
     """Raise InputError, naming what has changed, where a run that was started with other inputs is not finished."""
     found = [*_versions(old["versions"], new["versions"]), *_settings(old["settings"], new["settings"])]
     found += _rows(old, new, str(study.tasks.path))
@@ -103,8 +116,8 @@ def refuse_changes(place: StorageFolder, old: Record, new: Record, study: Study)
         found.append(f"the batch size found {_was(new['batch_size'], old['batch_size'])}")
     if found:
         rest = f", and {len(found) - NAMED} other changes" if len(found) > NAMED + 1 else ""
-        told = "; ".join(found[:NAMED] if rest else found)
-        raise InputError(f"the unfinished run in it was started with other inputs: {told}{rest}", str(place), HINT)
+        changes = "; ".join(found[:NAMED] if rest else found)
+        raise InputError(f"the unfinished run in it was started with other inputs: {changes}{rest}", str(folder), HINT)
 
 
 def _was(now: object, was: object) -> str:
@@ -129,7 +142,7 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _rows(old: Record, new: Record, path: str) -> list[str]:
+def _rows(old: RunRecord, new: RunRecord, path: str) -> list[str]:
     """What happened to the rows, task by task."""
     found = []
     for task in dict.fromkeys([*old["rows"], *new["rows"]]):

@@ -35,14 +35,16 @@ def run(
     method: ScoringMethod, model: LoadedModel, some: list[Encoded], positions: str = "all", **given: Any
 ) -> BatchScores:
     assert method.score is not None
-    return method.score(setting(model, positions=positions, **{**method.defaults, **given}), collate(some))
+    return method.score(
+        setting(model, positions=positions, **{**method.parameters().model_dump(), **given}), collate(some)
+    )
 
 
 def log_odds(model: LoadedModel, example: Encoded, corrupted: bool = False) -> torch.Tensor:
     """Of one unpadded example, in the model's own whole forward: the sum over its tokens of log p − log(1 − p)."""
     batch = collate([example])
     logits = forward(model.model, model.kind, batch.corrupted() if corrupted else batch).logits[0]
-    p = logits.softmax(-1)[list(example.places), list(example.answer)]
+    p = logits.softmax(-1)[list(example.positions), list(example.answer)]
     return (p.log() - (1 - p).log()).sum()
 
 
