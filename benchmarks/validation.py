@@ -27,8 +27,11 @@ sys.path[:0] = [str(TESTS / "scoring"), str(TESTS / "validation")]
 import cases  # noqa: E402
 
 from reportgen.analysis.analyze import analyze  # noqa: E402
+from reportgen.core.listener import Listener  # noqa: E402
 from reportgen.core.trials import TOP, Outcome, Trial  # noqa: E402
 from reportgen.pipeline import build as pipeline  # noqa: E402
+from reportgen.pipeline.options import Options  # noqa: E402
+from reportgen.pipeline.source import open_source  # noqa: E402
 from reportgen.scoring.score import score  # noqa: E402
 from reportgen.validation.derive import derive  # noqa: E402
 from reportgen.validation.recorded import from_json  # noqa: E402
@@ -84,11 +87,15 @@ def cost() -> dict[str, Any]:
 
     said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        study = pipeline.open_source(ROOT / "sample_data", {"scoring.method": "zero_ablation"}).study
+        study = open_source(ROOT / "sample_data", {"scoring.method": "zero_ablation"}).study
         score(study, checkpoints=Path(folder) / "units")
         zero = time.process_time() - last[0]
         last[0] = time.process_time()
-        built = pipeline.build(ROOT / "sample_data", Path(folder) / "report", progress=step, notify=said.append)
+        built = pipeline.build(
+            ROOT / "sample_data",
+            Path(folder) / "report",
+            options=Options(listener=Listener(progress=step, notify=said.append)),
+        )
         step("rendering")
         validation = derive(from_json(json.loads((built.folder / "validation.json").read_text())))
     assert validation.cost is not None

@@ -15,7 +15,7 @@ from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, spl
 from reportgen.core.sentences import Prose
 from reportgen.core.trials import Control, Interval, Outcome, Trial, Validation
 from reportgen.importers import load_blocks
-from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.source import open_source
 from reportgen.validation.verdicts import bare, judged
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ def tried(findings: Any) -> Validation:
 
 def said() -> dict[str, str]:
     """A hash of the findings, with their sentences and values, for each input."""
-    source = pipeline.open_source(ROOT / "sample_data" / "figure" / "study.toml", {})
+    source = open_source(ROOT / "sample_data" / "figure" / "study.toml", {})
     assert source.study.scores is not None
     figure = load_blocks(source.study.scores.path, source.study.scores)
     settings, prose = Settings(permutations=999), Prose(None)

@@ -39,6 +39,7 @@ from reportgen.archive.verify import verify  # noqa: E402
 from reportgen.core.provenance import made_with  # noqa: E402
 from reportgen.errors import InputError  # noqa: E402
 from reportgen.pipeline import build as pipeline  # noqa: E402
+from reportgen.pipeline.options import Options  # noqa: E402
 from reportgen.rendering.pdf.document import SEAL, sealed  # noqa: E402
 from reportgen.rendering.pdf.typeset import UNSEALED  # noqa: E402
 from reportgen.storage.crate import CRATE, crate_json  # noqa: E402
@@ -85,7 +86,7 @@ def built(place: Path, formats: str) -> Path:
     place.mkdir(parents=True)
     copying_case(place, 3, True)
     (place / "study.toml").write_text(STUDY.format(formats=formats))
-    return pipeline.build(place, place / "report", command="reportgen build study.toml").folder
+    return pipeline.build(place, place / "report", options=Options(command="reportgen build study.toml")).folder
 
 
 def claiming(report: Path, place: Path, **versions: str) -> Path:

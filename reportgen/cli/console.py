@@ -41,7 +41,7 @@ def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
 
 
 def announce(built: Any, as_json: bool, output: str | None = None) -> None:
-    """The report's paths, in the folder that was given for it, and its three most important observations."""
+    """Print the report's paths, in the folder that was given for it, and its three strongest claims."""
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
     top = built.observations()
@@ -49,9 +49,9 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
         "output": output,
         "files": paths,
         "findings": len(built.findings.findings),
-        "observations": [{"id": f.id, "register": f.register, "sentence": f.sentence} for f in top],
+        "observations": [{"id": c.id, "register": c.register, "sentence": c.headline} for c in top],
     }
-    lines = [*paths, "", *(f"{i}. {f.sentence} [{f.register}]" for i, f in enumerate(top, 1))]
+    lines = [*paths, "", *(f"{i}. {c.headline} [{c.register}]" for i, c in enumerate(top, 1))]
     show(as_json, content, lines)
     warn(built.plugins)
     left_out(built.left_out)

@@ -6,6 +6,7 @@ import numpy as np
 
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
 from reportgen.storage.scores_file import scores_bytes
 
 EPOCH = "1700000000"
@@ -66,4 +67,6 @@ def write_study(
 
 def build(source: Path, scores: HeadScores, folder: Path, **rest: tuple[str, ...]) -> pipeline.Built:
     """The report on scores made by hand."""
-    return pipeline.build(write_study(source, scores, **rest), folder, command="reportgen build study.toml")  # type: ignore[arg-type]
+    return pipeline.build(
+        write_study(source, scores, **rest), folder, options=Options(command="reportgen build study.toml")
+    )  # type: ignore[arg-type]

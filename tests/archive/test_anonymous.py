@@ -97,9 +97,9 @@ def test_no_byte_names_author_user_host_or_place(study: Path, tmp_path: Path) ->
 def test_scores_kept_from_an_open_report_lose_their_place(study: Path, tmp_path: Path) -> None:
     html = {"report.formats": ["html"]}
     opened = pipeline.build(study, tmp_path / "out", overrides=html)
-    assert opened.scores[0].model.path == "/home/ada-author/checkpoints/tiny"
+    assert opened.scores.blocks[0].model.path == "/home/ada-author/checkpoints/tiny"
     blind = pipeline.build(study, tmp_path / "out", overrides={**html, "report.anonymous": True})
-    assert blind.scores[0].model.path == "tiny"
+    assert blind.scores.blocks[0].model.path == "tiny"
     assert leaks(blind.folder, ["ada-author", "Ada Author"]) == set()
 
 

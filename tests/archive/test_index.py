@@ -18,7 +18,7 @@ from PIL import Image
 
 from reportgen.archive.index import CACHE, index, lines
 from reportgen.errors import InputError
-from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.reading import open_folder, read_findings
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
     page = made.page.read_text()
     assert re.findall(r'<h2><a href="([^"]*)">', page) == [f"{name}/report.html" for name in made.entries]
     assert all((reports / name / "report.html").is_file() for name in made.entries)
-    top = pipeline.read_findings(reports / "one").ranked()[:3]
+    top = read_findings(reports / "one").ranked()[:3]
     for told in (
         "A study of heads",
         "models/tiny",
@@ -60,7 +60,7 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
 def test_the_picture_is_the_first_tasks_map(reports: Path) -> None:
     coded = index(reports).entries["one"].picture.removeprefix("data:image/png;base64,")
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(coded))).convert("RGB")).astype(int)
-    importance = pipeline.open_folder(reports / "one")[0][0].importance[0]
+    importance = open_folder(reports / "one")[0].blocks[0].importance[0]
     assert pixels.shape == (8, 10, 3)
     assert np.unravel_index(pixels.sum(axis=2).argmax(), (8, 10)) == np.unravel_index(importance.argmax(), (8, 10))
 

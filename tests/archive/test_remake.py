@@ -15,6 +15,7 @@ from reportgen.archive.verify import verify
 from reportgen.errors import InputError
 from reportgen.importers.report_pdf import reading
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
 
 LATER = """import datetime, time
 
@@ -49,7 +50,7 @@ def test_the_pdf_alone_makes_the_whole_report_again(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")  # what the report records counts, not when it is made again
     monkeypatch.chdir(tmp_path)
     shutil.copy(whole / "report.pdf", "sent.pdf")
-    pipeline.build("sent.pdf", tmp_path / "again", command="reportgen build sent.pdf")
+    pipeline.build("sent.pdf", tmp_path / "again", options=Options(command="reportgen build sent.pdf"))
     assert contents(tmp_path / "again") == contents(whole)
     assert os.environ["SOURCE_DATE_EPOCH"] == "1"
 
@@ -109,7 +110,7 @@ def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> Non
     assert any("heads stand together" in f.sentence for f in built.findings.findings)
     assert [p.name for p in (tmp_path / "out" / "templates").rglob("*.*")] == ["cluster.j2"]
     shutil.rmtree(own)
-    again = pipeline.build(built.pdf, tmp_path / "again", trust_templates=True)
+    again = pipeline.build(built.pdf, tmp_path / "again", options=Options(trust_templates=True))
     assert contents(again.folder) == contents(built.folder)
     found = verify(built.pdf, trust_templates=True)
     assert (found.result, found.unchecked) == ("verified, with templates of its own", ())
@@ -124,7 +125,10 @@ def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> Non
 def test_a_scores_file_alone_records_its_study(tmp_path: Path) -> None:
     build(tmp_path / "source", make_scores(), tmp_path / "first", formats=("html",))
     built = pipeline.build(
-        tmp_path / "first" / "scores.csv", tmp_path / "out", overrides={"report.formats": ["html"]}, command="reportgen"
+        tmp_path / "first" / "scores.csv",
+        tmp_path / "out",
+        overrides={"report.formats": ["html"]},
+        options=Options(command="reportgen"),
     )
     text = (built.folder / "study.toml").read_text()
     assert text == '[study]\ntitle = "Attention-head importance: scores"\n\n[scores]\npath = "scores.csv"\n'

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from directory_stages import render_folder
 
 from reportgen.archive.sign import beside, sign
 from reportgen.archive.verify import Verification, verify
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.pipeline.build import open_folder, read_findings, render_folder
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,7 @@ def test_whose_signature_nobody_knows_is_not_fully_verified(report: Path, keys: 
 def test_a_report_that_is_rendered_again_is_no_longer_signed(paged: Path, keys: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(paged, tmp_path / "report"))
     sign(folder, keys / "ada")
-    scores, others, source = open_folder(folder, {"report.theme": "paper"})
-    render_folder(scores, others, read_findings(folder), source, folder)
+    render_folder(folder, overrides={"report.theme": "paper"})
     assert not list(folder.glob("*.sig"))
 
 

@@ -14,9 +14,10 @@ import pytest
 from reportgen.archive.verify import Verification, lines, verify
 from reportgen.core.provenance import made_with
 from reportgen.errors import InputError
-from reportgen.pipeline.build import open_study, remake
+from reportgen.pipeline.build import remake
 from reportgen.pipeline.cache_keys import report_key
 from reportgen.pipeline.run_directory import forms_of, found_hash
+from reportgen.pipeline.source import open_study
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import pretty_json

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from directory_stages import obtain_findings, obtain_scores
 
 from reportgen.core.findings import Findings
 from reportgen.errors import InputError
-from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.source import open_source
 
 ROWS = [
     "task,layer,head,importance",
@@ -22,9 +23,9 @@ ROWS = [
 def findings(folder: Path, study: str) -> Findings:
     (folder / "scores.csv").write_text("\n".join(ROWS))
     (folder / "study.toml").write_text(study)
-    source = pipeline.open_source(folder, {})
-    scores, others = pipeline.obtain_scores(source, folder / "out")
-    return pipeline.obtain_findings(scores, source, folder / "out", others=others)
+    source = open_source(folder, {})
+    scores = obtain_scores(source, folder / "out")
+    return obtain_findings(scores, source, folder / "out")
 
 
 def test_bounds_groups_and_control_reach_the_analysis(tmp_path: Path) -> None:

@@ -11,12 +11,16 @@ from pathlib import Path
 import fsspec
 import pytest
 import tiny_models
+from directory_stages import obtain_findings, obtain_scores
 
 from reportgen.cli import arguments as given
 from reportgen.cli import main as cli
 from reportgen.core.config import Study
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
+from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.pipeline.source import Source, check, open_source
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import read_scores, scores_bytes
 
@@ -33,22 +37,22 @@ formats = ["html"]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Source:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("study")
     tiny_models.build("t5").save_pretrained(folder / "model")
     tiny_models.word_tokenizer().save_pretrained(folder / "model")
     (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tiny_models.ROWS))
     (folder / "study.toml").write_text(STUDY)
-    return pipeline.open_source(folder, {})
+    return open_source(folder, {})
 
 
 @pytest.fixture(scope="module")
-def scored(source: pipeline.Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scored(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scored")
-    blocks, others = pipeline.obtain_scores(source, folder)
-    assert [b.block for b in blocks] == ["enc", "dec", "cross"]
-    assert [(b.n_layers, b.n_heads) for b in blocks] == [(3, 4), (2, 4), (2, 4)]
-    assert list(others) == ["activation_norm"]  # the study does not name it
+    scores = obtain_scores(source, folder)
+    assert [b.block for b in scores.blocks] == ["enc", "dec", "cross"]
+    assert [(b.n_layers, b.n_heads) for b in scores.blocks] == [(3, 4), (2, 4), (2, 4)]
+    assert list(scores.others) == ["activation_norm"]  # the study does not name it
     return folder
 
 
@@ -57,10 +61,10 @@ def folder(scored: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(scored, tmp_path / "out"))
 
 
-def steps_of(source: pipeline.Source, folder: Path, **rest: bool) -> list[str]:
+def steps_of(source: Source, folder: Path, **rest: bool) -> list[str]:
     """The methods that a run scores, in the folder's order."""
     steps: list[str] = []
-    pipeline.obtain_scores(source, folder, progress=lambda said, *_: steps.append(said.partition(":")[0]), **rest)
+    obtain_scores(source, folder, progress=lambda said, *_: steps.append(said.partition(":")[0]), **rest)
     return list(dict.fromkeys(steps))
 
 
@@ -68,7 +72,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
-def test_scores_that_are_there_are_not_made_again(source: pipeline.Source, folder: Path) -> None:
+def test_scores_that_are_there_are_not_made_again(source: Source, folder: Path) -> None:
     before = contents(folder)
     assert set(before) == FILES
     assert steps_of(source, folder) == []
@@ -77,7 +81,7 @@ def test_scores_that_are_there_are_not_made_again(source: pipeline.Source, folde
 
 @pytest.mark.parametrize("name", sorted(FILES))
 @pytest.mark.parametrize("harm", ["missing", "damaged", "of another run"])
-def test_a_file_that_is_not_right_is_made_again(source: pipeline.Source, folder: Path, name: str, harm: str) -> None:
+def test_a_file_that_is_not_right_is_made_again(source: Source, folder: Path, name: str, harm: str) -> None:
     before, path = contents(folder), folder / name
     if harm == "missing":
         path.unlink()
@@ -89,19 +93,19 @@ def test_a_file_that_is_not_right_is_made_again(source: pipeline.Source, folder:
     force = name == "scores.safetensors"
     if force:
         with pytest.raises(InputError, match="this folder holds"):
-            pipeline.obtain_scores(source, folder)
+            obtain_scores(source, folder)
     assert steps_of(source, folder, force=force) == ["gate_gradient", "activation_norm"]
     assert contents(folder) == before
 
 
-def test_files_of_methods_that_are_no_longer_wanted_go(source: pipeline.Source, folder: Path) -> None:
+def test_files_of_methods_that_are_no_longer_wanted_go(source: Source, folder: Path) -> None:
     (folder / "scores-stale.safetensors").write_bytes(b"stale")
-    other = pipeline.open_source(source.study.tasks.path.parent, {"scoring.method": "zero_ablation"})  # type: ignore[union-attr]
+    other = open_source(source.study.tasks.path.parent, {"scoring.method": "zero_ablation"})  # type: ignore[union-attr]
     assert steps_of(other, folder, force=True) == ["zero_ablation"]
     assert set(contents(folder)) == {"scores.safetensors"}
 
 
-def test_the_report_of_an_encoder_decoder(source: pipeline.Source, folder: Path) -> None:
+def test_the_report_of_an_encoder_decoder(source: Source, folder: Path) -> None:
     built = pipeline.build(source.study.tasks.path.parent, folder)  # type: ignore[union-attr]
     page = built.html.read_text()
     assert {f.block for f in built.findings.findings if f.kind == "concentration"} == {"enc", "dec", "cross"}
@@ -114,14 +118,18 @@ def test_the_report_of_an_encoder_decoder(source: pipeline.Source, folder: Path)
     pipeline.build(source.study.tasks.path.parent, folder)  # type: ignore[union-attr]
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
-    blocks, others, _ = pipeline.open_folder(folder)
-    assert [b.block for b in blocks] == [b.block for b in others["activation_norm"]] == ["enc", "dec", "cross"]
-    assert pipeline.read_findings(folder) == built.findings
+    scores, _ = open_folder(folder)
+    assert (
+        [b.block for b in scores.blocks]
+        == [b.block for b in scores.others["activation_norm"]]
+        == ["enc", "dec", "cross"]
+    )
+    assert read_findings(folder) == built.findings
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_scoring_says_so_and_goes_on(
-    source: pipeline.Source, scored: Path, tmp_path: Path, ended_by: signal.Signals
+    source: Source, scored: Path, tmp_path: Path, ended_by: signal.Signals
 ) -> None:
     study, folder = source.study.tasks.path.parent, tmp_path / "out"  # type: ignore[union-attr]
     command = [sys.executable, "-m", "reportgen", "score", str(study), "-o", str(folder)]
@@ -136,13 +144,13 @@ def test_an_interrupted_scoring_says_so_and_goes_on(
     )
     units = {path.name: path.read_bytes() for path in (folder / ".checkpoints").glob("*.safetensors")}
     assert len(units) >= 1
-    pipeline.obtain_scores(source, folder)
+    obtain_scores(source, folder)
     assert contents(folder) == contents(scored)
     assert not (folder / ".checkpoints").exists()
 
 
 @pytest.fixture
-def unfinished(source: pipeline.Source, tmp_path: Path) -> Path:
+def unfinished(source: Source, tmp_path: Path) -> Path:
     """A folder that holds a run which has been cut short, and nothing else."""
     folder = tmp_path / "unfinished"
 
@@ -151,16 +159,16 @@ def unfinished(source: pipeline.Source, tmp_path: Path) -> Path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipeline.obtain_scores(source, folder, progress=stop)
+        obtain_scores(source, folder, progress=stop)
     return folder
 
 
 def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_differs(
-    source: pipeline.Source, unfinished: Path, tmp_path: Path
+    source: Source, unfinished: Path, tmp_path: Path
 ) -> None:
     study, before = source.study.tasks.path.parent, contents(unfinished / ".checkpoints")  # type: ignore[union-attr]
     with pytest.raises(InputError) as caught:
-        pipeline.obtain_scores(pipeline.open_source(study, {"scoring.method": "zero_ablation"}), unfinished)
+        obtain_scores(open_source(study, {"scoring.method": "zero_ablation"}), unfinished)
     assert str(caught.value) == (
         f"{unfinished}/.checkpoints: the unfinished run in it was started with other inputs: "
         "[scoring] method is zero_ablation, was gate_gradient. Undo it, choose another folder with -o, "
@@ -168,7 +176,7 @@ def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_dif
     )
     (tmp_path / "scores.csv").write_text("task,layer,head,importance\nT,0,0,1\nT,0,1,2\n")
     with pytest.raises(InputError) as made_elsewhere:
-        pipeline.obtain_scores(pipeline.open_source(tmp_path / "scores.csv", {}), unfinished)
+        obtain_scores(open_source(tmp_path / "scores.csv", {}), unfinished)
     assert str(made_elsewhere.value) == (
         f"{unfinished}: this folder holds an unfinished scoring of another study. "
         "Choose another folder with -o, or overwrite it with --force."
@@ -177,35 +185,37 @@ def test_another_study_in_the_folder_of_an_unfinished_run_is_refused_by_what_dif
 
 
 def test_force_goes_on_with_a_forced_run_that_was_cut_short_and_clears_nothing_under_a_run(
-    source: pipeline.Source, folder: Path
+    source: Source, folder: Path
 ) -> None:
-    other = pipeline.open_source(source.study.tasks.path.parent, {"scoring.seed": 7})  # type: ignore[union-attr]
+    other = open_source(source.study.tasks.path.parent, {"scoring.seed": 7})  # type: ignore[union-attr]
 
     def stop(said: str, *_: int) -> None:
         if said.startswith("gate_gradient: 1 of "):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipeline.obtain_scores(other, folder, force=True, progress=stop)
+        obtain_scores(other, folder, force=True, progress=stop)
     steps: list[str] = []
     with (
         StorageFolder(folder / ".checkpoints").locked(),
         pytest.raises(InputError, match="another run is at work in this folder"),
     ):
-        pipeline.obtain_scores(other, folder, force=True)
-    pipeline.obtain_scores(other, folder, force=True, progress=lambda said, *_: steps.append(said))
+        obtain_scores(other, folder, force=True)
+    obtain_scores(other, folder, force=True, progress=lambda said, *_: steps.append(said))
     assert steps[0].startswith("gate_gradient: 1 of ")  # kept from the run that was cut short
 
 
 def test_a_report_is_written_behind_any_address(
-    source: pipeline.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     memory, study = fsspec.filesystem("memory"), source.study.tasks.path.parent  # type: ignore[union-attr]
     off = ("--set", "validation.enabled=false")
     command = ["build", str(study), "-o", "memory://bucket/report", "--quiet", *off]
     cli.app(command, standalone_mode=False)
-    pipeline.build(study, tmp_path / "out", overrides={"validation.enabled": False}, command=given.command())
+    pipeline.build(
+        study, tmp_path / "out", overrides={"validation.enabled": False}, options=Options(command=given.command())
+    )
     here = {p.relative_to(tmp_path / "out").as_posix(): p for p in (tmp_path / "out").rglob("*") if p.is_file()}
     there = {name.removeprefix("/bucket/report/"): name for name in memory.find("/bucket")}
     assert there.keys() == here.keys()  # no units among them
@@ -233,24 +243,24 @@ def test_a_report_is_written_behind_any_address(
     ],
 )
 def test_a_finding_on_heads_that_are_not_there_is_refused(
-    source: pipeline.Source, folder: Path, changes: dict[str, object]
+    source: Source, folder: Path, changes: dict[str, object]
 ) -> None:
-    blocks, _ = pipeline.obtain_scores(source, folder)
-    pipeline.obtain_findings(blocks, source, folder)
+    scores = obtain_scores(source, folder)
+    obtain_findings(scores, source, folder)
     content = json.loads((folder / "findings.json").read_text())
     first = next(f for f in content["findings"] if f["kind"] == "concentration")
     (folder / "findings.json").write_text(json.dumps({**content, "findings": [{**first, **changes}]}))
     with pytest.raises(InputError, match="is about a task or head that the scores lack"):
-        pipeline.read_findings(folder)
+        read_findings(folder)
 
 
-def test_a_scores_file_of_blocks_makes_the_same_findings(source: pipeline.Source, folder: Path, tmp_path: Path) -> None:
-    blocks, _ = pipeline.obtain_scores(source, folder)
-    direct = pipeline.obtain_findings(blocks, source, folder)
-    file = pipeline.open_source(folder / "scores.safetensors", {})
-    read, others = pipeline.obtain_scores(file, tmp_path / "read")
-    assert others == {}
-    again = pipeline.obtain_findings(read, file, tmp_path / "read")
+def test_a_scores_file_of_blocks_makes_the_same_findings(source: Source, folder: Path, tmp_path: Path) -> None:
+    scores = obtain_scores(source, folder)
+    direct = obtain_findings(scores, source, folder)
+    file = open_source(folder / "scores.safetensors", {})
+    read = obtain_scores(file, tmp_path / "read")
+    assert read.others == {}
+    again = obtain_findings(read, file, tmp_path / "read")
     assert [f.sentence for f in again.findings] == [f.sentence for f in direct.findings]
 
 
@@ -265,9 +275,9 @@ def test_a_scores_file_of_blocks_makes_the_same_findings(source: pipeline.Source
 )
 def test_control_characters_are_refused(about: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
-        pipeline.check(Study.model_validate({"study": about, "scores": {"path": "x.csv"}}))
+        check(Study.model_validate({"study": about, "scores": {"path": "x.csv"}}))
     assert str(error.value) == message
 
 
 def test_lines_and_tabs_in_notes_are_no_control_characters() -> None:
-    pipeline.check(Study.model_validate({"study": {"notes": "a\n\tb\r\n"}, "scores": {"path": "x.csv"}}))
+    check(Study.model_validate({"study": {"notes": "a\n\tb\r\n"}, "scores": {"path": "x.csv"}}))

@@ -16,7 +16,9 @@ from reportgen.core.sentences import Prose
 from reportgen.errors import InputError
 from reportgen.importers.report_pdf import attached
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
 from reportgen.pipeline.run_directory import foreign_templates
+from reportgen.pipeline.source import open_source, open_study
 from reportgen.rendering.html import page as html
 from reportgen.storage.files import sha256
 
@@ -188,7 +190,7 @@ def test_trusted_templates_end_at_their_limits(
 ) -> None:
     folder, begun = forged(told, tmp_path / "forged", {name: template}), time.monotonic()
     with pytest.raises(InputError) as caught:
-        pipeline.remake(folder, tmp_path / "again", trust_templates=True)
+        pipeline.remake(folder, tmp_path / "again", options=Options(trust_templates=True))
     assert limit in caught.value.problem
     assert str(folder / "templates") in caught.value.place
     assert time.monotonic() - begun < 90  # ten seconds, and what a laden machine takes for all else
@@ -218,17 +220,17 @@ def test_nothing_that_a_report_points_at_is_followed(told: Path, tmp_path: Path)
         manifest["overrides"] = {"report.templates": pointed}
         (folder / "manifest.json").write_text(json.dumps(manifest))
         for trust in (False, True):
-            assert pipeline.open_study(folder, trust_templates=trust).study.report.templates is None
-            assert pipeline.open_source(folder, {}, trust_templates=trust).study.report.templates is None
-            assert pipeline.open_source(folder / "study.toml", {}, trust_templates=trust).left_out
+            assert open_study(folder, trust_templates=trust).study.report.templates is None
+            assert open_source(folder, {}, trust_templates=trust).study.report.templates is None
+            assert open_source(folder / "study.toml", {}, trust_templates=trust).left_out
     for link, target in ((folder / "templates", elsewhere), (folder / "templates" / "a.j2", elsewhere / "secret.j2")):
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(target)
-        assert pipeline.open_study(folder).left_out
+        assert open_study(folder).left_out
         with pytest.raises(InputError, match="a link leads out"):
-            pipeline.open_study(folder, trust_templates=True)
+            open_study(folder, trust_templates=True)
         link.unlink()
-    mine = pipeline.open_study(folder, {"report.templates": str(elsewhere)})
+    mine = open_study(folder, {"report.templates": str(elsewhere)})
     assert (mine.study.report.templates, mine.left_out) == (elsewhere, ())
 
 
@@ -242,7 +244,9 @@ def test_page_and_pdf_say_whose_words_they_are(told: Path, tmp_path: Path) -> No
     assert said in sheets
     assert "observations/cluster.j2" in sheets
     folder = forged(told, tmp_path / "forged", {"report.html.j2": "<html><body class='x'>All ours.</body></html>"})
-    made = pipeline.remake(folder, tmp_path / "again", overrides={"report.formats": ["html"]}, trust_templates=True)
+    made = pipeline.remake(
+        folder, tmp_path / "again", overrides={"report.formats": ["html"]}, options=Options(trust_templates=True)
+    )
     page = made.html.read_text()
     assert page.startswith("<html><body class='x'><p class=\"banner\"")  # it cannot leave it out
     assert "report.html.j2" in page

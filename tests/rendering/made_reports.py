@@ -8,10 +8,12 @@ import numpy as np
 from reportgen.core.config import ReportSection, ScoresSection, Study, StudySection
 from reportgen.core.findings import Effect, Family, Finding, Findings, Test, Value, to_json
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
+from reportgen.core.trials import Trials
 from reportgen.rendering.render import render
 from reportgen.storage.files import sha256, write_atomic
 from reportgen.storage.json_files import pretty_json
 from reportgen.storage.scores_file import SCORES, scores_bytes
+from reportgen.summary.summarize import summarize
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -113,6 +115,7 @@ def build(folder: Path, scores: HeadScores, findings: Findings | None = None, st
     findings = findings.with_scores({SCORES: sha256(data)})
     write_atomic(folder / SCORES, data)
     write_atomic(folder / "findings.json", pretty_json(to_json(findings)))
+    rest.setdefault("claims", summarize(Trials(findings)).claims)
     return render(scores, findings, study or make_study(), folder, **rest)
 
 

@@ -187,7 +187,7 @@ def test_no_finding_says_so(tmp_path):
 
 
 def test_key_observations_hold_the_best_of_each_kind():
-    from reportgen.rendering.sections.key_observations import MOST, pick
+    from reportgen.summary.summarize import MOST, pick
 
     findings = make_findings(make_scores(tuple(f"t{i}" for i in range(20))))
     picked = pick(findings.ranked(), 20)

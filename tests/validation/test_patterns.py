@@ -13,8 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reportgen.archive.verify import verify
 from reportgen.core.findings import Finding, Findings
+from reportgen.core.listener import Listener
 from reportgen.core.scores import Examples, Head, HeadScores, Method, Model, Task
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
 from reportgen.validation.patterns import Wanted, wanted
 
 STUDY = """[study]
@@ -140,7 +142,7 @@ def test_page_pdf_verification_and_a_report_made_again_from_the_pdf(
 
 def test_what_is_there_is_not_looked_at_again_and_none_is_left_where_none_is_wanted(source: Path, built: Path) -> None:
     steps: list[str] = []
-    pipeline.build(source, built, progress=lambda name, *_: steps.append(name))
+    pipeline.build(source, built, options=Options(listener=Listener(progress=lambda name, *_: steps.append(name))))
     assert "attention patterns" not in steps
     kept = (built / "patterns.json").read_bytes()
     pipeline.build(source, built, overrides={"report.patterns": False})

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 import tiny_models
 from cases import copying_case
+from directory_stages import obtain_scores, render_folder
 
 from reportgen.archive.verify import verify
+from reportgen.core.listener import Listener
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.options import Options
+from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.pipeline.source import open_source
 from reportgen.validation import engine
 from reportgen.validation.recorded import recorded_differences, strange_settings
 
@@ -42,7 +47,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built") / "report"
     said: list[str] = []
-    pipeline.build(source, folder, notify=said.append)
+    pipeline.build(source, folder, options=Options(listener=Listener(notify=said.append)))
     assert any(line.startswith("validation: ") and "× exact zero ablation of the study" in line for line in said)
     return folder
 
@@ -59,7 +64,12 @@ def found(folder: Path) -> list[dict[str, Any]]:
 
 def steps(source: Path, folder: Path, **overrides: Any) -> set[str]:
     seen: set[str] = set()
-    pipeline.build(source, folder, overrides=overrides, progress=lambda name, *_: seen.add(name.partition(":")[0]))
+    pipeline.build(
+        source,
+        folder,
+        overrides=overrides,
+        options=Options(listener=Listener(progress=lambda name, *_: seen.add(name.partition(":")[0]))),
+    )
     return seen
 
 
@@ -120,7 +130,7 @@ def test_a_killed_run_goes_on_where_it_stopped(source: Path, folder: Path, monke
 
 def test_a_model_that_is_gone_leaves_scores_standing_and_findings_unvalidated(source: Path, tmp_path: Path) -> None:
     study, report = Path(shutil.copytree(source, tmp_path / "study")), tmp_path / "report"
-    pipeline.obtain_scores(pipeline.open_source(study, {}), report)
+    obtain_scores(open_source(study, {}), report)
     before = (report / "scores.safetensors").read_bytes()
     shutil.rmtree(study / "model")
     pipeline.build(study, report)
@@ -131,8 +141,7 @@ def test_a_model_that_is_gone_leaves_scores_standing_and_findings_unvalidated(so
     assert "The findings are unvalidated: " in (page := (report / "report.html").read_text())
     assert "no such model folder" in page
     assert [c.what for c in verify(report).differences] == []
-    scores, others, opened = pipeline.open_folder(report)
-    pipeline.render_folder(scores, others, pipeline.read_findings(report), opened, report, figures=["png"])
+    render_folder(report, figures=("png",))
     assert "no such model folder" in (report / "report.html").read_text()
     with pytest.raises(InputError, match="the report of another study or other settings"):
         pipeline.build(study, report, overrides={"scoring.seed": 7})
@@ -167,7 +176,7 @@ def test_verdicts_outlive_the_model(source: Path, folder: Path, tmp_path: Path) 
 )
 def test_settings_that_make_no_sense_are_refused(source: Path, key: str, value: int, problem: str) -> None:
     with pytest.raises(InputError) as refused:
-        pipeline.open_source(source, {f"validation.{key}": value})
+        open_source(source, {f"validation.{key}": value})
     words = str(refused.value)
     assert all(part in words for part in problem.split(": ", 1)), words
 
@@ -197,8 +206,8 @@ def test_a_report_with_verdicts_verifies_and_is_made_again_without_its_model(
 
 
 def test_all_that_the_file_says_beside_its_outcomes_follows(folder: Path) -> None:
-    scores, others, source = pipeline.open_folder(folder)
-    findings, methods = pipeline.read_findings(folder), {scores[0].method.name: scores, **others}
+    scores, source = open_folder(folder)
+    findings, methods = read_findings(folder), scores.methods
     assert recorded_differences(folder) == []
     assert strange_settings(folder, findings, methods, source.study) == []
     plain = json.loads((folder / "validation.json").read_text())
@@ -211,7 +220,6 @@ def test_all_that_the_file_says_beside_its_outcomes_follows(folder: Path) -> Non
 
 def test_a_damaged_file_is_made_again_by_build_and_refused_by_render(source: Path, folder: Path) -> None:
     whole = (folder / "validation.json").read_bytes()
-    scores, others, opened = pipeline.open_folder(folder)
     for damage, problem in (
         ({"schema": "reportgen/validation/1"}, "holds no raw outcomes"),
         ({"cost": None}, "cost: "),
@@ -219,7 +227,7 @@ def test_a_damaged_file_is_made_again_by_build_and_refused_by_render(source: Pat
     ):
         (folder / "validation.json").write_text(json.dumps({**json.loads(whole), **damage}))
         with pytest.raises(InputError, match=problem):
-            pipeline.render_folder(scores, others, pipeline.read_findings(folder), opened, folder)
+            render_folder(folder)
     assert "validation" in steps(source, folder)
     assert (folder / "validation.json").read_bytes() == whole
 
