@@ -10,12 +10,18 @@ import make_scores
 import numpy as np
 import pytest
 from layout import BACKGROUNDS
+from made_maps import (
+    ablated,
+    correlated,
+    noise,
+    noisy,
+    norm_and_ablation,
+    probed,
+    small_and_large,
+    weakest_at_zero,
+    with_examples,
+)
 from pydantic import TypeAdapter, ValidationError
-from test_concentration import noisy
-from test_detectors import noise, probed, with_examples
-from test_hard_inputs import weakest_at_zero
-from test_other_methods import ablated, norm_and_ablation, small_and_large
-from test_special_heads import correlated
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from test_detectors import with_examples
+from made_maps import with_examples
 from test_sentences import FIXED, NUMBER, allowed, to_json_one
 
 from reportgen.analysis.analyze import analyze
