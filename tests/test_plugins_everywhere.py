@@ -17,7 +17,7 @@ import pytest
 
 from reportgen.core.findings import Finding
 from reportgen.core.kinds import KINDS, caveats, kind_of
-from reportgen.core.plugins import FOLDERS
+from reportgen.core.plugins import FOLDERS, SHARED
 from reportgen.core.sentences import Prose
 from reportgen.core.topics import TOPICS
 
@@ -77,6 +77,13 @@ IMPORTER = Importer(
     lambda path, section: HeadScores.from_array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]], ["Dummy"]), order=105,
 )
 """,
+}
+# folder: the test file of each of its modules; suites and topics hold records alone
+TESTS = {
+    "methods": "scoring/methods/test_{}.py",
+    "detectors": "analysis/detectors/test_{}.py",
+    "sections": "rendering/sections/test_{}_section.py",  # several are called as a detector or a method's test is
+    "importers": "importers/test_{}.py",
 }
 NAMES = {"detectors": "dummy_kind"}  # of the others: dummy_ and what their folder holds
 STUDY = f"""[model]
@@ -181,6 +188,16 @@ def test_every_kind_says_its_topic_and_its_priorities() -> None:
         assert kind.priority, kind.name
         assert all(0 < least < 1 for least in kind.priority.values()), kind.name
     assert len(caveats()) == len(set(caveats().values()))
+
+
+@pytest.mark.parametrize("folder", TESTS)
+def test_every_plug_in_has_a_test_file_named_after_it(folder: str) -> None:
+    modules = (PACKAGE.parent / FOLDERS[folder].package.replace(".", "/")).glob("*.py")
+    names = {path.stem for path in modules} - {"__init__", SHARED}
+    assert [name for name in sorted(names) if not (ROOT / "tests" / TESTS[folder].format(name)).is_file()] == []
+    if folder != "importers":  # whose folder tests more than single importers
+        there = {path.name for path in (ROOT / "tests" / TESTS[folder]).parent.glob("test_*.py")}
+        assert there == {Path(TESTS[folder].format(name)).name for name in names}
 
 
 def literals(path: Path) -> Iterator[str]:
