@@ -6,11 +6,25 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+# files of more than some twenty seconds, the longest first
+LONGEST = ("test_ray_cluster.py",)
+# fixture: the marker of every test that uses it
+MARKERS = {"browser": "browser", "whole": "pdf", "printed": "pdf"}
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and in commands: the last bits hinge on the threads
 
 
 # a suite that a shell started in the background has interrupts ignored, and so would the commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures they use; let the longest files begin, so that two processes end alike."""
+    for item in items:
+        for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKERS[fixture])
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture

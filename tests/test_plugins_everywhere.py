@@ -143,6 +143,7 @@ def run(site: Path, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_dummy_of_each_folder_is_seen_everywhere(site: Path) -> None:
     reportgen = ("-m", "reportgen")
     (site / "study.toml").write_text(STUDY)
