@@ -364,9 +364,9 @@ def test_the_schema_notices_what_a_kind_does_not_hold() -> None:
     from reportgen.analysis.analyze import findings_schema
     from reportgen.core.findings import Findings
 
-    schema = findings_schema()
+    validator = jsonschema.Draft202012Validator(findings_schema())
     for kind in [d.name for d in DETECTORS.own() if d.data is not None]:
         finding = next(f for f in read() if f.kind == kind)
         strange = replace(finding, data={**(finding.data or {}), "surplus": 1})
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(to_json(Findings({}, 0.05, 0, [], [strange])), schema)
+            validator.validate(to_json(Findings({}, 0.05, 0, [], [strange])))
