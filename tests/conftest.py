@@ -6,8 +6,45 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
-# files of more than some twenty seconds, the longest first
-LONGEST = ("test_ray_cluster.py",)
+# the files that take long, roughly from the longest on
+LONGEST = (
+    "test_ray_cluster.py",
+    "test_plugins.py",
+    "test_cli.py",
+    "test_hostile_files.py",
+    "test_streams.py",
+    "test_damaged_fields.py",
+    "test_foreign_templates.py",
+    "test_true_and_planted_heads.py",
+    "test_encoders.py",
+    "test_stage.py",
+    "test_long_runs.py",
+    "test_remake.py",
+    "test_architectures.py",
+    "test_verify.py",
+    "test_resume.py",
+    "test_sample.py",
+    "test_kill.py",
+    "test_full_disk.py",
+    "test_plugins_everywhere.py",
+    "test_docs.py",
+    "test_patterns.py",
+    "test_compare.py",
+    "test_anonymous.py",
+    "test_standards.py",
+    "test_venues.py",
+    "test_pdf.py",
+    "test_heatmap_script.py",
+    "test_latex.py",
+    "test_pdf_process.py",
+    "test_memory.py",
+    "test_transformer_lens.py",
+    "test_raw.py",
+    "test_html.py",
+    "test_alone.py",
+    "test_taken_elsewhere.py",
+    "test_known_truth.py",
+)
 # fixture: the marker of every test that uses it
 MARKERS = {"browser": "browser", "whole": "pdf", "printed": "pdf"}
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and in commands: the last bits hinge on the threads

@@ -27,6 +27,7 @@ def test_the_layout_is_found_on_other_backgrounds(background: str) -> None:
     assert len(lost) <= 2, lost
 
 
+@pytest.mark.slow
 def test_clean_tensors_carry_few_tested_findings() -> None:
     fired = [{f.kind for f in analyze(named(noise(seed))).findings if f.register == "tested"} for seed in range(25)]
     for kind in set.union(*fired):

@@ -35,6 +35,7 @@ def test_a_finding_does_not_depend_on_what_else_is_looked_for() -> None:
     assert analyze(named(tensor), Settings(detectors=("cluster",))).findings == everything
 
 
+@pytest.mark.slow
 def test_at_most_a_tenth_of_clean_tensors_carries_any_tested_finding() -> None:
     fired = sum(any(f.test for f in analyze(named(noise(100 + seed, (8, 24, 24)))).findings) for seed in range(40))
     assert fired <= 9  # at a true rate of 10 %, ten or more of 40 happen in half a per cent of runs

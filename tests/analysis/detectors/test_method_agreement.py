@@ -35,6 +35,7 @@ def _order(three: tuple[HeadScores, HeadScores, HeadScores]) -> tuple[HeadScores
     return three[0], "method_agreement", three[1], three[2]
 
 
+@pytest.mark.slow
 def test_the_interval_against_the_norm_covers() -> None:
     """Three fixed maps, other examples each time: the interval is about what as many examples would give."""
     rng = np.random.default_rng(5)

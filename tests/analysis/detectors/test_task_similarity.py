@@ -56,6 +56,7 @@ def test_similarity_is_silent(tensor: np.ndarray) -> None:
     assert not only(named(tensor), "task_similarity")
 
 
+@pytest.mark.slow
 def test_intervals_of_similarity_and_reliability_cover() -> None:
     """About what other examples of as many would give; four intervals a draw, so about 1 in 20 of 160 may miss."""
     rng = np.random.default_rng(4)
