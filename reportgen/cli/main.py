@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -19,7 +20,7 @@ from reportgen.cli.arguments import command, overrides
 from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core.provenance import epoch
-from reportgen.errors import InputError, MissingResourceError, ReportgenError, ran_out, unreachable
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 
 INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -412,14 +413,21 @@ def topics(as_json: Json = False) -> None:
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
-    """Print the JSON Schema of study.toml or of findings.json."""
+def schema(what: Annotated[str, typer.Argument(help="study, findings, validation or claims")]) -> None:
+    """Print the JSON Schema of study.toml, findings.json, validation.json or claims.json."""
     from reportgen.analysis.analyze import findings_schema
+    from reportgen.core.claims import json_schema as claims_schema
     from reportgen.core.config_file import study_schema
+    from reportgen.validation.recorded import json_schema as validation_schema
 
-    known = {"study": study_schema, "findings": findings_schema}
+    known: dict[str, Callable[[], dict[str, Any]]] = {
+        "study": study_schema,
+        "findings": findings_schema,
+        "validation": validation_schema,
+        "claims": claims_schema,
+    }
     if what not in known:
-        raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
+        raise InputError(f"there is no schema of {what!r}", "reportgen schema", nearest(what, list(known)))
     streams.out(json.dumps(known[what](), indent=2))
 
 
