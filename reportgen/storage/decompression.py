@@ -4,7 +4,6 @@ A file's claims are checked against its size before anything of it is read; whil
 ``SPARE`` bytes and ``FACTOR`` times the checked size more than it holds, and no more.
 """
 
-import resource
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +75,8 @@ def bounded(path: Path, size: int) -> Iterator[None]:
         raise InputError(problem, str(path), "Save the arrays or the table again, without the rest") from error
     finally:
         if before is not None:
+            import resource
+
             resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
@@ -83,7 +84,8 @@ def _lowered(more: int) -> tuple[int, int] | None:
     """Let this process hold that many bytes more than now; the limits before, None where nothing was changed."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[5])
-    except (OSError, IndexError, ValueError):
+        import resource  # after the look at /proc: Windows has neither
+    except (OSError, IndexError, ValueError, ImportError):
         return None
     before = resource.getrlimit(resource.RLIMIT_DATA)
     most = pages * resource.getpagesize() + more
