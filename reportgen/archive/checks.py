@@ -37,7 +37,7 @@ class Opened:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """The report at a path, a PDF unpacked for as long as it is looked at."""
+    """Open the report at a path; a PDF is unpacked for as long as the context lasts."""
     if path.is_dir():
         if not (path / "manifest.json").is_file():
             raise InputError(
@@ -55,5 +55,5 @@ def opened(path: Path) -> Iterator[Opened]:
 
 
 def plugins_of(report: Opened) -> list[Plugin]:
-    """The plug-ins that made the report, whether they failed or not."""
+    """Return the plug-ins that made the report, whether they failed or not."""
     return [replace(p, error="") for p in recorded_in(report.manifest) if p.error != ABSENT]

@@ -14,15 +14,15 @@ from reportgen.core.sentences import listed, probability, significant
 
 
 def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
-    """The finding's fields, its detector's documentation, and the lines that compute it again."""
+    """Return the finding's fields, its detector's documentation, and the lines that compute it again."""
     again = {"commands": _commands(finding, findings, folder), "by_hand": program(finding, folder)}
     return {**asdict(finding), "detector": kind_of(finding.kind).doc.strip(), "again": again}
 
 
 def text(finding: Finding, findings: Findings, folder: Path) -> str:
-    """The finding for a terminal."""
+    """Return the finding as text for a terminal."""
     parts = [finding.sentence, "", f"{finding.id} ({finding.register}, scores of {finding.method})", ""]
-    parts += [*_evidence(finding, findings), *_place(finding), *_numbers(finding)]
+    parts += [*_evidence(finding, findings), *_location(finding), *_numbers(finding)]
     meanings = caveats()
     parts += [f"caveat: {meanings[c]}" for c in finding.caveats if c in meanings]
     parts += ["", "how it is found:", *(f"  {line}" for line in kind_of(finding.kind).doc.strip().splitlines())]
@@ -47,7 +47,7 @@ def _evidence(finding: Finding, findings: Findings) -> list[str]:
     ]
 
 
-def _place(finding: Finding) -> list[str]:
+def _location(finding: Finding) -> list[str]:
     lines = [f"block: {title(finding.block)}"] if finding.block else []
     if finding.layers is not None:
         lines.append(_range("layer", finding.layers))
@@ -85,7 +85,7 @@ def _shown(value: Any) -> str:
 
 
 def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
-    """The commands that run the analysis again and print this finding of it."""
+    """Return the commands that run the analysis again and print this finding of it."""
     settings = {"alpha": f"{findings.alpha:g}", "seed": findings.seed}
     if finding.test is not None and finding.test.draws is not None:
         settings["permutations"] = finding.test.draws

@@ -371,8 +371,8 @@ def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     with taken_from(folder):
         findings = read_findings(folder)
         finding = findings.get(finding_id)
-        told = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
-    show(as_json, *told)
+        printed = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
+    show(as_json, *printed)
 
 
 @app.command()
@@ -424,7 +424,7 @@ def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> No
 
 
 def collect_seldom() -> None:
-    """Look for unreachable cycles seldom in this command, which holds no tensors: for those the usual pace is right.
+    """Look for unreachable cycles seldom in this command, which holds no tensors: those need the usual thresholds.
 
     Loading modules makes objects that stay; looking through them each time took 7 % of a small report's time.
     """
@@ -472,7 +472,7 @@ def ended() -> int:
 
 
 def leave(*_: object) -> NoReturn:
-    """End at once: all is written, and what is told has been told."""
+    """End at once: all files are written and all messages printed."""
     os._exit(INTERRUPTED)
 
 
@@ -484,7 +484,7 @@ def _on_signals(handler: Any) -> None:
 
 
 def usage_or_internal(error: Exception) -> int:
-    """A wrong use of the command line, or a fault of ours."""
+    """Report a wrong use of the command line, or a fault of ours; return the exit code."""
     shown = getattr(error, "format_message", None)
     if shown is not None:
         return fail(f"{shown()} (see reportgen --help)", 2)
@@ -496,18 +496,18 @@ def usage_or_internal(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is None and error.errno in {*streams.FULL, errno.EPIPE}:
         return _printed_in_vain(error)
     if ran_out(error):
-        said = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
-        return fail(said, MissingResourceError.exit_code)
+        message = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
+        return fail(message, MissingResourceError.exit_code)
     note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
     return fail(f"{type(error).__name__}: {error}\n{note}", 70)
 
 
 def _printed_in_vain(error: OSError) -> int:
-    """What typer itself could not print, its help above all."""
+    """Answer for what typer itself could not print, its help above all; return the exit code."""
     try:
         streams.lost(error)
-    except ReportgenError as told:
-        return fail(str(told), told.exit_code)
+    except ReportgenError as fault:
+        return fail(str(fault), fault.exit_code)
     return 0
 
 

@@ -47,10 +47,10 @@ def lines() -> Listener:
     last: dict[str, int] = {}
 
     def step(stage: str, done: int, total: int) -> None:
-        name, _, said = stage.partition(": ")
+        name, _, detail = stage.partition(": ")
         tenth = 10 * done // max(total, 1)
         if last.get(name) != tenth:
             last[name] = tenth
-            say(plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"))
+            say(plain(f"{stage} ({done}/{total})" if detail else f"{name}: {done}/{total}"))
 
     return Listener(step, lambda text: say(plain(text)))

@@ -26,7 +26,7 @@ def ready() -> None:
 
 
 def holds(text: str) -> bool:
-    """Whether standard output can hold every letter of a text."""
+    """Return whether standard output can hold every letter of a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):

@@ -23,24 +23,24 @@ def load_study(path: Path) -> Study:
     return parse_study(raw, str(path), path.resolve().parent, source)
 
 
-def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
+def parse_study(raw: dict[str, Any], location: str, folder: Path, source: str = "") -> Study:
     """Check the content of a study.toml and make its paths absolute against ``folder``."""
     if "source" in raw:
-        raise InputError("unknown key 'source'", place, "Remove it")
+        raise InputError("unknown key 'source'", location, "Remove it")
     try:
         study = Study(**{**raw, "source": source})
     except ValidationError as error:
-        raise _readable(error, place) from error
+        raise _readable(error, location) from error
     try:
         return _resolve_paths(study, folder)
     except OSError as error:
         raise unreachable(error) or error from error
 
 
-def _readable(error: ValidationError, place: str) -> InputError:
+def _readable(error: ValidationError, location: str) -> InputError:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
-    where = f"{place}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else place
+    where = f"{location}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else location
     if first["type"] == "extra_forbidden":
         known = _known_keys(parts[:-1])
         return InputError(f"unknown key {parts[-1]!r}", where, nearest(parts[-1], known))
@@ -79,14 +79,14 @@ def _resolve_paths(study: Study, folder: Path) -> Study:
 
 
 def study_schema() -> dict[str, Any]:
-    """The JSON Schema of study.toml."""
+    """Return the JSON Schema of study.toml."""
     schema: dict[str, Any] = Study.model_json_schema()
     schema["properties"].pop("source")
     return schema
 
 
 def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
-    """The study with single values set over it, ``{"scoring.batch_size": 8}``; paths among them relative to here."""
+    """Return the study with single values set over it, ``{"scoring.batch_size": 8}``; paths are relative to here."""
     if not values:
         return study
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"source"})
@@ -101,4 +101,4 @@ def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
                 raise InputError(f"{table!r} is no table", f"--set {name}", "Set it whole")
         within[key] = value
     changed = parse_study(raw, f"{path} with --set", Path.cwd(), study.source)
-    return changed if "model.path" in values else changed.named_as(study.model_as_given)
+    return changed if "model.path" in values else changed.named_as(study.model_as_written)

@@ -40,17 +40,17 @@ Fill = Callable[[str, Any], str]  # a template's name and its values, to text
 class Confined:
     """A process that fills templates; it is started by the first and ends with this object.
 
-    ``service`` is ``module:function``, which makes of ``setting`` what fills a template; ``place`` says whose templates
-    they are, ``called`` what they are called.
+    ``service`` is ``module:function``, which makes of ``setting`` what fills a template; ``location`` says whose
+    templates they are, ``called`` what they are called.
     """
 
-    def __init__(self, service: str, setting: Any, place: str, called: str = "the template") -> None:
-        self._service, self._setting, self._place, self._called = service, setting, place, called
+    def __init__(self, service: str, setting: Any, location: str, called: str = "the template") -> None:
+        self._service, self._setting, self._location, self._called = service, setting, location, called
         self._process: subprocess.Popen[bytes] | None = None
         self._left: dict[str, float] = {}  # seconds, by template
 
     def __call__(self, name: str, values: Any) -> str:
-        """The template of that name, filled; raises InputError that names it where it fails or passes a limit."""
+        """Fill the template of that name; raises InputError that names it where it fails or passes a limit."""
         request = pickle.dumps((name, values))
         most = OUTPUT + len(request)
         if self._process is None:
@@ -59,10 +59,10 @@ class Confined:
         answer = self._answer(pickle.dumps(most) + request, left, most)
         self._left[name] = left - (monotonic() - begun)
         if isinstance(answer, str):
-            raise InputError(" ".join(filter(None, [self._called, name, answer])), self._place, HINT)
+            raise InputError(" ".join(filter(None, [self._called, name, answer])), self._location, HINT)
         if "error" in answer:
-            problem, place, hint = answer["error"]
-            raise InputError(problem, place, hint)
+            problem, location, hint = answer["error"]
+            raise InputError(problem, location, hint)
         return str(answer["text"])
 
     def _start(self) -> None:
@@ -77,11 +77,11 @@ class Confined:
         self._process = process
         ready = self._answer(pickle.dumps(sys.path) + pickle.dumps((self._service, self._setting)), STARTING, OUTPUT)
         if ready != {"text": ""}:
-            said = ready if isinstance(ready, str) else ready.get("error", ready)
-            raise MissingResourceError(f"the process that fills templates does not start ({said})", "templates", HINT)
+            reason = ready if isinstance(ready, str) else ready.get("error", ready)
+            raise MissingResourceError(f"the process that fills templates does not start ({reason})", "templates", HINT)
 
     def _answer(self, request: bytes, seconds: float, most: int) -> dict[str, Any] | str:
-        """What the process answers, or which limit it passed; then it is ended, and the next request starts another."""
+        """Return what the process answers, or which limit it passed: then it is ended, and the next call starts one."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -148,7 +148,7 @@ def serve() -> None:
 
 
 def _filled(fill: Fill, stream: Any) -> dict[str, Any] | str:
-    """The answer to the next request; a text says which limit was passed."""
+    """Return the answer to the next request; a text says which limit was passed."""
     name = ""
     try:
         most = pickle.load(stream)
@@ -161,14 +161,14 @@ def _filled(fill: Fill, stream: Any) -> dict[str, Any] | str:
     except EOFError:
         raise
     except ReportgenError as error:
-        return {"error": [error.problem, error.place, error.hint]}
+        return {"error": [error.problem, error.location, error.hint]}
     except RecursionError:
         return {"error": ["the template fails (it calls itself without end)", name, HINT]}
     except Exception as error:
         from reportgen.core.sandbox import broken
 
-        told = broken(error, name)
-        return {"error": [told.problem, told.place, told.hint]}
+        failure = broken(error, name)
+        return {"error": [failure.problem, failure.location, failure.hint]}
 
 
 def _resource() -> Any:

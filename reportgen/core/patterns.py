@@ -42,7 +42,7 @@ class Patterns:
     schema: Literal["reportgen/patterns/1"] = "reportgen/patterns/1"
 
     def of(self, task: str) -> list[Pattern]:
-        """Those that are shown for a task, head by head."""
+        """Return those that are shown for a task, head by head."""
         return [p for p in self.patterns if p.task == task]
 
 
@@ -50,10 +50,10 @@ _ADAPTER = TypeAdapter(Patterns)
 
 
 def to_json(patterns: Patterns) -> dict[str, Any]:
-    """The patterns as plain JSON values, the schema first."""
+    """Return the patterns as plain JSON values, the schema first."""
     return plain_of(_ADAPTER, patterns)
 
 
-def from_json(plain: object, place: str = "patterns.json") -> Patterns:
+def from_json(plain: object, location: str = "patterns.json") -> Patterns:
     """Read patterns.json's content; raises InputError with the field that does not fit."""
-    return read_plain(_ADAPTER, plain, place, "build")
+    return read_plain(_ADAPTER, plain, location, "build")

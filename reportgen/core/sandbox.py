@@ -48,7 +48,7 @@ class Strict(Sandbox):
     """A sandbox in which nothing is called but what is known to be harmless."""
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Whether a template may call this."""
+        """Return whether a template may call this."""
         owner = getattr(obj, "__self__", None)
         known = isinstance(obj, JINJA) or getattr(obj, "open_to_templates", False) is True
         ours = any(obj is each for each in self.globals.values())
@@ -58,7 +58,7 @@ class Strict(Sandbox):
 def environment(
     folders: Sequence[Path], filters: Mapping[str, Any], *, kind: str, overridden: bool = False, autoescape: bool = True
 ) -> Sandbox:
-    """A sandbox with strict names over the folders, the first that holds a template winning.
+    """Return a sandbox with strict names over the folders, the first that holds a template winning.
 
     ``kind`` names its templates in the cache of compiled ones. Where some are ``overridden``, by templates that are not
     ours, none is taken from that cache or put there, and none may call what it likes.
@@ -77,7 +77,7 @@ def environment(
 
 
 def filled(env: Sandbox, name: str, values: Mapping[str, Any]) -> str:
-    """A template with its values; raises InputError with file, line and name where the template cannot be filled."""
+    """Fill a template with its values; raises InputError with file, line and name where that fails."""
     try:
         return env.get_template(name).render(values)
     except TemplateError as error:
@@ -85,11 +85,11 @@ def filled(env: Sandbox, name: str, values: Mapping[str, Any]) -> str:
 
 
 def broken(error: Exception, name: str) -> InputError:
-    """What to say of a template that cannot be filled: the file, the line and the name at fault."""
+    """Return the error for a template that cannot be filled: the file, the line and the name at fault."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
     if isinstance(error, TemplateSyntaxError):
         file, line = error.filename or error.name or name, error.lineno
-    said = (error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}") or str(error)
-    place = f"{file}, line {line}" if line else file
-    return InputError(f"the template fails ({said[:500]})", place, "Mend the template")
+    message = (error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}") or str(error)
+    location = f"{file}, line {line}" if line else file
+    return InputError(f"the template fails ({message[:500]})", location, "Mend the template")

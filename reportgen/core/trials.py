@@ -305,7 +305,7 @@ class Validation:
     problem: str | None = None
 
     def trial(self, identifier: str) -> Trial | None:
-        """The trial of that finding's set; None where it had none."""
+        """Return the trial of that finding's set; None where it had none."""
         return next((trial for trial in self.trials if trial.id == identifier), None)
 
 

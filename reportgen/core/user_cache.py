@@ -11,7 +11,7 @@ from reportgen import __version__
 
 
 def cache_folder() -> Path:
-    """The user's cache of reportgen: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
+    """Return the user's cache: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
     own, shared = os.environ.get("REPORTGEN_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     # of os.path, which leaves as it is what stands for no known home
     return Path(os.path.expanduser(own or os.path.join(shared, "reportgen")))

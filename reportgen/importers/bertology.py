@@ -31,7 +31,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """By name: head_importance.npy, or with a prefix."""
+    """Return whether the file is called head_importance.npy, or that with a prefix."""
     return path.suffix.lower() == ".npy" and path.stem.endswith(NAME)
 
 

@@ -10,7 +10,7 @@ from reportgen.storage.scores_file import read_scores
 
 
 def claims(path: Path) -> bool:
-    """By extension, less what others have written under it."""
+    """Return whether the file is a .safetensors that reportgen wrote."""
     return path.suffix.lower() == ".safetensors" and not is_foreign_safetensors(path)
 
 

@@ -30,7 +30,7 @@ OURS = re.compile(
 
 
 def claims(path: Path) -> bool:
-    """By extension."""
+    """Return whether the file is a .pdf."""
     return path.suffix.lower() == ".pdf"
 
 
@@ -43,7 +43,7 @@ def load(path: Path, section: ScoresSection) -> Blocks:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Any]:
-    """A pypdf reader; within it, whatever is wrong with the file raises InputError."""
+    """Open a pypdf reader; within the context, whatever is wrong with the file raises InputError."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -61,26 +61,26 @@ def reading(path: Path) -> Iterator[Any]:
 
 
 def attached(path: Path) -> dict[str, bytes]:
-    """The files that a report's PDF carries, by name.
+    """Read the files that a report's PDF carries, by name.
 
     Raises InputError for a file that is no PDF or no report of ours, and for one whose attachments were stripped.
     """
-    place = str(path)
+    location = str(path)
     with reading(path) as reader:
         made_by = reader.metadata.creator if reader.metadata else None
         known = _ours(reader, path) if made_by == "reportgen" else {}
     if made_by != "reportgen":
-        raise InputError("reportgen did not write this PDF", place, HINT)
+        raise InputError("reportgen did not write this PDF", location, HINT)
     for name in ("manifest.json", "findings.json"):
         if name not in known:
-            raise InputError(f"it does not carry {name}: its attachments were stripped", place, WHOLE)
+            raise InputError(f"it does not carry {name}: its attachments were stripped", location, WHOLE)
     if SCORES not in known and SCORES not in not_carried(manifest_of(known, path)):
-        raise InputError(f"it does not carry {SCORES}: its attachments were stripped", place, WHOLE)
+        raise InputError(f"it does not carry {SCORES}: its attachments were stripped", location, WHOLE)
     return known
 
 
 def _ours(reader: Any, path: Path) -> dict[str, bytes]:
-    """The attachments that a report carries, unpacked one by one; raises InputError where all together are a bomb."""
+    """Unpack the attachments that a report carries one by one; raises InputError where together they are a bomb."""
     found, left = dict[str, bytes](), most_of(path.stat().st_size)
     for name, contents in reader.attachments.items():
         if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts:
@@ -92,13 +92,13 @@ def _ours(reader: Any, path: Path) -> dict[str, bytes]:
 
 
 def not_carried(manifest: dict[str, Any]) -> dict[str, int]:
-    """The scores files that a report's PDF has no room for, with their sizes, as its manifest tells."""
+    """Return the scores files that a report's PDF has no room for, with their sizes, as its manifest tells."""
     sizes = {name: entry.get("size") for name, entry in manifest["files"].items() if SCORES_FILE.fullmatch(name)}
     return too_large({name: size for name, size in sizes.items() if isinstance(size, int)})
 
 
 def manifest_of(files: dict[str, bytes], path: Path) -> dict[str, Any]:
-    """The attached manifest; raises InputError where it is damaged or of a newer version."""
+    """Read the attached manifest; raises InputError where it is damaged or of a newer version."""
     try:
         content = json.loads(files["manifest.json"])
     except (ValueError, RecursionError) as error:

@@ -33,7 +33,7 @@ KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 
 
 def claims(path: Path) -> bool:
-    """A JSON object whose first key reads layer-head."""
+    """Return whether the file is a JSON object whose first key reads layer-head."""
     if path.suffix.lower() != ".json":
         return False
     try:

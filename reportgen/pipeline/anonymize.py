@@ -13,7 +13,7 @@ ROOTED = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|~|/)")  # how an absolute path begi
 
 
 def anonymous(study: Study) -> Study:
-    """The study as a blind report archives it: its own text is written anew, so that no remark in it survives.
+    """Return the study as a blind report archives it: its own text is written anew, so that no remark in it survives.
 
     Raises InputError where title or notes name an author: prose is the authors' to mend.
     """
@@ -23,18 +23,18 @@ def anonymous(study: Study) -> Study:
             if author.casefold() in text.casefold():
                 hint = "Take the name out, or build without --anonymous"
                 raise InputError(f"it names an author, {author}", f"[study] {name}", hint)
-    named = study.named_as(None if study.model_as_given is None else last_part(study.model_as_given))
+    named = study.named_as(None if study.model_as_written is None else last_part(study.model_as_written))
     blind = named.model_copy(update={"study": about.model_copy(update={"authors": []})})
     return blind.model_copy(update={"source": toml(_plain(blind))})
 
 
 def last_part(text: str) -> str:
-    """Of an absolute path, or of one shortened to its end, the last part; any other text as it is."""
+    """Return the last part of an absolute path, or of one shortened to its end; any other text as it is."""
     return re.split(r"[\\/]", text.rstrip("\\/"))[-1] if ROOTED.match(text) or text.startswith("…/") else text
 
 
 def overrides(values: dict[str, Any]) -> dict[str, Any]:
-    """Values set over a study, without authors and with the last part alone of every path."""
+    """Return values set over a study, without authors and with the last part alone of every path."""
     return {
         name: last_part(value) if isinstance(value, str) else value
         for name, value in values.items()
@@ -53,7 +53,7 @@ def without_path(scores: Scores) -> Scores:
 
 
 def _plain(study: Study) -> dict[str, Any]:
-    """What the study sets, as TOML can hold it; its templates lie in the report, whatever they were called."""
+    """Return what the study sets, as TOML can hold it; its templates lie in the report, whatever they were called."""
     outside = {"source": True, "report": {"templates"}}
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude=outside)  # type: ignore[arg-type]
     for section in raw.values():
@@ -63,7 +63,7 @@ def _plain(study: Study) -> dict[str, Any]:
 
 
 def toml(raw: dict[str, Any]) -> str:
-    """Sections of plain values as TOML."""
+    """Write sections of plain values as TOML."""
     parts = []
     for section, values in raw.items():
         lines = [

@@ -105,7 +105,7 @@ class ScoresArtifact(Artifact[Scores]):
         return named.grouped()
 
     def _named(self, scores: Scores) -> Scores:
-        """The scores as the report may name their model."""
+        """Return the scores as the report may name their model."""
         return without_path(scores) if self.run.source.study.report.anonymous else scores
 
     def make(self) -> Scores:
@@ -311,8 +311,8 @@ def judged_by(plain: Findings, outcomes: RawValidation | None, prose: Prose) -> 
         return Trials(plain)
     validation = derive(outcomes)
     findings = judged(plain, validation, prose)
-    told = validation if any(f.verdict for f in findings.findings) else None
-    return Trials(findings, told, outcomes=outcomes)
+    shown = validation if any(f.verdict for f in findings.findings) else None
+    return Trials(findings, shown, outcomes=outcomes)
 
 
 def _written(run: Run, before: Findings, trials: Trials) -> Trials:

@@ -76,7 +76,7 @@ class Built:
         return list(self.claims.claims[:n])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the strongest claims, and where the report lies."""
+        """Return what a notebook shows: the strongest claims, and where the report lies."""
         about = f"{len(self.scores.tasks)} task(s), {len(self.findings.findings)} findings"
         claims = "".join(f"<li>{escape(c.headline)} <small>{c.register}</small></li>" for c in self.observations())
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)

@@ -22,7 +22,7 @@ HALF = 32  # characters of a key of scores: the first are of what is asked, the 
 
 
 def scores_key(study: Study) -> str:
-    """What makes scores the same: the task file and all that says how heads are scored, then the model's files."""
+    """Hash what makes scores the same: the task file and all that says how heads are scored, then the model's files."""
     if study.scores is not None:
         if not study.scores.path.is_file():
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
@@ -41,8 +41,9 @@ def scores_key(study: Study) -> str:
 
 
 def finished_key(study: Study, folder: Path) -> str | None:
-    """The key of a folder's finished scores where they are all that is left of the study's model: asked for alike, of a
-    model of that path, which holds no model any more. None where it does, or where the scores are of something else.
+    """Return the key of a folder's finished scores where they are all that is left of the study's model: asked for
+    alike, of a model of that path, which holds no model any more. None where it does, or where the scores are of
+    something else.
     """
     if study.model is None or _model_files(Path(study.model.path)):
         return None
@@ -50,7 +51,7 @@ def finished_key(study: Study, folder: Path) -> str | None:
         stored, made_under = read_methods(folder)
     except InputError:
         return None
-    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_given or study.model.path
+    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_written or study.model.path
     same = recorded is not None and last_part(recorded) == last_part(named)
     return made_under if same and made_under[:HALF] == scores_key(study)[:HALF] else None
 
@@ -60,7 +61,7 @@ def _model_files(folder: Path) -> dict[str, str]:
 
 
 def findings_key(study: Study, hashes: dict[str, str]) -> str:
-    """What makes findings the same: the scores, the settings and the sentence templates."""
+    """Hash what makes findings the same: the scores, the settings and the sentence templates."""
     words = _templates_hash(study, "observations/*.j2")
     asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
     others_own = identity("detectors", study.analysis.detectors)
@@ -78,7 +79,7 @@ def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
 
 
 def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
-    """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
+    """Hash what makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
     sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
     others_own = identity("sections", study.report.sections)
     return key_of(
@@ -87,7 +88,7 @@ def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
 
 
 def validation_key(study: Study, findings: Findings) -> str:
-    """What makes a validation the same: what was found in which scores, and how it is put to the test."""
+    """Hash what makes a validation the same: what was found in which scores, and how it is put to the test."""
     found = [{k: v for k, v in f.items() if k != "sentence"} for f in to_json(findings)["findings"]]
     asked = study.validation.model_dump(mode="json", exclude={"enabled"})
     return key_of([findings.scores, findings.alpha, found, asked, study.analysis.margin, versions()])

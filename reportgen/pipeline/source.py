@@ -39,7 +39,7 @@ class Source:
 
 
 def open_source(path: Path, overrides: dict[str, Any], *, trust_templates: bool = False) -> Source:
-    """The study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
+    """Open the study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
 
     A study.toml in a report's folder came with the report: its templates are left out unless they are trusted.
     """
@@ -70,25 +70,26 @@ def _own(study: Study, overrides: dict[str, Any], path: Path, trust: bool) -> So
 
 
 def open_study(folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False) -> Source:
-    """The study of an output folder, with the values that were set over it.
+    """Open the study of an output folder, with the values that were set over it.
 
     What it says of templates elsewhere is not followed; those in the folder are used where they are trusted.
     """
-    path, manifest, given = folder / "study.toml", manifest_in(folder), overrides or {}
+    path, manifest, asked = folder / "study.toml", manifest_in(folder), overrides or {}
     recorded = recorded_overrides(folder)
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     left_out: tuple[str, ...] = ()
-    if OVERRIDING not in given:
+    if OVERRIDING not in asked:
         pointed_at = (POINTED_AT,) if study.report.templates is not None and not manifest else ()
         study, left_out = _of_a_report(study, folder, trust_templates)
         before = manifest.get("templates_left_out")
         left_out = left_out or (tuple(map(str, before)) if isinstance(before, list) else pointed_at)
-    told = {name: value for name, value in recorded.items() if name != OVERRIDING}
-    return Source(with_overrides(study, {**told, **given}, path), {**recorded, **given}, left_out)
+    earlier = {name: value for name, value in recorded.items() if name != OVERRIDING}
+    return Source(with_overrides(study, {**earlier, **asked}, path), {**recorded, **asked}, left_out)
 
 
 def _of_a_report(study: Study, folder: Path, trust: bool) -> tuple[Study, tuple[str, ...]]:
-    """The study with no templates but those that the report's folder holds, where they are trusted; else their names.
+    """Return the study with no templates but those that the report's folder holds, where they are trusted; else their
+    names.
 
     Raises InputError for trusted ones that are links: they might lead to any file of the machine.
     """

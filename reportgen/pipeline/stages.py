@@ -154,7 +154,7 @@ def _save(run: Run, claims: Claims) -> None:
 
 
 def _path(value: object, stage: str, wanted: str) -> Path:
-    """The path that was given; raises InputError for what is none."""
+    """Return the path that was given; raises InputError for what is none."""
     if isinstance(value, str | Path):
         return Path(value)
     problem = f"{type(value).__name__} is no path and not {wanted}"
@@ -162,7 +162,7 @@ def _path(value: object, stage: str, wanted: str) -> Path:
 
 
 def _directory(path: Path) -> Path | None:
-    """The run directory that a path names, itself or by one of its results; None for other paths."""
+    """Return the run directory that a path names, itself or by one of its results; None for other paths."""
     folder = path.parent if path.name in RESULTS else path
     return folder if folder.is_dir() and (folder / SCORES).is_file() else None
 

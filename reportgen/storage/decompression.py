@@ -21,7 +21,7 @@ FACTOR = 40  # times its checked size beyond that: a cell of a table, of two let
 
 
 def refuse_bomb(path: Path) -> int:
-    """The bytes that a file holds once unpacked: its size, or what a zip archive or a Parquet table says.
+    """Return the bytes that a file holds once unpacked: its size, or what a zip archive or a Parquet table says.
 
     Raises InputError where an archive or a table unpacks to a multiple of its size that no scores have. Broken files
     are left to their reader; what they raise is not caught.
@@ -43,7 +43,7 @@ def refuse_bomb(path: Path) -> int:
 
 
 def most_of(size: int) -> int:
-    """The bytes that a file of some size may unpack to."""
+    """Return the bytes that a file of some size may unpack to."""
     return max(FREE, MOST * size)
 
 
@@ -61,7 +61,7 @@ def _bomb(path: Path, what: str) -> InputError:
 
 @contextmanager
 def bounded(path: Path, size: int) -> Iterator[None]:
-    """Within it, reading a file of that checked size ends with InputError where it takes more memory than it may.
+    """Raise InputError, within the context, where reading a file of that checked size takes more memory than it may.
 
     Libraries that the reading needs are to be loaded before. The bound is the kernel's, on what the process may hold
     of its own; where the kernel does not tell how much that is, or a closer bound is set, there is none of ours.

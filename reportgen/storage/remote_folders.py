@@ -36,7 +36,7 @@ class StorageFolder:
         return self.where
 
     def names(self) -> set[str]:
-        """The files' names; none where the folder does not exist."""
+        """Return the files' names; none where the folder does not exist."""
         try:
             if self.path is not None:
                 return {p.name for p in self.path.iterdir()}
@@ -48,7 +48,7 @@ class StorageFolder:
             raise _unreachable(self.where, error) from error
 
     def tree(self) -> list[str]:
-        """The names of all files, those in folders within it too, of a folder behind a URL."""
+        """Return the names of all files, those in folders within it too, of a folder behind a URL."""
         try:
             self.fs.invalidate_cache()
             return sorted(str(path).removeprefix(self.root).lstrip("/") for path in self.fs.find(self.root))
@@ -58,7 +58,7 @@ class StorageFolder:
             raise _unreachable(self.where, error) from error
 
     def read(self, name: str) -> bytes | None:
-        """A file's content, None where there is none."""
+        """Read a file; None where there is none."""
         try:
             if self.path is not None:
                 return (self.path / name).read_bytes()
@@ -132,7 +132,7 @@ def _local(where: str) -> Path | None:
 
 
 def is_remote(where: Path | str) -> bool:
-    """Whether a text is a URL of another file system than this machine's."""
+    """Return whether a text is a URL of another file system than this machine's."""
     return isinstance(where, str) and "://" in where and not where.startswith("file://")
 
 

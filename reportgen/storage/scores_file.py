@@ -35,7 +35,8 @@ REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
 
 def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", methods: Sequence[str] = ()) -> bytes:
-    """Scores of one method as safetensors: importance, examples and errors, and one metadata key for everything else.
+    """Write the scores of one method as safetensors: importance, examples and errors, and one metadata key for
+    everything else.
 
     Heads in no block are the tensors ``importance``, ``examples/<t>`` and ``errors/<t>``, those of a named block
     ``importance/<block>``, ``examples/<block>/<t>`` and ``errors/<block>/<t>``. ``methods`` names all methods that were
@@ -66,7 +67,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
 
 
 def _digest(meta: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    """A hash of all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
+    """Hash all that all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
     found = hashlib.sha256(canonical_json({k: v for k, v in meta.items() if k != "sha256"}).encode())
     for name in sorted(tensors):
         found.update(canonical_json([name, str(tensors[name].dtype), list(tensors[name].shape)]).encode())
@@ -103,20 +104,20 @@ def _sizes(blocks: Blocks) -> dict[str, Any]:
 
 
 def _without_nan(method: dict[str, Any]) -> dict[str, Any]:
-    """The method with what could not be computed as null, which is how JSON can say it."""
+    """Return the method with what could not be computed as null, which is how JSON can say it."""
 
     def known(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else value
 
-    said = {
+    cleaned = {
         name: {check: {of: known(value) for of, value in found.items()} for check, found in method[name].items()}
         for name in ("diagnostics", "overall")
     }
-    return {**method, **said}
+    return {**method, **cleaned}
 
 
 def read_scores(path: Path) -> tuple[Blocks, str]:
-    """A scores.safetensors, one HeadScores per block, and the key it was made under.
+    """Read a scores.safetensors: one HeadScores per block, and the key it was made under.
 
     Raises InputError where it is not one of ours.
     """
@@ -135,7 +136,7 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
 
 
 def stored_key(path: Path) -> str:
-    """The key that a scores file says it was made under; of its numbers nothing is read.
+    """Read the key that a scores file says it was made under; of its numbers nothing is read.
 
     Raises InputError where it is not one of ours.
     """
@@ -146,13 +147,15 @@ def stored_key(path: Path) -> str:
 
 
 def scored_together(path: Path) -> tuple[str, ...]:
-    """The methods that were scored together with a scores file's own, first method first; () where it does not say."""
+    """Read the methods that were scored together with a scores file's own, first method first; () where it does not
+    say.
+    """
     methods = _opened(path).get("methods", [])
     return tuple(methods) if isinstance(methods, list) and all(isinstance(m, str) for m in methods) else ()
 
 
 def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
-    """A scores file's metadata; its arrays are read into ``tensors`` where that is given."""
+    """Read a scores file's metadata, and its arrays into ``tensors`` where that is given."""
     try:
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
@@ -215,7 +218,7 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
 
 
 def too_large(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Of scores files by name, with their sizes, those that a PDF has no room for.
+    """Return, of scores files by name with their sizes in bytes, those that a PDF has no room for.
 
     Those that fit into ``MOST_ATTACHED`` bytes together are attached, the first method's before all others.
     """
@@ -229,7 +232,7 @@ def too_large(sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def scores_file(method: str, methods: Sequence[str]) -> str:
-    """The file of a method's scores among those of all methods, the first of which has the plain name."""
+    """Return the file of a method's scores among those of all methods, the first of which has the plain name."""
     return SCORES if method == methods[0] else f"scores-{method}.safetensors"
 
 
@@ -251,7 +254,7 @@ def hashes_of(methods: Mapping[str, Blocks], key: str) -> dict[str, str]:
 
 
 def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
-    """All scores of a folder by method, the first method first, and the one key that they were made under.
+    """Read all scores of a folder by method, the first method first, and the one key that they were made under.
 
     Which there must be is what the first method's file says: scoring may add controls that no study names. Raises
     InputError where one is missing, damaged or made under another key.
@@ -267,7 +270,7 @@ def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
 
 
 def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
-    """The tidy table: task, layer, head, importance (and block, where named); nan for absent heads; every digit."""
+    """Write the tidy table: task, layer, head, importance (and block, where named); nan where there is no head."""
     blocks = as_blocks(scores)
     parts = ["task,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
     for block in blocks:

@@ -192,7 +192,7 @@ def test_trusted_templates_end_at_their_limits(
     with pytest.raises(InputError) as caught:
         pipeline.remake(folder, tmp_path / "again", options=Options(trust_templates=True))
     assert limit in caught.value.problem
-    assert str(folder / "templates") in caught.value.place
+    assert str(folder / "templates") in caught.value.location
     assert time.monotonic() - begun < 90  # ten seconds, and what a laden machine takes for all else
 
 

@@ -273,7 +273,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
 
     def pair(alike: bool) -> None:
         for f in list(left):
-            partner = next((g for g in right if (_place(f) == _place(g) if alike else _overlap(f, g))), None)
+            partner = next((g for g in right if (_position(f) == _position(g) if alike else _overlap(f, g))), None)
             if partner is not None:
                 left.remove(f)
                 right.remove(partner)
@@ -289,7 +289,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
     return [*found, *(Move("lost", f, None) for f in left), *(Move("gained", None, g) for g in right)]
 
 
-def _place(f: Finding) -> tuple[object, ...]:
+def _position(f: Finding) -> tuple[object, ...]:
     return f.layers, f.heads, tuple(map(tuple, f.cells or ())), tuple(sorted(map(str, f.members or ())))
 
 

@@ -14,7 +14,7 @@ SHOWN = 40  # heads and findings of one table; compare.json holds all
 
 
 def page(made: Comparison) -> str:
-    """compare.html."""
+    """Return compare.html."""
     many = len(made.runs) > 2
     sections = [
         {
@@ -49,7 +49,7 @@ def page(made: Comparison) -> str:
 
 
 def _moving(made: Comparison) -> list[Figure]:
-    """Figures of the heads that move most over the runs, block by block."""
+    """Return figures of the heads that move most over the runs, block by block."""
     return [drawn for block in made.reference.scores if (drawn := trajectory_figure(made, block.block)) is not None]
 
 

@@ -80,19 +80,19 @@ def matched(before: Examples | None, after: Examples | None, absolute: bool) -> 
     """
     if before is None or after is None or len({*before.ids}) < len(before.ids) or len({*after.ids}) < len(after.ids):
         return None
-    place = {name: i for i, name in enumerate(after.ids)}
-    rows = [i for i, name in enumerate(before.ids) if name in place]
+    position = {name: i for i, name in enumerate(after.ids)}
+    rows = [i for i, name in enumerate(before.ids) if name in position]
     if not rows:
         return None
-    others = [place[before.ids[i]] for i in rows]
+    others = [position[before.ids[i]] for i in rows]
     first, second = before.values[rows].astype(float), after.values[others].astype(float)
     if absolute:
         first, second = np.abs(first), np.abs(second)
     return Pair(first, second, tuple(before.groups[i] for i in rows), before.ordered, before.discovery[rows])
 
 
-def flipped(sums: Float[np.ndarray, "unit cell"], seed: int) -> Float[np.ndarray, "cell"]:
-    """Return each cell's p for a mean of zero, corrected over the cells: sign flips of units, maximum of |t| over
+def flipped(sums: Float[np.ndarray, "group cell"], seed: int) -> Float[np.ndarray, "cell"]:
+    """Return each cell's p for a mean of zero, corrected over the cells: sign flips of groups, maximum of |t| over
     cells.
 
     Exact where, under the null, a row's two runs could be exchanged (Nichols & Holmes 2002, Hum. Brain Mapp. 15:1).
@@ -168,7 +168,10 @@ def _known(value: float) -> float | None:
 def agreement(
     before: HeadScores, after: HeadScores, t: int, u: int, pair: Pair | None
 ) -> tuple[float | None, float | None, float | None, float | None]:
-    """Spearman's correlation of two maps with a jackknife interval, and that of the reference's halves of rows."""
+    """Return Spearman's correlation of two maps, its jackknife interval, and that of the reference's two halves.
+
+    All None where they cannot be computed.
+    """
     rank = spearman(before.importance[t], after.importance[u])
     examples = before.examples[t]
     within = None
@@ -181,7 +184,7 @@ def agreement(
 
 
 def spearman(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float | None:
-    """Spearman's correlation of the sizes of heads that both have; None where one map is constant."""
+    """Return Spearman's correlation of the sizes of heads that both have; None where one map is constant."""
     both = ~(np.isnan(a) | np.isnan(b))
     first, second = np.abs(a[both]), np.abs(b[both])
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -190,13 +193,13 @@ def spearman(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer hea
 
 
 def _jackknifed(pair: Pair, rank: float) -> tuple[float | None, float | None]:
-    """Student's interval on Fisher's scale, from leaving out groups of units."""
-    unit: Int[np.ndarray, row] = group_numbers(pair.groups, pair.ordered)
-    parts = min(GROUPS, int(unit.max()) + 1)
+    """Return Student's interval on Fisher's scale, each group of rows left out in turn; (None, None) below 8 groups."""
+    number: Int[np.ndarray, row] = group_numbers(pair.groups, pair.ordered)
+    parts = min(GROUPS, int(number.max()) + 1)
     if parts < LEAST or abs(rank) >= 1:
         return None, None
     left = [
-        spearman(pair.before[unit % parts != g].mean(axis=0), pair.after[unit % parts != g].mean(axis=0))
+        spearman(pair.before[number % parts != g].mean(axis=0), pair.after[number % parts != g].mean(axis=0))
         for g in range(parts)
     ]
     if any(r is None or abs(r) >= 1 for r in left):
