@@ -6,7 +6,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,12 +20,12 @@ from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import style_of
 from reportgen.storage.files import sha256_file, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.manifest import Manifest, checked_manifest
 
 PAGE = "index.html"
 CACHE = ".reportgen-index.json"
 SCHEMA = "reportgen/index/1"
-TOP = 3  # findings told of each report
+TOP = 3  # findings shown of each report, as many as `build` prints
 MADE_BY = '<meta name="generator" content="reportgen">'
 Progress = Callable[[str, int, int], None]
 
@@ -130,7 +129,7 @@ def _folders(folder: Path) -> Iterator[Path]:
             yield Path(parent)
 
 
-def _whole(report: Path) -> tuple[dict[str, Any], str]:
+def _whole(report: Path) -> tuple[Manifest, str]:
     """Read a report's manifest and its sha256; raises InputError where a file in it is missing or of another size."""
     path = report / "manifest.json"
     manifest = checked_manifest(read_json(path), str(path))
@@ -145,7 +144,7 @@ def _whole(report: Path) -> tuple[dict[str, Any], str]:
     return manifest, sha256_file(path)
 
 
-def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
+def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
     for name in ("findings.json", "study.toml"):
         if name in manifest["files"] and sha256_file(report / name) != manifest["files"][name]["sha256"]:
             raise InputError("its hash is not that of the manifest", str(report / name), "Make the report again")
@@ -196,6 +195,6 @@ def lines(made: Index) -> list[str]:
     return [str(made.page), summary, *(f"skipped {name}: {why}" for name, why in made.skipped.items())]
 
 
-def as_json(made: Index) -> dict[str, Any]:
+def as_json(made: Index) -> dict[str, object]:
     """Return the index as plain JSON values."""
     return {"page": str(made.page), "reports": list(made.entries), "read": made.read, "skipped": made.skipped}

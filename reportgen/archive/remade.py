@@ -131,7 +131,7 @@ def _findings(remaking: Remaking) -> Iterator[Check]:
     others = {p.name for p in remaking.plugins if p.group == "reportgen.detectors"}
     exact = not remaking.changed
 
-    def checked(what: str, old: Any, new: Any, kind: Any = None) -> Iterator[Check]:
+    def checked(what: str, old: object, new: object, kind: object = None) -> Iterator[Check]:
         wrong = unlike_json(old, new, exact)
         if wrong and (remaking.version != __version__ or kind in others):
             remaking.unchecked.append(f"{what}: {wrong}")
@@ -176,7 +176,7 @@ def _validation(remaking: Remaking) -> Iterator[Check]:
     yield from remaking.judged("validation.json, derived again", "; ".join(differences), "validation.json")
 
 
-def _kind(finding: dict[str, Any]) -> Any:
+def _kind(finding: dict[str, Any]) -> object:
     """Return the kind of a finding, or of those that its search did not find."""
     return (finding.get("data") or {}).get("searched") or finding.get("kind")
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative
-ZERO = 1e-12  # what is left of a difference that is nothing
-HALF_STEP = 2e-3  # two neighbours of half precision, relative
+# Relative, of every number that other versions of numpy and scipy make again: what docs/reliability.md promises.
+AGREEMENT = 1e-5
+ZERO = 1e-12  # what is left of a difference that is nothing, in float64
+HALF_STEP = 2e-3  # relative, two steps of half precision: IEEE 754's binary16 has 11 bits, a step of 2^-10 at most
 COLOUR = 2  # steps of 255 by which a colour may be rounded otherwise
 # What may be written otherwise and mean the same: a picture, packed numbers, a number. All else is as it is written.
 _PARTS = re.compile(

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reportgen.archive.checks import DAMAGED, Check, Opened, opened, plugins_of
 from reportgen.archive.remade import remade, sentences
@@ -214,7 +213,7 @@ def _trusted(report: Opened) -> Iterator[str]:
     yield "manifest.json: date, command, settings given with it, and the versions it names"
 
 
-def as_json(found: Verification) -> dict[str, Any]:
+def as_json(found: Verification) -> dict[str, object]:
     """Return the outcome as JSON values."""
     return {
         "result": found.result,

@@ -3,12 +3,11 @@
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from reportgen.errors import InputError
 
 
-def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
+def overrides(pairs: list[str] | None, **flags: object) -> dict[str, object]:
     """Return the values that flags and --set give, by their key in study.toml (``scoring.method``)."""
     import tomllib
 
@@ -22,7 +21,8 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
         "assets": "report.assets",
         "venue": "report.venue",
     }
-    values: dict[str, Any] = {keys[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None}
+    flagged = {keys[n]: v for n, v in flags.items() if v is not None}
+    values = {key: str(v) if isinstance(v, Path) else v for key, v in flagged.items()}
     for pair in pairs or ():
         name, equals, raw = pair.partition("=")
         if not equals:

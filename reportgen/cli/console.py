@@ -3,9 +3,15 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen.cli.streams import holds, out, say
+
+if TYPE_CHECKING:
+    from reportgen.core.config import Study
+    from reportgen.core.plugins import Plugin
+    from reportgen.pipeline.build import Built
+    from reportgen.scoring.run.cost import FoundLayer, Plan
 
 # what moves a cursor, changes colours or titles, or turns the direction of reading
 STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -16,7 +22,7 @@ def plain(text: str) -> str:
     return STEERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def warn(plugins: Iterable[Any]) -> None:
+def warn(plugins: "Iterable[Plugin]") -> None:
     """Print the plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
     for failure in (plugin.failure for plugin in plugins):
         if failure:
@@ -31,7 +37,7 @@ def left_out(templates: Sequence[str]) -> None:
         say(plain(f"reportgen: {what}; {hint}."))
 
 
-def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
+def show(as_json: bool, content: object, lines: Sequence[str]) -> None:
     """Print one JSON object, or lines."""
     if not as_json:
         out(plain("\n".join(lines)))
@@ -40,7 +46,7 @@ def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     out(text if holds(text) else plain(json.dumps(content)))
 
 
-def announce(built: Any, as_json: bool, output: str | None = None) -> None:
+def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
     """Print the report's paths, in the folder that was given for it, and its three strongest claims."""
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
@@ -57,7 +63,7 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
     left_out(built.left_out)
 
 
-def print_plan(study: Any, as_json: bool) -> None:
+def print_plan(study: "Study", as_json: bool) -> None:
     """Print what scoring would cost."""
     from dataclasses import asdict
 
@@ -78,7 +84,7 @@ def described_lines(described: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
-def plan_lines(cost: Any) -> Iterator[str]:
+def plan_lines(cost: "Plan") -> Iterator[str]:
     """Yield a scoring plan for a terminal: what was found, and what scoring it costs."""
     yield (
         f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
@@ -90,7 +96,7 @@ def plan_lines(cost: Any) -> Iterator[str]:
     yield from cost.notes
 
 
-def found_line(found: Any) -> str:
+def found_line(found: "FoundLayer") -> str:
     """Return one layer's heads, or why it has none."""
     block = f"{found.block} " if found.block else ""
     layer = f"{block}layer {found.layer}" if found.layer is not None else f"{block}beside the layers"

@@ -3,17 +3,16 @@
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from reportgen.core.blocks import title, written
 from reportgen.core.caveats import IN_SAMPLE
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import caveats, kind_of
 from reportgen.core.scores import Head
-from reportgen.core.sentences import listed, probability, significant
+from reportgen.core.sentences import listed, probability, significant, span
 
 
-def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
+def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, object]:
     """Return the finding's fields, its detector's documentation, and the lines that compute it again."""
     again = {"commands": _commands(finding, findings, folder), "by_hand": program(finding, folder)}
     return {**asdict(finding), "detector": kind_of(finding.kind).doc.strip(), "again": again}
@@ -50,18 +49,14 @@ def _evidence(finding: Finding, findings: Findings) -> list[str]:
 def _location(finding: Finding) -> list[str]:
     lines = [f"block: {title(finding.block)}"] if finding.block else []
     if finding.layers is not None:
-        lines.append(_range("layer", finding.layers))
+        lines.append(span(*finding.layers, "layer"))
     if finding.heads is not None:
-        lines.append(_range("head", finding.heads))
+        lines.append(span(*finding.heads, "head"))
     if finding.members:
         lines.append(f"members: {listed(finding.members)}")
     if finding.cells:
         lines.append("cells: " + " ".join(written(finding.block, Head(*cell)) for cell in finding.cells))
     return lines
-
-
-def _range(name: str, ends: tuple[int, int]) -> str:
-    return f"{name} {ends[0]}" if ends[0] == ends[1] else f"{name}s {ends[0]}–{ends[1]}"
 
 
 def _numbers(finding: Finding) -> list[str]:
@@ -78,7 +73,7 @@ def _numbers(finding: Finding) -> list[str]:
     return [*lines, *(f"{name.replace('_', ' ')}: {_shown(v)}" for name, v in single.items())]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -21,7 +23,7 @@ from reportgen.cli.progress import progress
 from reportgen.core.provenance import epoch
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, ran_out, unreachable
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # 128 + SIGINT, as shells report an interrupt
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
@@ -428,6 +430,7 @@ def collect_seldom() -> None:
 
     Loading modules makes objects that stay; looking through them each time took 7 % of a small report's time.
     """
+    # Python's own first threshold is 700 objects.
     gc.set_threshold(200_000, 20, 100)
 
 
@@ -476,7 +479,7 @@ def leave(*_: object) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-def _on_signals(handler: Any) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
     """Answer Ctrl-C and SIGTERM so; Ctrl-C only where the caller did not have it ignored, as nohup does."""
     signal.signal(signal.SIGTERM, handler)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -26,14 +26,11 @@ def as_blocks(scores: HeadScores | Sequence[HeadScores]) -> Blocks:
     if not blocks:
         raise InputError("there are none", location, hint)
     for other in blocks[1:]:
-        for field in SHARED:
-            if getattr(other, field) != getattr(blocks[0], field):
-                hint = "Score all blocks in one run"
-                raise InputError(f"{names[0]} and {other.block} differ in their {field}", location, hint)
-        if not all(map(_same_rows, blocks[0].examples, other.examples)):
-            raise InputError(
-                f"{names[0]} and {other.block} differ in their examples", location, "Score all blocks in one run"
-            )
+        unlike = [field for field in SHARED if getattr(other, field) != getattr(blocks[0], field)]
+        unlike += [] if all(map(_same_rows, blocks[0].examples, other.examples)) else ["examples"]
+        if unlike:
+            problem = f"{names[0]} and {other.block} differ in their {unlike[0]}"
+            raise InputError(problem, location, "Score all blocks in one run")
     return blocks
 
 

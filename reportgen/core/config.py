@@ -172,8 +172,10 @@ class AnalysisSection(_Section):
     ``margin``: the share of the effect of ablating all heads that a head's own must stay within to be called inert.
     """
 
+    # The chance of any tested finding where there is nothing to find (docs/decisions/0013-shared-alpha.md).
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
     seed: Annotated[int, Field(ge=0)] = 0
+    # No p is below 1 / (1 + draws): 4,000 give .00025, and 999 a q of .05 to one test among 50.
     permutations: Annotated[int, Field(ge=999)] = 4000
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     detectors: list[str] | None = None
@@ -187,6 +189,7 @@ class ValidationSection(_Section):
     """
 
     enabled: bool = True
+    # p is 1 / (1 + controls) at least: 20 give .048, and a correction over ten findings needs 199.
     controls: Annotated[int, Field(ge=20)] = 199
     budget: Annotated[float, Field(gt=0)] = 2.0
 

@@ -125,7 +125,8 @@ class Finding:
         return grid
 
 
-MOST = 0.5  # of alpha that one family of tests gets, however few there are
+# The share of alpha that one family of tests gets, however few there are (docs/decisions/0013-shared-alpha.md).
+MOST = 0.5
 
 
 def _ranked(findings: Iterable[Finding]) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Attention patterns of named heads on chosen examples, and the patterns.json format."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -49,7 +49,7 @@ class Patterns:
 _ADAPTER = TypeAdapter(Patterns)
 
 
-def to_json(patterns: Patterns) -> dict[str, Any]:
+def to_json(patterns: Patterns) -> dict[str, object]:
     """Return the patterns as plain JSON values, the schema first."""
     return plain_of(_ADAPTER, patterns)
 

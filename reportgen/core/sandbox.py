@@ -47,7 +47,7 @@ def open_to_templates(function: Any) -> Any:
 class Strict(Sandbox):
     """A sandbox in which nothing is called but what is known to be harmless."""
 
-    def is_safe_callable(self, obj: Any) -> bool:
+    def is_safe_callable(self, obj: object) -> bool:
         """Return whether a template may call this."""
         owner = getattr(obj, "__self__", None)
         known = isinstance(obj, JINJA) or getattr(obj, "open_to_templates", False) is True
@@ -76,7 +76,7 @@ def environment(
     return made
 
 
-def filled(env: Sandbox, name: str, values: Mapping[str, Any]) -> str:
+def filled(env: Sandbox, name: str, values: Mapping[str, object]) -> str:
     """Fill a template with its values; raises InputError with file, line and name where that fails."""
     try:
         return env.get_template(name).render(values)

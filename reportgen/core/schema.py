@@ -1,6 +1,6 @@
 """From the JSON files that lie in a report to their data types, and back."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -9,7 +9,7 @@ from reportgen.errors import InputError
 T = TypeVar("T")
 
 
-def plain_of(adapter: TypeAdapter[T], value: T) -> dict[str, Any]:
+def plain_of(adapter: TypeAdapter[T], value: T) -> dict[str, object]:
     """Return a data type's value as plain JSON values, the schema first."""
     plain = adapter.dump_python(value, mode="json")
     return {"schema": plain.pop("schema"), **plain}

@@ -34,7 +34,7 @@ def own_templates(folder: Path | None) -> dict[str, bytes]:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits, without exponent between 1e-6 and 1e6."""
+    """Write a number with ``digits`` significant digits, without exponent between 1e-6 and 1e6."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     decimals = digits - 1 - math.floor(math.log10(abs(value)))

@@ -6,10 +6,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL = 0.95  # of every interval that is printed
 # A percentile bootstrap at n = 100 of lognormal values covers 90.7 % where it says 95: hence Hall's interval.
-BLOCKS = 15  # groups that an ordered sequence of examples is cut into
-LEAST = 8  # groups below which there is no interval
+# Groups that an ordered sequence of examples is cut into: few, so that they are long. On the probes that Retrieval Head
+# published, standard errors still grow beyond blocks of 40, and the means of 15 blocks still correlate at .48 to .59.
+BLOCKS = 15
+# Groups below which there is no interval: it rests on skewness, which is (n - 2) / √(n - 1) at most, 2.3 for n = 8.
+LEAST = 8
 
 
 def group_numbers(groups: Sequence[str], ordered: bool = False) -> Int[np.ndarray, "example"]:

@@ -24,7 +24,7 @@ from reportgen.importers.common import Importer, is_foreign_safetensors, method_
 from reportgen.storage.decompression import most_of, refuse_bomb
 
 TORCH = (".pt", ".pth")
-DEEPEST = 4  # lists within lists: no array here has as many axes
+DEEPEST = 4  # lists within lists: no array that is read has more than three axes
 
 
 def claims(path: Path) -> bool:
@@ -70,7 +70,7 @@ def read_npy(path: Path) -> np.ndarray:
         ) from error
 
 
-def read_torch(path: Path) -> Any:
+def read_torch(path: Path) -> object:
     """Read what torch.save wrote, tensors on the CPU; raises InputError for anything that reading could execute."""
     import torch
 
@@ -107,7 +107,7 @@ def _refuse_repeated(path: Path, hint: str) -> None:
         raise InputError("the file holds builtins.bytearray, which is no tensor", str(path), hint)
 
 
-def _refuse_claims(path: Path, content: Any, hint: str) -> None:
+def _refuse_claims(path: Path, content: object, hint: str) -> None:
     """Refuse tensors that promise more numbers than the file can hold: one number may stand for all of them, and one
     tensor in many places.
     """
@@ -127,7 +127,7 @@ def _refuse_claims(path: Path, content: Any, hint: str) -> None:
             raise InputError(f"its tensors promise more numbers than {size:,} bytes can hold", str(path), hint)
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
+def _safetensors(path: Path) -> dict[str, object]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -138,7 +138,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
         raise InputError(problem, str(path), "Save one (layer, head) tensor for each task") from error
 
 
-def _named(path: Path, content: Any) -> dict[str, np.ndarray]:
+def _named(path: Path, content: object) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
         return {path.stem: as_array(content, str(path))}
     for key in content:

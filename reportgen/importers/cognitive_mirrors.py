@@ -8,7 +8,6 @@ not, and is not checked. A ranking cut short is refused: its other heads are unk
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -59,7 +58,7 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
     return scores_from_examples(list(ranked), [None] * len(ranked), maps, section, method_of(section, METHOD))
 
 
-def _entries(location: str, entries: Any) -> dict[int, float]:
+def _entries(location: str, entries: object) -> dict[int, float]:
     """Read one function's scores by flat index."""
     if not isinstance(entries, list) or not entries:
         raise InputError("this is no list of heads", location, LAYOUT)
@@ -81,7 +80,7 @@ def _finite(score: int | float, where: str) -> float:
     return float(score)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 

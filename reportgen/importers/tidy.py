@@ -5,7 +5,6 @@ import difflib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -55,11 +54,11 @@ class _Columns:
     """The table's columns, checked one by one."""
 
     path: Path
-    task: Any
+    task: np.ndarray
     layer: Int[np.ndarray, "row"]
     head: Int[np.ndarray, "row"]
     value: Float[np.ndarray, "row"]
-    example: Any
+    example: np.ndarray
 
 
 def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
@@ -69,7 +68,7 @@ def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
         raise InputError(problem, f"{path}: column method", "Give one file a method")
 
 
-def _blocks(table: dict[str, list[str]], path: Path) -> Any:
+def _blocks(table: dict[str, list[str]], path: Path) -> np.ndarray:
     """Return the block of each row, None where the table has no such column."""
     if "block" not in table:
         return np.array([None] * len(table["task"]), dtype=object)

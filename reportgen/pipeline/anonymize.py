@@ -1,9 +1,10 @@
 """A study for double-blind review: without authors, and with the last part alone of every path."""
 
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+
+import tomli_w
 
 from reportgen.core.config import Study
 from reportgen.core.study_scores import Scores
@@ -25,7 +26,7 @@ def anonymous(study: Study) -> Study:
                 raise InputError(f"it names an author, {author}", f"[study] {name}", hint)
     named = study.named_as(None if study.model_as_written is None else last_part(study.model_as_written))
     blind = named.model_copy(update={"study": about.model_copy(update={"authors": []})})
-    return blind.model_copy(update={"source": toml(_plain(blind))})
+    return blind.model_copy(update={"source": tomli_w.dumps(_plain(blind))})
 
 
 def last_part(text: str) -> str:
@@ -33,7 +34,7 @@ def last_part(text: str) -> str:
     return re.split(r"[\\/]", text.rstrip("\\/"))[-1] if ROOTED.match(text) or text.startswith("…/") else text
 
 
-def overrides(values: dict[str, Any]) -> dict[str, Any]:
+def overrides(values: Mapping[str, object]) -> dict[str, object]:
     """Return values set over a study, without authors and with the last part alone of every path."""
     return {
         name: last_part(value) if isinstance(value, str) else value
@@ -52,7 +53,7 @@ def without_path(scores: Scores) -> Scores:
     return replace(scores, methods=methods)
 
 
-def _plain(study: Study) -> dict[str, Any]:
+def _plain(study: Study) -> dict[str, object]:
     """Return what the study sets, as TOML can hold it; its templates lie in the report, whatever they were called."""
     outside = {"source": True, "report": {"templates"}}
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude=outside)  # type: ignore[arg-type]
@@ -60,23 +61,3 @@ def _plain(study: Study) -> dict[str, Any]:
         if "path" in section:
             section["path"] = last_part(section["path"])
     return raw
-
-
-def toml(raw: dict[str, Any]) -> str:
-    """Write sections of plain values as TOML."""
-    parts = []
-    for section, values in raw.items():
-        lines = [
-            f"{json.dumps(k)} = {_written(v)}" if not re.fullmatch(r"\w+", k) else f"{k} = {_written(v)}"
-            for k, v in values.items()
-        ]
-        parts.append("\n".join([f"[{section}]", *lines]))
-    return "\n\n".join(parts) + "\n"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_written(v)}" for k, v in value.items()) + " }" if value else "{}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_written(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

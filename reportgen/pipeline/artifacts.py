@@ -33,14 +33,13 @@ from reportgen.pipeline.run_directory import (
     manifest_in,
     refuse_elsewhere,
     scores_hashes,
-    scores_key_of,
     set_aside,
 )
 from reportgen.pipeline.source import Source
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.files import remove, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.storage.scores_file import read_methods, write_methods
+from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 from reportgen.validation import patterns, recorded
 from reportgen.validation.derive import derive
 from reportgen.validation.verdicts import bare, judged
@@ -342,7 +341,7 @@ class ReportArtifact(Artifact[Path]):
         """The keys of scores, findings and report, as the manifest records them."""
         study, folder = self.run.source.study, self.run.folder
         found = findings_key(study, scores_hashes(folder))
-        return {"scores": scores_key_of(folder), "findings": found, "report": self.key()}
+        return {"scores": stored_key(folder / SCORES), "findings": found, "report": self.key()}
 
     def key(self) -> str:
         """Return what was found, what is printed, templates and versions, hashed."""

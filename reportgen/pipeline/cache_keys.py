@@ -15,10 +15,9 @@ from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import key_of
 from reportgen.storage.scores_file import read_methods
 
-MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
-
-
-HALF = 32  # characters of a key of scores: the first are of what is asked, the others of the model's files
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # weights, configuration, tokenizer
+# Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
+HALF = 32
 
 
 def scores_key(study: Study) -> str:

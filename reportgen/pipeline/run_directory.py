@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from reportgen.core.config import Study
 from reportgen.core.study_scores import Scores
@@ -13,7 +13,7 @@ from reportgen.storage.crate import CRATE
 from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file, write_atomic
 from reportgen.storage.json_files import read_json
 from reportgen.storage.locks import alone_in
-from reportgen.storage.manifest import refuse_files
+from reportgen.storage.manifest import Manifest, refuse_files
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import SCORES, read_methods, scores_csv, stored_key, write_methods
 
@@ -45,7 +45,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
     StorageFolder(folder / CHECKPOINTS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
-        remove(path)  # what is not finished is then known by its units alone
+        remove(path)  # what is not finished is then known by its shards alone
 
 
 def _stored_key(folder: Path) -> str | None:
@@ -67,7 +67,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def manifest_in(folder: Path) -> dict[str, Any]:
+def manifest_in(folder: Path) -> Manifest:
     """Read the folder's manifest, {} where it has none that can be read."""
     path = folder / "manifest.json"
     try:
@@ -77,10 +77,10 @@ def manifest_in(folder: Path) -> dict[str, Any]:
         refuse_files({"files": {}, **content}, str(path))
     except InputError:
         return {}
-    return content
+    return cast(Manifest, content)
 
 
-def recorded_overrides(folder: Path) -> dict[str, Any]:
+def recorded_overrides(folder: Path) -> dict[str, object]:
     """Return the values that were set over a folder's study; raises InputError where that record is damaged."""
     values = manifest_in(folder).get("overrides", {})
     if not isinstance(values, dict):
@@ -94,7 +94,7 @@ def found_hash(folder: Path) -> str:
     return "".join(sha256_file(p) for n in ("findings.json", "patterns.json") if (p := folder / n).is_file())
 
 
-def clear(folder: Path, manifest: dict[str, Any]) -> None:
+def clear(folder: Path, manifest: Manifest) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
     keep = {"findings.json", "validation.json", "patterns.json", "claims.json"}
     # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
@@ -114,7 +114,7 @@ def refuse_elsewhere(folder: Path, assets: str | None) -> None:
         raise InputError("this is a file, not a folder", str(path), "Choose another folder with --assets")
 
 
-def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
+def intact(folder: Path, manifest: Manifest, study: Study) -> bool:
     """Return whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
     files = manifest.get("files", {})
     if "pdf" in study.report.formats and not (folder / PDF).is_file():
@@ -153,12 +153,7 @@ def scores_hashes(folder: Path) -> dict[str, str]:
     return {p.name: sha256_file(p) for p in files}
 
 
-def scores_key_of(folder: Path) -> str:
-    """Return the key that the folder's scores were made under."""
-    return stored_key(folder / SCORES)
-
-
-def forms_of(manifest: dict[str, Any]) -> list[str]:
+def forms_of(manifest: Manifest) -> list[str]:
     """Return the forms in which a report's figures were written: svg, pdf, png."""
     drawn = {
         Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/") and name.count("/") == 1

@@ -57,7 +57,7 @@ def crate_json(folder: Path) -> str:
     from rocrate.rocrate import ROCrate
 
     manifest, about = read_json(folder / "manifest.json"), _about(folder)
-    crate: Any = ROCrate()
+    crate = ROCrate()
     crate.name = about.get("title") or "Attention-head importance"
     crate.description = about.get("notes") or "Importance of every attention head of a transformer on every task."
     crate.datePublished = manifest["created"]
@@ -82,7 +82,7 @@ def crate_json(folder: Path) -> str:
     return pretty_json(crate.metadata.generate())
 
 
-def described(crate: Any) -> dict[str, Any]:
+def described(crate: dict[str, Any]) -> dict[str, object]:
     """Return what a crate says of each thing in it, as far as ``crate_json`` put it there and not the library."""
     return {entry["@id"]: {key: entry[key] for key in TERMS if key in entry} for entry in crate["@graph"]}
 

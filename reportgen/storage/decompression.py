@@ -4,7 +4,6 @@ A file's claims are checked against its size before anything of it is read; whil
 ``SPARE`` bytes and ``FACTOR`` times the checked size more than it holds, and no more.
 """
 
-import resource
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from reportgen.errors import InputError, ran_out
 
-FREE = 64 * 2**20  # bytes that may come of any file
+FREE = 64 * 2**20  # bytes that may come of any file: 64 tasks × 126 layers × 128 heads take 4 MB
 MOST = 200  # times its own size, where a file unpacks to more: scores of which nine in ten are 0 pack to a tenth
 FREE_ROWS = 200_000  # a table of so many rows is read whatever its size
 ROWS_A_BYTE = 10  # beyond them: scores of which most are 0 take a byte a row
@@ -76,14 +75,18 @@ def bounded(path: Path, size: int) -> Iterator[None]:
         raise InputError(problem, str(path), "Save the arrays or the table again, without the rest") from error
     finally:
         if before is not None:
+            import resource
+
             resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _lowered(more: int) -> tuple[int, int] | None:
     """Let this process hold that many bytes more than now; the limits before, None where nothing was changed."""
     try:
+        import resource
+
         pages = int(Path("/proc/self/statm").read_text().split()[5])
-    except (OSError, IndexError, ValueError):
+    except (ImportError, OSError, IndexError, ValueError):  # Windows has no such module, other systems no such file
         return None
     before = resource.getrlimit(resource.RLIMIT_DATA)
     most = pages * resource.getpagesize() + more

@@ -2,18 +2,40 @@
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict, cast
 
 from reportgen.errors import InputError
 from reportgen.storage.files import sha256_file
 
-LONGEST_NAME = 255  # bytes, of a file within a report, its folders' names included
-
-
+# Bytes of a file's name within a report, its folders' names included: Linux and macOS refuse longer parts (NAME_MAX).
+LONGEST_NAME = 255
 MANIFEST = "reportgen/manifest/1"
 
 
-def manifest(folder: Path, **extra: Any) -> dict[str, Any]:
+class FileEntry(TypedDict, total=False):
+    """What a manifest says of a file: its sha256 in hexadecimal, and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(TypedDict, total=False):
+    """The content of manifest.json: what a report was made with, and its files by name."""
+
+    schema: str
+    reportgen: str
+    created: str
+    command: str
+    overrides: dict[str, object]
+    templates_left_out: list[str]
+    keys: dict[str, str]
+    seeds: dict[str, int]
+    versions: dict[str, str]
+    plugins: list[dict[str, str]]
+    files: dict[str, FileEntry]
+
+
+def manifest(folder: Path, **extra: object) -> dict[str, object]:
     """Return hash and size of every file in the folder but the manifest itself, the PDF and hidden files; ``extra``
     first.
     """
@@ -26,10 +48,10 @@ def manifest(folder: Path, **extra: Any) -> dict[str, Any]:
     return {"schema": MANIFEST, **extra, "files": files}
 
 
-def checked_manifest(content: Any, location: str) -> dict[str, Any]:
+def checked_manifest(content: object, location: str) -> Manifest:
     """Return a manifest.json's content; raises InputError for one of a newer version, and for what is none."""
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != MANIFEST:
+    if not isinstance(content, dict) or schema != MANIFEST:
         newer = isinstance(schema, str) and schema.startswith(MANIFEST.rpartition("/")[0])
         problem = f"a newer reportgen made it ({schema}; this one reads {MANIFEST})" if newer else "it is no manifest"
         raise InputError(problem, location, "Install that version" if newer else "Make the report again")
@@ -43,10 +65,10 @@ def checked_manifest(content: Any, location: str) -> dict[str, Any]:
     ):
         if not isinstance(content.get(key, kind() if key not in ("created", "reportgen") else None), kind):
             raise InputError(f"its {key!r} is no {called}", location, "Make the report again")
-    return dict(content)
+    return cast(Manifest, content)
 
 
-def refuse_files(content: Mapping[str, Any], location: str) -> None:
+def refuse_files(content: Mapping[str, object], location: str) -> None:
     """Raise InputError where a manifest's lists of files and versions are none, or name what is outside the report."""
     files, versions = content.get("files"), content.get("versions", {})
     if (

@@ -15,8 +15,10 @@ from reportgen.storage.json_files import canonical_json
 from reportgen.storage.locks import acquire, busy, holder
 
 LOCK = "lock"
-BEAT = 5.0  # seconds between two signs of life where the file system knows no locks
-STALE = 4  # beats without a sign after which a run is taken for dead
+# Seconds between two signs of life where the file system knows no locks. Each is one small object written: a run of a
+# day leaves some 17,000, and a second run waits STALE × BEAT = 20 s before it takes a dead one's place (long-runs.md).
+BEAT = 5.0
+STALE = 4  # beats without a sign after which a run is taken for dead: three may fail on the way
 Check = Callable[[], None]
 
 

@@ -22,15 +22,9 @@ from reportgen.storage.files import remove, sha256, write_atomic
 from reportgen.storage.json_files import canonical_json
 
 SCORES = "scores.safetensors"
-
-
-MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
-
-
+MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries; others it names, as README.md says
 FORMAT = "reportgen/scores/1"
 TYPES = ("F32", "F64", "F16")  # of numbers in a scores file, as safetensors calls them; we write the first
-
-
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
 
@@ -66,7 +60,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
 
 
-def _digest(meta: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+def _digest(meta: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:
     """Hash all that all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
     found = hashlib.sha256(canonical_json({k: v for k, v in meta.items() if k != "sha256"}).encode())
     for name in sorted(tensors):
@@ -86,7 +80,7 @@ def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _described(examples: Examples | None) -> dict[str, Any] | None:
+def _described(examples: Examples | None) -> dict[str, object] | None:
     if examples is None:
         return None
     return {
@@ -97,7 +91,7 @@ def _described(examples: Examples | None) -> dict[str, Any] | None:
     }
 
 
-def _sizes(blocks: Blocks) -> dict[str, Any]:
+def _sizes(blocks: Blocks) -> dict[str, object]:
     if blocks[0].block is None:
         return {"layers": blocks[0].n_layers, "heads": blocks[0].n_heads}
     return {"layers": {b.block: b.n_layers for b in blocks}, "heads": {b.block: b.n_heads for b in blocks}}

@@ -1,6 +1,5 @@
 """How the importance of heads differs between two runs: matched rows, tested heads, agreement of ranks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,8 +216,3 @@ def overlap(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head
     top = max(1, round(TOP * heads))
     first, second = (set(np.argsort(-np.abs(m[both]), kind="stable")[:top].tolist()) for m in (a, b))
     return top, len(first & second), top * top / heads
-
-
-def largest(differences: Sequence[Difference]) -> float:
-    """Return the largest absolute difference of all, 0 where none could be computed."""
-    return max((float(np.nanmax(np.abs(d.values))) for d in differences if d.values is not None), default=0.0)
