@@ -1,4 +1,4 @@
-"""The one exception base: every error says what is wrong, where, and how to mend it."""
+"""The one exception base: every error says what is wrong, where, and what to do about it."""
 
 import difflib
 import errno
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class ReportgenError(Exception):
-    """An error that a user can mend.
+    """An error that a user can do something about.
 
     ``problem`` says what is wrong, ``location`` where (file, row, field), ``hint`` what to do. ``exit_code`` is the
     command line's exit status.
@@ -36,6 +36,7 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY_SIGNS)
 
 
+# What a path itself is to blame for; a missing file is named by whoever looked for it.
 UNREACHABLE = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EISDIR})
 
 

@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Entry:
-    """What the page tells of a report. ``manifest`` is its manifest's sha256, ``picture`` a PNG as a data address."""
+    """What the page shows of a report. ``manifest`` is its manifest's sha256, ``picture`` a PNG as a data address."""
 
     manifest: str
     title: str

@@ -53,7 +53,7 @@ class Remaking:
             hint = f"`pip install reportgen=={self.version}` gives the version that can check it"
             yield f"what follows from the scores: made with reportgen {self.version} (here {__version__}); {hint}"
         for p in self.plugins:
-            if (here := installed(p)) is not None:  # one that is absent is told already
+            if (here := installed(p)) is not None:  # one that is absent is named already
                 yield f"what the {p} makes: made with {p.package} {p.version} ({here.version} here)"
         if self.foreign:
             yield f"what templates of its own made: {', '.join(self.foreign)} (--trust-templates uses them)"
@@ -76,7 +76,7 @@ class Remaking:
         return bool(self.foreign) and (prose or name in worded or name.startswith(f"{TEMPLATES}/"))
 
     def judged(self, what: str, wrong: str, name: str) -> Iterator[Check]:
-        """Yield a check of a file, or note what cannot be said of it."""
+        """Yield a check of a file, or note what cannot be checked of it."""
         if wrong and self.may_differ(name):
             self.unchecked.append(f"{what}: {wrong}")
         else:

@@ -15,7 +15,7 @@ SIG = ".sig"
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature says of a file: by whom it is, what is wrong with it, or why that cannot be said."""
+    """What a signature says of a file: by whom it is, what is wrong with it, or why that cannot be known."""
 
     file: str
     by: str = ""

@@ -27,7 +27,7 @@ def visible_text(page: str) -> str:
 
 
 class _Ends:
-    """The places behind an element's end tags, asked for in the order of the page, each looked at once."""
+    """The positions behind an element's end tags, asked for in the order of the page, each looked at once."""
 
     def __init__(self, positions: list[int]) -> None:
         self.positions, self.next = positions, 0

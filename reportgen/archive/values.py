@@ -66,7 +66,7 @@ def _same_part(old: str, new: str, before: str) -> bool:
     if old[:1] == '"' or new[:1] == '"':
         return old[:1] == new[:1] and _same_packed(_unpacked(old), _unpacked(new), before.endswith(HALVES))
     if not {".", "e", "E"} & {*old, *new}:
-        return False  # whole numbers are counts and places
+        return False  # whole numbers are counts and positions
     return same_number(*(float(text.replace("−", "-")) for text in (old, new)))
 
 

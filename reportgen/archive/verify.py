@@ -25,6 +25,7 @@ from reportgen.storage.json_files import read_json
 
 VERIFIED, WITH_TEMPLATES = "verified", "verified, with templates of its own"
 DIFFERS, NOT_FULLY = "differs", "not fully verified"
+# 4 is no difference (1) and no error (2 for input, 3 for the machine): nothing differs, and something was not checked.
 EXIT = {VERIFIED: 0, WITH_TEMPLATES: 0, DIFFERS: 1, NOT_FULLY: 4}
 Progress = Callable[[str, int, int], None]
 

@@ -1,4 +1,4 @@
-"""What was given on the command line: values over the study file, and the command as a report records it."""
+"""What the command line sets: values over the study file, and the command as a report records it."""
 
 import re
 import sys

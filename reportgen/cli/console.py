@@ -47,7 +47,7 @@ def show(as_json: bool, content: object, lines: Sequence[str]) -> None:
 
 
 def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
-    """Print the report's paths, in the folder that was given for it, and its three strongest claims."""
+    """Print the report's paths, in the folder as the caller wrote it, and its three strongest claims."""
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
     top = built.observations()

@@ -452,7 +452,7 @@ def main() -> NoReturn:
     try:
         code = ended()
         _on_signals(leave)
-    except KeyboardInterrupt:  # while an error was told
+    except KeyboardInterrupt:  # while an error was printed
         code = INTERRUPTED
     # an interrupt that came while a library called back is swallowed there, and its sign alone is left
     if asked or code == INTERRUPTED:
@@ -461,7 +461,7 @@ def main() -> NoReturn:
 
 
 def ended() -> int:
-    """Run the command that was asked for, and give the exit code; an error of its is told."""
+    """Run the command that was asked for, and return the exit code; print its error, if there is one."""
     try:
         return int(app(standalone_mode=False) or 0)  # typer hands back 130 for an interrupt
     except ReportgenError as error:

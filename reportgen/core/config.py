@@ -117,7 +117,7 @@ class TasksSection(_Section):
 
 
 def _number_or_auto(value: object) -> object:
-    """Refuse what is neither, in one sentence in place of one for each branch of the union."""
+    """Refuse what is no batch size, in one sentence instead of one for each branch of the union."""
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError('a batch size is a whole number from 1, or "auto"')
@@ -233,7 +233,7 @@ class ReportSection(_Section):
 class ScoresSection(_Section):
     """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads.
 
-    ``axis`` says what the first axis of a three-dimensional array is, where the file does not tell. ``bounds`` are the
+    ``axis`` says what the first axis of a three-dimensional array is, where the file does not say. ``bounds`` are the
     smallest and the largest value that the scores' unit allows.
     """
 
@@ -282,7 +282,7 @@ class Study(_Section):
         return "/".join(("…", *Path(self._model_as_written).parts[-2:]))
 
     def named_as(self, model: str | None) -> "Study":
-        """Return the same study, whose model is said to be ``model``."""
+        """Return the same study with ``model`` as the path that it was written with."""
         named = self.model_copy()
         named._model_as_written = model
         return named

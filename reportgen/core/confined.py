@@ -25,7 +25,7 @@ from reportgen.errors import InputError, MissingResourceError, ReportgenError
 SECONDS = 10  # a template may take, however often it is filled
 MORE = 0.05  # seconds that it may take beyond them each time: large reports have thousands of findings
 MEMORY = 2**30  # bytes that it may take beyond what its process had before
-OUTPUT = 2**26  # bytes that may come of it, beyond as many as it was given
+OUTPUT = 2**26  # bytes that may come of it, beyond those of its values
 STARTING = 120  # seconds until the process is ready: a machine may be slow
 TOO_LARGE = f"takes more than {MEMORY // 2**30} GiB of memory"
 HEAD = 8  # bytes that say how long an answer is

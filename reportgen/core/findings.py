@@ -176,7 +176,7 @@ class Findings(FindingsFile):
         return replace(self, findings=[f for f in self.findings if f.block == block])
 
     def by_kind(self, *kinds: str) -> list[Finding]:
-        """Return the findings of the given kinds, most important first."""
+        """Return the findings of those kinds, most important first."""
         return _ranked(f for f in self.findings if f.kind in kinds)
 
     def ranked(self) -> list[Finding]:

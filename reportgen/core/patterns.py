@@ -12,11 +12,11 @@ Role = Literal["median", "strongest", "control"]
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where a head looks on one example, up to the place from which the answer is predicted.
+    """Where a head looks on one example, up to the token from which the answer is predicted.
 
     ``head`` is written ``L6H24``; ``task`` is the task that the head is shown for, ``source`` the one that the example
     is from (another for a control), ``score`` the head's score on the example. ``tokens`` are as the tokenizer spells
-    them. ``answer`` holds the attention on each token from the place that predicts the answer, ``rows`` (of short
+    them. ``answer`` holds the attention on each token from the one that predicts the answer, ``rows`` (of short
     texts, else None) the attention of every token on every token, one list a query; shares to three decimals.
     """
 

@@ -44,7 +44,7 @@ FOLDERS: Mapping[str, Folder] = {
 }
 PREFIX = "reportgen."  # of a folder's name, in the group of its entry points
 SHARED = "common"  # the module, or package, of a folder that its plug-ins share
-THEIRS = 500  # the place of records that give none: after ours
+THEIRS = 500  # the order of records that name none: after ours
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 ABSENT = "it is not installed here"
 LONGEST = 200  # letters of a reason
@@ -52,7 +52,7 @@ LONGEST = 200  # letters of a reason
 
 @dataclass(frozen=True)
 class Record:
-    """What the records of all folders share: a name, and the place in the order in which they are listed and run."""
+    """What the records of all folders share: a name, and the order in which they are listed and run."""
 
     name: str
     order: int = field(default=THEIRS, kw_only=True)
@@ -156,7 +156,7 @@ class Registry(Generic[Of]):
         return _third_party(self, tuple(_found(self.group)), tuple(sys.path))
 
     def known(self) -> tuple[Of, ...]:
-        """Return all records that can be used, in their order; at one place ours first, others by name."""
+        """Return all records that can be used, by their order; where it is equal ours first, others by name."""
         return tuple(self._by_name().values())
 
     def _by_name(self) -> Mapping[str, Of]:

@@ -1,6 +1,6 @@
-"""The one environment that templates are filled in: they see what they are given and can do nothing else.
+"""The one environment that templates are filled in: they see the values passed to them and can do nothing else.
 
-A template reaches no attribute that begins with an underscore and changes nothing it is given. One that is not ours
+A template reaches no attribute that begins with an underscore and changes no value passed to it. One that is not ours
 calls nothing but macros and the methods of texts, numbers and containers: an array writes files by a method of its own.
 What a sandbox does not limit, time and memory, ``confined`` does.
 """

@@ -81,6 +81,7 @@ def _intervals(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.nda
     estimate = _ratio(top, bottom)
     influence = _ratio(n * (above - estimate * below), bottom)
     spread, skewness = influence.std(axis=0, ddof=1), np.nan_to_num(stats.skew(influence, axis=0))
+    # Where skewness vanishes the transformation does too, and the interval is Student's own: 1e-6 gives its limit.
     skewness = np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)
     edge = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / np.sqrt(n)
     high, low = (
@@ -97,7 +98,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """Return Benjamini–Hochberg q-values; an empty family gives an empty list."""
+    """Return Benjamini–Hochberg q-values (1995, J. R. Stat. Soc. B 57:289); an empty family gives an empty list."""
     return [float(q) for q in stats.false_discovery_control(p, method="bh")] if len(p) else []
 
 
@@ -117,7 +118,10 @@ def guarded_benjamini_hochberg(p: Sequence[float]) -> list[float]:
 
 
 def wilson(right: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return Wilson's score interval (low, high) of a share ``right / n``, 95 % unless ``level`` says otherwise."""
+    """Return Wilson's score interval (low, high) of a share ``right / n``, 95 % unless ``level`` says otherwise.
+
+    Wilson 1927, J. Am. Stat. Assoc. 22:209.
+    """
     z = stats.norm.ppf((1 + level) / 2)
     centre, spread = right / n + z**2 / (2 * n), z * np.sqrt(right / n * (1 - right / n) / n + (z / (2 * n)) ** 2)
     low, high = (centre - spread) / (1 + z**2 / n), (centre + spread) / (1 + z**2 / n)
@@ -125,5 +129,8 @@ def wilson(right: float, n: int, level: float = LEVEL) -> tuple[float, float]:
 
 
 def monte_carlo_p(exceeding: int, draws: int) -> float:
-    """Return the Monte-Carlo p-value (1 + exceeding) / (1 + draws), never zero."""
+    """Return the Monte-Carlo p-value (1 + exceeding) / (1 + draws), never zero.
+
+    Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39.
+    """
     return (1 + exceeding) / (1 + draws)

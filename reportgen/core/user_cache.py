@@ -1,4 +1,4 @@
-"""What is costly to make and the same for every report: kept in the user's cache, which may be cleared at any time."""
+"""What is costly to make and the same for every report, in the user's cache, which may be cleared at any time."""
 
 import os
 import stat

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LEAST, MOST = 2.0, 12.0  # inches that a figure may be given
+LEAST, MOST = 2.0, 12.0  # inches, the width of a figure
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Arrays and tensors as TransformerLens, nnsight, PyTorch and NumPy users save them: .pt, .npy, .npz, .safetensors.
 
 One array (layer, head); named arrays, one task each; an array (task, layer, head) or (example, layer, head) where
-``[scores] axis`` tells which; or flat (layer · head) stacks, as TransformerLens makes them, where ``[scores] layers``
+``[scores] axis`` says which; or flat (layer · head) stacks, as TransformerLens makes them, where ``[scores] layers``
 and ``heads`` do. A tensor that nnsight saved is a plain tensor once the trace has ended. What the numbers measure no
-such file tells: ``[scores] method``, ``unit`` and ``signed`` may. Nothing in a file is ever executed: pickled objects
+such file says: ``[scores] method``, ``unit`` and ``signed`` may. Nothing in a file is ever executed: pickled objects
 are refused.
 """
 
@@ -109,7 +109,7 @@ def _refuse_repeated(path: Path, hint: str) -> None:
 
 def _refuse_claims(path: Path, content: object, hint: str) -> None:
     """Refuse tensors that promise more numbers than the file can hold: one number may stand for all of them, and one
-    tensor in many places.
+    tensor many times over.
     """
     import torch
 
@@ -189,7 +189,7 @@ def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return float("inf")  # refused, with its place, by the check that all numbers pass
+        return float("inf")  # refused, with its location, by the check that all numbers pass
 
 
 IMPORTER = Importer(

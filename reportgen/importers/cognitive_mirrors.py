@@ -2,7 +2,7 @@
 
 Source: "Cognitive Mirrors: Exploring the Diverse Functional Roles of Attention Heads in LLM Reasoning", arXiv
 2512.10978, whose get_importance.py writes the file. A flat index is layer × H + head; neither H nor the number of
-layers is stored, so ``[scores] layers`` and ``heads`` must tell. The order of a list carries nothing that its scores do
+layers is stored, so ``[scores] layers`` and ``heads`` must say. The order of a list carries nothing that its scores do
 not, and is not checked. A ranking cut short is refused: its other heads are unknown, not zero.
 """
 

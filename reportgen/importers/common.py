@@ -57,7 +57,7 @@ def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
 def method_of(section: ScoresSection, default: str | Method) -> Method:
     """Return the method as the section names it, or by the importer's own name.
 
-    A whole Method is what the format itself tells; the section may rename it and its unit, but not turn unsigned
+    A whole Method is what the format itself fixes; the section may rename it and its unit, but not turn unsigned
     scores into signed ones or back: that raises InputError.
     """
     if isinstance(default, str):
@@ -125,7 +125,7 @@ def scores_from_arrays(
 ) -> HeadScores:
     """Make scores from named arrays, each (layer, head) or flat: one task an array, called by its name.
 
-    A third axis comes first, and only ``[scores] axis`` can tell what it is: the tasks of a sole array, or the examples
+    A third axis comes first, and only ``[scores] axis`` can say what it is: the tasks of a sole array, or the examples
     of each. Numbers below zero make the method signed. Raises InputError where something has to be guessed.
     """
     locations = {name: str(path) if len(arrays) == 1 else f"{path}, {name}" for name in arrays}

@@ -15,7 +15,7 @@ def claims(path: Path) -> bool:
 
 
 def load(path: Path, section: ScoresSection) -> Blocks:
-    """Read scores that reportgen wrote, block by block; a ``kv_groups`` given beside them fills one they lack."""
+    """Read scores that reportgen wrote, block by block; the section's ``kv_groups`` fills one they lack."""
     blocks, _ = read_scores(path)
     model = blocks[0].model
     if section.kv_groups is not None and model.kv_groups is None:

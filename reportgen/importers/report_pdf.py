@@ -95,7 +95,7 @@ def _ours(reader: "PdfReader", path: Path) -> dict[str, bytes]:
 
 
 def not_carried(manifest: Manifest) -> dict[str, int]:
-    """Return the scores files that a report's PDF has no room for, with their sizes, as its manifest tells."""
+    """Return the scores files that a report's PDF has no room for, with their sizes in bytes, by its manifest."""
     sizes = {name: entry.get("size") for name, entry in manifest["files"].items() if SCORES_FILE.fullmatch(name)}
     return too_large({name: size for name, size in sizes.items() if isinstance(size, int)})
 

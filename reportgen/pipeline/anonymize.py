@@ -16,7 +16,7 @@ ROOTED = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|~|/)")  # how an absolute path begi
 def anonymous(study: Study) -> Study:
     """Return the study as a blind report archives it: its own text is written anew, so that no remark in it survives.
 
-    Raises InputError where title or notes name an author: prose is the authors' to mend.
+    Raises InputError where title or notes name an author: prose is the authors' to change.
     """
     about = study.study
     for author in about.authors:

@@ -99,7 +99,7 @@ class ScoresArtifact(Artifact[Scores]):
             return None
         scores = Scores(self.run.source.study, stored, key)
         named = self._named(scores)
-        if named is not scores:  # kept from a report that was not anonymous
+        if named is not scores:  # left from a report that was not anonymous
             write_methods(self.run.folder, named.methods, key)
         return named.grouped()
 

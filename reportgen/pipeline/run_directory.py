@@ -20,7 +20,7 @@ from reportgen.storage.scores_file import SCORES, read_methods, scores_csv, stor
 PDF = "report.pdf"
 SIGNATURES = ("manifest.json.sig", "report.pdf.sig")  # of whom a report is, in OpenSSH's form
 CHECKPOINTS = ".checkpoints"  # finished shards of an unfinished scoring, under the run directory
-TEMPLATES = "templates"  # overriding templates, kept in the report that they made
+TEMPLATES = "templates"  # overriding templates, in the report that they made
 ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 
 

@@ -53,8 +53,9 @@ def open_source(path: Path, overrides: Mapping[str, object], *, trust_templates:
         study = load_study(beside)
         if study.scores is not None and study.scores.path.resolve() == path.resolve():
             return _own(study, overrides, beside, trust_templates)
-    title = f"Attention-head importance: {path.stem}"
-    text = tomli_w.dumps({"study": {"title": title}, "scores": {"path": path.name}})
+    name = path.name.encode(errors="replace").decode()  # TOML holds no name that is no UTF-8
+    title = f"Attention-head importance: {Path(name).stem}"
+    text = tomli_w.dumps({"study": {"title": title}, "scores": {"path": name}})
     plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
     return Source(with_overrides(plain, overrides, path), overrides)
 

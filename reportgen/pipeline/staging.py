@@ -13,7 +13,7 @@ CHECKPOINTS = ".checkpoints"
 
 
 class Stage:
-    """Where the work is done: ``folder`` on this machine; ``checkpoints`` is where shards are kept (None: in it)."""
+    """Where the work is done: ``folder`` on this machine; ``checkpoints`` is where shards are written (None: in it)."""
 
     def __init__(self, folder: Path, remote: StorageFolder | None = None) -> None:
         self.folder, self.remote = folder, remote

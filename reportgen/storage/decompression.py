@@ -63,7 +63,7 @@ def bounded(path: Path, size: int) -> Iterator[None]:
     """Raise InputError, within the context, where reading a file of that checked size takes more memory than it may.
 
     Libraries that the reading needs are to be loaded before. The bound is the kernel's, on what the process may hold
-    of its own; where the kernel does not tell how much that is, or a closer bound is set, there is none of ours.
+    of its own; where the kernel does not say how much that is, or a closer bound is set, there is none of ours.
     """
     before = _lowered(SPARE + FACTOR * size)
     try:

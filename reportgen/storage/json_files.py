@@ -15,7 +15,7 @@ def canonical_json(value: object) -> str:
 
 
 def pretty_json(value: object) -> str:
-    """Write JSON for people: indented, keys in the given order, a final newline; NaN is refused."""
+    """Write JSON for people: indented, keys in their own order, a final newline; NaN is refused."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -23,7 +23,7 @@ Check = Callable[[], None]
 
 
 class StorageFolder:
-    """A folder, given as a path or as a URL such as ``s3://bucket/run``; raises InputError for an unknown protocol.
+    """A folder by its path or by a URL such as ``s3://bucket/run``; raises InputError for an unknown protocol.
 
     Files are written whole or not at all: renamed into place on a local disk, put as one object elsewhere.
     """

@@ -149,7 +149,7 @@ def scored_together(path: Path) -> tuple[str, ...]:
 
 
 def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
-    """Read a scores file's metadata, and its arrays into ``tensors`` where that is given."""
+    """Read a scores file's metadata, and its arrays into ``tensors`` where that is no None."""
     try:
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())

@@ -215,7 +215,7 @@ def _difference(
 
 
 def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
-    """Return what can be told of a task whatever the model's shape: accuracy, where importance lies, and how
+    """Return what is known of a task whatever the model's shape: accuracy, where importance lies, and how
     concentrated.
 
     ``depth`` is the mean relative depth of the layers weighted by |importance|, 0 the first layer and 1 the last;
@@ -251,7 +251,7 @@ def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
     """Return each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared
     place.
 
-    Where heads of the runs cannot be matched, places are not compared. ``absence`` only mirrors what was found.
+    Where heads of the runs cannot be matched, positions are not compared. ``absence`` only mirrors what was found.
     """
     first, second = _by_subject(before), _by_subject(after)
     found: list[Move] = []

@@ -16,7 +16,7 @@ CHUNK = 250  # draws made at once: bounds the memory of large models
 # Parts that the jackknife leaves out in turn. Not the bootstrap: repeated rows add noise to both maps, so that its
 # intervals lie below the estimate (docs/decisions/0011-comparisons-of-maps.md).
 GROUPS = 20
-TOP = 0.1  # the share of heads whose overlap is counted
+TOP = 0.1  # the share of heads whose overlap is counted: the top tenth, of which a report's other tables speak too
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ def _jackknifed(pair: Pair, rank: float) -> tuple[float | None, float | None]:
     ]
     if any(r is None or abs(r) >= 1 for r in left):
         return None, None
+    # Fisher's scale: there the error of a correlation hardly depends on its size, and no bound leaves -1 to 1.
     z = np.arctanh(np.array(left, dtype=float))
     error = np.sqrt((parts - 1) / parts * ((z - z.mean()) ** 2).sum())
     reach = stats.t.ppf((1 + LEVEL) / 2, parts - 1) * error
