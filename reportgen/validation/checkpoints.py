@@ -13,7 +13,7 @@ from reportgen.validation.engine import Outcomes
 
 
 def read_part(folder: Path | None, key: str) -> Outcomes | None:
-    """A finished part; None where it is missing, broken, or made from other inputs."""
+    """Return a finished part; None where it is missing, broken, or made from other inputs."""
     if folder is None:
         return None
     try:

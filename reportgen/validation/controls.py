@@ -33,7 +33,7 @@ class Controls:
 
 
 def whole_layer(heads: Heads, sites: Sites) -> int | None:
-    """A layer all of whose heads are in the set; None where there is none."""
+    """Return a layer all of whose heads are in the set; None where there is none."""
     counts = Counter(site for site, _ in heads)
     full = [sites.sites[site].layer for site, n in sorted(counts.items()) if n == sites.sites[site].heads]
     return full[0] if full else None
@@ -94,7 +94,7 @@ def _drawn(pools: Sequence[Sequence[tuple[int, int]]], wanted: int, rng: np.rand
 
 
 def _at_random(pools: Sequence[Sequence[tuple[int, int]]], rng: np.random.Generator) -> Iterator[Heads]:
-    """Sets with one member from each pool, in random order of the pools' heads; members may coincide."""
+    """Yield sets with one member from each pool, in random order of the pools' heads; members may coincide."""
     while True:
         chosen: set[tuple[int, int]] = set()
         for pool in pools:

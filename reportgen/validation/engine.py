@@ -38,7 +38,7 @@ class Intervention:
         return -self.lowest, self.factor is None, self.factor or 0.0, sorted(self.heads)
 
     def share(self, sites: int) -> float:
-        """The part of the model's layers that has to be run."""
+        """Return the part of the model's layers that has to be run."""
         return max(0, sites - self.lowest) / sites
 
 
@@ -54,7 +54,7 @@ class Outcomes:
 def outcomes(
     setting: Setting, means: Means, read: Read, batch: Batch, wanted: Sequence[Intervention], together: int
 ) -> Outcomes:
-    """The batch under each of the interventions, in their order, ``together`` of them side by side.
+    """Run the batch under each of the interventions, in their order, ``together`` of them side by side.
 
     Runs start at the lowest touched layer from what the plain run recorded, where the model can be resumed, and what
     lies behind the last attention runs at answer positions alone, where only these are read.
@@ -84,7 +84,7 @@ def _together(
 
 
 def _edit(setting: Setting, means: Means, many: Batch, some: Sequence[Intervention], site: int) -> Edit:
-    """What all interventions make of one site: copy after copy of the batch."""
+    """Return the edit that all interventions make of one site: copy after copy of the batch."""
     heads, rows = setting.heads.sites[site].heads, many.size // len(some)
     lost = np.zeros((len(some), heads), dtype=bool)
     gate = np.ones((len(some), heads))

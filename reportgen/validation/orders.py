@@ -30,5 +30,5 @@ def orders(
 
 
 def prefixes(order: Order) -> list[Intervention]:
-    """The interventions of one order's curve."""
+    """Return the interventions of one order's curve."""
     return [Intervention(frozenset(order[:k])) for k in knocked(len(order))]

@@ -111,7 +111,7 @@ def _examples(scores: HeadScores, t: int, head: Head, control: str | None) -> It
 
 
 def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
-    """A task's examples by the size of the head's score, the smallest first, ties in file order."""
+    """Return a task's examples by the size of the head's score, the smallest first, ties in file order."""
     examples = scores.examples[t]
     if examples is None:
         return np.array([], dtype=int)
@@ -175,7 +175,7 @@ def _rounded(weights: np.ndarray) -> list[float]:
 
 
 def _spelled(tokenizer: object, token: int) -> str:
-    """A token's text, with the space that decoding it alone would drop."""
+    """Return a token's text, with the space that decoding it alone would drop."""
     text: str = tokenizer.decode([token])  # type: ignore[attr-defined]
     piece = tokenizer.convert_ids_to_tokens(token)  # type: ignore[attr-defined]
     return f" {text}" if str(piece).startswith("▁") and not text.startswith(" ") else text

@@ -130,7 +130,7 @@ def _controls(
 
 
 def _held_out(ground: Ground, task: PreparedTask) -> list[int]:
-    """The numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
+    """Return the numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
     rows = [(i, row) for i, row in enumerate(task.rows) if not task.discovery[i]]
     rows.sort(key=lambda pair: ground.setting.generator(pair[1], "validation").random())
     turn: dict[str, int] = {}
@@ -149,7 +149,7 @@ def _wanted(
     made: Mapping[str, list[Order]],
     t: int,
 ) -> tuple[Intervention, ...]:
-    """A task's interventions, each once."""
+    """Return a task's interventions, each once."""
     every = ground.index.all
     wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(each.heads) for each in sets)]
     for each in sets:
@@ -163,14 +163,14 @@ def _wanted(
 
 
 def _work(wanted: Sequence[Intervention], sites: int) -> float:
-    """Runs through all layers, for one example."""
+    """Return the number of runs through all layers, for one example."""
     return 1 + sum(each.share(sites) for each in wanted)
 
 
 def _affordable(
     wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
 ) -> int:
-    """The greatest number of examples a task that the budget covers; 0 where that is too few."""
+    """Return the greatest number of examples a task that the budget covers; 0 where that is too few."""
     works = [_work(each, sites) for each in wanted]
     longest = max(map(len, held))
     least = min(LEAST_EXAMPLES, longest)

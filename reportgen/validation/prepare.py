@@ -39,14 +39,14 @@ class Ground:
         return self.prepared.tasks
 
     def competence(self, t: int) -> tuple[float | None, float | None]:
-        """The untouched model's share of right answers in a task, and what guessing gives; None where unknown."""
+        """Return the untouched model's share of right answers in a task, and what guessing gives; None where unknown."""
         known, described = self.readout.known, self.index.blocks[0].tasks[t]
         return (
             (described.accuracy, described.chance) if known is None else (float(known.correct[t].mean()), known.chance)
         )
 
     def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
-        """A task's examples of these numbers as batches, each with the places that its examples have among them."""
+        """Return a task's examples of these numbers as batches, each with the places that its examples have among them."""
         encoded = [self.tasks[t].encoded[i] for i in members]
         planned = plan_batches(encoded, self.prepared.batch_size)
         return [(places, _collated(self.prepared, [encoded[i] for i in places])) for places in planned]
@@ -87,7 +87,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
 
 
 def _batch_size(blocks: Blocks) -> int | None:
-    """The batch size that was found for the scores, if it was to be found."""
+    """Return the batch size that was found for the scores, if it was to be found."""
     found = blocks[0].method.parameters.get("batch_size")
     return found if isinstance(found, int) else None
 
@@ -100,7 +100,7 @@ def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], 
 
 
 def refuse_others(prepared: Prepared, blocks: Blocks) -> None:
-    """The model, the heads and the examples must be those of the scores."""
+    """Raise InputError where the model, the heads or the examples are not those of the scores."""
     scored, found = blocks[0].model.weights_sha256, prepared.model.described.weights_sha256
     if scored != found:
         raise InputError("the model's weights are not those that were scored", "[model] path", HINT)

@@ -52,7 +52,7 @@ class Readout:
 
 
 def readout(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
-    """The model's own answers; of an encoder, probes of its pooled states.
+    """Return the readout: the model's own answers; of an encoder, probes of its pooled states.
 
     Raises InputError where a probe would have nothing to tell apart, or no other group of rows to learn from.
     """
@@ -87,7 +87,7 @@ def _reader(
     fold: Mapping[tuple[str, str], int],
     number: Mapping[str, int],
 ) -> Read:
-    """Reads every row by the probe of the folds that it does not stand in."""
+    """Read every row by the probe of the folds that it does not stand in."""
     probes = torch.from_numpy(weights).to(model.device)
 
     def read(batch: Batch) -> Baseline:
@@ -101,7 +101,7 @@ def _reader(
 
 
 def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]:
-    """The mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
+    """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
     hidden = forward(model.model, model.kind, batch)[0].double()
     where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
     total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
@@ -110,7 +110,7 @@ def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]
 
 @torch.no_grad()
 def _states(model: LoadedModel, task: PreparedTask) -> Float[np.ndarray, "example feature"]:
-    """The pooled states of a task's rows, in their order."""
+    """Return the pooled states of a task's rows, in their order."""
     found = dict[int, np.ndarray]()
     for members in task.batches:
         batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
@@ -124,9 +124,9 @@ def _fitted(
     fold: Int[np.ndarray, "example"],
     number: int,
 ) -> Float[np.ndarray, "feature_and_intercept task"]:
-    """The probe of all folds but one: its penalty is the one under which a fit to the rest gives the next fold's rows
-    the highest mean log-probability. States are centred and scaled by the rows it is trained on, all features alike:
-    with each in its own unit, a feature that hardly varies would count much as soon as a knock-out moves it.
+    """Return the probe of all folds but one: its penalty is the one under which a fit to the rest gives the next fold's
+    rows the highest mean log-probability. States are centred and scaled by the rows it is trained on, all features
+    alike: with each in its own unit, a feature that hardly varies would count much as soon as a knock-out moves it.
     """
     outside = fold != number
     inner = fold == (number + 1) % (int(fold.max()) + 1)
@@ -145,7 +145,7 @@ def _fitted(
 
 
 def _log_probability(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
-    """The mean over tasks of the mean log-probability of their rows' task."""
+    """Return the mean over tasks of the mean log-probability of their rows' task."""
     logits = torch.from_numpy(x @ weights[:-1] + weights[-1]).log_softmax(dim=1).numpy()
     said = logits[np.arange(len(labels)), labels]
     return float(np.mean([said[labels == task].mean() for task in np.unique(labels)]))

@@ -45,7 +45,7 @@ _HEAD, _LAYER = re.compile(r"((?:(enc|dec|cross)\.)?L(\d{1,9}))H(\d{1,9})"), re.
 
 
 def to_json(raw: RawValidation, derived: Validation) -> dict[str, Any]:
-    """The file's content as plain JSON values: the raw outcomes, and the verdicts for other tools to read."""
+    """Return the file's content as plain JSON values: the raw outcomes, and the verdicts for other tools to read."""
     verdicts = {t.id: {"verdict": t.verdict, "specific": None, "robustness": None} for t in derived.trials}
     return {**plain_of(_ADAPTER, raw), "verdicts": verdicts}
 
@@ -95,7 +95,7 @@ def from_json(plain: Any, place: str = "validation.json") -> RawValidation:
 
 
 def _faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
-    """What does not fit together, each with its field."""
+    """Yield what does not fit together, each with its field."""
     yield from _setting_faults(raw)
     yield from _twice("tasks", [task.name for task in raw.tasks])
     yield from _twice("sets", [each.id for each in raw.sets])
@@ -198,7 +198,9 @@ def _head_faults(field: str, heads: Sequence[str], raw: RawValidation) -> Iterat
 def _control_faults(
     field: str, each: RawSet, controls: RawControls, found: set[str], raw: RawValidation
 ) -> Iterator[tuple[str, str]]:
-    """Controls are distinct, touch no found head, come from the set's layers or near ones, and agree on their mean."""
+    """Yield what is wrong: controls are distinct, touch no found head, come from the set's layers or near ones, and
+    agree on their mean.
+    """
     if len(controls.sets) > controls.distinct or controls.widened < 0:
         yield f"{field}.distinct", f"{controls.distinct} sets of up to {controls.widened} layers further cannot be"
     seen = set[frozenset[str]]()
@@ -262,7 +264,7 @@ def refuse_strangers(raw: RawValidation, blocks: Blocks, place: str) -> None:
 
 
 def strangers(raw: RawValidation, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
-    """What the file says that does not follow from the scores, the findings and the study, although it should.
+    """Return what the file says that does not follow from the scores, the findings and the study, although it should.
 
     ``findings`` are those of the analysis, or the same with verdicts; ``methods`` the scores by method, the first
     method first. Empty where all agrees.
@@ -307,7 +309,7 @@ def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iter
 
 
 def _other_sets(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
-    """Sets that are not those that the findings name, or the tasks' first heads."""
+    """Yield the sets that are not those that the findings name, or the tasks' first heads."""
     here = {each.id: each for each in raw.sets}
     for wanted in found_sets(findings, Index(layers_of(blocks), blocks)):
         found = here.pop(wanted.id, None)
@@ -361,7 +363,8 @@ def read_validation(folder: Path, findings: Findings) -> Validation | None:
 
 
 def recorded_differences(folder: Path) -> list[str]:
-    """What the folder's validation.json says beside its raw outcomes and does not follow from them, one line each.
+    """Return what the folder's validation.json says beside its raw outcomes and does not follow from them, one line
+    each.
 
     Empty where all follows, and where there is no such file. Raises InputError for a damaged one.
     """
@@ -383,8 +386,8 @@ def recorded_differences(folder: Path) -> list[str]:
 
 
 def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
-    """What the folder's validation.json says of sets, examples and settings and does not follow from the scores, the
-    findings and the study, one line each; empty where all follows, and where there is no such file.
+    """Return what the folder's validation.json says of sets, examples and settings and does not follow from the scores,
+    the findings and the study, one line each; empty where all follows, and where there is no such file.
 
     ``methods`` are the scores by method, the first method first. Raises InputError for a damaged file, and for one of
     other tasks or heads.

@@ -31,7 +31,7 @@ class Layer(NamedTuple):
 
 
 def layers_of(blocks: Blocks) -> tuple[Layer, ...]:
-    """The layers block by block: in which order the model runs them, scores do not tell."""
+    """Return the layers block by block: in which order the model runs them, scores do not tell."""
     counted = [(block.block, layer, int(n)) for block in blocks for layer, n in enumerate(block.present.sum(axis=1))]
     return tuple(Layer(*each) for each in counted if each[-1])
 
@@ -64,26 +64,26 @@ class Index:
         return frozenset((i, head) for i, site in enumerate(self.layers) for head in range(site.heads))
 
     def site(self, block: str | None, layer: int) -> int:
-        """The place of a block's layer."""
+        """Return the index of a block's layer among all layers."""
         return next(i for i, s in enumerate(self.layers) if (s.block, s.layer) == (block, layer))
 
     def name(self, place: tuple[int, int]) -> str:
-        """The head as it is written."""
+        """Return the head's name, as ``L6H24`` or ``enc.L6H24``."""
         site = self.layers[place[0]]
         return written(site.block, Head(site.layer, place[1]))
 
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
-        """A number for every head, from one map a block."""
+        """Return a number for every head, from one map a block."""
         by_block = {block.block: m for block, m in zip(self.blocks, maps, strict=True)}
         return {(i, h): float(by_block[self.layers[i].block][self.layers[i].layer, h]) for i, h in sorted(self.all)}
 
     def discovery(self, blocks: Blocks, t: int) -> dict[tuple[int, int], float]:
-        """A task's |importance| of every head on the discovery half alone."""
+        """Return a task's |importance| of every head on the discovery half alone."""
         return self.flat([discovery_map(block, t) for block in blocks])
 
 
 def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]:
-    """A task's |importance| on its discovery half; of all where there are no examples."""
+    """Return a task's |importance| on its discovery half; of all where there are no examples."""
     examples: Examples | None = scores.examples[t]
     if examples is None or not examples.discovery.any():
         whole: np.ndarray = np.abs(scores.importance[t].astype(np.float64))
@@ -93,7 +93,9 @@ def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]
 
 
 def found_sets(findings: Findings, index: Index) -> list[FoundSet]:
-    """The findings' sets, most important first, and each task's first heads; sets that name no head are left out."""
+    """Return the findings' sets, most important first, and each task's first heads; sets that name no head are left
+    out.
+    """
     importance = [index.discovery(index.blocks, t) for t in range(len(index.blocks[0].tasks))]
     named = [f for f in findings.ranked() if kind_of(f.kind).tried]
     sets = [_of_finding(f, index, importance) for f in named]
@@ -113,7 +115,7 @@ def _of_finding(finding: Finding, index: Index, importance: Sequence[dict[tuple[
 
 
 def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
-    """The finding's own tasks: of shared heads those that share one of them."""
+    """Return the finding's own tasks: of shared heads those that share one of them."""
     sharing = cast(list[list[str]], (finding.data or {}).get("sharing"))
     names = (
         [finding.task] if finding.task else [n for some in sharing for n in some] if sharing else finding.tasks or []
@@ -133,7 +135,7 @@ def _lead(heads: Heads, importance: Sequence[dict[tuple[int, int], float]]) -> b
 
 
 def _first(t: int, index: Index, importance: dict[tuple[int, int], float]) -> FoundSet:
-    """A task's heads of largest |importance| on the discovery half, largest first."""
+    """Return a task's heads of largest |importance| on the discovery half, largest first."""
     count = max(1, round(TOP_SHARE * len(importance)))
     heads = sorted(importance, key=lambda place: (-importance[place], place))[:count]
     scores = index.blocks[0]

@@ -25,7 +25,7 @@ class Sample:
 
     @classmethod
     def of(cls, groups: Sequence[Sequence[str]]) -> "Sample":
-        """The sample of the tasks with these examples' groups."""
+        """Return the sample of the tasks with these examples' groups."""
         total, tasks = sum(map(len, groups)), len(groups)
         weights = np.concatenate([np.full(len(one), total / (tasks * len(one))) for one in groups])
         return cls(weights, tuple(f"{t}\n{group}" for t, one in enumerate(groups) for group in one))
@@ -36,12 +36,12 @@ class Sample:
         return len(set(self.groups))
 
     def mean(self, values: Float[np.ndarray, "*set example"]) -> Float[np.ndarray, "*set"]:
-        """The mean over tasks of each task's mean over its examples."""
+        """Return the mean over tasks of each task's mean over its examples."""
         result: np.ndarray = (values * self.weights).mean(axis=-1)
         return result
 
     def interval(self, values: Float[np.ndarray, "example"]) -> Interval:
-        """That mean with its 95 % interval over groups; no bounds under eight groups."""
+        """Return that mean with its 95 % interval over groups; no bounds under eight groups."""
         with warnings.catch_warnings():
             # a set that does nothing leaves differences that are all but equal, whose skewness is mere rounding
             warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
@@ -74,13 +74,15 @@ def compared(
     mean: Float[np.ndarray, "example"],
     sample: Sample,
 ) -> Compared:
-    """A found set's losses against those of its controls on the same examples: each control's, and their ``mean``."""
+    """Return a found set's losses against those of its controls on the same examples: each control's, and their
+    ``mean``.
+    """
     as_strong = int((controls >= sample.mean(found) - TIE).sum())
     return Compared(sample.interval(found), sample.interval(found - mean), len(controls), as_strong, sample.units)
 
 
 def verdict(result: Compared, q: float, margin: float, alpha: float) -> tuple[Verdict, Reason | None, int | None]:
-    """The verdict, why it is open, and how many further examples would settle it where more would.
+    """Return the verdict, why it is open, and how many further examples would settle it where more would.
 
     Confirmed: q at most alpha, the excess's interval above zero and its estimate at least the margin. Refuted: the
     interval below the margin.

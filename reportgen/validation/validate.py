@@ -79,7 +79,7 @@ def validate(
 
 
 def _costs(plan: Planned) -> str:
-    """What the validation costs, in words."""
+    """Return the sentence on what the validation costs."""
     tested = len(plan.controls) - sum(reason in ("few-controls", "budget") for reason in plan.reasons.values())
     return costs(len(plan.sets), tested, plan.least, max(map(len, plan.members)), plan.cost)
 
@@ -167,7 +167,7 @@ class _Record:
         self.every = self.ground.index.all
 
     def log_probability(self, t: int, heads: Heads, factor: float | None = None) -> Float[np.ndarray, "example"]:
-        """The log-probabilities of a task's answers under an intervention, rounded as they are written."""
+        """Return the log-probabilities of a task's answers under an intervention, rounded as they are written."""
         found = self.outcomes[t].log_probability[self.rows[t][Intervention(heads, factor)]]
         # rounding errors of a sure answer may pass 0; adding 0.0 leaves no -0.0
         rounded: np.ndarray = np.minimum(np.round(found.astype(np.float64), DIGITS), 0.0) + 0.0
@@ -217,7 +217,7 @@ class _Record:
         )
 
     def controls(self, each: FoundSet, found: Controls) -> RawControls:
-        """The set's controls; none were run where the set is not tested."""
+        """Return the set's controls; none were run where the set is not tested."""
         run = found.sets if each.id not in self.plan.reasons else ()
         losses = [
             [self.log_probability(t, frozenset()) - self.log_probability(t, control) for t in each.tasks]
@@ -241,7 +241,7 @@ class _Record:
         )
 
     def curves(self) -> list[RawCurve]:
-        """What is left of every task as heads are knocked out, but for the last step: that of all heads."""
+        """Return what is left of every task as heads are knocked out, but for the last step: that of all heads."""
         return [
             RawCurve(
                 self.ground.tasks[t].name,

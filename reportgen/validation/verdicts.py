@@ -17,7 +17,7 @@ SOONEST = "the scored method whose order of heads has the largest area under its
 
 
 def bare(findings: Findings, prose: Prose) -> Findings:
-    """The findings as the analysis made them, without verdicts."""
+    """Return the findings as the analysis made them, without verdicts."""
     kept = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
     return replace(findings, findings=kept, families=[f for f in findings.families if f.id != FAMILY])
 
@@ -28,7 +28,7 @@ def _silenced(finding: Finding) -> Finding:
 
 
 def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings:
-    """The analysis' findings with verdicts and sentences that tell them, and those of the validation itself.
+    """Return the analysis' findings with verdicts and sentences that state them, and those of the validation itself.
 
     Where nothing could be run, the findings whose sets would have been tried are unvalidated.
     """
@@ -55,7 +55,7 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
 
 
 def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
-    """What a sentence says of one of the validation's trials; shares in per cent."""
+    """Return what a sentence says of one of the validation's trials; shares in per cent."""
     return {
         "reason": trial.reason,
         "heads": trial.size,
@@ -95,7 +95,7 @@ def _tops(validation: Validation, findings: Findings) -> list[Finding]:
 
 
 def _top(trial: Trial, validation: Validation, method: str) -> Finding:
-    """What knocking out a task's first heads did."""
+    """Return what knocking out a task's first heads did."""
     test, effect = None, None
     if trial.p is not None and trial.q is not None and trial.loss is not None and trial.excess is not None:
         test = Test(

@@ -149,7 +149,7 @@ def _of_probe(view: View) -> Finding:
 
 
 def _units(view: View, t: int) -> int:
-    """The number of independent answers: groups where they are known, since rows of one group may all go one way."""
+    """Return the number of independent answers: groups where known, since rows of one group may all go one way."""
     examples = view.scores.examples[t]
     return len(set(examples.groups)) if examples is not None else view.scores.tasks[t].n or 0
 

@@ -80,7 +80,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The set of heads shared by more tasks than chance would give."""
+    """Return the set of heads shared by more tasks than chance would give."""
     names = view.scores.task_names
     compared = [t for t in range(len(names)) if t != view.control]
     tasks = len(compared)

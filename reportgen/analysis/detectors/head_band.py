@@ -50,7 +50,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The strongest band, if any."""
+    """Return the strongest band, if any."""
     if not _able(view):
         return Outcome("head_band")
     maps, keep = by_group(view)
@@ -68,7 +68,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer column"]:
-    """The columns (heads, or their key/value groups) of which a region of the task holds a head."""
+    """Return the columns (heads, or their key/value groups) of which a region of the task holds a head."""
     cells = [found_cells(earlier, name, view.present.shape) for name in view.scores.task_names]
     grouped: np.ndarray = np.any(np.stack(cells).reshape(len(cells), *shape, view.group_size), axis=3)
     return grouped
@@ -77,7 +77,7 @@ def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bo
 def _strongest(
     view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer column"]
 ) -> tuple[tuple[int, int], float, float]:
-    """The band of largest statistic as first and last column, the statistic and its p."""
+    """Return the band of largest statistic as first and last column, the statistic and its p."""
     keep: np.ndarray = np.any(free, axis=0)
     scores = np.stack([normal_scores(m, f) for m, f in zip(maps, free, strict=True)])
     mean = scores.sum(axis=0) / np.maximum(free.sum(axis=0), 1)
@@ -109,7 +109,7 @@ def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> F
 
 
 def null_maxima(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
-    """The largest band sums of maps in random order; cached for each shape."""
+    """Return the largest band sums of maps in random order; cached for each shape."""
     shape = f"{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}"
 
     def simulate() -> np.ndarray:

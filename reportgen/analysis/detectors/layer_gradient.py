@@ -96,7 +96,9 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> Ends:
-    """Importance in the first and in the last quarter of a range: its free heads' median, or mean where that is 0."""
+    """Return the importance in the first and in the last quarter of a range: its free heads' median, or mean where that
+    is 0.
+    """
     layers = attending(view)[row[0] : row[1] + 1]
     quarter = max(1, round(len(layers) / 4))
     free = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)

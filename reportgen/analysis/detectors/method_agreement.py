@@ -137,7 +137,7 @@ def _largest(ranks: Float[np.ndarray, "cell"], top: int) -> list[int]:
 
 
 def _disagreeing(a: np.ndarray, b: np.ndarray, top: int) -> list[int]:
-    """The cells that are in the top by one ranking and in the lower half by the other, widest apart first."""
+    """Return the cells that are in the top by one ranking and in the lower half by the other, widest apart first."""
     apart = ((a <= top) & (b > len(b) / 2)) | ((b <= top) & (a > len(a) / 2))
     found = np.flatnonzero(apart)
     return [int(i) for i in found[np.argsort(-np.abs(a - b)[found], kind="stable")][:SHOWN]]

@@ -120,7 +120,7 @@ class _Halves:
         self.first = order < (len(self.counts) + 1) // 2  # a place in a random order, so a random half
 
     def ranks(self, scope: Scope, without: int | None = None) -> Float[np.ndarray, "half split cell"]:
-        """The ranks of both halves' maps on every split."""
+        """Return the ranks of both halves' maps on every split."""
         kept = self.group != without
         weights = np.stack([self.first & kept, ~self.first & kept]).astype(float)
         sums = np.tensordot(weights, self.sums, axes=1)

@@ -58,7 +58,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """Tested specialists, or each task's most special head."""
+    """Return tested specialists, or each task's most special head."""
     tasks = [t for t in range(len(view.scores.tasks)) if t != view.control]
     if len(view.scores.tasks) < TASKS:
         return Outcome("specialist_head")
@@ -116,7 +116,7 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
 
 
 def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
-    """The head of each task that is largest, relative to its layer, in comparison to every other task."""
+    """Return the head of each task that is largest, relative to its layer, in comparison to every other task."""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = view.whole / np.nanmedian(view.whole, axis=2, keepdims=True)
     relative[~np.isfinite(relative)] = 0.0  # a layer whose median is 0, and absent heads

@@ -61,7 +61,7 @@ def _layers(view: View) -> Int[np.ndarray, "layer"]:
 
 
 def _means(view: View, values: np.ndarray) -> Float[np.ndarray, "layer"]:
-    """The mean over the heads of each layer that has any."""
+    """Return the mean over the heads of each layer that has any."""
     means: np.ndarray = np.nanmean(values[_layers(view)], axis=1)
     return means
 
@@ -75,7 +75,9 @@ def _group_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "
 
 
 def _paired(view: View, t: int) -> tuple[float, float]:
-    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out groups."""
+    """Return the smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out
+    groups.
+    """
     means, chosen = _group_means(view, t), int(_means(view, view.maps[t]).argmin())
     gaps = np.delete(means, chosen, axis=1) - means[:, [chosen]]
     if (gaps.mean(axis=0) <= 0).any():
@@ -127,7 +129,7 @@ def _named(
     rule: str | None = None,
     test: Test | None = None,
 ) -> Finding:
-    """The finding on the layers at those places among the layers that have heads."""
+    """Return the finding on the layers at those places among the layers that have heads."""
     layers, mean = [int(_layers(view)[i]) for i in places], float(means[places].mean())
     return view.finding(
         "weakest_layers",

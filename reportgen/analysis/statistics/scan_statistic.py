@@ -54,14 +54,16 @@ def normal_scores(values: Float[np.ndarray, "layer head"], keep: Bool[np.ndarray
 
 @lru_cache(maxsize=256)
 def _quantiles(n: int) -> Float[np.ndarray, "rank"]:
-    """Normal quantiles of twice the rank among ``n``, over the standard deviation of the whole ranks'; 0 at rank 0."""
+    """Return normal quantiles of twice the rank among ``n``, over the standard deviation of the whole ranks'; 0 at rank
+    0.
+    """
     scores = np.concatenate([[0.0], stats.norm.ppf(np.arange(1, 2 * n + 1) / (2 * n + 2))])
     result: np.ndarray = scores / scores[2::2].std() if n > 1 else scores
     return result
 
 
 def centred_heads(keep: Bool[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer head"]:
-    """The head numbers of the kept cells, centred within each layer; 0 elsewhere."""
+    """Return the head numbers of the kept cells, centred within each layer; 0 elsewhere."""
     index = np.broadcast_to(np.arange(keep.shape[1], dtype=float), keep.shape)
     mean = (index * keep).sum(axis=1, keepdims=True) / np.maximum(keep.sum(axis=1, keepdims=True), 1)
     centred: np.ndarray = (index - mean) * keep
@@ -98,7 +100,7 @@ def _all_sums(
 
 
 def sizes(shape: tuple[int, int]) -> tuple[list[int], list[int]]:
-    """The window heights and widths that are scanned on a map of that shape."""
+    """Return the window heights and widths that are scanned on a map of that shape."""
     layers, heads = shape
     return list(range(1, min(WINDOW, layers) + 1)), list(range(2, min(WINDOW, heads // 2) + 1))
 
@@ -133,7 +135,7 @@ class Null:
 
 
 def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) -> Window | None:
-    """The window with the largest statistic: one layer high (``rows``), or more; None where there is no window."""
+    """Return the window with the largest statistic: one layer high (``rows``), or more; None where there is no window."""
     heights, widths = sizes(scores.shape)
     heights = [h for h in heights if (h == 1) == rows]
     best: Window | None = None
@@ -148,7 +150,7 @@ def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) ->
 
 
 def null_maxima(keep: Bool[np.ndarray, "layer head"], draws: int, seed: int) -> Null:
-    """The maxima of maps in random order; cached for each shape."""
+    """Return the maxima of maps in random order; cached for each shape."""
     name = f"scan{VERSION}-{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}-{draws}-{seed}"
     return _null_maxima(name, keep.tobytes(), keep.shape, draws, seed)
 
@@ -186,6 +188,6 @@ def _shuffled(scores: np.ndarray, keep: np.ndarray, n: int, rng: np.random.Gener
 
 
 def scan_p(statistic: float, null: Float[np.ndarray, "draw"]) -> float:
-    """The Monte-Carlo p-value of a scan maximum against sorted null maxima."""
+    """Return the Monte-Carlo p-value of a scan maximum against sorted null maxima."""
     exceeding = len(null) - int(np.searchsorted(null, statistic - 1e-6))
     return (1 + exceeding) / (1 + len(null))

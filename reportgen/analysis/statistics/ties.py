@@ -29,7 +29,7 @@ class Ties:
 def estimated(
     maps: Float[np.ndarray, "task layer head"], keep: Bool[np.ndarray, "task layer head"], length: int | None = None
 ) -> Ties | None:
-    """The ties of the cells that are kept; None where there are too few whole layers or no length to try.
+    """Return the ties of the cells that are kept; None where there are too few whole layers or no length to try.
 
     ``length`` is the only one to try, where ties of all cells are looked for again among some of them.
 
@@ -83,6 +83,6 @@ def _standardised(alike: Float[np.ndarray, "layer head head"], kernel: np.ndarra
 
 
 def _moments(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sum of each matrix, of its squares, and of its squared row sums."""
+    """Return the sum of each matrix, of its squares, and of its squared row sums."""
     rows = matrices.sum(axis=2)
     return rows.sum(axis=1), (matrices**2).sum(axis=(1, 2)), (rows**2).sum(axis=1)

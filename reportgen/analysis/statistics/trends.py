@@ -21,12 +21,13 @@ CHUNK = 2_000_000  # ranges of null series held at once
 
 
 def attending(view: View) -> Int[np.ndarray, "layer"]:
-    """The layers that have heads."""
+    """Return the layers that have heads."""
     return np.flatnonzero(view.present.any(axis=1))
 
 
 def layer_levels(view: View, t: int, earlier: Sequence[Outcome]) -> Float[np.ndarray, "layer"]:
-    """The level of each layer with heads: the mean normal score of its free heads among all free heads of the task.
+    """Return the level of each layer with heads: the mean normal score of its free heads among all free heads of the
+    task.
 
     A layer that regions hold wholly gets the scores of all its heads.
     """
@@ -96,7 +97,7 @@ def _simulate(n: int, draws: int, seed: int) -> np.ndarray:
 
 
 def kept_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, seed: int) -> list[int]:
-    """The place in GRID of the autocorrelation that each task's null keeps: a 98 % upper bound.
+    """Return the place in GRID of the autocorrelation that each task's null keeps: a 98 % upper bound.
 
     Estimates on short detrended series are far too low, and lowest where a series seems to have a trend. So a task's
     null keeps the larger of two bounds: from its own series, and from the mean over all tasks of the same layers.
@@ -111,6 +112,6 @@ def kept_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, s
 
 
 def trend_p(statistic: float, which: int, phi: int, n: int, draws: int, seed: int) -> float:
-    """The Monte-Carlo p-value of a statistic (0: over ranges, 1: over all layers) at autocorrelation GRID[phi]."""
+    """Return the Monte-Carlo p-value of a statistic (0: over ranges, 1: over all layers) at autocorrelation GRID[phi]."""
     below = int(np.searchsorted(null(n, draws, seed)[phi, which], statistic - 1e-5))
     return (1 + draws - below) / (1 + draws)

@@ -56,12 +56,12 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 
 def environment(folders: list[Path], overridden: bool = False) -> Sandbox:
-    """What pages are filled in: autoescape and strict names."""
+    """Return the environment that pages are filled in: autoescape and strict names."""
     return sandbox.environment(folders, FILTERS, kind="page", overridden=overridden)
 
 
 def filling_overridden(folders: list[Path]) -> Fill:
-    """What fills the templates of pages where some are not ours."""
+    """Return what fills the templates of pages where some are not ours."""
     return partial(filled, environment(folders, overridden=True))
 
 
@@ -70,7 +70,7 @@ def _read(folders: list[Path], name: str) -> str:
 
 
 def _script(folders: list[Path]) -> str:
-    """The page's script: its parts in reading order, in a scope of their own."""
+    """Return the page's script: its parts in reading order, in a scope of their own."""
     parts = "\n".join(_read(folders, f"script/{part}.js") for part in SCRIPT)
     return f'(async () => {{\n"use strict";\n{parts}}})();\n'
 
@@ -78,8 +78,8 @@ def _script(folders: list[Path]) -> str:
 def html(
     report: Report, print_it: Callable[[str], None] | None = None
 ) -> tuple[dict[str, str | bytes], tuple[Plugin, ...]]:
-    """The page for the screen and the files beside it by their names; and the plug-ins of the report, with what became
-    of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
+    """Return the page for the screen and the files beside it by their names; and the plug-ins of the report, with what
+    became of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
 
     The page for the screen holds script and data, or names the files that do where the study wants them beside it
     ([report] assets); the printed one has neither.
@@ -121,7 +121,7 @@ def html(
 
 
 def template_notes(report: Report) -> list[str]:
-    """What a page says of templates: those that stand in place of ours, and those that came with it and do not."""
+    """Return what a page says of templates: those that stand in place of ours, and those that came with it and do not."""
     folder, left_out, notes = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
     own = ", ".join(own_templates(folder)) if folder is not None else ""
     if own:
@@ -133,7 +133,9 @@ def template_notes(report: Report) -> list[str]:
 
 
 def _with_notes(page: str, wanted: Sequence[str]) -> str:
-    """The page, which says on its face what overriding templates made, whether or not one of them leaves that out."""
+    """Return the page, which says on its face what overriding templates made, whether or not one of them leaves that
+    out.
+    """
     missing = [escape(text) for text in wanted if escape(text) not in page]
     notes = "".join(f'<p class="banner" role="note">{text}</p>\n' for text in missing)
     body = re.search(r"<body\b[^>]*>\s*", page)
@@ -142,7 +144,7 @@ def _with_notes(page: str, wanted: Sequence[str]) -> str:
 
 
 def policy(css: str, script: str = "") -> str:
-    """The Content-Security-Policy of a page with this style sheet and no script but this one."""
+    """Return the Content-Security-Policy of a page with this style sheet and no script but this one."""
     return CSP.format(_hash(css), _hash(script) if script else "'none'")
 
 
@@ -152,7 +154,7 @@ def _hash(text: str) -> str:
 
 
 def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
-    """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
+    """Return the sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
     ours = {section.name for section in SECTIONS.own()}
     for section in SECTIONS.chosen(report.sections, "[report] sections"):

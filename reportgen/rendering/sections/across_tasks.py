@@ -8,7 +8,7 @@ from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The findings on several tasks and the figures that compare tasks; None where there are neither."""
+    """Return the findings on several tasks and the figures that compare tasks; None where there are neither."""
     groups = list(report.drawn("across_tasks").values())
     found = report.at("across_tasks")
     if not groups and not found:

@@ -11,7 +11,7 @@ from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The findings on agreement and the rank correlations; None for a single method without either."""
+    """Return the findings on agreement and the rank correlations; None for a single method without either."""
     found, tables = report.at("agreement"), _ranks(report)
     if not found and not tables:
         return None

@@ -13,7 +13,7 @@ MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The findings on single heads, tested ones first; None where there are none."""
+    """Return the findings on single heads, tested ones first; None where there are none."""
     found = [v for v in report.views.values() if kind_of(v.finding.kind).shown == "framed"]
     if not found:
         return None

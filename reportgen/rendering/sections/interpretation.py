@@ -8,7 +8,7 @@ from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The guidance for the kinds that were found; None where the study switches it off."""
+    """Return the guidance for the kinds that were found; None where the study switches it off."""
     if not report.study.report.interpretation:
         return None
     kinds = {f.kind for f in report.findings.findings}

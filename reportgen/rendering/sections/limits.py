@@ -31,7 +31,7 @@ def view(report: Report) -> dict[str, Any]:
 
 
 def _raced(report: Report) -> dict[str, Any] | None:
-    """The settings of a race for the top heads, where there was one."""
+    """Return the settings of a race for the top heads, where there was one."""
     methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
     return next((m.parameters for m in methods if m.parameters.get("examples") == "adaptive"), None)
 

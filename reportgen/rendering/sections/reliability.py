@@ -12,7 +12,7 @@ from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, Any] | None:
-    """The findings of both kinds and the unmodified model's performance; None where there is neither."""
+    """Return the findings of both kinds and the unmodified model's performance; None where there is neither."""
     found, table = report.at("reliability"), _performance(report)
     if not found and table is None:
         return None
