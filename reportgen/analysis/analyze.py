@@ -117,7 +117,7 @@ class ThirdParty:
         text = json.dumps(to_json(Findings({}, 0.05, 0, [], made.findings)), allow_nan=False)
         found = from_json(json.loads(text), detector.name)
         shape = (view.scores.n_layers, view.scores.n_heads)
-        found.refuse_strangers({view.scores.block: shape}, view.scores.task_names, detector.name)
+        found.refuse_other_scores({view.scores.block: shape}, view.scores.task_names, detector.name)
         for finding in found.findings:
             if detector.data is not None:
                 TypeAdapter(detector.data).validate_python(finding.data)
@@ -127,10 +127,10 @@ class ThirdParty:
 
     def without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes without those of plug-ins that failed, and without what is said of their searches."""
-        kept = [o for o in outcomes if not self.failed(o.kind)]
+        rest = [o for o in outcomes if not self.failed(o.kind)]
         return [
             replace(o, findings=[f for f in o.findings if not self.failed((f.data or {}).get("searched"))])
-            for o in kept
+            for o in rest
         ]
 
 

@@ -272,8 +272,8 @@ class View:
         high: float | None = None
         if known is not None:
             sample, groups, ordered = known
-            parts = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
-            low, high = ratio_interval(*parts, groups, ordered)
+            means = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
+            low, high = ratio_interval(*means, groups, ordered)
         return Effect(name, above / below, low, high)
 
     def caveats(self, t: int | None, *more: Caveat, whole: bool = False) -> list[str]:

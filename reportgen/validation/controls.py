@@ -58,7 +58,7 @@ def matched(
     found: dict[Heads, int] = {}
     reach = 0
     for reach in range(far + 1):
-        for each in _drawn([_pool(place, taken, sites, reach) for place in sorted(heads)], wanted, rng):
+        for each in _drawn([_pool(cell, taken, sites, reach) for cell in sorted(heads)], wanted, rng):
             found.setdefault(each, reach)
         if len(found) >= (wanted if reach < near else FEWEST):
             break
@@ -66,14 +66,14 @@ def matched(
         return Controls((), 0, reach, None)
     own = max(_norm(heads, norms), TINY)
     ratios = {each: max(_norm(each, norms), TINY) / own for each in found}
-    kept = sorted(found, key=lambda each: (found[each], abs(math.log(ratios[each])), sorted(each)))[:wanted]
-    inside = [ratios[each] for each in kept]
+    nearest = sorted(found, key=lambda each: (found[each], abs(math.log(ratios[each])), sorted(each)))[:wanted]
+    inside = [ratios[each] for each in nearest]
     spread = (min(inside), float(np.median(inside)), max(inside))
-    return Controls(tuple(kept), len(found), max(found[each] for each in kept), spread)
+    return Controls(tuple(nearest), len(found), max(found[each] for each in nearest), spread)
 
 
-def _pool(place: tuple[int, int], taken: Heads, sites: Sites, reach: int) -> list[tuple[int, int]]:
-    own = sites.sites[place[0]]
+def _pool(cell: tuple[int, int], taken: Heads, sites: Sites, reach: int) -> list[tuple[int, int]]:
+    own = sites.sites[cell[0]]
     near = [i for i, s in enumerate(sites.sites) if s.block == own.block and abs(s.layer - own.layer) <= reach]
     return [(i, h) for i in near for h in range(sites.sites[i].heads) if (i, h) not in taken]
 
@@ -98,11 +98,11 @@ def _at_random(pools: Sequence[Sequence[tuple[int, int]]], rng: np.random.Genera
     while True:
         chosen: set[tuple[int, int]] = set()
         for pool in pools:
-            free = [place for place in pool if place not in chosen]
+            free = [cell for cell in pool if cell not in chosen]
             if free:
                 chosen.add(free[int(rng.integers(len(free)))])
         yield frozenset(chosen)
 
 
 def _norm(heads: Heads, norms: Mapping[tuple[int, int], float]) -> float:
-    return sum(norms[place] for place in heads)
+    return sum(norms[cell] for cell in heads)

@@ -22,8 +22,8 @@ def area(lost: Float[np.ndarray, "step example"], heads: int) -> Float[np.ndarra
     """Return the mean of what each example has lost by then over the logarithm of the number of heads taken out, from 1
     to all (trapezoid rule): the first heads count as much as many later ones.
     """
-    places = np.log(knocked(heads))
-    result: np.ndarray = np.trapezoid(lost, places, axis=0) / max(places[-1], 1e-12) if len(places) > 1 else lost[0]
+    logs = np.log(knocked(heads))
+    result: np.ndarray = np.trapezoid(lost, logs, axis=0) / max(logs[-1], 1e-12) if len(logs) > 1 else lost[0]
     return result
 
 

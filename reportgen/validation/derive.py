@@ -173,7 +173,7 @@ class _Derivation:
             "undecided",
             reason,
             len(sample.groups),
-            sample.units,
+            sample.n_groups,
             intact=_mean([self.intact[name].outcome for name in tasks]),
             knocked_out=_over(tasks, each.mean),
             zeroed=_over(tasks, each.zero),
@@ -217,15 +217,17 @@ class _Derivation:
 
     def areas(self) -> dict[str, Float[np.ndarray, "example"]]:
         """By order, the area over each example, task after task."""
-        parts: dict[str, list[np.ndarray]] = {}
+        by_order: dict[str, list[np.ndarray]] = {}
         for name in self.tasks:
             for curve in self.raw.curves:
                 if curve.task == name:
-                    parts.setdefault(curve.order, []).append(self._area(curve))
-        return {order: np.concatenate(each) for order, each in parts.items()}
+                    by_order.setdefault(curve.order, []).append(self._area(curve))
+        return {order: np.concatenate(each) for order, each in by_order.items()}
 
     def _area(self, curve: RawCurve) -> Float[np.ndarray, "example"]:
-        """Return the area over each example by the share of the answer's probability that it loses, the mean over runs."""
+        """Return the area over each example by the share of the answer's probability that it loses, the mean over
+        runs.
+        """
         intact = self.intact[curve.task].log_probability
         most = intact.max()  # long answers' probabilities are too small to be divided by one another as they are
         whole = np.exp(intact - most)

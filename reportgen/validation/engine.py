@@ -64,10 +64,10 @@ def outcomes(
     log_probability = np.tile(plain.log_probability, (len(wanted), 1))
     order = sorted((i for i, each in enumerate(wanted) if each.heads), key=lambda i: wanted[i].order)
     for start in range(0, len(order), together):
-        places = order[start : start + together]
-        found = _together(setting, means, read, batch, record, [wanted[i] for i in places])
-        correct[places] = found.correct.reshape(len(places), -1)
-        log_probability[places] = found.log_probability.reshape(len(places), -1)
+        chosen = order[start : start + together]
+        found = _together(setting, means, read, batch, record, [wanted[i] for i in chosen])
+        correct[chosen] = found.correct.reshape(len(chosen), -1)
+        log_probability[chosen] = found.log_probability.reshape(len(chosen), -1)
     return Outcomes(correct, log_probability)
 
 

@@ -19,13 +19,13 @@ def orders(
     """By name, the orders of a task: each method's on the discovery half, the activation norm's, that of the layers,
     and several random ones, which are averaged.
     """
-    places = sorted(index.all)
+    cells = sorted(index.all)
     scores = {name: index.discovery(blocks, t) for name, blocks in methods.items()}
     scores.setdefault(NORM, dict(norms))
-    found = {name: [tuple(sorted(places, key=lambda place: (-one[place], place)))] for name, one in scores.items()}
-    rng = np.random.default_rng([seed, len(places), t])
-    found[RANDOM] = [tuple(places[int(i)] for i in rng.permutation(len(places))) for _ in range(RANDOMS)]
-    found[LAYERS] = [tuple(places)]
+    found = {name: [tuple(sorted(cells, key=lambda cell: (-one[cell], cell)))] for name, one in scores.items()}
+    rng = np.random.default_rng([seed, len(cells), t])
+    found[RANDOM] = [tuple(cells[int(i)] for i in rng.permutation(len(cells))) for _ in range(RANDOMS)]
+    found[LAYERS] = [tuple(cells)]
     return found
 
 

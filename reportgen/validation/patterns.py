@@ -142,18 +142,18 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
         rows = {row.id: i for i, row in enumerate(task.rows)}
         numbers = sorted({rows[examples.ids[w.example]] for _, w in here})
         for members in plan_batches([task.encoded[i] for i in numbers], prepared.batch_size):
-            at = {numbers[m]: place for place, m in enumerate(members)}
+            at = {numbers[m]: row for row, m in enumerate(members)}
             encoded = [task.encoded[i] for i in at]
             batch = collate(encoded, model.tokenizer.pad_token_id or 0, model.device)
             sites, _ = observed(setting, batch, answer=False)
             seen = {setting.heads.sites[i].layer: pattern for i, pattern in sites}
             for n, w in here:
-                place = at.get(rows[examples.ids[w.example]])
-                if place is not None:
-                    one = encoded[place]
+                row = at.get(rows[examples.ids[w.example]])
+                if row is not None:
+                    one = encoded[row]
                     end = one.positions[0] if one.positions else len(one.inputs) - 1
                     tokens = one.inputs[: end + 1] if model.kind == "causal" else one.inputs
-                    weights = seen[w.head.layer][place, w.head.head, : len(tokens), : len(tokens)].double().cpu()
+                    weights = seen[w.head.layer][row, w.head.head, : len(tokens), : len(tokens)].double().cpu()
                     spelled = [_spelled(model.tokenizer, i) for i in tokens]
                     short = len(tokens) <= SHORT and len(scores.tasks) <= TASKS
                     found[n] = Pattern(

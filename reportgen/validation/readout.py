@@ -76,8 +76,8 @@ def _probed(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
         dict(zip(rows, fold.tolist(), strict=True)),
         {task.name: t for t, task in enumerate(tasks)},
     )
-    given = np.einsum("ed,edt->et", states, weights[fold, :-1]) + weights[fold, -1]
-    right = np.split(given.argmax(axis=1) == labels, np.flatnonzero(np.diff(labels)) + 1)
+    logits = np.einsum("ed,edt->et", states, weights[fold, :-1]) + weights[fold, -1]
+    right = np.split(logits.argmax(axis=1) == labels, np.flatnonzero(np.diff(labels)) + 1)
     return Readout("probe", read, Known(tuple(right), 1 / len(tasks)), sha256(weights.tobytes()))
 
 
@@ -94,8 +94,8 @@ def _reader(
         mine = probes[torch.tensor([fold[row.task, row.id] for row in batch.rows], device=model.device)]
         wanted = torch.tensor([number[row.task] for row in batch.rows], device=model.device)
         logits = torch.einsum("ed,edt->et", pooled(model, batch), mine[:, :-1]) + mine[:, -1]
-        said = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
-        return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), said.cpu().numpy())
+        log_probability = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
+        return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), log_probability.cpu().numpy())
 
     return read
 
@@ -147,5 +147,5 @@ def _fitted(
 def _log_probability(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Return the mean over tasks of the mean log-probability of their rows' task."""
     logits = torch.from_numpy(x @ weights[:-1] + weights[-1]).log_softmax(dim=1).numpy()
-    said = logits[np.arange(len(labels)), labels]
-    return float(np.mean([said[labels == task].mean() for task in np.unique(labels)]))
+    log_probability = logits[np.arange(len(labels)), labels]
+    return float(np.mean([log_probability[labels == task].mean() for task in np.unique(labels)]))

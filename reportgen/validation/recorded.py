@@ -75,7 +75,7 @@ def _folded(value: Any, start: str) -> Iterator[str]:
     yield f"{start}{'}' if isinstance(value, dict) else ']'}"
 
 
-def from_json(plain: Any, place: str = "validation.json") -> RawValidation:
+def from_json(plain: Any, location: str = "validation.json") -> RawValidation:
     """Read the raw outcomes; what else the file says is not looked at.
 
     Raises InputError with the field that does not fit, and for the format of reportgen 0.1.0, which kept verdicts and
@@ -84,13 +84,13 @@ def from_json(plain: Any, place: str = "validation.json") -> RawValidation:
     if isinstance(plain, dict) and plain.get("schema") == "reportgen/validation/1":
         problem = "schema: reportgen/validation/1 holds no raw outcomes that verdicts could be derived from"
         hint = "Install the version that made it, `pip install reportgen==0.1.0`, or make the report again"
-        raise InputError(problem, place, hint)
+        raise InputError(problem, location, hint)
     if isinstance(plain, dict):
         plain = {name: value for name, value in plain.items() if name != "verdicts"}
-    raw = read_plain(_ADAPTER, plain, place, "build")
+    raw = read_plain(_ADAPTER, plain, location, "build")
     if raw.problem is None:
         for field, problem in _faults(raw):
-            raise InputError(f"{field}: {problem}", place, HINT)
+            raise InputError(f"{field}: {problem}", location, HINT)
     return raw
 
 
@@ -205,15 +205,15 @@ def _control_faults(
         yield f"{field}.distinct", f"{controls.distinct} sets of up to {controls.widened} layers further cannot be"
     seen = set[frozenset[str]]()
     for i, control in enumerate(controls.sets):
-        place = f"{field}.sets.{i}"
-        yield from _head_faults(f"{place}.heads", control.heads, raw)
+        location = f"{field}.sets.{i}"
+        yield from _head_faults(f"{location}.heads", control.heads, raw)
         if found & {*control.heads} or frozenset(control.heads) in seen:
-            yield f"{place}.heads", "they hold a found head, or stand twice"
+            yield f"{location}.heads", "they hold a found head, or stand twice"
         if not _near(each.heads, control.heads, controls.widened):
-            yield f"{place}.heads", f"they do not match the set's within {controls.widened} layers"
+            yield f"{location}.heads", f"they do not match the set's within {controls.widened} layers"
         seen.add(frozenset(control.heads))
         if not 0 <= control.accuracy <= 1 or abs(control.loss) > LARGEST:
-            yield place, "its loss and accuracy are no outcomes"
+            yield location, "its loss and accuracy are no outcomes"
     groups = [task.groups for name in each.tasks for task in raw.tasks if task.name == name]
     if len(controls.mean_loss) != (sum(map(len, groups)) if controls.sets else 0):
         yield f"{field}.mean_loss", "it has to give one number for every example, and none without control sets"
@@ -254,16 +254,16 @@ def _curve_faults(field: str, curve: RawCurve, steps: int, n: int) -> Iterator[t
             yield from _answer_faults(f"{field}.{r}.{k}", answers, n)
 
 
-def refuse_strangers(raw: RawValidation, blocks: Blocks, place: str) -> None:
+def refuse_other_scores(raw: RawValidation, blocks: Blocks, location: str) -> None:
     """Raise InputError where the tasks or the heads are not those of the scores."""
     if raw.problem is None:
         if [task.name for task in raw.tasks] != [*blocks[0].task_names]:
-            raise InputError("tasks: they are not those of the scores", place, HINT)
+            raise InputError("tasks: they are not those of the scores", location, HINT)
         if raw.layers != {layer.name: layer.heads for layer in layers_of(blocks)}:
-            raise InputError("layers: the heads are not those of the scores", place, HINT)
+            raise InputError("layers: the heads are not those of the scores", location, HINT)
 
 
-def strangers(raw: RawValidation, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
+def disagreements(raw: RawValidation, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
     """Return what the file says that does not follow from the scores, the findings and the study, although it should.
 
     ``findings`` are those of the analysis, or the same with verdicts; ``methods`` the scores by method, the first
@@ -277,18 +277,18 @@ def strangers(raw: RawValidation, findings: Findings, methods: Mapping[str, Bloc
         "seed": (raw.seed, study.scoring.seed),
         "positions": (raw.positions, study.scoring.positions),
     }
-    told = [
+    differences = [
         f"{name} is {found!r}, and should be {wanted!r}" for name, (found, wanted) in asked.items() if found != wanted
     ]
     if raw.problem is not None:
-        return told
+        return differences
     if raw.cost is not None and raw.cost.budget != study.validation.budget:
-        told.append(f"cost.budget is {raw.cost.budget!r}, and should be {study.validation.budget!r}")
+        differences.append(f"cost.budget is {raw.cost.budget!r}, and should be {study.validation.budget!r}")
     orders = list(dict.fromkeys([*methods, NORM, RANDOM, LAYERS]))
     if (found := list(dict.fromkeys(curve.order for curve in raw.curves))) != orders:
-        told.append(f"curves: their orders are {found!r}, and should be {orders!r}")
+        differences.append(f"curves: their orders are {found!r}, and should be {orders!r}")
     blocks = next(iter(methods.values()))
-    return [*told, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
+    return [*differences, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
 
 
 def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
@@ -339,7 +339,7 @@ def _ordered(kind: str, heads: Iterable[str]) -> list[str]:
 def read(path: Path, blocks: Blocks) -> RawValidation:
     """Read the outcomes of a file; raises InputError for a missing or damaged one, and for other tasks or heads."""
     raw = from_json(read_json(path), str(path))
-    refuse_strangers(raw, blocks, str(path))
+    refuse_other_scores(raw, blocks, str(path))
     return raw
 
 
@@ -375,17 +375,17 @@ def recorded_differences(folder: Path) -> list[str]:
     again = to_json(raw, derive(raw))
     stored = plain.get("verdicts")
     stored, derived = stored if isinstance(stored, dict) else {}, again["verdicts"]
-    told = [
+    differences = [
         f"verdicts.{name}: {stored.get(name)!r} is recorded, {derived.get(name)!r} follows from the outcomes"
         for name in derived | stored
         if stored.get(name) != derived.get(name)
     ]
-    if not told and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
-        told.append("it is not written as its own outcomes are")
-    return told
+    if not differences and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
+        differences.append("it is not written as its own outcomes are")
+    return differences
 
 
-def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
+def recorded_disagreements(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
     """Return what the folder's validation.json says of sets, examples and settings and does not follow from the scores,
     the findings and the study, one line each; empty where all follows, and where there is no such file.
 
@@ -395,5 +395,5 @@ def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blo
     if not (folder / FILE).is_file():
         return []
     raw = from_json(read_json(folder / FILE), str(folder / FILE))
-    refuse_strangers(raw, next(iter(methods.values())), str(folder / FILE))
-    return strangers(raw, findings, methods, study)
+    refuse_other_scores(raw, next(iter(methods.values())), str(folder / FILE))
+    return disagreements(raw, findings, methods, study)

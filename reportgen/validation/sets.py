@@ -67,10 +67,10 @@ class Index:
         """Return the index of a block's layer among all layers."""
         return next(i for i, s in enumerate(self.layers) if (s.block, s.layer) == (block, layer))
 
-    def name(self, place: tuple[int, int]) -> str:
+    def name(self, cell: tuple[int, int]) -> str:
         """Return the head's name, as ``L6H24`` or ``enc.L6H24``."""
-        site = self.layers[place[0]]
-        return written(site.block, Head(site.layer, place[1]))
+        site = self.layers[cell[0]]
+        return written(site.block, Head(site.layer, cell[1]))
 
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
         """Return a number for every head, from one map a block."""
@@ -126,9 +126,9 @@ def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
 def _lead(heads: Heads, importance: Sequence[dict[tuple[int, int], float]]) -> bool:
     """Whether the discovery half alone puts the set's heads first in each of their layers, by mean rank over tasks."""
     for site in {site for site, _ in heads}:
-        layer = [place for place in importance[0] if place[0] == site]
-        ranks = np.mean([np.argsort(np.argsort([-one[place] for place in layer])) for one in importance], axis=0)
-        inside = np.array([place in heads for place in layer])
+        layer = [cell for cell in importance[0] if cell[0] == site]
+        ranks = np.mean([np.argsort(np.argsort([-one[cell] for cell in layer])) for one in importance], axis=0)
+        inside = np.array([cell in heads for cell in layer])
         if not inside.all() and ranks[inside].max() >= ranks[~inside].min():
             return False
     return True
@@ -137,7 +137,7 @@ def _lead(heads: Heads, importance: Sequence[dict[tuple[int, int], float]]) -> b
 def _first(t: int, index: Index, importance: dict[tuple[int, int], float]) -> FoundSet:
     """Return a task's heads of largest |importance| on the discovery half, largest first."""
     count = max(1, round(TOP_SHARE * len(importance)))
-    heads = sorted(importance, key=lambda place: (-importance[place], place))[:count]
+    heads = sorted(importance, key=lambda cell: (-importance[cell], cell))[:count]
     scores = index.blocks[0]
     held_out = scores.examples[t] is not None
     return FoundSet(f"{TOP}/{t}", TOP, (t,), frozenset(heads), tuple(map(index.name, heads)), held_out)

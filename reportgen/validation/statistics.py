@@ -31,7 +31,7 @@ class Sample:
         return cls(weights, tuple(f"{t}\n{group}" for t, one in enumerate(groups) for group in one))
 
     @property
-    def units(self) -> int:
+    def n_groups(self) -> int:
         """Number of independent groups."""
         return len(set(self.groups))
 
@@ -60,7 +60,7 @@ class Compared:
     excess: Interval
     controls: int
     as_strong: int
-    units: int
+    n_groups: int
 
     @property
     def p(self) -> float:
@@ -78,7 +78,7 @@ def compared(
     ``mean``.
     """
     as_strong = int((controls >= sample.mean(found) - TIE).sum())
-    return Compared(sample.interval(found), sample.interval(found - mean), len(controls), as_strong, sample.units)
+    return Compared(sample.interval(found), sample.interval(found - mean), len(controls), as_strong, sample.n_groups)
 
 
 def verdict(result: Compared, q: float, margin: float, alpha: float) -> tuple[Verdict, Reason | None, int | None]:
@@ -88,7 +88,7 @@ def verdict(result: Compared, q: float, margin: float, alpha: float) -> tuple[Ve
     interval below the margin.
     """
     excess, few = result.excess, result.excess.low is None or result.excess.high is None
-    if few or result.units < LEAST:
+    if few or result.n_groups < LEAST:
         return "undecided", "few-groups", None
     assert excess.low is not None
     assert excess.high is not None
@@ -110,4 +110,4 @@ def _more(result: Compared, margin: float) -> int:
         half, room = excess.estimate - excess.low, excess.estimate
     else:
         half, room = excess.high - excess.estimate, margin - excess.estimate
-    return max(1, math.ceil(result.units * ((half / max(room, 1e-12)) ** 2 - 1)))
+    return max(1, math.ceil(result.n_groups * ((half / max(room, 1e-12)) ** 2 - 1)))

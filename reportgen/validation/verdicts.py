@@ -10,7 +10,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.sentences import Prose
 from reportgen.core.trials import TOP, Best, Interval, Outcome, Ranking, Trial, Validation
 
-KIND, FAMILY, SPOKEN = DETECTOR.name, DETECTOR.name, "validation"
+KIND, FAMILY, PRINTED = DETECTOR.name, DETECTOR.name, "validation"
 NULL = "the found heads are exchangeable with matched sets of other heads"
 FIRST = "the heads of largest importance on the discovery half, a twentieth of all, one at least"
 SOONEST = "the scored method whose order of heads has the largest area under its knock-out curve"
@@ -18,12 +18,12 @@ SOONEST = "the scored method whose order of heads has the largest area under its
 
 def bare(findings: Findings, prose: Prose) -> Findings:
     """Return the findings as the analysis made them, without verdicts."""
-    kept = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
-    return replace(findings, findings=kept, families=[f for f in findings.families if f.id != FAMILY])
+    unjudged = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
+    return replace(findings, findings=unjudged, families=[f for f in findings.families if f.id != FAMILY])
 
 
 def _silenced(finding: Finding) -> Finding:
-    data = {key: value for key, value in (finding.data or {}).items() if key != SPOKEN}
+    data = {key: value for key, value in (finding.data or {}).items() if key != PRINTED}
     return replace(finding, verdict=None, data=data or None)
 
 
@@ -37,8 +37,8 @@ def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings
     families = [*findings.families]
     if validation.tests:
         families.append(Family(FAMILY, validation.tests, validation.alpha, "Benjamini–Hochberg over found sets"))
-    told = [replace(f, sentence=prose.sentence(f)) for f in numbered(own)]
-    return replace(findings, findings=[*found, *told], families=families)
+    worded = [replace(f, sentence=prose.sentence(f)) for f in numbered(own)]
+    return replace(findings, findings=[*found, *worded], families=families)
 
 
 def _reworded(finding: Finding, prose: Prose) -> Finding:
@@ -49,12 +49,12 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
     trial = validation.trial(finding.id)
     if trial is None and not validation.problem:
         return finding  # it names no head
-    spoken = {"problem": validation.problem} if trial is None else spoken_of(trial, validation)
+    printed = {"problem": validation.problem} if trial is None else printed_of(trial, validation)
     verdict = "unvalidated" if trial is None else trial.verdict
-    return replace(finding, verdict=verdict, data={**(finding.data or {}), SPOKEN: spoken})
+    return replace(finding, verdict=verdict, data={**(finding.data or {}), PRINTED: printed})
 
 
-def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
+def printed_of(trial: Trial, validation: Validation) -> dict[str, Any]:
     """Return what a sentence says of one of the validation's trials; shares in per cent."""
     return {
         "reason": trial.reason,
@@ -120,7 +120,7 @@ def _top(trial: Trial, validation: Validation, method: str) -> Finding:
         priority=priority,
         rule=None if test else FIRST,
         verdict=trial.verdict,
-        data={"of": TOP, SPOKEN: spoken_of(trial, validation)},
+        data={"of": TOP, PRINTED: printed_of(trial, validation)},
         task=trial.tasks[0],
         members=list(trial.heads),
         test=test,
@@ -146,7 +146,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
             register="observed",
             priority=PRIORITY["order of heads"],
             rule=SOONEST,
-            data={"of": "order", **_spoken_order(validation, best, areas)},
+            data={"of": "order", **_printed_order(validation, best, areas)},
             tasks=[t.name for t in validation.tasks],
             effect=effect,
             n_examples=max(t.examples for t in validation.tasks),
@@ -154,7 +154,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
     ]
 
 
-def _spoken_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
+def _printed_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
     others: Sequence[str] = ("random order", "layer order")
     return {
         "best": best.order,

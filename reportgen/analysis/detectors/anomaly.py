@@ -163,10 +163,10 @@ def medians_of_others(stack: Float[np.ndarray, "task layer head"]) -> Float[np.n
     One sort serves all tasks: among the others, what stands behind the value itself moves up by a place.
     """
     order = np.argsort(stack, axis=0)  # NaN last
-    place, values = np.argsort(order, axis=0), np.take_along_axis(stack, order, axis=0)
+    rank, values = np.argsort(order, axis=0), np.take_along_axis(stack, order, axis=0)
     others = np.isfinite(stack).sum(axis=0) - 1
     middle = [
-        np.take_along_axis(values, np.clip(i + (i >= place), 0, len(stack) - 1), axis=0)
+        np.take_along_axis(values, np.clip(i + (i >= rank), 0, len(stack) - 1), axis=0)
         for i in (np.maximum(others - 1, 0) // 2, np.maximum(others, 0) // 2)
     ]
     result: np.ndarray = np.where(np.isfinite(stack) & (others >= 2), (middle[0] + middle[1]) / 2, np.nan)
@@ -251,7 +251,9 @@ def _far(
 
 
 def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[Finding]:
-    """Return a task's observed anomalies: the rules in turn, no head named twice, nor one that is named as ``tested``."""
+    """Return a task's observed anomalies: the rules in turn, no head named twice, nor one that is named as
+    ``tested``.
+    """
     found = [(h, f) for h, f in _largest(view, t, free) if h not in tested]
     named = tested | {h for h, _ in found}
     found += [(h, f) for h, f in _top_outside(view, t, free) if h not in named]

@@ -106,7 +106,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         )
         return Outcome("competence", [finding])
     ps = [
-        float(stats.binom.sf(np.floor(_share(view, t) * _units(view, t)) - 1, _units(view, t), tasks[t].chance))
+        float(stats.binom.sf(np.floor(_share(view, t) * _groups(view, t)) - 1, _groups(view, t), tasks[t].chance))
         for t in known
     ]
     q = benjamini_hochberg(ps)
@@ -148,7 +148,7 @@ def _of_probe(view: View) -> Finding:
     )
 
 
-def _units(view: View, t: int) -> int:
+def _groups(view: View, t: int) -> int:
     """Return the number of independent answers: groups where known, since rows of one group may all go one way."""
     examples = view.scores.examples[t]
     return len(set(examples.groups)) if examples is not None else view.scores.tasks[t].n or 0
@@ -159,7 +159,7 @@ def _share(view: View, t: int) -> float:
 
 
 def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
-    task, accuracy, count = view.scores.tasks[t], _share(view, t), _units(view, t)
+    task, accuracy, count = view.scores.tasks[t], _share(view, t), _groups(view, t)
     n, chance = task.n or 1, task.chance or 0.0
     right = round(accuracy * n)
     low, high = wilson(accuracy * count, count)

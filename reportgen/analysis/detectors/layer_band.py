@@ -106,14 +106,14 @@ def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.rand
     """Return the largest sums when each task's profile starts at a layer of its own."""
     n = profiles.shape[1]
     turned = profiles[:, (np.arange(n) + np.arange(n)[:, None]) % n]  # (task, start, layer)
-    parts, step = [], max(1, CHUNK // len(bands(n)))
+    maxima, step = [], max(1, CHUNK // len(bands(n)))
     for start in range(0, draws, step):
         starts = rng.integers(0, n, size=(min(step, draws - start), len(profiles)))
         total = np.zeros((len(starts), n))
         for profile, first in zip(turned, starts.T, strict=True):
             total += profile[first]
-        parts.append(_standardised(total / len(profiles)).max(axis=1))
-    return np.concatenate(parts)
+        maxima.append(_standardised(total / len(profiles)).max(axis=1))
+    return np.concatenate(maxima)
 
 
 def _shuffled(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> np.ndarray:
@@ -122,13 +122,13 @@ def _shuffled(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> 
     total, edges = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
 
     def simulate() -> np.ndarray:
-        rng, parts = np.random.default_rng([seed, *keep.shape]), []
+        rng, maxima = np.random.default_rng([seed, *keep.shape]), []
         values = normal_scores(np.arange(total, dtype=float)[None], np.ones((1, total), dtype=bool))
         step = max(1, CHUNK // total)
         for start in range(0, draws, step):
             moved = rng.permuted(np.broadcast_to(values, (min(step, draws - start), total)), axis=1)
-            parts.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
-        return np.concatenate(parts)
+            maxima.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
+        return np.concatenate(maxima)
 
     shape = f"{len(counts)}-{sha256(counts.astype('<i8').tobytes())[:12]}"
     return cached(f"layer-bands{VERSION}-{shape}-{draws}-{seed}", simulate)

@@ -12,8 +12,8 @@ from reportgen.analysis.statistics.trends import (
     GRID,
     SHORTEST,
     attending,
-    kept_autocorrelations,
     layer_levels,
+    null_autocorrelations,
     range_taus,
     standardised,
     trend_p,
@@ -74,7 +74,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = view.family("layer_gradient", len(names), "Benjamini–Hochberg over tasks")
     series = [layer_levels(view, t, earlier) for t in range(len(names))]
     draws, seed = view.settings.permutations, view.settings.seed
-    phis = kept_autocorrelations(np.stack(series), draws, seed)
+    phis = null_autocorrelations(np.stack(series), draws, seed)
     best = []
     for s, phi in zip(series, phis, strict=True):
         taus = range_taus(s[None])[0]
@@ -103,14 +103,14 @@ def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier
     quarter = max(1, round(len(layers) / 4))
     free = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)
     values = view.read(t)
-    parts = []
+    ends = []
     for some in (layers[:quarter], layers[-quarter:]):
         keep = free[some] if free[some].any() else view.present[some]
-        parts.append(values[some][keep])
-    medians = [float(np.median(part)) for part in parts]
+        ends.append(values[some][keep])
+    medians = [float(np.median(end)) for end in ends]
     if any(medians):
         return medians[0], medians[1], "median"
-    return float(parts[0].mean()), float(parts[1].mean()), "mean"
+    return float(ends[0].mean()), float(ends[1].mean()), "mean"
 
 
 def _norm_moves_too(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> bool:

@@ -121,12 +121,12 @@ def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
         relative = view.whole / np.nanmedian(view.whole, axis=2, keepdims=True)
     relative[~np.isfinite(relative)] = 0.0  # a layer whose median is 0, and absent heads
     second, first = np.sort(relative, axis=0)[-2:]
-    places = np.maximum(1, np.round(TOP * view.present.sum(axis=1)))[:, None]
+    top = np.maximum(1, np.round(TOP * view.present.sum(axis=1)))[:, None]
     found = []
     for t in tasks:
         alone = view.present & (relative[t] == first) & (second > 0)
         ratio = np.divide(first, second, out=np.zeros_like(first), where=alone)
-        high = stats.rankdata(np.where(view.present, -view.whole[t], np.inf), method="max", axis=1) <= places
+        high = stats.rankdata(np.where(view.present, -view.whole[t], np.inf), method="max", axis=1) <= top
         head = Head(*(int(i) for i in np.unravel_index(int((ratio * high).argmax()), ratio.shape)))
         if high[head] and ratio[head] >= TIMES:
             other = int(np.argmax(np.where(np.arange(len(relative)) == t, -np.inf, relative[:, head.layer, head.head])))

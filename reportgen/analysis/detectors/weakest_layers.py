@@ -123,14 +123,14 @@ def _named(
     view: View,
     t: int,
     register: Register,
-    places: list[int],
+    indices: list[int],
     means: Float[np.ndarray, "layer"],
     caveats: list[str],
     rule: str | None = None,
     test: Test | None = None,
 ) -> Finding:
     """Return the finding on the layers at those places among the layers that have heads."""
-    layers, mean = [int(_layers(view)[i]) for i in places], float(means[places].mean())
+    layers, mean = [int(_layers(view)[i]) for i in indices], float(means[indices].mean())
     return view.finding(
         "weakest_layers",
         t,
@@ -139,7 +139,7 @@ def _named(
         members=list(layers),
         layers=(layers[0], layers[-1]),
         effect=Effect("ratio to the mean over all layers", mean / float(means.mean())),
-        data=Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, places).min())),
+        data=Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, indices).min())),
         test=test,
         rule=rule,
         caveats=caveats,

@@ -62,7 +62,7 @@ class Spread:
         return float(np.exp(self.log - reach)), float(np.exp(self.log + reach))
 
 
-def spread(view: View, t: int, part: Literal["discovery", "held-out", "whole"]) -> Spread | None:
+def spread(view: View, t: int, half: Literal["discovery", "held-out", "whole"]) -> Spread | None:
     """Return a task's effective number of heads over a part of its examples; None under 8 groups or without examples.
 
     Each group of resampling counts once.
@@ -70,7 +70,7 @@ def spread(view: View, t: int, part: Literal["discovery", "held-out", "whole"]) 
     examples = view.scores.examples[t]
     if examples is None:
         return None
-    chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(part, examples.discovery | True)
+    chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(half, examples.discovery | True)
     values = signless(view, examples.values[chosen][:, view.present]).astype(np.float64)
     groups = list(compress(examples.groups, chosen))
     sums, counts = group_sums(values * np.sign(values.mean(axis=0)), group_numbers(groups, examples.ordered))

@@ -105,7 +105,9 @@ def fisher_interval(estimate: float, variance: float, degrees: int, choices: int
 
 
 def jackknife_variance(values: Float[np.ndarray, "group *any"]) -> Float[np.ndarray, "*any"]:
-    """Return the variance of a statistic from its values without each group: (g − 1)/g times their squared deviations."""
+    """Return the variance of a statistic from its values without each group: (g − 1)/g times their squared
+    deviations.
+    """
     g = len(values)
     result: np.ndarray = (g - 1) / g * ((values - values.mean(axis=0)) ** 2).sum(axis=0)
     return result

@@ -77,11 +77,11 @@ def search(view: View) -> Search:
             new = _scan_round(view, maps, left, tasks, shape == "row", keep)
             for region in new:
                 smallest[shape][region.task] = min(region.q, smallest[shape].get(region.task, 1.0))
-            kept = [r for r in new if r.q <= levels[shape]]
-            for region in kept:
+            passing = [r for r in new if r.q <= levels[shape]]
+            for region in passing:
                 left[region.task] &= ~region.cells
-            found += kept
-            tasks = [r.task for r in kept]
+            found += passing
+            tasks = [r.task for r in passing]
             if not tasks:
                 break
     size = view.group_size

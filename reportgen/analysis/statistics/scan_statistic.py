@@ -86,10 +86,10 @@ def _all_sums(
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """(height, width, standardised sums) for every window size, from running sums along heads, then layers."""
     along = np.cumsum(np.pad(scores, [(0, 0)] * (scores.ndim - 1) + [(1, 0)]), axis=-1)
-    kept = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1)
+    cumulative = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1)
     count = np.maximum(keep.sum(axis=1, keepdims=True), 2)
     for width in widths:
-        inside = kept[:, width:] - kept[:, :-width]
+        inside = cumulative[:, width:] - cumulative[:, :-width]
         row = np.cumsum(along[..., width:] - along[..., :-width], axis=-2)
         variance = np.cumsum(inside * (count - inside) / (count - 1), axis=0)
         for height in heights:
@@ -135,7 +135,9 @@ class Null:
 
 
 def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) -> Window | None:
-    """Return the window with the largest statistic: one layer high (``rows``), or more; None where there is no window."""
+    """Return the window with the largest statistic: one layer high (``rows``), or more; None where there is no
+    window.
+    """
     heights, widths = sizes(scores.shape)
     heights = [h for h in heights if (h == 1) == rows]
     best: Window | None = None
@@ -182,8 +184,8 @@ def _shuffled(scores: np.ndarray, keep: np.ndarray, n: int, rng: np.random.Gener
     maps = np.broadcast_to(scores, (n, *scores.shape)).copy()
     if keep.all():
         return rng.permuted(maps, axis=2)
-    for layer, kept in enumerate(keep):
-        maps[:, layer, kept] = rng.permuted(maps[:, layer, kept], axis=1)
+    for layer, present in enumerate(keep):
+        maps[:, layer, present] = rng.permuted(maps[:, layer, present], axis=1)
     return maps
 
 

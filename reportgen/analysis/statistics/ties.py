@@ -56,8 +56,8 @@ def estimated(
 
 def _kernel(heads: int, length: int) -> Float[np.ndarray, "head head"]:
     """Weights whose product with a correlation matrix is the mean inside runs less that of pairs as far apart."""
-    run, place = np.arange(heads) // length, np.arange(heads)
-    inside, apart = run[:, None] == run, np.abs(place[:, None] - place)
+    run, head = np.arange(heads) // length, np.arange(heads)
+    inside, apart = run[:, None] == run, np.abs(head[:, None] - head)
     kernel = np.zeros((heads, heads))
     for lag in range(1, length):
         pairs, across = (apart == lag) & inside, (apart == lag) & ~inside

@@ -94,7 +94,7 @@ def html(
     notes = template_notes(report)
     sections, plugins = _rendered(fill, report)
     if print_it is not None:
-        sheets, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
+        printed_sections, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],
@@ -109,7 +109,7 @@ def html(
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }
     if print_it is not None:
-        on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
+        on_paper = {"sections": printed_sections, "css": Markup(for_print(css)), "beside": None}
         unscripted = dict.fromkeys(("script", "data", "catalogue"))
         print_it(_with_notes(fill("report.html.j2", {**values, **on_paper, **unscripted}), notes))
     scripts = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
@@ -121,7 +121,9 @@ def html(
 
 
 def template_notes(report: Report) -> list[str]:
-    """Return what a page says of templates: those that stand in place of ours, and those that came with it and do not."""
+    """Return what a page says of templates: those that stand in place of ours, and those that came with it and do
+    not.
+    """
     folder, left_out, notes = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
     own = ", ".join(own_templates(folder)) if folder is not None else ""
     if own:
@@ -139,8 +141,8 @@ def _with_notes(page: str, wanted: Sequence[str]) -> str:
     missing = [escape(text) for text in wanted if escape(text) not in page]
     notes = "".join(f'<p class="banner" role="note">{text}</p>\n' for text in missing)
     body = re.search(r"<body\b[^>]*>\s*", page)
-    place = body.end() if body else 0
-    return page[:place] + notes + page[place:]
+    start = body.end() if body else 0
+    return page[:start] + notes + page[start:]
 
 
 def policy(css: str, script: str = "") -> str:
@@ -154,7 +156,9 @@ def _hash(text: str) -> str:
 
 
 def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
-    """Return the sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
+    """Return the sections that have something to say, and the report's plug-ins: one that raises is left out by
+    name.
+    """
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
     ours = {section.name for section in SECTIONS.own()}
     for section in SECTIONS.chosen(report.sections, "[report] sections"):
