@@ -12,10 +12,15 @@ from reportgen.scoring.model.heads import Heads as Sites
 from reportgen.validation.sets import Heads
 from reportgen.validation.statistics import FEWEST
 
-CANDIDATES = 4  # times as many sets are drawn as are wanted, and those of the likest norm are kept
-ENUMERATED = 20_000  # sets that are all looked at where there are no more
+# Times as many sets are drawn as are wanted, those of the likest norm being taken: heads that put out more lose more
+# when they are taken out, so that controls of smaller norm would make any large head look needed.
+CANDIDATES = 4
+ENUMERATED = (
+    20_000  # sets that are all looked at where there are no more: then the likest of all are found, in a moment
+)
 # How far controls may come from where their layers have too few heads left, as a share of the block's layers: to reach
-# the wanted number, and to reach the fewest
+# the wanted number, and to reach the fewest. Layers differ in what they are needed for, so that far ones are no
+# controls (docs/decisions/0012-verdicts.md).
 NEAR, FAR = 1 / 4, 1 / 2
 TINY = 1e-12  # stands for the norm of heads that put out nothing
 
@@ -85,6 +90,7 @@ def _drawn(pools: Sequence[Sequence[tuple[int, int]]], wanted: int, rng: np.rand
     if any(not pool for pool in pools):
         return []
     found: dict[Heads, None] = {}
+    # draws may repeat a set, or put two members on one head: twenty times the draws end where hardly any more exist
     for each in itertools.islice(_at_random(pools, rng), 20 * CANDIDATES * wanted):
         if len(each) == len(pools):
             found.setdefault(each)

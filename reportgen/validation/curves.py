@@ -14,6 +14,8 @@ CONTROLS = (NORM, RANDOM, LAYERS)  # orders that know nothing of the answer
 
 def knocked(heads: int) -> list[int]:
     """Return the numbers of heads that are taken out: powers of √2, and all."""
+    # Equal steps of the logarithm, over which areas are taken: what the first heads do is seen one by one, at a number
+    # of runs that grows with the logarithm of the model's size.
     steps = [round(2 ** (i / 2)) for i in range(2 * heads.bit_length() + 1)]
     return sorted({*(step for step in steps if step < heads), heads})
 

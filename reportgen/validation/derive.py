@@ -27,8 +27,12 @@ from reportgen.core.trials import (
 from reportgen.validation.curves import CONTROLS, LAYERS, RANDOM, area, best, knocked, rankings
 from reportgen.validation.statistics import FEWEST, Compared, Sample, compared, verdict
 
-PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
-HUGE = 100.0  # a rise of log-probability beyond which a probability counts as no larger
+# Control sets for every test. The smallest p of m tests is held against .05 / m (Benjamini–Hochberg), and n control
+# sets give none below 1/(n + 1): 5, 10 and 20 tests need 99, 199 and 399 of them.
+PER_TEST = 20
+# Rise of log-probability beyond which a probability counts as no larger, so that exp never overflows: e¹⁰⁰ swamps any
+# mean over examples already.
+HUGE = 100.0
 
 
 def derive(raw: RawValidation) -> Validation:
@@ -102,7 +106,7 @@ class _Derivation:
         tasks = [self.tasks[name] for name in each.tasks]
         if any(task.at_chance for task in tasks):
             return "at-chance"
-        if not each.held_out:
+        if not each.held_out:  # the examples that a set is tried on would have helped to choose it
             return "in-sample"
         if any(len(set(task.groups)) < LEAST for task in tasks):
             return "few-groups"
@@ -149,6 +153,8 @@ class _Derivation:
         reasons = {each.id: self.reason(each) for each in self.raw.sets}
         results = {each.id: self._compared(each) for each in self.raw.sets if reasons[each.id] is None}
         p = {_key(each): results[each.id].p for each in self.raw.sets if each.id in results}
+        # Not Bonferroni: a layer of 32 heads offers some 25 single controls, of which no family of more than one test
+        # would survive it (docs/decisions/0012-verdicts.md).
         q = dict(zip(p, benjamini_hochberg([*p.values()]), strict=True))
         trials = []
         for each in self.raw.sets:
@@ -188,6 +194,8 @@ class _Derivation:
 
     def _judged(self, trial: Trial, each: RawSet, result: Compared, q: float) -> Trial:
         """Return the trial of a set that is compared with its controls."""
+        # A share of what all heads together are worth, whatever the set's size: the margin by which single heads are
+        # called inert too (docs/decisions/0012-verdicts.md).
         margin = self.raw.margin * float(np.mean([self.whole(name) for name in each.tasks]))
         judged, why, more = verdict(result, q, margin, self.raw.alpha)
         assert trial.intact is not None
@@ -228,6 +236,8 @@ class _Derivation:
         """Return the area over each example by the share of the answer's probability that it loses, the mean over
         runs.
         """
+        # Of the answer's probability, which is bounded: of log-probability, one method's curve ends before the next
+        # one's has begun (docs/decisions/0012-verdicts.md).
         intact = self.intact[curve.task].log_probability
         most = intact.max()  # long answers' probabilities are too small to be divided by one another as they are
         whole = np.exp(intact - most)

@@ -30,7 +30,7 @@ class Intervention:
     @property
     def lowest(self) -> int:
         """The first site that is touched; none is where the set is empty."""
-        return min((site for site, _ in self.heads), default=10**6)
+        return min((site for site, _ in self.heads), default=10**6)  # beyond all sites: nothing has to be run
 
     @property
     def order(self) -> tuple[int, bool, float, list[tuple[int, int]]]:

@@ -23,9 +23,11 @@ from reportgen.errors import InputError
 from reportgen.storage.json_files import key_of, read_json
 
 FILE = "patterns.json"
-HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
-SHORT = 24  # tokens up to which every token's attention is kept
-TASKS = 24  # tasks up to which it is, the PDF carrying it all
+# A task's heads at most, and where no finding names one: each is drawn on three examples.
+HEADS, UNNAMED = 6, 3
+# Tokens and tasks up to which every token's attention is kept, not the last one's alone: it grows with the square of
+# the tokens, is drawn half an inch wide, and the PDF carries it all.
+SHORT, TASKS = 24, 24
 Progress = Callable[[str, int, int], None]
 
 

@@ -26,8 +26,10 @@ from reportgen.validation.sets import FoundSet, Index, found_sets, layers_of
 from reportgen.validation.statistics import Sample
 
 FILE = "validation.json"
-DIGITS = 6  # decimals of log-probabilities and losses, which are rounded before anything is derived from them
-APART = 2e-6  # how far two means of numbers so rounded may lie apart
+# Decimals of log-probabilities and losses: what float32 holds of numbers between 1 and 10. They are rounded before
+# anything is derived from them, so that the file gives the same verdicts as the run.
+DIGITS = 6
+APART = 2e-6  # how far two means of numbers so rounded may lie apart: half a last digit each, and as much again
 LARGEST = 1e9  # log-probabilities and numbers of heads beyond it are no outcomes
 HINT = "Make the file again with `reportgen build`"
 # What no one can recompute without the model: whoever changes one of these must change all that hangs on it

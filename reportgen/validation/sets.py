@@ -13,7 +13,9 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Examples, Head, HeadScores, reduce_examples
 from reportgen.core.trials import TOP
 
-TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
+# The first twentieth of all heads, one at least: a share asks models of every size the same, and leaves most heads of
+# each layer to draw controls from.
+TOP_SHARE = 0.05
 Heads = frozenset[tuple[int, int]]  # (index of Index.layers, head)
 
 
@@ -109,6 +111,8 @@ def _of_finding(finding: Finding, index: Index, importance: Sequence[dict[tuple[
         cells = [Head(*map(int, cell)) for cell in np.argwhere(finding.mask(scores.present.shape) & scores.present)]
     heads = frozenset((index.site(finding.block, cell.layer), cell.head) for cell in cells)
     tasks = _tasks(finding, scores)
+    # Observed findings are made on all examples: they are tried only where the discovery half alone says the same
+    # (docs/decisions/0002-observed-on-all-tested-on-halves.md and 0012-verdicts.md).
     clean = finding.task is not None and "in-sample" not in finding.caveats
     clean = clean or (all(e is not None for e in scores.examples) and _lead(heads, [importance[t] for t in tasks]))
     return FoundSet(finding.id, finding.kind, tasks, heads, tuple(index.name(h) for h in sorted(heads)), clean)

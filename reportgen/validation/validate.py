@@ -25,7 +25,7 @@ from reportgen.validation.prepare import Setup, set_up
 from reportgen.validation.recorded import DIGITS
 from reportgen.validation.sets import FoundSet, Heads, layers_of
 
-PER_CHECKPOINT = 256  # interventions of a task that are kept together: what a killed run repeats at most
+PER_CHECKPOINT = 256  # interventions of a task in one file: what a killed run repeats at most; fewer make more files
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
 

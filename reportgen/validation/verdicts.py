@@ -8,7 +8,9 @@ from reportgen.analysis.detectors.causal_validation import DETECTOR, PRIORITY
 from reportgen.core.findings import Effect, Family, Finding, Findings, Register, Test, numbered
 from reportgen.core.kinds import kind_of
 from reportgen.core.sentences import Prose
+from reportgen.core.stats import LEAST
 from reportgen.core.trials import TOP, Best, Interval, Outcome, Ranking, Trial, Validation
+from reportgen.validation.statistics import FEWEST
 
 KIND, FAMILY, PRINTED = DETECTOR.name, DETECTOR.name, "validation"
 NULL = "the found heads are exchangeable with matched sets of other heads"
@@ -73,7 +75,7 @@ def printed_of(trial: Trial, validation: Validation) -> dict[str, Any]:
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
-        "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""),
+        "needed": {"few-controls": FEWEST, "few-groups": LEAST}.get(trial.reason or ""),
         "distinct": trial.distinct,
         "readout": validation.readout,
     }

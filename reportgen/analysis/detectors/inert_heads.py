@@ -42,7 +42,7 @@ JOHNSON = (
     "American Statistical Association 73, 536–544."
 )
 # Two one-sided tests turn the burden round: that no effect was found is no evidence for none (Schuirmann 1987).
-# Both halves and rare effects: docs/decisions on inert heads.
+# Both halves and rare effects: docs/decisions/0015-inert-heads.md.
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
 

@@ -42,6 +42,7 @@ NORM_TREND = Caveat(
 )
 PRIORITY = {"tested": 0.65}  # and .05 times |τ|
 # Mean normal scores, not medians, are the layers' levels: docs/decisions/0001-layer-levels.md.
+# A weak trend is no gradient to a reader, however significant; a fall of 2 SD passes in .97 (docs/calibration.md).
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 
 Ends = tuple[float, float, Literal["median", "mean"]]

@@ -9,7 +9,8 @@ from scipy import stats
 from reportgen.analysis.statistics.scan_statistic import normal_scores
 
 # Where keys and values are shared, a scan by heads fires on every empty map, a scan by runs on .03 to .05: hence a
-# level at which real ties, correlations of .27 to .30 in Mistral and Yi, are seldom missed (docs/decisions).
+# level at which real ties, correlations of .27 to .30 in Mistral and Yi, are seldom missed
+# (docs/decisions/0010-tied-heads.md).
 LONGEST, FEWEST_RUNS, FEWEST_LAYERS = 16, 4, 8
 LEVEL, AGAIN = 0.01, 0.05  # of the test on all cells, and of the one outside found regions
 
