@@ -263,4 +263,4 @@ def _changed_versions(report: Opened) -> str:
 
 def _changed_plugins(report: Opened) -> list[Plugin]:
     """The detectors and sections that are not here, or in another version; methods made the scores alone."""
-    return [p for p in plugins_of(report) if installed(p) != p and p.group != "reportgen.methods"]
+    return [p for p in plugins_of(report) if installed(p) != p]

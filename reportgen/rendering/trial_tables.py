@@ -205,7 +205,7 @@ def tasks(validation: Validation) -> Table:
 
 def wanted(validation: Validation) -> str:
     """Return what is right or wrong: the model's answer, or the label that a probe tells."""
-    return "label" if validation.readout == "probe" else "answer"
+    return "answer" if validation.readout == "answer" else "label"
 
 
 def heads(trial: Trial) -> str:

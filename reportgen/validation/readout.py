@@ -7,13 +7,13 @@ what is lost is lost to a reader who knows the model as it was.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from reportgen.core.trials import ReadoutName
 from reportgen.scoring.data.batches import Batch, collate
 from reportgen.scoring.data.metrics import Baseline, baseline
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
@@ -47,7 +47,7 @@ class Readout:
     tells readouts apart that read differently.
     """
 
-    name: Literal["answer", "probe"]
+    name: ReadoutName
     read: Read
     known: Known | None = None
     identity: str = ""

@@ -52,12 +52,12 @@ def to_json(raw: RawValidation, derived: Validation) -> dict[str, Any]:
     return {**plain_of(_ADAPTER, raw), "verdicts": verdicts}
 
 
-def folded_json(value: Any) -> str:
+def folded_json(value: object) -> str:
     """JSON for people, a final newline: what holds only plain values and lists of them stands on one line."""
     return "".join(_folded(value, "\n")) + "\n"
 
 
-def _folded(value: Any, start: str) -> Iterator[str]:
+def _folded(value: object, start: str) -> Iterator[str]:
     parts = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     lists = [part for part in parts if isinstance(part, list)]
     if not any(isinstance(part, dict) for part in parts) and not any(
@@ -68,7 +68,7 @@ def _folded(value: Any, start: str) -> Iterator[str]:
     names = (
         [f"{json.dumps(name, ensure_ascii=False)}: " for name in value]
         if isinstance(value, dict)
-        else [""] * len(value)
+        else [""] * len(parts)
     )
     yield "{" if isinstance(value, dict) else "["
     for i, (name, part) in enumerate(zip(names, parts, strict=True)):
@@ -77,7 +77,7 @@ def _folded(value: Any, start: str) -> Iterator[str]:
     yield f"{start}{'}' if isinstance(value, dict) else ']'}"
 
 
-def from_json(plain: Any, location: str = "validation.json") -> RawValidation:
+def from_json(plain: object, location: str = "validation.json") -> RawValidation:
     """Read the raw outcomes; what else the file says is not looked at.
 
     Raises InputError with the field that does not fit, and for the format of reportgen 0.1.0, which kept verdicts and
@@ -323,11 +323,11 @@ def _other_sets(raw: RawValidation, findings: Findings, blocks: Blocks) -> Itera
         yield f"set {name} is none that was found"
 
 
-def _identity(each: RawSet) -> tuple[Any, ...]:
+def _identity(each: RawSet) -> tuple[object, ...]:
     return each.kind, tuple(each.tasks), each.held_out, _ordered(each.kind, each.heads)
 
 
-def _wanted(each: FoundSet, blocks: Blocks) -> tuple[Any, ...]:
+def _wanted(each: FoundSet, blocks: Blocks) -> tuple[object, ...]:
     return each.kind, tuple(blocks[0].task_names[t] for t in each.tasks), each.held_out, _ordered(each.kind, each.names)
 
 

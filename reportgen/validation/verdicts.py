@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from reportgen.analysis.detectors.causal_validation import DETECTOR, PRIORITY
 from reportgen.core.findings import Effect, Family, Finding, Findings, Register, Test, numbered
@@ -56,7 +55,7 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
     return replace(finding, verdict=verdict, data={**(finding.data or {}), PRINTED: printed})
 
 
-def printed_of(trial: Trial, validation: Validation) -> dict[str, Any]:
+def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
     """Return what a sentence says of one of the validation's trials; shares in per cent."""
     return {
         "reason": trial.reason,
@@ -156,7 +155,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
     ]
 
 
-def _printed_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
+def _printed_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, object]:
     others: Sequence[str] = ("random order", "layer order")
     return {
         "best": best.order,

@@ -29,7 +29,7 @@ SIMPLER = Caveat(
     "more than where these can be read.",
 )
 # That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
-PRIORITY = {"above chance": 0.2, "at chance": 0.95, "probe": 0.95, "not known": 0.2}
+PRIORITY = {"above chance": 0.2, "at chance": 0.95, "of a probe": 0.95, "not known": 0.2}
 NOT_ABOVE = "accuracy not above chance by an exact binomial test after correction over tasks"
 PROBED = "accuracy of a probe on rows of groups that it had not seen, beside simpler separations of the same rows"
 UNKNOWN = "no accuracy of the unchanged model in the scores"
@@ -137,7 +137,7 @@ def _of_probe(view: View) -> Finding:
         "competence",
         None,
         "observed",
-        PRIORITY["probe"],
+        PRIORITY["of a probe"],
         rule=PROBED,
         tasks=list(view.scores.task_names),
         value=value,
@@ -212,7 +212,7 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
 
 
 def _telling(finding: Finding) -> bool:
-    return AT_CHANCE.code in finding.caveats or "probe" in (finding.data or {})
+    return AT_CHANCE.code in finding.caveats or "simpler" in (finding.data or {})
 
 
 DETECTOR = Detector(

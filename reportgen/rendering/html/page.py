@@ -178,5 +178,9 @@ def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin,
 
 
 def _body(fill: Fill, section: Section, report: Report) -> Markup | None:
-    values = section.view(report)
-    return None if values is None else Markup(fill(f"sections/{section.name}.j2", values))
+    values, own = section.view(report), f"sections/{section.name}.j2"
+    if values is None:
+        return None
+    if any((folder / own).is_file() for folder in folders_of(report.study.report.templates)):
+        return Markup(fill(own, values))
+    return Markup(fill("sections/_default.j2", {"values": values}))
