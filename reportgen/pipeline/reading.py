@@ -1,8 +1,8 @@
 """What lies in a run directory, read back and joined: scores, findings, trials, claims."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.claims import Claims
 from reportgen.core.claims import from_json as claims_from
@@ -21,7 +21,7 @@ from reportgen.validation import patterns, recorded
 
 
 def open_folder(
-    folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False
+    folder: Path, overrides: Mapping[str, object] | None = None, *, trust_templates: bool = False
 ) -> tuple[Scores, Source]:
     """Read the scores and the study of a run directory; raises InputError where it holds none or not all.
 
@@ -43,7 +43,7 @@ def read_findings(folder: Path, scores: Scores | None = None) -> Findings:
         hint = f"Run `reportgen analyze {folder} -o {folder}`"
         raise InputError("these findings are of other scores", str(path), hint)
     blocks = read_scores(folder / SCORES)[0] if scores is None else scores.blocks
-    findings.refuse_strangers({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
+    findings.refuse_other_scores({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
     return replace(findings, source=scores)
 
 
