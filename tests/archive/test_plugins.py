@@ -1,4 +1,4 @@
-"""Sections, detectors and methods of other packages: installed as users install them, and broken in every way."""
+"""Sections, detectors and methods of other packages, installed as users install them."""
 
 import json
 import shutil
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from made_archives import make_scores, write_study
-from packages import ROOT, STUDY, run, told
+from other_packages import ROOT, STUDY, run, told
 
 from reportgen.archive.verify import verify
+
+pytestmark = pytest.mark.slow
 
 EXAMPLE = ROOT / "docs" / "examples" / "reportgen-extras"
 
