@@ -70,3 +70,8 @@ def to_json(claims: ClaimsFile) -> dict[str, object]:
 def from_json(plain: object, location: str = "claims.json") -> Claims:
     """Read claims.json's content; raises InputError with the field that does not fit."""
     return Claims(**vars(read_plain(_ADAPTER, plain, location, "summarize")))
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema of claims.json."""
+    return _ADAPTER.json_schema(mode="serialization")
