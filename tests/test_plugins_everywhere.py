@@ -28,6 +28,14 @@ NAMESAKES = {
     ("reportgen/analysis/detectors/competence.py", "reliability"): "the section that both are printed in",
     ("reportgen/rendering/plots/curves.py", "concentration"): "a figure's file",
 }
+# file, literal: where the name of a method stands outside its file
+NAMED_METHODS = {
+    ("reportgen/core/config.py", "gate_gradient"): "the method of a study that names none",
+    ("reportgen/core/trials.py", "probe"): "a readout of validation.json's format",
+    ("reportgen/validation/readout.py", "probe"): "the same",
+    ("reportgen/validation/curves.py", "activation_norm"): "an order of validation.json's format, whatever was scored",
+    ("reportgen/scoring/methods/common/probe_baselines.py", "probe"): "what that method alone compares itself with",
+}
 DUMMIES = {
     "methods": """
 from dataclasses import replace
@@ -67,7 +75,8 @@ TOPIC = Topic("dummy_topic", "A dummy's title", "what a dummy is about", order=2
 """,
     "sections": """
 from reportgen.rendering.sections.common import Section
-SECTION = Section("dummy_section", "A dummy's heading", lambda report: {"words": "A dummy's words"}, order=25)
+VALUES = {"words": "A dummy's words", "share": 0.25}
+SECTION = Section("dummy_section", "A dummy's heading", lambda report: VALUES, order=25)
 """,
     "importers": """
 from reportgen.core.scores import HeadScores
@@ -104,14 +113,12 @@ def as_files(site: Path) -> None:
     shutil.copytree(TEMPLATES, site / "reportgen" / "templates")
     for folder, code in DUMMIES.items():
         (site / FOLDERS[folder].package.replace(".", "/") / f"{name_of(folder)}.py").write_text(code)
-    (site / "reportgen" / "templates" / "sections" / "dummy_section.j2").write_text("<p>{{ words }}</p>")
 
 
 def as_a_package(site: Path) -> None:
     """The same files in a package of their own, which names them by entry points."""
     (site / "dummies-1.0.dist-info").mkdir(parents=True)
-    (site / "dummies" / "templates" / "sections").mkdir(parents=True)
-    (site / "dummies" / "templates" / "sections" / "dummy_section.j2").write_text("<p>{{ words }}</p>")
+    (site / "dummies").mkdir()
     entries = []
     for folder, code in DUMMIES.items():
         (site / "dummies" / f"{name_of(folder)}.py").write_text(code)
@@ -148,6 +155,7 @@ def test_a_dummy_of_each_folder_is_seen_everywhere(site: Path) -> None:
         assert seen in page, seen
     assert "A dummy's reference." in page
     assert "A dummy's heading</h2>" in page
+    assert "<h3>Share</h3>" in page, "a section without a template prints its values under their names"
     assert page.index('id="key-observations"') < page.index("A dummy's words") < page.index('id="overview"')
     assert "L1H2" in (site / "out" / "figures" / "overview.svg").read_text()
     assert "dummy's label" in page
@@ -191,10 +199,21 @@ def literals(path: Path) -> Iterator[str]:
         yield from re.findall(r"[\"']([^\"'\n]*)[\"']", text)
 
 
+def naming(names: set[str]) -> set[tuple[str, str]]:
+    """The files that hold one of the names as a literal, but for topics and the file of that name."""
+    paths = (
+        p for p in (*PACKAGE.rglob("*.py"), *TEMPLATES.rglob("*.j2")) if p.parent != PACKAGE / "summary" / "topics"
+    )
+    return {
+        (p.relative_to(ROOT).as_posix(), name) for p in paths for name in names.intersection(literals(p)) - {p.stem}
+    }
+
+
 def test_no_file_but_its_own_names_a_kind() -> None:
-    kinds, found = {kind.name for kind in KINDS.own()}, set[tuple[str, str]]()
-    for path in (*PACKAGE.rglob("*.py"), *TEMPLATES.rglob("*.j2")):
-        if path.parent != PACKAGE / "summary" / "topics":
-            names = kinds.intersection(literals(path)) - {path.stem}
-            found |= {(path.relative_to(ROOT).as_posix(), name) for name in names}
-    assert found == set(NAMESAKES)
+    assert naming({kind.name for kind in KINDS.own()}) == set(NAMESAKES)
+
+
+def test_no_file_but_its_own_names_a_method() -> None:
+    methods = {path.stem for path in (PACKAGE / "scoring" / "methods").glob("*.py")} - {"__init__"}
+    assert len(methods) > 10
+    assert naming(methods) == set(NAMED_METHODS)

@@ -96,7 +96,7 @@ class ThirdParty:
             return False
 
     def detect(self, detector: Detector, view: View, earlier: Sequence[Outcome]) -> Outcome:
-        """What a detector finds; nothing where it is a plug-in and raises, or finds what no report can hold."""
+        """Return what a detector finds; nothing where it is a plug-in and raises, or finds what no report can hold."""
         kind = detector.name
         if kind not in self._plugins:
             return detector.detect(view, earlier)
@@ -108,7 +108,7 @@ class ThirdParty:
         return Outcome(kind)
 
     def _checked(self, detector: Detector, view: View, made: object) -> Outcome:
-        """An outcome that a report can hold, as it will be read from its file; raises what is wrong with it."""
+        """Return an outcome that a report can hold, as it will be read from its file; raises what is wrong with it."""
         if not isinstance(made, Outcome) or made.kind != detector.name:
             raise TypeError(f"it returned no Outcome of kind {detector.name}")
         strange = [f.kind for f in made.findings if f.kind != detector.name]
@@ -117,7 +117,7 @@ class ThirdParty:
         text = json.dumps(to_json(Findings({}, 0.05, 0, [], made.findings)), allow_nan=False)
         found = from_json(json.loads(text), detector.name)
         shape = (view.scores.n_layers, view.scores.n_heads)
-        found.refuse_strangers({view.scores.block: shape}, view.scores.task_names, detector.name)
+        found.refuse_other_scores({view.scores.block: shape}, view.scores.task_names, detector.name)
         for finding in found.findings:
             if detector.data is not None:
                 TypeAdapter(detector.data).validate_python(finding.data)
@@ -126,18 +126,18 @@ class ThirdParty:
         return replace(made, findings=found.findings)
 
     def without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """The outcomes without those of plug-ins that failed, and without what is said of their searches."""
-        kept = [o for o in outcomes if not self.failed(o.kind)]
+        """Return the outcomes without those of plug-ins that failed, and without what is said of their searches."""
+        rest = [o for o in outcomes if not self.failed(o.kind)]
         return [
             replace(o, findings=[f for f in o.findings if not self.failed((f.data or {}).get("searched"))])
-            for o in kept
+            for o in rest
         ]
 
 
 def _outcomes(
     blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
 ) -> list[Outcome]:
-    """The outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
+    """Return the outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
     scores, outcomes = blocks[i], list[Outcome]()
     further = {name: each[i] for name, each in others.items()}
     own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
@@ -163,13 +163,15 @@ def levels(view: View, plugins: ThirdParty) -> dict[str, float]:
 
 
 def _whole(scores: HeadScores, settings: Settings, plugins: ThirdParty) -> View:
-    """The view of what is not about heads."""
+    """Return the view of what is not about heads."""
     view = View(replace(scores, block=None), settings)
     return replace(view, levels=levels(view, plugins))
 
 
 def _placed(outcome: Outcome, block: str | None, blocks: int) -> Outcome:
-    """The outcome with the block in its heads' names and in its family, which is corrected for the number of blocks."""
+    """Return the outcome with the block in its heads' names and in its family, which is corrected for the number of
+    blocks.
+    """
     if block is None:
         return outcome
     family = outcome.family
@@ -186,7 +188,7 @@ def _named(finding: Finding, block: str) -> Finding:
 
 
 def findings_schema() -> dict[str, Any]:
-    """The JSON Schema of findings.json, with what each kind of finding holds as ``data``."""
+    """Return the JSON Schema of findings.json, with what each kind of finding holds as ``data``."""
     schema = json_schema()
     rules = []
     for kind in KINDS.known():
@@ -199,7 +201,7 @@ def findings_schema() -> dict[str, Any]:
 
 
 def chosen(names: Sequence[str] | None) -> list[Detector]:
-    """The detectors of those names in the order in which they run; all for None.
+    """Return the detectors of those names in the order in which they run; all for None.
 
     Raises InputError for a name that is none. A plug-in that cannot be used is passed over; the analysis says why.
     """

@@ -41,7 +41,7 @@ class Settings:
 
     @classmethod
     def of(cls, study: Study) -> "Settings":
-        """What the study says."""
+        """Return the view of the study."""
         section, bounds = study.analysis, None if study.scores is None else study.scores.bounds
         detectors = None if section.detectors is None else tuple(section.detectors)
         return cls(
@@ -183,7 +183,9 @@ class View:
         return [caveats.KV_UNTIED if self.ties.size == 1 else caveats.KV_ESTIMATED]
 
     def family(self, kind: str, size: int, correction: str) -> Family:
-        """The family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to test."""
+        """Return the family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to
+        test.
+        """
         return Family(kind, size, self.levels.get(kind, 0.0), correction)
 
     def test(
@@ -193,7 +195,7 @@ class View:
         return Test(name, null, float(statistic), float(p), float(q), family.id, family.size, draws)
 
     def finding(self, kind: str, t: int | None, register: Register, priority: float, **rest: Unpack[Fields]) -> Finding:
-        """A finding on task number ``t`` (None: on several); its id and sentence are given once all are known.
+        """Return a finding on task number ``t`` (None: on several); its id and sentence are given once all are known.
 
         Observed findings are about all examples, tested ones print values of the held-out half.
         """
@@ -217,7 +219,7 @@ class View:
         return len(examples.ids) if whole or not self.held_out(t) else int((~examples.discovery).sum())
 
     def sample(self, t: int, whole: bool = False) -> tuple[np.ndarray, Sequence[str], bool] | None:
-        """The (example, layer, head) values that are read off, their groups, and whether they are a sequence.
+        """Return the (example, layer, head) values that are read off, their groups, and whether they are a sequence.
 
         Held-out examples where there are any, or all of them (``whole``); None without per-example scores. The mean
         over examples is the map that is read: signed values whose mean would be negative are turned round.
@@ -232,7 +234,7 @@ class View:
         return turned, groups, examples.ordered
 
     def region_value(self, t: int, cells: Bool[np.ndarray, "layer head"], whole: bool = False) -> Value:
-        """The mean over a region's cells, with the range that the middle 80 % of its cells cover."""
+        """Return the mean over a region's cells, with the range that the middle 80 % of its cells cover."""
         inside = self.read(t, whole)[cells]
         low, high = np.quantile(inside, [0.1, 0.9])
         return Value(float(inside.mean()), float(low), float(high), "mean; 10–90 % of cells", self._split(t, whole))
@@ -250,7 +252,7 @@ class View:
         return Value(estimate, low, high, "head; 95 % interval", self._split(t, whole))
 
     def read(self, t: int, whole: bool = False) -> Float[np.ndarray, "layer head"]:
-        """The map that values are read from: the held-out half's, or that of all examples."""
+        """Return the map that values are read from: the held-out half's, or that of all examples."""
         result: np.ndarray = self.whole[t] if whole else self.report_maps[t]
         return result
 
@@ -270,8 +272,8 @@ class View:
         high: float | None = None
         if known is not None:
             sample, groups, ordered = known
-            parts = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
-            low, high = ratio_interval(*parts, groups, ordered)
+            means = sample[:, cells].mean(axis=1), sample[:, rest].mean(axis=1)
+            low, high = ratio_interval(*means, groups, ordered)
         return Effect(name, above / below, low, high)
 
     def caveats(self, t: int | None, *more: Caveat, whole: bool = False) -> list[str]:

@@ -54,5 +54,6 @@ def opened(path: Path) -> Iterator[Opened]:
 
 
 def plugins_of(report: Opened) -> list[Plugin]:
-    """Return the plug-ins that made the report, whether they failed or not."""
-    return [replace(p, error="") for p in recorded_in(report.manifest) if p.error != ABSENT]
+    """Return the plug-ins that made what follows from the scores, whether they failed or not."""
+    before = ("reportgen.methods", "reportgen.importers")
+    return [replace(p, error="") for p in recorded_in(report.manifest) if p.error != ABSENT and p.group not in before]

@@ -22,7 +22,7 @@ from reportgen.pipeline.run_directory import PDF, TEMPLATES, forms_of, found_has
 from reportgen.pipeline.source import open_study
 from reportgen.rendering.pdf.document import spelled
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.validation.recorded import recorded_differences, strange_settings
+from reportgen.validation.recorded import recorded_differences, recorded_disagreements
 
 OTHER = "other bytes come of the same scores and study"
 
@@ -172,7 +172,8 @@ def _validation(remaking: Remaking) -> Iterator[Check]:
         return
     scores, source = open_folder(folder, trust_templates=trust)
     findings = read_findings(remaking.again)
-    differences = [*recorded_differences(folder), *strange_settings(folder, findings, scores.methods, source.study)]
+    methods = scores.methods
+    differences = [*recorded_differences(folder), *recorded_disagreements(folder, findings, methods, source.study)]
     yield from remaking.judged("validation.json, derived again", "; ".join(differences), "validation.json")
 
 
@@ -263,4 +264,4 @@ def _changed_versions(report: Opened) -> str:
 
 def _changed_plugins(report: Opened) -> list[Plugin]:
     """Return the detectors and sections that are not here, or in another version; methods made the scores alone."""
-    return [p for p in plugins_of(report) if installed(p) != p and p.group != "reportgen.methods"]
+    return [p for p in plugins_of(report) if installed(p) != p]

@@ -196,7 +196,7 @@ def _absent(report: Opened) -> Iterator[str]:
     for name in sorted(_present(report.folder) - known if not report.alone else ()):
         if not any(part.startswith(".") for part in name.split("/")):
             yield f"{name}: it is no part of the report"
-    for plugin in (p for p in plugins_of(report) if installed(p) is None and p.group != "reportgen.methods"):
+    for plugin in (p for p in plugins_of(report) if installed(p) is None):
         yield f"what the {plugin} makes: that package is not installed here"
 
 

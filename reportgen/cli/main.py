@@ -421,7 +421,7 @@ def schema(what: Annotated[str, typer.Argument(help="study, findings, validation
     from reportgen.core.config_file import study_schema
     from reportgen.validation.recorded import json_schema as validation_schema
 
-    known: dict[str, Callable[[], dict[str, object]]] = {
+    known: dict[str, Callable[[], object]] = {
         "study": study_schema,
         "findings": findings_schema,
         "validation": validation_schema,

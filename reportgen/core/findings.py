@@ -191,7 +191,7 @@ class Findings(FindingsFile):
         known = ", ".join(f.id for f in self.findings)
         raise InputError(f"no finding is called {identifier!r}", "FINDING_ID", f"Known findings: {known}")
 
-    def refuse_strangers(
+    def refuse_other_scores(
         self, shapes: Mapping[str | None, tuple[int, int]], tasks: Collection[str], location: str
     ) -> None:
         """Raise InputError for a finding on a task, block or head that is not there: it was edited by hand.

@@ -22,6 +22,8 @@ Reason = Literal[
     "in-sample",
     "budget",
 ]
+# How answers are read: off the model's logits, or off its states by a probe, where it gives none
+ReadoutName = Literal["answer", "probe"]
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # of what is read from a file
 
 
@@ -143,7 +145,7 @@ class RawValidation:
     margin: float
     controls: int
     positions: str = "all"
-    readout: Literal["answer", "probe"] = "answer"
+    readout: ReadoutName = "answer"
     cost: Cost | None = None
     layers: dict[str, int] = field(default_factory=dict)
     tasks: list[RawTask] = field(default_factory=list)

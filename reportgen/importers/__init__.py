@@ -1,10 +1,12 @@
 """Scores made elsewhere: one file per format, the first that claims a file reads it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from reportgen.core.blocks import Blocks, as_blocks
 from reportgen.core.config import ScoresSection
+from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, refuse_many
 from reportgen.errors import InputError
 from reportgen.importers.common import IMPORTERS, Importer
@@ -20,22 +22,40 @@ def load_scores(path: Path | str, section: ScoresSection | None = None, block: s
 
 
 def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Blocks:
-    """Read scores as ``load_scores`` does: all blocks of heads that the file holds, in its order."""
+    """Read scores as ``load_scores`` does: all blocks of heads that the file holds, in its order.
+
+    Their ``plugins`` name an importer of another package that read the file, and those that failed on it.
+    """
     path = Path(path)
     section = section or ScoresSection(path=path)
     if not path.is_file():
         raise InputError("no such file", str(path), "Check the path")
+    failed = list[Plugin]()
     for importer in IMPORTERS.known():
-        if section.format == importer.name or (section.format is None and importer.claims(path)):
+        if section.format == importer.name or (section.format is None and _claims(importer, path, failed)):
             _refuse_axis(importer, section)
             with bounded(path, _checked_size(path)):
                 blocks = as_blocks(importer.load(path, section))
             refuse_many(len(blocks[0].tasks), str(path))
-            return blocks
+            plugins = (*IMPORTERS.used([importer.name]), *failed)
+            return tuple(replace(block, plugins=(*block.plugins, *plugins)) for block in blocks)
     known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
     if section.format is not None:
         raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")
-    raise InputError(f"no importer knows this file ({_seen(path)})", str(path), f"Known formats: {known}")
+    seen = "; ".join([_seen(path), *(f"the {plugin} failed: {plugin.error}" for plugin in failed)])
+    raise InputError(f"no importer knows this file ({seen})", str(path), f"Known formats: {known}")
+
+
+def _claims(importer: Importer, path: Path, failed: list[Plugin]) -> bool:
+    """Whether the importer claims the file; another package's that raises does not, and joins ``failed``."""
+    try:
+        return importer.claims(path)
+    except (Exception, SystemExit) as error:
+        plugins = IMPORTERS.used([importer.name])
+        if not plugins:
+            raise
+        failed += [plugin.failed(error) for plugin in plugins]
+        return False
 
 
 def _one_of(blocks: Blocks, path: Path, name: str | None) -> HeadScores:

@@ -226,7 +226,7 @@ def tried(findings: Findings, listener: Listener, checkpoints: Path | None) -> R
         findings,
         scores.methods,
         progress=listener.progress,
-        parts=checkpoints,
+        checkpoints=checkpoints,
         notify=listener.notify,
     )
 

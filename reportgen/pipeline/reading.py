@@ -43,7 +43,7 @@ def read_findings(folder: Path, scores: Scores | None = None) -> Findings:
         hint = f"Run `reportgen analyze {folder} -o {folder}`"
         raise InputError("these findings are of other scores", str(path), hint)
     blocks = read_scores(folder / SCORES)[0] if scores is None else scores.blocks
-    findings.refuse_strangers({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
+    findings.refuse_other_scores({b.block: (b.n_layers, b.n_heads) for b in blocks}, blocks[0].task_names, str(path))
     return replace(findings, source=scores)
 
 

@@ -65,7 +65,7 @@ class MapView:
         return title(self.block).capitalize()
 
     def top(self, n: int) -> list[Head]:
-        """The n heads of largest absolute value, largest first."""
+        """Return the n heads of largest absolute value, largest first."""
         present = int((self.ranks > 0).sum())
         order = np.argsort(np.where(self.ranks > 0, self.ranks, present + 1), axis=None, kind="stable")
         return [Head(*map(int, np.unravel_index(i, self.ranks.shape))) for i in order[: min(n, present)]]
@@ -133,26 +133,26 @@ class Report:
         return self.scores.block is not None
 
     def at(self, section: str) -> list[FindingView]:
-        """The findings that a section is the home of, most important first."""
+        """Return the findings that a section is the home of, most important first."""
         return [v for v in self.views.values() if home(v.finding) == section]
 
     def drawn(self, section: str) -> dict[str | None, list[Drawing]]:
-        """A section's figures in order, block by block; a block without any is left out."""
+        """Return a section's figures in order, block by block; a block without any is left out."""
         drawn = {b.block: [d for d in self.drawings if (d.section, d.block) == (section, b.block)] for b in self.blocks}
         return {block: drawings for block, drawings in drawn.items() if drawings}
 
     def link(self, view: FindingView) -> str | None:
-        """The address of a finding's evidence, None where its section is left out."""
+        """Return the address of a finding's evidence, None where its section is left out."""
         return f"#{view.anchor}" if home(view.finding) in self.sections else None
 
 
 def home(finding: Finding) -> str:
-    """The section that prints a finding with its evidence."""
+    """Return the section that prints a finding with its evidence."""
     return kind_of(finding.kind).home or ("across_tasks" if finding.task is None else "tasks")
 
 
 def task_views(blocks: Blocks, findings: Findings, views: Mapping[str, FindingView]) -> tuple[TaskView, ...]:
-    """The view of every task."""
+    """Return the view of every task."""
     anchors = _unique([slug(t.name) for t in blocks[0].tasks])
     return tuple(_task_view(blocks, findings, t, anchor, views) for t, anchor in enumerate(anchors))
 
@@ -184,7 +184,7 @@ def _map_view(scores: HeadScores, t: int, figure: str, found: Sequence[FindingVi
 
 
 def _sampling_error(examples: Examples | None) -> Float[np.ndarray, "layer head"] | None:
-    """The standard error of each head's mean over examples that are each sampled: √(Σ se²) / n."""
+    """Return the standard error of each head's mean over examples that are each sampled: √(Σ se²) / n."""
     if examples is None or examples.errors is None:
         return None
     result: np.ndarray = np.sqrt((examples.errors.astype(float) ** 2).sum(axis=0)) / len(examples.errors)
@@ -213,7 +213,9 @@ def _ranks(values: Float[np.ndarray, "layer head"]) -> Int[np.ndarray, "layer he
 
 
 def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:
-    """What the task's section says where the model is not shown to do the task; the analysis' verdict comes first."""
+    """Return what the task's section says where the model is not shown to do the task; the analysis' verdict comes
+    first.
+    """
     verdicts = [f for f in found if kind_of(f.kind).performance]
     if verdicts:
         return AT_CHANCE.text if any(AT_CHANCE.code in f.caveats for f in verdicts) else None
@@ -232,7 +234,7 @@ def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:
 
 
 def finding_view(finding: Finding, findings: Findings, anchor: str) -> FindingView:
-    """A finding's sentence with its evidence in print."""
+    """Return a finding's sentence with its evidence in print."""
     return FindingView(
         id=finding.id,
         anchor=anchor,
@@ -280,7 +282,7 @@ def finding_views(findings: Findings) -> dict[str, FindingView]:
 
 
 def anchors_of(findings: Findings) -> dict[str, str]:
-    """A unique anchor for every finding id."""
+    """Return a unique anchor for every finding id."""
     ids = [f.id for f in findings.findings]
     return dict(zip(ids, _unique([f"finding-{slug(i)}" for i in ids]), strict=True))
 

@@ -8,16 +8,16 @@ NONE = "—"
 LEAST = 1e-300  # what a probability too small for a float is held at
 
 
-def _place(value: float) -> int:
+def _magnitude(value: float) -> int:
     """Return the power of ten of the first significant digit."""
     return math.floor(math.log10(abs(value)))
 
 
 def decimals(value: float, digits: int = 3, half_width: float | None = None) -> int:
     """Return decimals for ``digits`` significant ones, never beyond the second digit of the interval's half-width."""
-    wanted = digits - 1 - _place(float(f"{value:.{digits - 1}e}")) if value else digits - 1
+    wanted = digits - 1 - _magnitude(float(f"{value:.{digits - 1}e}")) if value else digits - 1
     if half_width and math.isfinite(half_width) and half_width > 0:
-        allowed = 1 - _place(half_width)
+        allowed = 1 - _magnitude(half_width)
         wanted = min(wanted, allowed) if value else allowed
     return max(0, wanted)
 
@@ -55,7 +55,7 @@ def probability(p: float) -> str:
     if p <= LEAST:
         return "< 10⁻³⁰⁰"
     if p >= 1e-5:
-        text = f"{p:.{max(2, 1 - _place(float(f'{p:.1e}')))}f}"
+        text = f"{p:.{max(2, 1 - _magnitude(float(f'{p:.1e}')))}f}"
         return "1" if p == 1 else text if float(text) < 1 else "> 0.99"
     mantissa, power = f"{p:.1e}".split("e")
     return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPT)}"

@@ -127,7 +127,7 @@ def sufficiency(validation: Validation) -> Table:
 
 
 def amplification(validation: Validation) -> Table:
-    """What multiplying a set's outputs changes."""
+    """Return what multiplying a set's outputs changes."""
     rows = tuple((_name(trial, validation), *map(_interval, trial.gain.values())) for trial in validation.trials)
     factors = list(next(iter(validation.trials)).gain)
     columns = (("Set", False), *((f"Gain at ×{factor}", True) for factor in factors))
@@ -139,7 +139,7 @@ def amplification(validation: Validation) -> Table:
 
 
 def matrix(validation: Validation) -> list[Table]:
-    """The change of every task's accuracy, in percentage points, with every set knocked out."""
+    """Return the change of every task's accuracy, in percentage points, with every set knocked out."""
     made = []
     for start in range(0, len(validation.tasks), WIDE):
         shown = validation.tasks[start : start + WIDE]
@@ -204,18 +204,18 @@ def tasks(validation: Validation) -> Table:
 
 
 def wanted(validation: Validation) -> str:
-    """What is right or wrong: the model's answer, or the label that a probe tells."""
-    return "label" if validation.readout == "probe" else "answer"
+    """Return what is right or wrong: the model's answer, or the label that a probe tells."""
+    return "answer" if validation.readout == "answer" else "label"
 
 
 def heads(trial: Trial) -> str:
-    """The set's heads, the first few of many."""
+    """Return the set's heads, the first few of many."""
     more = trial.size - NAMED
     return f"{', '.join(trial.heads[:NAMED])} and {more} more" if more > 1 else ", ".join(trial.heads)
 
 
 def _name(trial: Trial, validation: Validation) -> str:
-    """``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head``."""
+    """Return ``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head``."""
     whose = printable(trial.tasks[0]) if len(trial.tasks) == 1 else fmt.count(len(trial.tasks), "task")
     what = "first heads" if trial.kind == TOP else kind_of(trial.kind).label
     same = [t for t in validation.trials if (t.tasks, t.kind) == (trial.tasks, trial.kind)]

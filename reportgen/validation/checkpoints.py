@@ -1,4 +1,4 @@
-"""Finished parts of a validation, kept in files, so that a broken run goes on where it stopped."""
+"""Checkpoints of a validation: finished outcomes in files, so that a broken run goes on where it stopped."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ from reportgen.storage.json_files import canonical_json
 from reportgen.validation.engine import Outcomes
 
 
-def read_part(folder: Path | None, key: str) -> Outcomes | None:
-    """A finished part; None where it is missing, broken, or made from other inputs."""
+def read_checkpoint(folder: Path | None, key: str) -> Outcomes | None:
+    """Return the outcomes of a checkpoint; None where it is missing, broken, or made from other inputs."""
     if folder is None:
         return None
     try:
@@ -25,8 +25,8 @@ def read_part(folder: Path | None, key: str) -> Outcomes | None:
         return None
 
 
-def write_part(folder: Path | None, key: str, found: Outcomes) -> None:
-    """Keep a part, whole or not at all."""
+def write_checkpoint(folder: Path | None, key: str, found: Outcomes) -> None:
+    """Write a checkpoint, whole or not at all."""
     if folder is not None:
         described = canonical_json({"key": key, "sha256": _checksum(found)})
         tensors = {"correct": found.correct, "log_probability": found.log_probability}

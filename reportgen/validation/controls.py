@@ -12,10 +12,15 @@ from reportgen.scoring.model.heads import Heads as Sites
 from reportgen.validation.sets import Heads
 from reportgen.validation.statistics import FEWEST
 
-CANDIDATES = 4  # times as many sets are drawn as are wanted, and those of the likest norm are kept
-ENUMERATED = 20_000  # sets that are all looked at where there are no more
+# Times as many sets are drawn as are wanted, those of the likest norm being taken: heads that put out more lose more
+# when they are taken out, so that controls of smaller norm would make any large head look needed.
+CANDIDATES = 4
+ENUMERATED = (
+    20_000  # sets that are all looked at where there are no more: then the likest of all are found, in a moment
+)
 # How far controls may come from where their layers have too few heads left, as a share of the block's layers: to reach
-# the wanted number, and to reach the fewest
+# the wanted number, and to reach the fewest. Layers differ in what they are needed for, so that far ones are no
+# controls (docs/decisions/0012-verdicts.md).
 NEAR, FAR = 1 / 4, 1 / 2
 TINY = 1e-12  # stands for the norm of heads that put out nothing
 
@@ -33,7 +38,7 @@ class Controls:
 
 
 def whole_layer(heads: Heads, sites: Sites) -> int | None:
-    """A layer all of whose heads are in the set; None where there is none."""
+    """Return a layer all of whose heads are in the set; None where there is none."""
     counts = Counter(site for site, _ in heads)
     full = [sites.sites[site].layer for site, n in sorted(counts.items()) if n == sites.sites[site].heads]
     return full[0] if full else None
@@ -58,7 +63,7 @@ def matched(
     found: dict[Heads, int] = {}
     reach = 0
     for reach in range(far + 1):
-        for each in _drawn([_pool(place, taken, sites, reach) for place in sorted(heads)], wanted, rng):
+        for each in _drawn([_pool(cell, taken, sites, reach) for cell in sorted(heads)], wanted, rng):
             found.setdefault(each, reach)
         if len(found) >= (wanted if reach < near else FEWEST):
             break
@@ -66,14 +71,14 @@ def matched(
         return Controls((), 0, reach, None)
     own = max(_norm(heads, norms), TINY)
     ratios = {each: max(_norm(each, norms), TINY) / own for each in found}
-    kept = sorted(found, key=lambda each: (found[each], abs(math.log(ratios[each])), sorted(each)))[:wanted]
-    inside = [ratios[each] for each in kept]
+    nearest = sorted(found, key=lambda each: (found[each], abs(math.log(ratios[each])), sorted(each)))[:wanted]
+    inside = [ratios[each] for each in nearest]
     spread = (min(inside), float(np.median(inside)), max(inside))
-    return Controls(tuple(kept), len(found), max(found[each] for each in kept), spread)
+    return Controls(tuple(nearest), len(found), max(found[each] for each in nearest), spread)
 
 
-def _pool(place: tuple[int, int], taken: Heads, sites: Sites, reach: int) -> list[tuple[int, int]]:
-    own = sites.sites[place[0]]
+def _pool(cell: tuple[int, int], taken: Heads, sites: Sites, reach: int) -> list[tuple[int, int]]:
+    own = sites.sites[cell[0]]
     near = [i for i, s in enumerate(sites.sites) if s.block == own.block and abs(s.layer - own.layer) <= reach]
     return [(i, h) for i in near for h in range(sites.sites[i].heads) if (i, h) not in taken]
 
@@ -85,6 +90,7 @@ def _drawn(pools: Sequence[Sequence[tuple[int, int]]], wanted: int, rng: np.rand
     if any(not pool for pool in pools):
         return []
     found: dict[Heads, None] = {}
+    # draws may repeat a set, or put two members on one head: twenty times the draws end where hardly any more exist
     for each in itertools.islice(_at_random(pools, rng), 20 * CANDIDATES * wanted):
         if len(each) == len(pools):
             found.setdefault(each)
@@ -94,15 +100,15 @@ def _drawn(pools: Sequence[Sequence[tuple[int, int]]], wanted: int, rng: np.rand
 
 
 def _at_random(pools: Sequence[Sequence[tuple[int, int]]], rng: np.random.Generator) -> Iterator[Heads]:
-    """Sets with one member from each pool, in random order of the pools' heads; members may coincide."""
+    """Yield sets with one member from each pool, in random order of the pools' heads; members may coincide."""
     while True:
         chosen: set[tuple[int, int]] = set()
         for pool in pools:
-            free = [place for place in pool if place not in chosen]
+            free = [cell for cell in pool if cell not in chosen]
             if free:
                 chosen.add(free[int(rng.integers(len(free)))])
         yield frozenset(chosen)
 
 
 def _norm(heads: Heads, norms: Mapping[tuple[int, int], float]) -> float:
-    return sum(norms[place] for place in heads)
+    return sum(norms[cell] for cell in heads)

@@ -13,17 +13,19 @@ CONTROLS = (NORM, RANDOM, LAYERS)  # orders that know nothing of the answer
 
 
 def knocked(heads: int) -> list[int]:
-    """The numbers of heads that are taken out: powers of √2, and all."""
+    """Return the numbers of heads that are taken out: powers of √2, and all."""
+    # Equal steps of the logarithm, over which areas are taken: what the first heads do is seen one by one, at a number
+    # of runs that grows with the logarithm of the model's size.
     steps = [round(2 ** (i / 2)) for i in range(2 * heads.bit_length() + 1)]
     return sorted({*(step for step in steps if step < heads), heads})
 
 
 def area(lost: Float[np.ndarray, "step example"], heads: int) -> Float[np.ndarray, "example"]:
-    """The mean of what each example has lost by then over the logarithm of the number of heads taken out, from 1 to all
-    (trapezoid rule): the first heads count as much as many later ones.
+    """Return the mean of what each example has lost by then over the logarithm of the number of heads taken out, from 1
+    to all (trapezoid rule): the first heads count as much as many later ones.
     """
-    places = np.log(knocked(heads))
-    result: np.ndarray = np.trapezoid(lost, places, axis=0) / max(places[-1], 1e-12) if len(places) > 1 else lost[0]
+    logs = np.log(knocked(heads))
+    result: np.ndarray = np.trapezoid(lost, logs, axis=0) / max(logs[-1], 1e-12) if len(logs) > 1 else lost[0]
     return result
 
 
@@ -37,7 +39,7 @@ def rankings(areas: Mapping[str, Float[np.ndarray, "example"]], sample: Sample) 
 
 
 def best(areas: Mapping[str, Float[np.ndarray, "example"]], methods: Sequence[str], sample: Sample) -> Best | None:
-    """The method with the largest area, and how far it is ahead of the next; None where none was scored."""
+    """Return the method with the largest area, and how far it is ahead of the next; None where none was scored."""
     ranked = sorted(methods, key=lambda name: -float(sample.mean(areas[name])))
     if not ranked:
         return None

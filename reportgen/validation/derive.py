@@ -27,8 +27,12 @@ from reportgen.core.trials import (
 from reportgen.validation.curves import CONTROLS, LAYERS, RANDOM, area, best, knocked, rankings
 from reportgen.validation.statistics import FEWEST, Compared, Sample, compared, verdict
 
-PER_TEST = 20  # control sets for every test, so that the smallest p survives their correction
-HUGE = 100.0  # a rise of log-probability beyond which a probability counts as no larger
+# Control sets for every test. The smallest p of m tests is held against .05 / m (Benjamini–Hochberg), and n control
+# sets give none below 1/(n + 1): 5, 10 and 20 tests need 99, 199 and 399 of them.
+PER_TEST = 20
+# Rise of log-probability beyond which a probability counts as no larger, so that exp never overflows: e¹⁰⁰ swamps any
+# mean over examples already.
+HUGE = 100.0
 
 
 def derive(raw: RawValidation) -> Validation:
@@ -38,7 +42,7 @@ def derive(raw: RawValidation) -> Validation:
 
 
 def costs(sets: int, tested: int, wanted: int, examples: int, cost: Cost) -> str:
-    """What a validation costs, in words."""
+    """Return the sentence on what a validation costs."""
     return (
         f"validation: {sets} sets, {tested} of them against up to {wanted} matched control sets each, on "
         f"{examples} held-out examples a task: {cost.runs:,.0f} runs of one example, "
@@ -102,7 +106,7 @@ class _Derivation:
         tasks = [self.tasks[name] for name in each.tasks]
         if any(task.at_chance for task in tasks):
             return "at-chance"
-        if not each.held_out:
+        if not each.held_out:  # the examples that a set is tried on would have helped to choose it
             return "in-sample"
         if any(len(set(task.groups)) < LEAST for task in tasks):
             return "few-groups"
@@ -126,15 +130,15 @@ class _Derivation:
         return "no-range" if any(self.whole(name) <= 0 for name in each.tasks) else None
 
     def whole(self, task: str) -> float:
-        """What a task loses with every head's mean."""
+        """Return what a task loses with every head's mean."""
         return float((self.intact[task].log_probability - self.floor[task].log_probability).mean())
 
     def sample(self, tasks: Sequence[str]) -> Sample:
-        """The tasks' examples."""
+        """Return the sample of the tasks' examples."""
         return Sample.of([self.tasks[name].groups for name in tasks])
 
     def loss(self, tasks: Sequence[str], answers: Mapping[str, Answers]) -> Float[np.ndarray, "example"]:
-        """What each example of the tasks loses in log-probability."""
+        """Return what each example of the tasks loses in log-probability."""
         lost = [self.intact[name].log_probability - _Answers.of(answers[name]).log_probability for name in tasks]
         return np.concatenate(lost)
 
@@ -149,6 +153,8 @@ class _Derivation:
         reasons = {each.id: self.reason(each) for each in self.raw.sets}
         results = {each.id: self._compared(each) for each in self.raw.sets if reasons[each.id] is None}
         p = {_key(each): results[each.id].p for each in self.raw.sets if each.id in results}
+        # Not Bonferroni: a layer of 32 heads offers some 25 single controls, of which no family of more than one test
+        # would survive it (docs/decisions/0012-verdicts.md).
         q = dict(zip(p, benjamini_hochberg([*p.values()]), strict=True))
         trials = []
         for each in self.raw.sets:
@@ -163,7 +169,7 @@ class _Derivation:
         return compared(self.loss(each.tasks, each.mean), losses, mean, self.sample(each.tasks))
 
     def _trial(self, each: RawSet, reason: Reason | None) -> Trial:
-        """What every intervention on a set did, before it is compared."""
+        """Return what every intervention on a set did, before it is compared."""
         tasks, sample = each.tasks, self.sample(each.tasks)
         return Trial(
             each.id,
@@ -173,7 +179,7 @@ class _Derivation:
             "undecided",
             reason,
             len(sample.groups),
-            sample.units,
+            sample.n_groups,
             intact=_mean([self.intact[name].outcome for name in tasks]),
             knocked_out=_over(tasks, each.mean),
             zeroed=_over(tasks, each.zero),
@@ -187,7 +193,9 @@ class _Derivation:
         )
 
     def _judged(self, trial: Trial, each: RawSet, result: Compared, q: float) -> Trial:
-        """The trial of a set that is compared with its controls."""
+        """Return the trial of a set that is compared with its controls."""
+        # A share of what all heads together are worth, whatever the set's size: the margin by which single heads are
+        # called inert too (docs/decisions/0012-verdicts.md).
         margin = self.raw.margin * float(np.mean([self.whole(name) for name in each.tasks]))
         judged, why, more = verdict(result, q, margin, self.raw.alpha)
         assert trial.intact is not None
@@ -217,15 +225,19 @@ class _Derivation:
 
     def areas(self) -> dict[str, Float[np.ndarray, "example"]]:
         """By order, the area over each example, task after task."""
-        parts: dict[str, list[np.ndarray]] = {}
+        by_order: dict[str, list[np.ndarray]] = {}
         for name in self.tasks:
             for curve in self.raw.curves:
                 if curve.task == name:
-                    parts.setdefault(curve.order, []).append(self._area(curve))
-        return {order: np.concatenate(each) for order, each in parts.items()}
+                    by_order.setdefault(curve.order, []).append(self._area(curve))
+        return {order: np.concatenate(each) for order, each in by_order.items()}
 
     def _area(self, curve: RawCurve) -> Float[np.ndarray, "example"]:
-        """The area over each example by the share of the answer's probability that it loses, the mean over runs."""
+        """Return the area over each example by the share of the answer's probability that it loses, the mean over
+        runs.
+        """
+        # Of the answer's probability, which is bounded: of log-probability, one method's curve ends before the next
+        # one's has begun (docs/decisions/0012-verdicts.md).
         intact = self.intact[curve.task].log_probability
         most = intact.max()  # long answers' probabilities are too small to be divided by one another as they are
         whole = np.exp(intact - most)
@@ -233,11 +245,11 @@ class _Derivation:
         return area((whole - np.mean(left, axis=0)) / whole.mean(), self.raw.heads)
 
     def _steps(self, curve: RawCurve) -> list[list[_Answers]]:
-        """The answers at every number of heads, of each run."""
+        """Return the answers at every number of heads, of each run."""
         return [[*map(_Answers.of, run), self.floor[curve.task]] for run in curve.runs]
 
     def curve(self, curve: RawCurve) -> Curve:
-        """What is left of a task after each number of heads, the mean over runs."""
+        """Return what is left of a task after each number of heads, the mean over runs."""
         intact = self.intact[curve.task].outcome
         runs = [[step.outcome for step in run] for run in self._steps(curve)]
         accuracy = np.mean([[outcome.accuracy for outcome in run] for run in runs], axis=0)
@@ -254,7 +266,7 @@ class _Derivation:
 
 
 def _key(each: RawSet) -> tuple[frozenset[str], tuple[str, ...]]:
-    """What makes two sets one test."""
+    """Return the identity of a set's test: two sets of equal heads and tasks are one test."""
     return frozenset(each.heads), tuple(each.tasks)
 
 
@@ -264,11 +276,11 @@ def _controls(each: RawSet) -> RawControls:
 
 
 def _mean(outcomes: Sequence[Outcome]) -> Outcome:
-    """The mean over tasks."""
+    """Return the mean of outcomes, one a task."""
     accuracy = float(np.mean([outcome.accuracy for outcome in outcomes]))
     return Outcome(accuracy, float(np.mean([outcome.log_probability for outcome in outcomes])))
 
 
 def _over(tasks: Sequence[str], answers: Mapping[str, Answers]) -> Outcome:
-    """The mean over the tasks of each one's outcome."""
+    """Return the mean over the tasks of each one's outcome."""
     return _mean([_Answers.of(answers[name]).outcome for name in tasks])

@@ -30,7 +30,7 @@ class Intervention:
     @property
     def lowest(self) -> int:
         """The first site that is touched; none is where the set is empty."""
-        return min((site for site, _ in self.heads), default=10**6)
+        return min((site for site, _ in self.heads), default=10**6)  # beyond all sites: nothing has to be run
 
     @property
     def order(self) -> tuple[int, bool, float, list[tuple[int, int]]]:
@@ -38,7 +38,7 @@ class Intervention:
         return -self.lowest, self.factor is None, self.factor or 0.0, sorted(self.heads)
 
     def share(self, sites: int) -> float:
-        """The part of the model's layers that has to be run."""
+        """Return the part of the model's layers that has to be run."""
         return max(0, sites - self.lowest) / sites
 
 
@@ -54,7 +54,7 @@ class Outcomes:
 def outcomes(
     setting: Setting, means: Means, read: Read, batch: Batch, wanted: Sequence[Intervention], together: int
 ) -> Outcomes:
-    """The batch under each of the interventions, in their order, ``together`` of them side by side.
+    """Run the batch under each of the interventions, in their order, ``together`` of them side by side.
 
     Runs start at the lowest touched layer from what the plain run recorded, where the model can be resumed, and what
     lies behind the last attention runs at answer positions alone, where only these are read.
@@ -64,10 +64,10 @@ def outcomes(
     log_probability = np.tile(plain.log_probability, (len(wanted), 1))
     order = sorted((i for i, each in enumerate(wanted) if each.heads), key=lambda i: wanted[i].order)
     for start in range(0, len(order), together):
-        places = order[start : start + together]
-        found = _together(setting, means, read, batch, record, [wanted[i] for i in places])
-        correct[places] = found.correct.reshape(len(places), -1)
-        log_probability[places] = found.log_probability.reshape(len(places), -1)
+        chosen = order[start : start + together]
+        found = _together(setting, means, read, batch, record, [wanted[i] for i in chosen])
+        correct[chosen] = found.correct.reshape(len(chosen), -1)
+        log_probability[chosen] = found.log_probability.reshape(len(chosen), -1)
     return Outcomes(correct, log_probability)
 
 
@@ -84,7 +84,7 @@ def _together(
 
 
 def _edit(setting: Setting, means: Means, many: Batch, some: Sequence[Intervention], site: int) -> Edit:
-    """What all interventions make of one site: copy after copy of the batch."""
+    """Return the edit that all interventions make of one site: copy after copy of the batch."""
     heads, rows = setting.heads.sites[site].heads, many.size // len(some)
     lost = np.zeros((len(some), heads), dtype=bool)
     gate = np.ones((len(some), heads))

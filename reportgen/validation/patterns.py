@@ -23,9 +23,11 @@ from reportgen.errors import InputError
 from reportgen.storage.json_files import key_of, read_json
 
 FILE = "patterns.json"
-HEADS, UNNAMED = 6, 3  # a task's heads at most, and where no finding names one
-SHORT = 24  # tokens up to which every token's attention is kept
-TASKS = 24  # tasks up to which it is, the PDF carrying it all
+# A task's heads at most, and where no finding names one: each is drawn on three examples.
+HEADS, UNNAMED = 6, 3
+# Tokens and tasks up to which every token's attention is kept, not the last one's alone: it grows with the square of
+# the tokens, is drawn half an inch wide, and the PDF carries it all.
+SHORT, TASKS = 24, 24
 Progress = Callable[[str, int, int], None]
 
 
@@ -111,7 +113,7 @@ def _examples(scores: HeadScores, t: int, head: Head, control: str | None) -> It
 
 
 def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
-    """A task's examples by the size of the head's score, the smallest first, ties in file order."""
+    """Return a task's examples by the size of the head's score, the smallest first, ties in file order."""
     examples = scores.examples[t]
     if examples is None:
         return np.array([], dtype=int)
@@ -142,18 +144,18 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
         rows = {row.id: i for i, row in enumerate(task.rows)}
         numbers = sorted({rows[examples.ids[w.example]] for _, w in here})
         for members in plan_batches([task.encoded[i] for i in numbers], prepared.batch_size):
-            at = {numbers[m]: place for place, m in enumerate(members)}
+            at = {numbers[m]: row for row, m in enumerate(members)}
             encoded = [task.encoded[i] for i in at]
             batch = collate(encoded, model.tokenizer.pad_token_id or 0, model.device)
             sites, _ = observed(setting, batch, answer=False)
             seen = {setting.heads.sites[i].layer: pattern for i, pattern in sites}
             for n, w in here:
-                place = at.get(rows[examples.ids[w.example]])
-                if place is not None:
-                    one = encoded[place]
+                row = at.get(rows[examples.ids[w.example]])
+                if row is not None:
+                    one = encoded[row]
                     end = one.positions[0] if one.positions else len(one.inputs) - 1
                     tokens = one.inputs[: end + 1] if model.kind == "causal" else one.inputs
-                    weights = seen[w.head.layer][place, w.head.head, : len(tokens), : len(tokens)].double().cpu()
+                    weights = seen[w.head.layer][row, w.head.head, : len(tokens), : len(tokens)].double().cpu()
                     spelled = [_spelled(model.tokenizer, i) for i in tokens]
                     short = len(tokens) <= SHORT and len(scores.tasks) <= TASKS
                     found[n] = Pattern(
@@ -175,7 +177,7 @@ def _rounded(weights: np.ndarray) -> list[float]:
 
 
 def _spelled(tokenizer: object, token: int) -> str:
-    """A token's text, with the space that decoding it alone would drop."""
+    """Return a token's text, with the space that decoding it alone would drop."""
     text: str = tokenizer.decode([token])  # type: ignore[attr-defined]
     piece = tokenizer.convert_ids_to_tokens(token)  # type: ignore[attr-defined]
     return f" {text}" if str(piece).startswith("▁") and not text.startswith(" ") else text

@@ -19,12 +19,16 @@ from reportgen.validation.controls import Controls, matched, whole_layer
 from reportgen.validation.derive import PER_TEST
 from reportgen.validation.engine import Intervention
 from reportgen.validation.orders import Order, orders, prefixes
-from reportgen.validation.prepare import Ground
+from reportgen.validation.prepare import Setup
 from reportgen.validation.sets import FoundSet, found_sets
 from reportgen.validation.statistics import FEWEST
 
-LEAST_EXAMPLES = 16  # a task; where the budget allows fewer, sets are left out
-FACTORS = (1.5, 2.0)  # of amplification
+# Held-out examples a task, below which sets are left out rather than all judged on less: twice the eight groups that an
+# interval needs.
+LEAST_EXAMPLES = 16
+# Of amplification. Stronger heads are claimed to help; the published claim is put to the test at two strengths
+# (docs/validation.md), the outputs being far from the model's own beyond twice their size.
+FACTORS = (1.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -51,28 +55,29 @@ class Planned:
         return sum(len(m) * len(w) for m, w in zip(self.members, self.wanted, strict=True))
 
 
-def planned(ground: Ground, findings: Findings, methods: Mapping[str, Blocks], section: ValidationSection) -> Planned:
+def planned(setup: Setup, findings: Findings, methods: Mapping[str, Blocks], section: ValidationSection) -> Planned:
     """Choose controls for every set that can be tested, and as many examples a task as the budget allows.
 
     Where it does not allow ``LEAST_EXAMPLES``, the least important sets are left out, last first.
     Raises InputError where the budget does not even cover what has no controls.
     """
-    sets = found_sets(findings, ground.index)
-    reasons = _reasons(ground, findings, sets)
+    sets = found_sets(findings, setup.index)
+    reasons = _reasons(setup, findings, sets)
     tests = {(s.heads, s.tasks) for s in sets if s.id not in reasons}
     least = max(section.controls, PER_TEST * len(tests))
-    controls = _controls(ground, sets, reasons, least)
+    controls = _controls(setup, sets, reasons, least)
     reasons |= {s.id: "few-controls" for s in sets if s.id not in reasons and len(controls[s.id].sets) < FEWEST}
-    made = tuple(orders(ground.index, methods, t, ground.norms, ground.setting.seed) for t in range(len(ground.tasks)))
-    ablation = sum(len(t.rows) for t in ground.tasks) * forwards(ground.setting.heads)
-    held = [_held_out(ground, task) for task in ground.tasks]
+    made = tuple(orders(setup.index, methods, t, setup.norms, setup.setting.seed) for t in range(len(setup.tasks)))
+    ablation = sum(len(t.rows) for t in setup.tasks) * forwards(setup.setting.heads)
+    held = [_held_out(setup, task) for task in setup.tasks]
+    # The least important sets go first: few examples for all would leave every verdict open.
     for left_out in [None, *(s.id for s in reversed(sets) if s.id not in reasons)]:
         reasons |= {} if left_out is None else {left_out: "budget"}
-        wanted = tuple(_wanted(ground, sets, reasons, controls, made[t], t) for t in range(len(held)))
-        n = _affordable(wanted, held, section.budget * ablation, len(ground.setting.heads.sites))
+        wanted = tuple(_wanted(setup, sets, reasons, controls, made[t], t) for t in range(len(held)))
+        n = _affordable(wanted, held, section.budget * ablation, len(setup.setting.heads.sites))
         if n:
             members = tuple(tuple(sorted(rows[:n])) for rows in held)
-            runs = sum(_work(w, len(ground.setting.heads.sites)) * len(m) for w, m in zip(wanted, members, strict=True))
+            runs = sum(_work(w, len(setup.setting.heads.sites)) * len(m) for w, m in zip(wanted, members, strict=True))
             return Planned(
                 tuple(sets), reasons, controls, least, members, wanted, made, Cost(runs, ablation, section.budget)
             )
@@ -83,10 +88,10 @@ def planned(ground: Ground, findings: Findings, methods: Mapping[str, Blocks], s
     )
 
 
-def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> dict[str, Reason]:
+def _reasons(setup: Setup, findings: Findings, sets: Sequence[FoundSet]) -> dict[str, Reason]:
     """Of sets that are not tested, why."""
-    chance = {t for t in range(len(ground.tasks)) if at_chance(ground, findings, t)}
-    few = {t for t, task in enumerate(ground.tasks) if _groups(task) < LEAST}
+    chance = {t for t in range(len(setup.tasks)) if at_chance(setup, findings, t)}
+    few = {t for t, task in enumerate(setup.tasks) if _groups(task) < LEAST}
     found: dict[str, Reason] = {}
     for each in sets:
         if chance & set(each.tasks):
@@ -95,20 +100,21 @@ def _reasons(ground: Ground, findings: Findings, sets: Sequence[FoundSet]) -> di
             found[each.id] = "in-sample"
         elif few & set(each.tasks):
             found[each.id] = "few-groups"
-        elif whole_layer(each.heads, ground.setting.heads) is not None:
+        elif whole_layer(each.heads, setup.setting.heads) is not None:
             found[each.id] = "whole-layer"
     return found
 
 
-def at_chance(ground: Ground, findings: Findings, t: int) -> bool:
+def at_chance(setup: Setup, findings: Findings, t: int) -> bool:
     """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval."""
-    judged = [f for f in findings.by_task(ground.tasks[t].name) if kind_of(f.kind).performance]
+    judged = [f for f in findings.by_task(setup.tasks[t].name) if kind_of(f.kind).performance]
     if judged:
         return any(AT_CHANCE.code in f.caveats for f in judged)
-    accuracy, chance = ground.competence(t)
+    accuracy, chance = setup.competence(t)
     if accuracy is None or chance is None:
         return False
-    groups = len({row.group for row in ground.tasks[t].rows})
+    # Wilson's interval over groups: rows of one group may all go one way, and it holds for shares near 0 and 1
+    groups = len({row.group for row in setup.tasks[t].rows})
     return wilson(accuracy * groups, groups)[0] <= chance
 
 
@@ -116,23 +122,22 @@ def _groups(task: PreparedTask) -> int:
     return len({row.group for row, discovery in zip(task.rows, task.discovery, strict=True) if not discovery})
 
 
-def _controls(
-    ground: Ground, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int
-) -> dict[str, Controls]:
+def _controls(setup: Setup, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int) -> dict[str, Controls]:
     """Control sets of every set that is tested, none of which touches any found set."""
-    taken = frozenset(place for each in sets for place in each.heads)
+    # Of another task too: a control that matters for something found would hide that the set matters.
+    taken = frozenset(cell for each in sets for cell in each.heads)
     found = {}
     for each in sets:
         if each.id not in reasons:
-            rng = np.random.default_rng([ground.setting.seed, *(n for place in sorted(each.heads) for n in place)])
-            found[each.id] = matched(each.heads, taken, ground.setting.heads, ground.norms, least, rng)
+            rng = np.random.default_rng([setup.setting.seed, *(n for cell in sorted(each.heads) for n in cell)])
+            found[each.id] = matched(each.heads, taken, setup.setting.heads, setup.norms, least, rng)
     return found
 
 
-def _held_out(ground: Ground, task: PreparedTask) -> list[int]:
-    """The numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
+def _held_out(setup: Setup, task: PreparedTask) -> list[int]:
+    """Return the numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
     rows = [(i, row) for i, row in enumerate(task.rows) if not task.discovery[i]]
-    rows.sort(key=lambda pair: ground.setting.generator(pair[1], "validation").random())
+    rows.sort(key=lambda pair: setup.setting.generator(pair[1], "validation").random())
     turn: dict[str, int] = {}
     placed: list[tuple[int, int, int]] = []
     for i, row in rows:
@@ -142,18 +147,20 @@ def _held_out(ground: Ground, task: PreparedTask) -> list[int]:
 
 
 def _wanted(
-    ground: Ground,
+    setup: Setup,
     sets: Sequence[FoundSet],
     reasons: Mapping[str, Reason],
     controls: Mapping[str, Controls],
     made: Mapping[str, list[Order]],
     t: int,
 ) -> tuple[Intervention, ...]:
-    """A task's interventions, each once."""
-    every = ground.index.all
+    """Return a task's interventions, each once."""
+    every = setup.index.all
     wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(each.heads) for each in sets)]
     for each in sets:
         if t in each.tasks:
+            # Zero lies off the model's distribution and decides nothing; it is printed beside the mean, since published
+            # tables ablate to it (docs/validation.md).
             wanted += [Intervention(each.heads, factor) for factor in (0.0, *FACTORS)]
             wanted.append(Intervention(every - each.heads))
             if each.id not in reasons:
@@ -163,14 +170,14 @@ def _wanted(
 
 
 def _work(wanted: Sequence[Intervention], sites: int) -> float:
-    """Runs through all layers, for one example."""
+    """Return the number of runs through all layers, for one example."""
     return 1 + sum(each.share(sites) for each in wanted)
 
 
 def _affordable(
     wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
 ) -> int:
-    """The greatest number of examples a task that the budget covers; 0 where that is too few."""
+    """Return the greatest number of examples a task that the budget covers; 0 where that is too few."""
     works = [_work(each, sites) for each in wanted]
     longest = max(map(len, held))
     least = min(LEAST_EXAMPLES, longest)

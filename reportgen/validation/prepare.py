@@ -21,7 +21,7 @@ HINT = "Score the study again"
 
 
 @dataclass(frozen=True)
-class Ground:
+class Setup:
     """The scored study's model and tasks, and how answers are read; ``means`` and ``norms`` (by head) are those of the
     discovery half.
     """
@@ -39,17 +39,21 @@ class Ground:
         return self.prepared.tasks
 
     def competence(self, t: int) -> tuple[float | None, float | None]:
-        """The untouched model's share of right answers in a task, and what guessing gives; None where unknown."""
+        """Return the untouched model's share of right answers in a task, and what guessing gives; None where
+        unknown.
+        """
         known, described = self.readout.known, self.index.blocks[0].tasks[t]
         return (
             (described.accuracy, described.chance) if known is None else (float(known.correct[t].mean()), known.chance)
         )
 
     def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
-        """A task's examples of these numbers as batches, each with the places that its examples have among them."""
+        """Return a task's examples of these numbers as batches, each with the places that its examples have among
+        them.
+        """
         encoded = [self.tasks[t].encoded[i] for i in members]
         planned = plan_batches(encoded, self.prepared.batch_size)
-        return [(places, _collated(self.prepared, [encoded[i] for i in places])) for places in planned]
+        return [(rows, _collated(self.prepared, [encoded[i] for i in rows])) for rows in planned]
 
 
 def _collated(prepared: Prepared, some: Sequence[object]) -> Batch:
@@ -57,7 +61,7 @@ def _collated(prepared: Prepared, some: Sequence[object]) -> Batch:
     return collate(some, model.tokenizer.pad_token_id or 0, model.device)  # type: ignore[arg-type]
 
 
-def ground(study: Study, blocks: Blocks) -> Ground:
+def set_up(study: Study, blocks: Blocks) -> Setup:
     """Load the model and the tasks that the scores are of.
 
     Raises InputError where they cannot be used any more or are others than those that were scored.
@@ -76,7 +80,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
         for members in task.discovery_batches()
     ]
     layers = tuple(Layer(site.block, site.layer, site.heads) for site in prepared.model.heads.sites)
-    return Ground(
+    return Setup(
         prepared,
         setting,
         Index(layers, blocks),
@@ -87,7 +91,7 @@ def ground(study: Study, blocks: Blocks) -> Ground:
 
 
 def _batch_size(blocks: Blocks) -> int | None:
-    """The batch size that was found for the scores, if it was to be found."""
+    """Return the batch size that was found for the scores, if it was to be found."""
     found = blocks[0].method.parameters.get("batch_size")
     return found if isinstance(found, int) else None
 
@@ -100,7 +104,7 @@ def _norms(setting: Setting, batches: Sequence[Batch]) -> dict[tuple[int, int], 
 
 
 def refuse_others(prepared: Prepared, blocks: Blocks) -> None:
-    """The model, the heads and the examples must be those of the scores."""
+    """Raise InputError where the model, the heads or the examples are not those of the scores."""
     scored, found = blocks[0].model.weights_sha256, prepared.model.described.weights_sha256
     if scored != found:
         raise InputError("the model's weights are not those that were scored", "[model] path", HINT)

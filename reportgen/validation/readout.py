@@ -7,13 +7,13 @@ what is lost is lost to a reader who knows the model as it was.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from reportgen.core.trials import ReadoutName
 from reportgen.scoring.data.batches import Batch, collate
 from reportgen.scoring.data.metrics import Baseline, baseline
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
@@ -25,7 +25,9 @@ from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.storage.files import sha256
 
 TINY = 1e-12  # stands for the spread of states that are all the same
-FOLDS = 5  # parts of the rows, by group; each is read by the probe of the others
+# Parts of the rows, by group, each read by the probe of the others: a probe that had seen a row, or one of its
+# template, would know its label by heart, and of five each is trained on four fifths.
+FOLDS = 5
 Read = Callable[[Batch], Baseline]
 
 
@@ -45,14 +47,14 @@ class Readout:
     tells readouts apart that read differently.
     """
 
-    name: Literal["answer", "probe"]
+    name: ReadoutName
     read: Read
     known: Known | None = None
     identity: str = ""
 
 
 def readout(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
-    """The model's own answers; of an encoder, probes of its pooled states.
+    """Return the readout: the model's own answers; of an encoder, probes of its pooled states.
 
     Raises InputError where a probe would have nothing to tell apart, or no other group of rows to learn from.
     """
@@ -76,8 +78,8 @@ def _probed(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
         dict(zip(rows, fold.tolist(), strict=True)),
         {task.name: t for t, task in enumerate(tasks)},
     )
-    given = np.einsum("ed,edt->et", states, weights[fold, :-1]) + weights[fold, -1]
-    right = np.split(given.argmax(axis=1) == labels, np.flatnonzero(np.diff(labels)) + 1)
+    logits = np.einsum("ed,edt->et", states, weights[fold, :-1]) + weights[fold, -1]
+    right = np.split(logits.argmax(axis=1) == labels, np.flatnonzero(np.diff(labels)) + 1)
     return Readout("probe", read, Known(tuple(right), 1 / len(tasks)), sha256(weights.tobytes()))
 
 
@@ -87,21 +89,21 @@ def _reader(
     fold: Mapping[tuple[str, str], int],
     number: Mapping[str, int],
 ) -> Read:
-    """Reads every row by the probe of the folds that it does not stand in."""
+    """Read every row by the probe of the folds that it does not stand in."""
     probes = torch.from_numpy(weights).to(model.device)
 
     def read(batch: Batch) -> Baseline:
         mine = probes[torch.tensor([fold[row.task, row.id] for row in batch.rows], device=model.device)]
         wanted = torch.tensor([number[row.task] for row in batch.rows], device=model.device)
         logits = torch.einsum("ed,edt->et", pooled(model, batch), mine[:, :-1]) + mine[:, -1]
-        said = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
-        return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), said.cpu().numpy())
+        log_probability = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
+        return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), log_probability.cpu().numpy())
 
     return read
 
 
 def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]:
-    """The mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
+    """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
     hidden = forward(model.model, model.kind, batch)[0].double()
     where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
     total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
@@ -110,7 +112,7 @@ def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]
 
 @torch.no_grad()
 def _states(model: LoadedModel, task: PreparedTask) -> Float[np.ndarray, "example feature"]:
-    """The pooled states of a task's rows, in their order."""
+    """Return the pooled states of a task's rows, in their order."""
     found = dict[int, np.ndarray]()
     for members in task.batches:
         batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
@@ -124,9 +126,9 @@ def _fitted(
     fold: Int[np.ndarray, "example"],
     number: int,
 ) -> Float[np.ndarray, "feature_and_intercept task"]:
-    """The probe of all folds but one: its penalty is the one under which a fit to the rest gives the next fold's rows
-    the highest mean log-probability. States are centred and scaled by the rows it is trained on, all features alike:
-    with each in its own unit, a feature that hardly varies would count much as soon as a knock-out moves it.
+    """Return the probe of all folds but one: its penalty is the one under which a fit to the rest gives the next fold's
+    rows the highest mean log-probability. States are centred and scaled by the rows it is trained on, all features
+    alike: with each in its own unit, a feature that hardly varies would count much as soon as a knock-out moves it.
     """
     outside = fold != number
     inner = fold == (number + 1) % (int(fold.max()) + 1)
@@ -145,7 +147,7 @@ def _fitted(
 
 
 def _log_probability(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
-    """The mean over tasks of the mean log-probability of their rows' task."""
+    """Return the mean over tasks of the mean log-probability of their rows' task."""
     logits = torch.from_numpy(x @ weights[:-1] + weights[-1]).log_softmax(dim=1).numpy()
-    said = logits[np.arange(len(labels)), labels]
-    return float(np.mean([said[labels == task].mean() for task in np.unique(labels)]))
+    log_probability = logits[np.arange(len(labels)), labels]
+    return float(np.mean([log_probability[labels == task].mean() for task in np.unique(labels)]))

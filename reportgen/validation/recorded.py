@@ -26,8 +26,10 @@ from reportgen.validation.sets import FoundSet, Index, found_sets, layers_of
 from reportgen.validation.statistics import Sample
 
 FILE = "validation.json"
-DIGITS = 6  # decimals of log-probabilities and losses, which are rounded before anything is derived from them
-APART = 2e-6  # how far two means of numbers so rounded may lie apart
+# Decimals of log-probabilities and losses: what float32 holds of numbers between 1 and 10. They are rounded before
+# anything is derived from them, so that the file gives the same verdicts as the run.
+DIGITS = 6
+APART = 2e-6  # how far two means of numbers so rounded may lie apart: half a last digit each, and as much again
 LARGEST = 1e9  # log-probabilities and numbers of heads beyond it are no outcomes
 HINT = "Make the file again with `reportgen build`"
 # What no one can recompute without the model: whoever changes one of these must change all that hangs on it
@@ -45,25 +47,25 @@ _HEAD, _LAYER = re.compile(r"((?:(enc|dec|cross)\.)?L(\d{1,9}))H(\d{1,9})"), re.
 
 
 def to_json(raw: RawValidation, derived: Validation) -> dict[str, Any]:
-    """The file's content as plain JSON values: the raw outcomes, and the verdicts for other tools to read."""
+    """Return the file's content as plain JSON values: the raw outcomes, and the verdicts for other tools to read."""
     verdicts = {t.id: {"verdict": t.verdict, "specific": None, "robustness": None} for t in derived.trials}
     return {**plain_of(_ADAPTER, raw), "verdicts": verdicts}
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON Schema of validation.json: the raw outcomes, and the verdicts that follow from them."""
-    schema = _ADAPTER.json_schema(mode="serialization")
+    schema: dict[str, Any] = _ADAPTER.json_schema(mode="serialization")
     verdict = {"type": "object", "required": ["verdict", "specific", "robustness"]}
     schema["properties"]["verdicts"] = {"type": "object", "additionalProperties": verdict}
     return schema
 
 
-def folded_json(value: Any) -> str:
+def folded_json(value: object) -> str:
     """JSON for people, a final newline: what holds only plain values and lists of them stands on one line."""
     return "".join(_folded(value, "\n")) + "\n"
 
 
-def _folded(value: Any, start: str) -> Iterator[str]:
+def _folded(value: object, start: str) -> Iterator[str]:
     parts = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     lists = [part for part in parts if isinstance(part, list)]
     if not any(isinstance(part, dict) for part in parts) and not any(
@@ -74,7 +76,7 @@ def _folded(value: Any, start: str) -> Iterator[str]:
     names = (
         [f"{json.dumps(name, ensure_ascii=False)}: " for name in value]
         if isinstance(value, dict)
-        else [""] * len(value)
+        else [""] * len(parts)
     )
     yield "{" if isinstance(value, dict) else "["
     for i, (name, part) in enumerate(zip(names, parts, strict=True)):
@@ -83,7 +85,7 @@ def _folded(value: Any, start: str) -> Iterator[str]:
     yield f"{start}{'}' if isinstance(value, dict) else ']'}"
 
 
-def from_json(plain: Any, place: str = "validation.json") -> RawValidation:
+def from_json(plain: object, location: str = "validation.json") -> RawValidation:
     """Read the raw outcomes; what else the file says is not looked at.
 
     Raises InputError with the field that does not fit, and for the format of reportgen 0.1.0, which kept verdicts and
@@ -92,18 +94,18 @@ def from_json(plain: Any, place: str = "validation.json") -> RawValidation:
     if isinstance(plain, dict) and plain.get("schema") == "reportgen/validation/1":
         problem = "schema: reportgen/validation/1 holds no raw outcomes that verdicts could be derived from"
         hint = "Install the version that made it, `pip install reportgen==0.1.0`, or make the report again"
-        raise InputError(problem, place, hint)
+        raise InputError(problem, location, hint)
     if isinstance(plain, dict):
         plain = {name: value for name, value in plain.items() if name != "verdicts"}
-    raw = read_plain(_ADAPTER, plain, place, "build")
+    raw = read_plain(_ADAPTER, plain, location, "build")
     if raw.problem is None:
         for field, problem in _faults(raw):
-            raise InputError(f"{field}: {problem}", place, HINT)
+            raise InputError(f"{field}: {problem}", location, HINT)
     return raw
 
 
 def _faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
-    """What does not fit together, each with its field."""
+    """Yield what does not fit together, each with its field."""
     yield from _setting_faults(raw)
     yield from _twice("tasks", [task.name for task in raw.tasks])
     yield from _twice("sets", [each.id for each in raw.sets])
@@ -206,20 +208,22 @@ def _head_faults(field: str, heads: Sequence[str], raw: RawValidation) -> Iterat
 def _control_faults(
     field: str, each: RawSet, controls: RawControls, found: set[str], raw: RawValidation
 ) -> Iterator[tuple[str, str]]:
-    """Controls are distinct, touch no found head, come from the set's layers or near ones, and agree on their mean."""
+    """Yield what is wrong: controls are distinct, touch no found head, come from the set's layers or near ones, and
+    agree on their mean.
+    """
     if len(controls.sets) > controls.distinct or controls.widened < 0:
         yield f"{field}.distinct", f"{controls.distinct} sets of up to {controls.widened} layers further cannot be"
     seen = set[frozenset[str]]()
     for i, control in enumerate(controls.sets):
-        place = f"{field}.sets.{i}"
-        yield from _head_faults(f"{place}.heads", control.heads, raw)
+        location = f"{field}.sets.{i}"
+        yield from _head_faults(f"{location}.heads", control.heads, raw)
         if found & {*control.heads} or frozenset(control.heads) in seen:
-            yield f"{place}.heads", "they hold a found head, or stand twice"
+            yield f"{location}.heads", "they hold a found head, or stand twice"
         if not _near(each.heads, control.heads, controls.widened):
-            yield f"{place}.heads", f"they do not match the set's within {controls.widened} layers"
+            yield f"{location}.heads", f"they do not match the set's within {controls.widened} layers"
         seen.add(frozenset(control.heads))
         if not 0 <= control.accuracy <= 1 or abs(control.loss) > LARGEST:
-            yield place, "its loss and accuracy are no outcomes"
+            yield location, "its loss and accuracy are no outcomes"
     groups = [task.groups for name in each.tasks for task in raw.tasks if task.name == name]
     if len(controls.mean_loss) != (sum(map(len, groups)) if controls.sets else 0):
         yield f"{field}.mean_loss", "it has to give one number for every example, and none without control sets"
@@ -260,17 +264,17 @@ def _curve_faults(field: str, curve: RawCurve, steps: int, n: int) -> Iterator[t
             yield from _answer_faults(f"{field}.{r}.{k}", answers, n)
 
 
-def refuse_strangers(raw: RawValidation, blocks: Blocks, place: str) -> None:
+def refuse_other_scores(raw: RawValidation, blocks: Blocks, location: str) -> None:
     """Raise InputError where the tasks or the heads are not those of the scores."""
     if raw.problem is None:
         if [task.name for task in raw.tasks] != [*blocks[0].task_names]:
-            raise InputError("tasks: they are not those of the scores", place, HINT)
+            raise InputError("tasks: they are not those of the scores", location, HINT)
         if raw.layers != {layer.name: layer.heads for layer in layers_of(blocks)}:
-            raise InputError("layers: the heads are not those of the scores", place, HINT)
+            raise InputError("layers: the heads are not those of the scores", location, HINT)
 
 
-def strangers(raw: RawValidation, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
-    """What the file says that does not follow from the scores, the findings and the study, although it should.
+def disagreements(raw: RawValidation, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
+    """Return what the file says that does not follow from the scores, the findings and the study, although it should.
 
     ``findings`` are those of the analysis, or the same with verdicts; ``methods`` the scores by method, the first
     method first. Empty where all agrees.
@@ -283,18 +287,18 @@ def strangers(raw: RawValidation, findings: Findings, methods: Mapping[str, Bloc
         "seed": (raw.seed, study.scoring.seed),
         "positions": (raw.positions, study.scoring.positions),
     }
-    told = [
+    differences = [
         f"{name} is {found!r}, and should be {wanted!r}" for name, (found, wanted) in asked.items() if found != wanted
     ]
     if raw.problem is not None:
-        return told
+        return differences
     if raw.cost is not None and raw.cost.budget != study.validation.budget:
-        told.append(f"cost.budget is {raw.cost.budget!r}, and should be {study.validation.budget!r}")
+        differences.append(f"cost.budget is {raw.cost.budget!r}, and should be {study.validation.budget!r}")
     orders = list(dict.fromkeys([*methods, NORM, RANDOM, LAYERS]))
     if (found := list(dict.fromkeys(curve.order for curve in raw.curves))) != orders:
-        told.append(f"curves: their orders are {found!r}, and should be {orders!r}")
+        differences.append(f"curves: their orders are {found!r}, and should be {orders!r}")
     blocks = next(iter(methods.values()))
-    return [*told, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
+    return [*differences, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
 
 
 def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
@@ -315,7 +319,7 @@ def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iter
 
 
 def _other_sets(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
-    """Sets that are not those that the findings name, or the tasks' first heads."""
+    """Yield the sets that are not those that the findings name, or the tasks' first heads."""
     here = {each.id: each for each in raw.sets}
     for wanted in found_sets(findings, Index(layers_of(blocks), blocks)):
         found = here.pop(wanted.id, None)
@@ -327,11 +331,11 @@ def _other_sets(raw: RawValidation, findings: Findings, blocks: Blocks) -> Itera
         yield f"set {name} is none that was found"
 
 
-def _identity(each: RawSet) -> tuple[Any, ...]:
+def _identity(each: RawSet) -> tuple[object, ...]:
     return each.kind, tuple(each.tasks), each.held_out, _ordered(each.kind, each.heads)
 
 
-def _wanted(each: FoundSet, blocks: Blocks) -> tuple[Any, ...]:
+def _wanted(each: FoundSet, blocks: Blocks) -> tuple[object, ...]:
     return each.kind, tuple(blocks[0].task_names[t] for t in each.tasks), each.held_out, _ordered(each.kind, each.names)
 
 
@@ -345,7 +349,7 @@ def _ordered(kind: str, heads: Iterable[str]) -> list[str]:
 def read(path: Path, blocks: Blocks) -> RawValidation:
     """Read the outcomes of a file; raises InputError for a missing or damaged one, and for other tasks or heads."""
     raw = from_json(read_json(path), str(path))
-    refuse_strangers(raw, blocks, str(path))
+    refuse_other_scores(raw, blocks, str(path))
     return raw
 
 
@@ -369,7 +373,8 @@ def read_validation(folder: Path, findings: Findings) -> Validation | None:
 
 
 def recorded_differences(folder: Path) -> list[str]:
-    """What the folder's validation.json says beside its raw outcomes and does not follow from them, one line each.
+    """Return what the folder's validation.json says beside its raw outcomes and does not follow from them, one line
+    each.
 
     Empty where all follows, and where there is no such file. Raises InputError for a damaged one.
     """
@@ -380,19 +385,19 @@ def recorded_differences(folder: Path) -> list[str]:
     again = to_json(raw, derive(raw))
     stored = plain.get("verdicts")
     stored, derived = stored if isinstance(stored, dict) else {}, again["verdicts"]
-    told = [
+    differences = [
         f"verdicts.{name}: {stored.get(name)!r} is recorded, {derived.get(name)!r} follows from the outcomes"
         for name in derived | stored
         if stored.get(name) != derived.get(name)
     ]
-    if not told and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
-        told.append("it is not written as its own outcomes are")
-    return told
+    if not differences and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
+        differences.append("it is not written as its own outcomes are")
+    return differences
 
 
-def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
-    """What the folder's validation.json says of sets, examples and settings and does not follow from the scores, the
-    findings and the study, one line each; empty where all follows, and where there is no such file.
+def recorded_disagreements(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:
+    """Return what the folder's validation.json says of sets, examples and settings and does not follow from the scores,
+    the findings and the study, one line each; empty where all follows, and where there is no such file.
 
     ``methods`` are the scores by method, the first method first. Raises InputError for a damaged file, and for one of
     other tasks or heads.
@@ -400,5 +405,5 @@ def strange_settings(folder: Path, findings: Findings, methods: Mapping[str, Blo
     if not (folder / FILE).is_file():
         return []
     raw = from_json(read_json(folder / FILE), str(folder / FILE))
-    refuse_strangers(raw, next(iter(methods.values())), str(folder / FILE))
-    return strangers(raw, findings, methods, study)
+    refuse_other_scores(raw, next(iter(methods.values())), str(folder / FILE))
+    return disagreements(raw, findings, methods, study)

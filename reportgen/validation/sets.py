@@ -13,7 +13,9 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Examples, Head, HeadScores, reduce_examples
 from reportgen.core.trials import TOP
 
-TOP_SHARE = 0.05  # the first twentieth of all heads, one at least
+# The first twentieth of all heads, one at least: a share asks models of every size the same, and leaves most heads of
+# each layer to draw controls from.
+TOP_SHARE = 0.05
 Heads = frozenset[tuple[int, int]]  # (index of Index.layers, head)
 
 
@@ -31,7 +33,7 @@ class Layer(NamedTuple):
 
 
 def layers_of(blocks: Blocks) -> tuple[Layer, ...]:
-    """The layers block by block: in which order the model runs them, scores do not tell."""
+    """Return the layers block by block: in which order the model runs them, scores do not tell."""
     counted = [(block.block, layer, int(n)) for block in blocks for layer, n in enumerate(block.present.sum(axis=1))]
     return tuple(Layer(*each) for each in counted if each[-1])
 
@@ -64,26 +66,26 @@ class Index:
         return frozenset((i, head) for i, site in enumerate(self.layers) for head in range(site.heads))
 
     def site(self, block: str | None, layer: int) -> int:
-        """The place of a block's layer."""
+        """Return the index of a block's layer among all layers."""
         return next(i for i, s in enumerate(self.layers) if (s.block, s.layer) == (block, layer))
 
-    def name(self, place: tuple[int, int]) -> str:
-        """The head as it is written."""
-        site = self.layers[place[0]]
-        return written(site.block, Head(site.layer, place[1]))
+    def name(self, cell: tuple[int, int]) -> str:
+        """Return the head's name, as ``L6H24`` or ``enc.L6H24``."""
+        site = self.layers[cell[0]]
+        return written(site.block, Head(site.layer, cell[1]))
 
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
-        """A number for every head, from one map a block."""
+        """Return a number for every head, from one map a block."""
         by_block = {block.block: m for block, m in zip(self.blocks, maps, strict=True)}
         return {(i, h): float(by_block[self.layers[i].block][self.layers[i].layer, h]) for i, h in sorted(self.all)}
 
     def discovery(self, blocks: Blocks, t: int) -> dict[tuple[int, int], float]:
-        """A task's |importance| of every head on the discovery half alone."""
+        """Return a task's |importance| of every head on the discovery half alone."""
         return self.flat([discovery_map(block, t) for block in blocks])
 
 
 def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]:
-    """A task's |importance| on its discovery half; of all where there are no examples."""
+    """Return a task's |importance| on its discovery half; of all where there are no examples."""
     examples: Examples | None = scores.examples[t]
     if examples is None or not examples.discovery.any():
         whole: np.ndarray = np.abs(scores.importance[t].astype(np.float64))
@@ -93,7 +95,9 @@ def discovery_map(scores: HeadScores, t: int) -> Float[np.ndarray, "layer head"]
 
 
 def found_sets(findings: Findings, index: Index) -> list[FoundSet]:
-    """The findings' sets, most important first, and each task's first heads; sets that name no head are left out."""
+    """Return the findings' sets, most important first, and each task's first heads; sets that name no head are left
+    out.
+    """
     importance = [index.discovery(index.blocks, t) for t in range(len(index.blocks[0].tasks))]
     named = [f for f in findings.ranked() if kind_of(f.kind).tried]
     sets = [_of_finding(f, index, importance) for f in named]
@@ -107,13 +111,15 @@ def _of_finding(finding: Finding, index: Index, importance: Sequence[dict[tuple[
         cells = [Head(*map(int, cell)) for cell in np.argwhere(finding.mask(scores.present.shape) & scores.present)]
     heads = frozenset((index.site(finding.block, cell.layer), cell.head) for cell in cells)
     tasks = _tasks(finding, scores)
+    # Observed findings are made on all examples: they are tried only where the discovery half alone says the same
+    # (docs/decisions/0002-observed-on-all-tested-on-halves.md and 0012-verdicts.md).
     clean = finding.task is not None and "in-sample" not in finding.caveats
     clean = clean or (all(e is not None for e in scores.examples) and _lead(heads, [importance[t] for t in tasks]))
     return FoundSet(finding.id, finding.kind, tasks, heads, tuple(index.name(h) for h in sorted(heads)), clean)
 
 
 def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
-    """The finding's own tasks: of shared heads those that share one of them."""
+    """Return the finding's own tasks: of shared heads those that share one of them."""
     sharing = cast(list[list[str]], (finding.data or {}).get("sharing"))
     names = (
         [finding.task] if finding.task else [n for some in sharing for n in some] if sharing else finding.tasks or []
@@ -124,18 +130,18 @@ def _tasks(finding: Finding, scores: HeadScores) -> tuple[int, ...]:
 def _lead(heads: Heads, importance: Sequence[dict[tuple[int, int], float]]) -> bool:
     """Whether the discovery half alone puts the set's heads first in each of their layers, by mean rank over tasks."""
     for site in {site for site, _ in heads}:
-        layer = [place for place in importance[0] if place[0] == site]
-        ranks = np.mean([np.argsort(np.argsort([-one[place] for place in layer])) for one in importance], axis=0)
-        inside = np.array([place in heads for place in layer])
+        layer = [cell for cell in importance[0] if cell[0] == site]
+        ranks = np.mean([np.argsort(np.argsort([-one[cell] for cell in layer])) for one in importance], axis=0)
+        inside = np.array([cell in heads for cell in layer])
         if not inside.all() and ranks[inside].max() >= ranks[~inside].min():
             return False
     return True
 
 
 def _first(t: int, index: Index, importance: dict[tuple[int, int], float]) -> FoundSet:
-    """A task's heads of largest |importance| on the discovery half, largest first."""
+    """Return a task's heads of largest |importance| on the discovery half, largest first."""
     count = max(1, round(TOP_SHARE * len(importance)))
-    heads = sorted(importance, key=lambda place: (-importance[place], place))[:count]
+    heads = sorted(importance, key=lambda cell: (-importance[cell], cell))[:count]
     scores = index.blocks[0]
     held_out = scores.examples[t] is not None
     return FoundSet(f"{TOP}/{t}", TOP, (t,), frozenset(heads), tuple(map(index.name, heads)), held_out)

@@ -15,17 +15,17 @@ from reportgen.errors import InputError, ran_out
 from reportgen.scoring.methods.common.ablation import at_once
 from reportgen.scoring.run.prepare import versions
 from reportgen.storage.json_files import key_of
-from reportgen.validation.checkpoints import read_part, write_part
+from reportgen.validation.checkpoints import read_checkpoint, write_checkpoint
 from reportgen.validation.controls import Controls
 from reportgen.validation.derive import costs
 from reportgen.validation.engine import Intervention, Outcomes, outcomes
 from reportgen.validation.orders import prefixes
 from reportgen.validation.plan import FACTORS, Planned, at_chance, planned
-from reportgen.validation.prepare import Ground, ground
+from reportgen.validation.prepare import Setup, set_up
 from reportgen.validation.recorded import DIGITS
 from reportgen.validation.sets import FoundSet, Heads, layers_of
 
-PART = 256  # interventions of a task that are kept together: what a killed run repeats at most
+PER_CHECKPOINT = 256  # interventions of a task in one file: what a killed run repeats at most; fewer make more files
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
 
@@ -40,14 +40,14 @@ def validate(
     methods: Mapping[str, Blocks],
     *,
     progress: Progress = _silent,
-    parts: Path | None = None,
+    checkpoints: Path | None = None,
     notify: Notify = _silent,
 ) -> RawValidation:
     """Intervene on the heads that the findings name, on examples of the held-out half.
 
     ``methods`` are the scores by method, the first method first. ``notify`` is told the cost before anything is run,
-    ``progress("validation", done, total)`` the examples under interventions; ``parts`` is a folder in which finished
-    parts are kept and from which they are taken again. Where the model or its tasks cannot be used any more, or the
+    ``progress("validation", done, total)`` the examples under interventions; ``checkpoints`` is a folder in which what
+    is finished is kept and from which it is taken again. Where the model or its tasks cannot be used any more, or the
     budget is too small, the result says so and holds nothing else.
     """
     blocks = next(iter(methods.values()))
@@ -61,86 +61,86 @@ def validate(
         study.scoring.positions,
     )
     try:
-        at_hand = ground(study, blocks)
-        plan = planned(at_hand, findings, methods, study.validation)
+        setup = set_up(study, blocks)
+        plan = planned(setup, findings, methods, study.validation)
         notify(_costs(plan))
-        record = _Record(at_hand, plan, _run(at_hand, plan, progress, parts))
+        record = _Record(setup, plan, _run(setup, plan, progress, checkpoints))
     except InputError as error:
         return replace(empty, problem=str(error))
     return replace(
         empty,
-        readout=at_hand.readout.name,
+        readout=setup.readout.name,
         cost=plan.cost,
         layers={layer.name: layer.heads for layer in layers_of(blocks)},
-        tasks=[record.task(t, at_chance(at_hand, findings, t)) for t in range(len(at_hand.tasks))],
+        tasks=[record.task(t, at_chance(setup, findings, t)) for t in range(len(setup.tasks))],
         sets=[record.set(each) for each in plan.sets],
         curves=record.curves(),
     )
 
 
 def _costs(plan: Planned) -> str:
-    """What the validation costs, in words."""
+    """Return the sentence on what the validation costs."""
     tested = len(plan.controls) - sum(reason in ("few-controls", "budget") for reason in plan.reasons.values())
     return costs(len(plan.sets), tested, plan.least, max(map(len, plan.members)), plan.cost)
 
 
-def _run(at_hand: Ground, plan: Planned, progress: Progress, parts: Path | None) -> list[Outcomes]:
+def _run(setup: Setup, plan: Planned, progress: Progress, checkpoints: Path | None) -> list[Outcomes]:
     """Every task's outcomes, (intervention, example) in the plan's order."""
     total, done, found = plan.runs, 0, list[Outcomes]()
     progress("validation", 0, total)
     for t, (members, wanted) in enumerate(zip(plan.members, plan.wanted, strict=True)):
-        order = sorted(range(len(wanted)), key=lambda i: wanted[i].order)  # those that share layers in one part
+        order = sorted(range(len(wanted)), key=lambda i: wanted[i].order)  # those that share layers in one checkpoint
         correct = np.zeros((len(wanted), len(members)), dtype=bool)
         log_probability = np.zeros((len(wanted), len(members)))
-        for start in range(0, len(order), PART):
-            places = order[start : start + PART]
-            part = _part(at_hand, t, members, [wanted[i] for i in places], parts)
-            correct[places], log_probability[places] = part.correct, part.log_probability
-            done += len(places) * len(members)
+        for start in range(0, len(order), PER_CHECKPOINT):
+            chosen = order[start : start + PER_CHECKPOINT]
+            some = _checkpointed(setup, t, members, [wanted[i] for i in chosen], checkpoints)
+            correct[chosen], log_probability[chosen] = some.correct, some.log_probability
+            done += len(chosen) * len(members)
             progress("validation", done, total)
         found.append(Outcomes(correct, log_probability))
     return found
 
 
-def _part(
-    at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Intervention], parts: Path | None
+def _checkpointed(
+    setup: Setup, t: int, members: Sequence[int], some: Sequence[Intervention], checkpoints: Path | None
 ) -> Outcomes:
-    task, study = at_hand.tasks[t], at_hand.prepared.study
+    task, study = setup.tasks[t], setup.prepared.study
     assert study.model is not None
     identity = [
-        at_hand.prepared.model.described.weights_sha256,
+        setup.prepared.model.described.weights_sha256,
         study.model.dtype,
         study.model.device,
         versions(),
         study.scoring.positions,
         study.scoring.seed,
-        at_hand.prepared.batch_size,
-        at_hand.readout.identity,
+        setup.prepared.batch_size,
+        setup.readout.identity,
     ]
     examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
-    means = [float(m.double().sum()) for m in (*at_hand.means.first, *at_hand.means.others)]
+    means = [float(m.double().sum()) for m in (*setup.means.first, *setup.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
-    stored = read_part(parts, key)
+    stored = read_checkpoint(checkpoints, key)
     if stored is None:
-        stored = _fresh(at_hand, t, members, some)
-        write_part(parts, key, stored)
+        stored = _fresh(setup, t, members, some)
+        write_checkpoint(checkpoints, key, stored)
     return stored
 
 
-def _fresh(at_hand: Ground, t: int, members: Sequence[int], some: Sequence[Intervention]) -> Outcomes:
+def _fresh(setup: Setup, t: int, members: Sequence[int], some: Sequence[Intervention]) -> Outcomes:
     correct = np.zeros((len(some), len(members)), dtype=bool)
     log_probability = np.zeros((len(some), len(members)))
-    for places, batch in at_hand.batches(t, members):
+    for rows, batch in setup.batches(t, members):
         found, together = None, at_once(batch)
         while found is None:
             try:
-                found = outcomes(at_hand.setting, at_hand.means, at_hand.readout.read, batch, some, together)
+                found = outcomes(setup.setting, setup.means, setup.readout.read, batch, some, together)
             except (RuntimeError, MemoryError) as error:
-                together = _fewer(error, together, at_hand.tasks[t].name)
-        correct[:, places], log_probability[:, places] = found.correct, found.log_probability
+                together = _fewer(error, together, setup.tasks[t].name)
+        correct[:, rows], log_probability[:, rows] = found.correct, found.log_probability
     if not np.isfinite(log_probability).all():
         problem = "the answer's log-probability is not finite with heads knocked out"
-        raise InputError(problem, f"task {at_hand.tasks[t].name}", 'Compute in dtype = "float32"')
+        raise InputError(problem, f"task {setup.tasks[t].name}", 'Compute in dtype = "float32"')
     return Outcomes(correct, log_probability)
 
 
@@ -158,16 +158,16 @@ def _fewer(error: Exception, together: int, task: str) -> int:
 class _Record:
     """All outcomes, as validation.json keeps them."""
 
-    ground: Ground
+    setup: Setup
     plan: Planned
     outcomes: Sequence[Outcomes]
 
     def __post_init__(self) -> None:
         self.rows = [{each: i for i, each in enumerate(wanted)} for wanted in self.plan.wanted]
-        self.every = self.ground.index.all
+        self.every = self.setup.index.all
 
     def log_probability(self, t: int, heads: Heads, factor: float | None = None) -> Float[np.ndarray, "example"]:
-        """The log-probabilities of a task's answers under an intervention, rounded as they are written."""
+        """Return the log-probabilities of a task's answers under an intervention, rounded as they are written."""
         found = self.outcomes[t].log_probability[self.rows[t][Intervention(heads, factor)]]
         # rounding errors of a sure answer may pass 0; adding 0.0 leaves no -0.0
         rounded: np.ndarray = np.minimum(np.round(found.astype(np.float64), DIGITS), 0.0) + 0.0
@@ -185,10 +185,10 @@ class _Record:
 
     def task(self, t: int, chance: bool) -> RawTask:
         """One task with the model as it is, and without any head."""
-        rows = [self.ground.tasks[t].rows[i] for i in self.plan.members[t]]
+        rows = [self.setup.tasks[t].rows[i] for i in self.plan.members[t]]
         return RawTask(
-            self.ground.tasks[t].name,
-            self.ground.competence(t)[1],
+            self.setup.tasks[t].name,
+            self.setup.competence(t)[1],
             chance,
             [row.id for row in rows],
             [row.group for row in rows],
@@ -200,16 +200,16 @@ class _Record:
         """One set under every intervention on it."""
 
         def own(heads: Heads, factor: float | None = None) -> dict[str, Answers]:
-            return {self.ground.tasks[t].name: self.answers(t, heads, factor) for t in each.tasks}
+            return {self.setup.tasks[t].name: self.answers(t, heads, factor) for t in each.tasks}
 
         found = self.plan.controls.get(each.id)
         return RawSet(
             each.id,
             each.kind,
-            [self.ground.tasks[t].name for t in each.tasks],
+            [self.setup.tasks[t].name for t in each.tasks],
             list(each.names),
             each.held_out,
-            mean={task.name: self.answers(t, each.heads) for t, task in enumerate(self.ground.tasks)},
+            mean={task.name: self.answers(t, each.heads) for t, task in enumerate(self.setup.tasks)},
             zero=own(each.heads, 0.0),
             kept=own(self.every - each.heads),
             amplified={f"{factor:g}": own(each.heads, factor) for factor in FACTORS},
@@ -217,7 +217,7 @@ class _Record:
         )
 
     def controls(self, each: FoundSet, found: Controls) -> RawControls:
-        """The set's controls; none were run where the set is not tested."""
+        """Return the set's controls; none were run where the set is not tested."""
         run = found.sets if each.id not in self.plan.reasons else ()
         losses = [
             [self.log_probability(t, frozenset()) - self.log_probability(t, control) for t in each.tasks]
@@ -234,17 +234,17 @@ class _Record:
 
     def control(self, each: FoundSet, control: Heads, lost: Sequence[np.ndarray]) -> Control:
         """One control set, the mean over the found set's tasks."""
-        names = [self.ground.index.name(place) for place in sorted(control)]
+        names = [self.setup.index.name(cell) for cell in sorted(control)]
         accuracy = np.mean([self.right(t, control).mean() for t in each.tasks])
         return Control(
             names, round(float(np.mean([one.mean() for one in lost])), DIGITS), round(float(accuracy), DIGITS)
         )
 
     def curves(self) -> list[RawCurve]:
-        """What is left of every task as heads are knocked out, but for the last step: that of all heads."""
+        """Return what is left of every task as heads are knocked out, but for the last step: that of all heads."""
         return [
             RawCurve(
-                self.ground.tasks[t].name,
+                self.setup.tasks[t].name,
                 name,
                 [[self.answers(t, step.heads) for step in prefixes(order)[:-1]] for order in runs],
             )

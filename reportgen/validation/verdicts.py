@@ -2,33 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from reportgen.analysis.detectors.causal_validation import DETECTOR, PRIORITY
 from reportgen.core.findings import Effect, Family, Finding, Findings, Register, Test, numbered
 from reportgen.core.kinds import kind_of
 from reportgen.core.sentences import Prose
+from reportgen.core.stats import LEAST
 from reportgen.core.trials import TOP, Best, Interval, Outcome, Ranking, Trial, Validation
+from reportgen.validation.statistics import FEWEST
 
-KIND, FAMILY, SPOKEN = DETECTOR.name, DETECTOR.name, "validation"
+KIND, FAMILY, PRINTED = DETECTOR.name, DETECTOR.name, "validation"
 NULL = "the found heads are exchangeable with matched sets of other heads"
 FIRST = "the heads of largest importance on the discovery half, a twentieth of all, one at least"
 SOONEST = "the scored method whose order of heads has the largest area under its knock-out curve"
 
 
 def bare(findings: Findings, prose: Prose) -> Findings:
-    """The findings as the analysis made them, without verdicts."""
-    kept = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
-    return replace(findings, findings=kept, families=[f for f in findings.families if f.id != FAMILY])
+    """Return the findings as the analysis made them, without verdicts."""
+    unjudged = [f if f.verdict is None else _reworded(_silenced(f), prose) for f in findings.findings if f.kind != KIND]
+    return replace(findings, findings=unjudged, families=[f for f in findings.families if f.id != FAMILY])
 
 
 def _silenced(finding: Finding) -> Finding:
-    data = {key: value for key, value in (finding.data or {}).items() if key != SPOKEN}
+    data = {key: value for key, value in (finding.data or {}).items() if key != PRINTED}
     return replace(finding, verdict=None, data=data or None)
 
 
 def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings:
-    """The analysis' findings with verdicts and sentences that tell them, and those of the validation itself.
+    """Return the analysis' findings with verdicts and sentences that state them, and those of the validation itself.
 
     Where nothing could be run, the findings whose sets would have been tried are unvalidated.
     """
@@ -37,8 +38,8 @@ def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings
     families = [*findings.families]
     if validation.tests:
         families.append(Family(FAMILY, validation.tests, validation.alpha, "Benjamini–Hochberg over found sets"))
-    told = [replace(f, sentence=prose.sentence(f)) for f in numbered(own)]
-    return replace(findings, findings=[*found, *told], families=families)
+    worded = [replace(f, sentence=prose.sentence(f)) for f in numbered(own)]
+    return replace(findings, findings=[*found, *worded], families=families)
 
 
 def _reworded(finding: Finding, prose: Prose) -> Finding:
@@ -49,13 +50,13 @@ def _with_verdict(finding: Finding, validation: Validation) -> Finding:
     trial = validation.trial(finding.id)
     if trial is None and not validation.problem:
         return finding  # it names no head
-    spoken = {"problem": validation.problem} if trial is None else spoken_of(trial, validation)
+    printed = {"problem": validation.problem} if trial is None else printed_of(trial, validation)
     verdict = "unvalidated" if trial is None else trial.verdict
-    return replace(finding, verdict=verdict, data={**(finding.data or {}), SPOKEN: spoken})
+    return replace(finding, verdict=verdict, data={**(finding.data or {}), PRINTED: printed})
 
 
-def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
-    """What a sentence says of one of the validation's trials; shares in per cent."""
+def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
+    """Return what a sentence says of one of the validation's trials; shares in per cent."""
     return {
         "reason": trial.reason,
         "heads": trial.size,
@@ -73,7 +74,7 @@ def spoken_of(trial: Trial, validation: Validation) -> dict[str, Any]:
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
-        "needed": {"few-controls": 20, "few-groups": 8}.get(trial.reason or ""),
+        "needed": {"few-controls": FEWEST, "few-groups": LEAST}.get(trial.reason or ""),
         "distinct": trial.distinct,
         "readout": validation.readout,
     }
@@ -95,7 +96,7 @@ def _tops(validation: Validation, findings: Findings) -> list[Finding]:
 
 
 def _top(trial: Trial, validation: Validation, method: str) -> Finding:
-    """What knocking out a task's first heads did."""
+    """Return what knocking out a task's first heads did."""
     test, effect = None, None
     if trial.p is not None and trial.q is not None and trial.loss is not None and trial.excess is not None:
         test = Test(
@@ -120,7 +121,7 @@ def _top(trial: Trial, validation: Validation, method: str) -> Finding:
         priority=priority,
         rule=None if test else FIRST,
         verdict=trial.verdict,
-        data={"of": TOP, SPOKEN: spoken_of(trial, validation)},
+        data={"of": TOP, PRINTED: printed_of(trial, validation)},
         task=trial.tasks[0],
         members=list(trial.heads),
         test=test,
@@ -146,7 +147,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
             register="observed",
             priority=PRIORITY["order of heads"],
             rule=SOONEST,
-            data={"of": "order", **_spoken_order(validation, best, areas)},
+            data={"of": "order", **_printed_order(validation, best, areas)},
             tasks=[t.name for t in validation.tasks],
             effect=effect,
             n_examples=max(t.examples for t in validation.tasks),
@@ -154,7 +155,7 @@ def _order(validation: Validation, findings: Findings) -> list[Finding]:
     ]
 
 
-def _spoken_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, Any]:
+def _printed_order(validation: Validation, best: Best, areas: dict[str, Ranking]) -> dict[str, object]:
     others: Sequence[str] = ("random order", "layer order")
     return {
         "best": best.order,

@@ -10,6 +10,7 @@ from files import refusal, written
 from safetensors.numpy import save_file
 
 from reportgen.core.scores import HeadScores
+from reportgen.importers import load_scores
 from reportgen.importers.common import IMPORTERS
 from reportgen.storage.scores_file import scores_bytes
 
@@ -124,3 +125,21 @@ def test_every_importer_can_be_named_and_says_so_shortly() -> None:
     names = [i.name for i in IMPORTERS.own()]
     assert len(set(names)) == len(names)
     assert all(len(i.summary) <= 120 and not i.summary.endswith(".") for i in IMPORTERS.own())
+
+
+def test_an_importer_that_fails_is_named_and_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    (site / "failing-1.0.dist-info").mkdir(parents=True)
+    written(site / "failing-1.0.dist-info", "Metadata-Version: 2.1\nName: failing\nVersion: 1.0\n", "METADATA")
+    entries = "[reportgen.importers]\nfailing = failing_importer:IMPORTER\n"
+    written(site / "failing-1.0.dist-info", entries, "entry_points.txt")
+    code = """
+from reportgen.importers.common import Importer
+IMPORTER = Importer("failing", "a format", lambda path: 1 / 0, lambda path, section: 0, order=1)
+"""
+    written(site, code, "failing_importer.py")
+    monkeypatch.syspath_prepend(site)
+    (failed,) = load_scores(written(tmp_path, TABLE, "scores.csv")).plugins
+    assert failed.failure == "The importer failing of failing 1.0 is left out: ZeroDivisionError: division by zero."
+    unknown = refusal(written(tmp_path, "x", "unknown.bin"))
+    assert "the importer failing of failing 1.0 failed: ZeroDivisionError: division by zero" in str(unknown)

@@ -33,7 +33,7 @@ def test_p_is_uniform_where_found_and_control_sets_are_exchangeable() -> None:
 
 def test_tasks_count_alike_whatever_their_number_of_examples() -> None:
     both = Sample.of([[str(i) for i in range(10)], [str(i) for i in range(30)]])
-    assert both.units == 40, "the same group name in two tasks is two groups"
+    assert both.n_groups == 40, "the same group name in two tasks is two groups"
     assert both.mean(np.repeat([1.0, 3.0], [10, 30])) == pytest.approx(2.0)
 
 

@@ -17,12 +17,12 @@ from reportgen.errors import InputError
 from reportgen.validation.derive import derive
 from reportgen.validation.recorded import (
     FILE,
+    disagreements,
     folded_json,
     from_json,
     read_validation,
     recorded_differences,
-    refuse_strangers,
-    strangers,
+    refuse_other_scores,
     to_json,
 )
 from reportgen.validation.verdicts import judged
@@ -226,8 +226,8 @@ def test_what_follows_from_scores_findings_and_study_is_held_against_them(
     case, findings, raw = ran
     methods = scored_by_hand(case.study, case.planted)
     blocks = next(iter(methods.values()))
-    refuse_strangers(raw, blocks, FILE)
-    assert strangers(raw, findings, methods, case.study) == []
+    refuse_other_scores(raw, blocks, FILE)
+    assert disagreements(raw, findings, methods, case.study) == []
     forged = replace(
         raw,
         margin=0.5,
@@ -235,7 +235,7 @@ def test_what_follows_from_scores_findings_and_study_is_held_against_them(
         curves=[replace(c, order="mine" if c.order == "activation_norm" else c.order) for c in raw.curves],
         sets=[replace(raw.sets[0], heads=raw.sets[0].heads[1:] or ["L0H0"], held_out=False), *raw.sets[2:]],
     )
-    told = strangers(forged, findings, methods, case.study)
+    told = disagreements(forged, findings, methods, case.study)
     assert told[:2] == [
         "margin is 0.5, and should be 0.01",
         "curves: their orders are ['mine', 'random order', 'layer order'], and should be "
@@ -249,6 +249,6 @@ def test_what_follows_from_scores_findings_and_study_is_held_against_them(
     assert f"set {raw.sets[0].id}: its kind, tasks or heads are not those that were found" in told
     assert f"set {raw.sets[1].id} is missing" in told
     with pytest.raises(InputError, match="tasks: they are not those of the scores"):
-        refuse_strangers(replace(raw, tasks=[replace(raw.tasks[0], name="other")]), blocks, FILE)
+        refuse_other_scores(replace(raw, tasks=[replace(raw.tasks[0], name="other")]), blocks, FILE)
     with pytest.raises(InputError, match="layers: the heads are not those of the scores"):
-        refuse_strangers(replace(raw, layers={"L0": 12}), blocks, FILE)
+        refuse_other_scores(replace(raw, layers={"L0": 12}), blocks, FILE)

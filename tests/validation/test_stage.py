@@ -18,7 +18,7 @@ from reportgen.pipeline.options import Options
 from reportgen.pipeline.reading import open_folder, read_findings
 from reportgen.pipeline.source import open_source
 from reportgen.validation import engine
-from reportgen.validation.recorded import recorded_differences, strange_settings
+from reportgen.validation.recorded import recorded_differences, recorded_disagreements
 
 STUDY = """[study]
 title = "Tiny"
@@ -209,13 +209,13 @@ def test_all_that_the_file_says_beside_its_outcomes_follows(folder: Path) -> Non
     scores, source = open_folder(folder)
     findings, methods = read_findings(folder), scores.methods
     assert recorded_differences(folder) == []
-    assert strange_settings(folder, findings, methods, source.study) == []
+    assert recorded_disagreements(folder, findings, methods, source.study) == []
     plain = json.loads((folder / "validation.json").read_text())
     (folder / "validation.json").write_text(json.dumps({**plain, "margin": 0.9}))
-    assert strange_settings(folder, findings, methods, source.study) == ["margin is 0.9, and should be 0.01"]
+    assert recorded_disagreements(folder, findings, methods, source.study) == ["margin is 0.9, and should be 0.01"]
     (folder / "validation.json").write_text(json.dumps({**plain, "layers": {**plain["layers"], "L0": 13}}))
     with pytest.raises(InputError, match="layers: the heads are not those of the scores"):
-        strange_settings(folder, findings, methods, source.study)
+        recorded_disagreements(folder, findings, methods, source.study)
 
 
 def test_a_damaged_file_is_made_again_by_build_and_refused_by_render(source: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from reportgen.core.findings import Finding
 from reportgen.core.sentences import Prose, percent, probability, significant
 from reportgen.core.trials import Interval, Outcome, Reason, Trial, Validation
-from reportgen.validation.verdicts import spoken_of
+from reportgen.validation.verdicts import printed_of
 
 NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?")
 REASONS: list[Reason | None] = [
@@ -52,7 +52,7 @@ def trial(verdict: Any, reason: Reason | None = None) -> Trial:
 
 
 def told(verdict: Any, reason: Reason | None = None) -> tuple[str, dict[str, Any]]:
-    data = {"of": "top", "validation": spoken_of(trial(verdict, reason), Validation("", {}))}
+    data = {"of": "top", "validation": printed_of(trial(verdict, reason), Validation("", {}))}
     finding = Finding(
         "causal_validation/t/1",
         "causal_validation",
@@ -72,8 +72,8 @@ def told(verdict: Any, reason: Reason | None = None) -> tuple[str, dict[str, Any
     ("verdict", "reason"), [("confirmed", None), ("refuted", None), *(("undecided", reason) for reason in REASONS)]
 )
 def test_every_number_is_a_field(verdict: str, reason: Reason | None) -> None:
-    sentence, spoken = told(verdict, reason)
-    flat = [n for v in spoken.values() for n in (v.values() if isinstance(v, dict) else [v])]
+    sentence, printed = told(verdict, reason)
+    flat = [n for v in printed.values() for n in (v.values() if isinstance(v, dict) else [v])]
     known = {
         w
         for n in flat
@@ -81,7 +81,7 @@ def test_every_number_is_a_field(verdict: str, reason: Reason | None) -> None:
         for w in (significant(n), significant(n, 2), percent(n), probability(n).split()[-1], str(n))
     }
     text = re.sub(r"L\d+H\d+", "", sentence.replace("95 % interval", ""))
-    assert [n for n in NUMBER.findall(text) if n not in known] == [], json.dumps(spoken)
+    assert [n for n in NUMBER.findall(text) if n not in known] == [], json.dumps(printed)
     assert not re.search(r"\s[,.;:)]|\(\s|None|  ", sentence), sentence
     assert sentence.endswith(".")
 

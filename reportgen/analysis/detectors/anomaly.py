@@ -117,7 +117,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """Tested anomalies, then what can only be observed."""
+    """Return tested anomalies, then what can only be observed."""
     free = [view.present & ~found_cells(earlier, n, view.present.shape) for n in view.scores.task_names]
     tested, family, silent = _tested(view, free)
     taken = {(str(f.task), Head.parse(str(name))) for f in tested for name in f.members or ()}
@@ -163,10 +163,10 @@ def medians_of_others(stack: Float[np.ndarray, "task layer head"]) -> Float[np.n
     One sort serves all tasks: among the others, what stands behind the value itself moves up by a place.
     """
     order = np.argsort(stack, axis=0)  # NaN last
-    place, values = np.argsort(order, axis=0), np.take_along_axis(stack, order, axis=0)
+    rank, values = np.argsort(order, axis=0), np.take_along_axis(stack, order, axis=0)
     others = np.isfinite(stack).sum(axis=0) - 1
     middle = [
-        np.take_along_axis(values, np.clip(i + (i >= place), 0, len(stack) - 1), axis=0)
+        np.take_along_axis(values, np.clip(i + (i >= rank), 0, len(stack) - 1), axis=0)
         for i in (np.maximum(others - 1, 0) // 2, np.maximum(others, 0) // 2)
     ]
     result: np.ndarray = np.where(np.isfinite(stack) & (others >= 2), (middle[0] + middle[1]) / 2, np.nan)
@@ -196,7 +196,9 @@ def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, 
 
 
 def _candidates(scores: Float[np.ndarray, "layer head"], law: Law, level: float) -> list[tuple[Head, float, Law]]:
-    """The task's heads that pass the level under the common law, or else its largest, and the law that judges each."""
+    """Return the task's heads that pass the level under the common law, or else its largest, and the law that judges
+    each.
+    """
     away = np.where(np.isfinite(scores), -scores, np.inf).ravel()
     some = np.argpartition(away, top := max(1, len(away) // 100))[:top] if len(away) > 1 else np.zeros(1, np.intp)
     heads = [Head(*(int(i) for i in np.unravel_index(k, scores.shape))) for k in some[np.argsort(away[some])]]
@@ -249,7 +251,9 @@ def _far(
 
 
 def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[Finding]:
-    """A task's observed anomalies: the rules in turn, no head named twice, nor one that is named as ``tested``."""
+    """Return a task's observed anomalies: the rules in turn, no head named twice, nor one that is named as
+    ``tested``.
+    """
     found = [(h, f) for h, f in _largest(view, t, free) if h not in tested]
     named = tested | {h for h, _ in found}
     found += [(h, f) for h, f in _top_outside(view, t, free) if h not in named]
@@ -257,7 +261,7 @@ def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[F
 
 
 def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
-    """The heads that tower over the widest ranges of layers."""
+    """Return the heads that tower over the widest ranges of layers."""
     values = np.where(view.present, view.whole[t], -np.inf)
     tops = np.sort(values, axis=1)[:, -2:]
     need = max(FEWEST_LAYERS, int(np.ceil(SHARE * len(values))))
@@ -278,7 +282,7 @@ def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]
 
 
 def _top_outside(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
-    """The largest head outside found regions, where it is clearly the largest."""
+    """Return the largest head outside found regions, where it is clearly the largest."""
     if free.sum() < 2:
         return []
     values = np.where(free, view.whole[t], -np.inf)
@@ -325,7 +329,7 @@ def _single(
 
 
 def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
-    """The handful of heads near the task's largest."""
+    """Return the handful of heads near the task's largest."""
     values = np.where(view.present, view.whole[t], -np.inf)
     top = np.unravel_index(int(values.argmax()), values.shape)
     chosen = free & (values >= HALF * values[top])

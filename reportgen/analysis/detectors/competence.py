@@ -29,7 +29,7 @@ SIMPLER = Caveat(
     "more than where these can be read.",
 )
 # That a model can do a task is no discovery; that it is not above chance, or what a probe can do, is worth a place.
-PRIORITY = {"above chance": 0.2, "at chance": 0.95, "probe": 0.95, "not known": 0.2}
+PRIORITY = {"above chance": 0.2, "at chance": 0.95, "of a probe": 0.95, "not known": 0.2}
 NOT_ABOVE = "accuracy not above chance by an exact binomial test after correction over tasks"
 PROBED = "accuracy of a probe on rows of groups that it had not seen, beside simpler separations of the same rows"
 UNKNOWN = "no accuracy of the unchanged model in the scores"
@@ -106,7 +106,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         )
         return Outcome("competence", [finding])
     ps = [
-        float(stats.binom.sf(np.floor(_share(view, t) * _units(view, t)) - 1, _units(view, t), tasks[t].chance))
+        float(stats.binom.sf(np.floor(_share(view, t) * _groups(view, t)) - 1, _groups(view, t), tasks[t].chance))
         for t in known
     ]
     q = benjamini_hochberg(ps)
@@ -137,7 +137,7 @@ def _of_probe(view: View) -> Finding:
         "competence",
         None,
         "observed",
-        PRIORITY["probe"],
+        PRIORITY["of a probe"],
         rule=PROBED,
         tasks=list(view.scores.task_names),
         value=value,
@@ -148,8 +148,8 @@ def _of_probe(view: View) -> Finding:
     )
 
 
-def _units(view: View, t: int) -> int:
-    """The number of independent answers: groups where they are known, since rows of one group may all go one way."""
+def _groups(view: View, t: int) -> int:
+    """Return the number of independent answers: groups where known, since rows of one group may all go one way."""
     examples = view.scores.examples[t]
     return len(set(examples.groups)) if examples is not None else view.scores.tasks[t].n or 0
 
@@ -159,7 +159,7 @@ def _share(view: View, t: int) -> float:
 
 
 def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
-    task, accuracy, count = view.scores.tasks[t], _share(view, t), _units(view, t)
+    task, accuracy, count = view.scores.tasks[t], _share(view, t), _groups(view, t)
     n, chance = task.n or 1, task.chance or 0.0
     right = round(accuracy * n)
     low, high = wilson(accuracy * count, count)
@@ -212,7 +212,7 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
 
 
 def _telling(finding: Finding) -> bool:
-    return AT_CHANCE.code in finding.caveats or "probe" in (finding.data or {})
+    return AT_CHANCE.code in finding.caveats or "simpler" in (finding.data or {})
 
 
 DETECTOR = Detector(

@@ -63,13 +63,13 @@ def in_top(view: View) -> tuple[np.ndarray, Float[np.ndarray, "layer"]]:
     """Which heads are in the top 10 % of their layer (task, layer, head), and that share of each layer."""
     values = np.where(view.present, view.whole, -np.inf)
     count = view.present.sum(axis=1)
-    places = np.maximum(1, np.round(TOP * count)).astype(int)
+    top = np.maximum(1, np.round(TOP * count)).astype(int)
     # Ties share their worst rank, so a tie across the border counts for none of its heads.
     ranks = stats.rankdata(-values, method="max", axis=2)
-    return (ranks <= places[:, None]) & view.present, places / np.maximum(count, 1)
+    return (ranks <= top[:, None]) & view.present, top / np.maximum(count, 1)
 
 
-def _places(view: View, heads: Sequence[Head]) -> int | None:
+def _top_size(view: View, heads: Sequence[Head]) -> int | None:
     """How many heads are the top of a layer; None where the found heads' layers differ in that."""
     counts = {max(1, round(TOP * int(view.present[h.layer].sum()))) for h in heads}
     return counts.pop() if len(counts) == 1 else None
@@ -80,7 +80,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The set of heads shared by more tasks than chance would give."""
+    """Return the set of heads shared by more tasks than chance would give."""
     names = view.scores.task_names
     compared = [t for t in range(len(names)) if t != view.control]
     tasks = len(compared)
@@ -108,7 +108,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         "counts": [int(counts[h]) for h in heads],
         "q": [q[k] for k in found],
         "tasks": tasks,
-        "places": _places(view, heads),
+        "places": _top_size(view, heads),
         "expected": float(tasks * max(share[h.layer] for h in heads)),
         "sharing": [[names[t] for t in those] for those in sharing],
         **_beside_control(view, heads, sharing, every, family.alpha),

@@ -13,8 +13,8 @@ from reportgen.analysis.statistics.scan_statistic import centred_heads, normal_s
 from reportgen.analysis.statistics.trends import (
     SHORTEST,
     attending,
-    kept_autocorrelations,
     layer_levels,
+    null_autocorrelations,
     range_taus,
     trend_p,
 )
@@ -69,7 +69,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         return Outcome("diagonal_gradient")
     family = view.family("diagonal_gradient", len(names), "Benjamini–Hochberg over tasks")
     levels = np.stack([layer_levels(view, t, earlier) for t in range(len(names))])
-    phis = kept_autocorrelations(levels, view.settings.permutations, view.settings.seed)
+    phis = null_autocorrelations(levels, view.settings.permutations, view.settings.seed)
     rows = [_axes(view, t, earlier, levels[t], phis[t]) for t in range(len(names))]
     q = benjamini_hochberg([max(r["p_heads"], r["p_layers"]) for r in rows])
     findings: list[Finding] = []

@@ -50,7 +50,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The strongest band, if any."""
+    """Return the strongest band, if any."""
     if not _able(view):
         return Outcome("head_band")
     maps, keep = by_group(view)
@@ -68,7 +68,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bool[np.ndarray, "task layer column"]:
-    """The columns (heads, or their key/value groups) of which a region of the task holds a head."""
+    """Return the columns (heads, or their key/value groups) of which a region of the task holds a head."""
     cells = [found_cells(earlier, name, view.present.shape) for name in view.scores.task_names]
     grouped: np.ndarray = np.any(np.stack(cells).reshape(len(cells), *shape, view.group_size), axis=3)
     return grouped
@@ -77,7 +77,7 @@ def _taken(view: View, earlier: Sequence[Outcome], shape: tuple[int, ...]) -> Bo
 def _strongest(
     view: View, maps: np.ndarray, free: Bool[np.ndarray, "task layer column"]
 ) -> tuple[tuple[int, int], float, float]:
-    """The band of largest statistic as first and last column, the statistic and its p."""
+    """Return the band of largest statistic as first and last column, the statistic and its p."""
     keep: np.ndarray = np.any(free, axis=0)
     scores = np.stack([normal_scores(m, f) for m, f in zip(maps, free, strict=True)])
     mean = scores.sum(axis=0) / np.maximum(free.sum(axis=0), 1)
@@ -96,11 +96,11 @@ def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> F
     """
     size = keep.shape[1]
     along = np.cumsum(np.pad(columns, [(0, 0)] * (columns.ndim - 1) + [(1, 0)]), axis=-1)
-    kept, count = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1), keep.sum(axis=1, keepdims=True)
+    cumulative, count = np.cumsum(np.pad(keep.astype(float), ((0, 0), (1, 0))), axis=1), keep.sum(axis=1, keepdims=True)
     widths = range(1, min(WINDOW, size // 2) + 1)
     result = np.full((*columns.shape[:-1], len(widths), size), -np.inf)
     for i, width in enumerate(widths):
-        inside = kept[:, width:] - kept[:, :-width]
+        inside = cumulative[:, width:] - cumulative[:, :-width]
         variance = (inside * (count - inside) / np.maximum(count - 1, 1)).sum(axis=0)
         total = along[..., width:] - along[..., :-width]
         spread = np.sqrt(np.where(variance > 1e-9, variance, np.inf))
@@ -109,19 +109,19 @@ def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> F
 
 
 def null_maxima(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> Float[np.ndarray, "draw"]:
-    """The largest band sums of maps in random order; cached for each shape."""
+    """Return the largest band sums of maps in random order; cached for each shape."""
     shape = f"{keep.shape[0]}x{keep.shape[1]}-{sha256(np.packbits(keep).tobytes())[:12]}"
 
     def simulate() -> np.ndarray:
-        rng, parts = np.random.default_rng([seed, *keep.shape]), []
+        rng, maxima = np.random.default_rng([seed, *keep.shape]), []
         ordered = normal_scores(np.broadcast_to(np.arange(keep.shape[1], dtype=float), keep.shape), keep)
         step = max(1, CHUNK // keep.size)
         for start in range(0, draws, step):
             maps = np.broadcast_to(ordered, (min(step, draws - start), *keep.shape)).copy()
-            for layer, kept in enumerate(keep):
-                maps[:, layer, kept] = rng.permuted(maps[:, layer, kept], axis=1)
-            parts.append(band_sums(without_slope(maps, keep).sum(axis=1), keep).max(axis=(1, 2)))
-        return np.concatenate(parts)
+            for layer, present in enumerate(keep):
+                maps[:, layer, present] = rng.permuted(maps[:, layer, present], axis=1)
+            maxima.append(band_sums(without_slope(maps, keep).sum(axis=1), keep).max(axis=(1, 2)))
+        return np.concatenate(maxima)
 
     return cached(f"head-bands{VERSION}-{shape}-{draws}-{seed}", simulate)
 

@@ -42,7 +42,7 @@ JOHNSON = (
     "American Statistical Association 73, 536–544."
 )
 # Two one-sided tests turn the burden round: that no effect was found is no evidence for none (Schuirmann 1987).
-# Both halves and rare effects: docs/decisions on inert heads.
+# Both halves and rare effects: docs/decisions/0015-inert-heads.md.
 EVERY = "all heads ablated"  # what scoring calls the mean effect of ablating all heads
 
 
@@ -63,7 +63,7 @@ class Data(TypedDict):
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The inert heads of each task, and those of all tasks."""
+    """Return the inert heads of each task, and those of all tasks."""
     scores, every = exact_ablation(view), _every(view)
     tasks = _testable(view)
     if scores is None or not tasks:
@@ -90,7 +90,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def exact_ablation(view: View) -> HeadScores | None:
-    """The scores of the study's first exact ablation."""
+    """Return the scores of the study's first exact ablation."""
     return next((s for s in (view.scores, *view.others.values()) if s.method.family == "ablation"), None)
 
 
@@ -101,7 +101,9 @@ def _every(view: View) -> Mapping[str, float | None]:
 
 
 def _testable(view: View) -> list[int]:
-    """The tasks on which all heads together change something, and whose halves both have groups enough to test on."""
+    """Return the tasks on which all heads together change something, and whose halves both have groups enough to test
+    on.
+    """
     scores, every = exact_ablation(view), _every(view)
     return [
         t
@@ -111,7 +113,7 @@ def _testable(view: View) -> list[int]:
 
 
 def _halves(scores: HeadScores, t: int) -> list[Float[np.ndarray, "group layer head"]]:
-    """The mean signed effect on each group of either half; none without examples."""
+    """Return the mean signed effect on each group of either half; none without examples."""
     examples = scores.examples[t]
     if examples is None or not 0 < examples.discovery.sum() < len(examples.discovery):
         return [np.empty((0, *scores.present.shape))] * 2
@@ -124,7 +126,7 @@ def _halves(scores: HeadScores, t: int) -> list[Float[np.ndarray, "group layer h
 
 
 def equivalence_p(scores: HeadScores, t: int, bound: float) -> Float[np.ndarray, "layer head"]:
-    """The p of each head of the task: the largest of the two halves' equivalence tests and of ``unseen``."""
+    """Return the p of each head of the task: the largest of the two halves' equivalence tests and of ``unseen``."""
     halves = _halves(scores, t)
     sides = [np.maximum(_mean_below(half, bound), _mean_below(-half, bound)) for half in halves]
     result: np.ndarray = np.maximum(np.maximum(*sides), unseen(np.concatenate(halves), bound))
@@ -146,7 +148,7 @@ def _mean_below(means: Float[np.ndarray, "group layer head"], bound: float) -> F
 
 
 def unseen(means: Float[np.ndarray, "group layer head"], bound: float) -> float:
-    """The chance that effects too rare to be among these groups lie behind an apparently small mean.
+    """Return the chance that effects too rare to be among these groups lie behind an apparently small mean.
 
     An effect as large as the largest on any group of a head whose mean lies within the bound, on as many texts as bring
     the true mean to the bound, would escape all n groups with probability (1 − bound/largest)^n.

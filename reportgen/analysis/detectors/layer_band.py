@@ -58,7 +58,7 @@ def _compared(view: View) -> list[int]:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """The band that tasks share, and each task's own."""
+    """Return the band that tasks share, and each task's own."""
     layers = np.flatnonzero(view.present.any(axis=1))
     if len(layers) < FEWEST:
         return Outcome("layer_band")
@@ -77,7 +77,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _shared(view: View, tasks: list[int], layers: np.ndarray) -> tuple[tuple[int, int], float, float]:
-    """The band that stands out most over tasks, its statistic, and the larger p of the two nulls."""
+    """Return the band that stands out most over tasks, its statistic, and the larger p of the two nulls."""
     maps, keep = by_group(view)
     flat = keep.reshape(1, -1)
     scores = np.stack([normal_scores(maps[t].reshape(1, -1), flat).reshape(keep.shape) for t in tasks])
@@ -103,32 +103,32 @@ def _standardised(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray
 
 
 def _shifted(profiles: Float[np.ndarray, "task layer"], draws: int, rng: np.random.Generator) -> np.ndarray:
-    """The largest sums when each task's profile starts at a layer of its own."""
+    """Return the largest sums when each task's profile starts at a layer of its own."""
     n = profiles.shape[1]
     turned = profiles[:, (np.arange(n) + np.arange(n)[:, None]) % n]  # (task, start, layer)
-    parts, step = [], max(1, CHUNK // len(bands(n)))
+    maxima, step = [], max(1, CHUNK // len(bands(n)))
     for start in range(0, draws, step):
         starts = rng.integers(0, n, size=(min(step, draws - start), len(profiles)))
         total = np.zeros((len(starts), n))
         for profile, first in zip(turned, starts.T, strict=True):
             total += profile[first]
-        parts.append(_standardised(total / len(profiles)).max(axis=1))
-    return np.concatenate(parts)
+        maxima.append(_standardised(total / len(profiles)).max(axis=1))
+    return np.concatenate(maxima)
 
 
 def _shuffled(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -> np.ndarray:
-    """The largest sums when heads may stand in any layer; cached for each number of heads in the layers."""
+    """Return the largest sums when heads may stand in any layer; cached for each number of heads in the layers."""
     counts = keep.sum(axis=1)
     total, edges = int(counts.sum()), np.concatenate([[0], np.cumsum(counts)[:-1]])
 
     def simulate() -> np.ndarray:
-        rng, parts = np.random.default_rng([seed, *keep.shape]), []
+        rng, maxima = np.random.default_rng([seed, *keep.shape]), []
         values = normal_scores(np.arange(total, dtype=float)[None], np.ones((1, total), dtype=bool))
         step = max(1, CHUNK // total)
         for start in range(0, draws, step):
             moved = rng.permuted(np.broadcast_to(values, (min(step, draws - start), total)), axis=1)
-            parts.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
-        return np.concatenate(parts)
+            maxima.append(_standardised(np.add.reduceat(moved, edges, axis=1) / counts).max(axis=1))
+        return np.concatenate(maxima)
 
     shape = f"{len(counts)}-{sha256(counts.astype('<i8').tobytes())[:12]}"
     return cached(f"layer-bands{VERSION}-{shape}-{draws}-{seed}", simulate)
@@ -163,7 +163,7 @@ def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: floa
 
 
 def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
-    """The task's narrowest range with half of its importance."""
+    """Return the task's narrowest range with half of its importance."""
     sums = np.nansum(view.whole[t], axis=1)[layers]
     along, most = np.concatenate([[0.0], np.cumsum(sums)]), int(PART * len(layers))
     for width in range(1, most + 1):

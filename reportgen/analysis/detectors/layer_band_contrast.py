@@ -118,7 +118,7 @@ def bands(layers: int) -> list[tuple[int, int]]:
 
 
 def band_sums(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray, "*any band"]:
-    """The sums of the profiles over every band of ``bands``."""
+    """Return the sums of the profiles over every band of ``bands``."""
     along = np.cumsum(np.pad(profiles, [(0, 0)] * (profiles.ndim - 1) + [(1, 0)]), axis=-1)
     first, last = np.array(bands(profiles.shape[-1])).T
     result: np.ndarray = along[..., last + 1] - along[..., first]
@@ -144,7 +144,7 @@ def relabellings(
 
 
 def _test(view: View, shares: np.ndarray, inside: np.ndarray) -> tuple[tuple[int, int], float, int, float]:
-    """The band, its p, the number of relabellings, and the smallest p that they can give."""
+    """Return the band, its p, the number of relabellings, and the smallest p that they can give."""
     sums = band_sums(shares)
     weights, smallest, every = relabellings(
         len(shares), int(inside.sum()), view.settings.permutations, view.settings.seed

@@ -12,8 +12,8 @@ from reportgen.analysis.statistics.trends import (
     GRID,
     SHORTEST,
     attending,
-    kept_autocorrelations,
     layer_levels,
+    null_autocorrelations,
     range_taus,
     standardised,
     trend_p,
@@ -42,6 +42,7 @@ NORM_TREND = Caveat(
 )
 PRIORITY = {"tested": 0.65}  # and .05 times |τ|
 # Mean normal scores, not medians, are the layers' levels: docs/decisions/0001-layer-levels.md.
+# A weak trend is no gradient to a reader, however significant; a fall of 2 SD passes in .97 (docs/calibration.md).
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 
 Ends = tuple[float, float, Literal["median", "mean"]]
@@ -74,7 +75,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = view.family("layer_gradient", len(names), "Benjamini–Hochberg over tasks")
     series = [layer_levels(view, t, earlier) for t in range(len(names))]
     draws, seed = view.settings.permutations, view.settings.seed
-    phis = kept_autocorrelations(np.stack(series), draws, seed)
+    phis = null_autocorrelations(np.stack(series), draws, seed)
     best = []
     for s, phi in zip(series, phis, strict=True):
         taus = range_taus(s[None])[0]
@@ -96,19 +97,21 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def _ends(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> Ends:
-    """Importance in the first and in the last quarter of a range: its free heads' median, or mean where that is 0."""
+    """Return the importance in the first and in the last quarter of a range: its free heads' median, or mean where that
+    is 0.
+    """
     layers = attending(view)[row[0] : row[1] + 1]
     quarter = max(1, round(len(layers) / 4))
     free = view.present & ~found_cells(earlier, view.scores.task_names[t], view.present.shape)
     values = view.read(t)
-    parts = []
+    ends = []
     for some in (layers[:quarter], layers[-quarter:]):
         keep = free[some] if free[some].any() else view.present[some]
-        parts.append(values[some][keep])
-    medians = [float(np.median(part)) for part in parts]
+        ends.append(values[some][keep])
+    medians = [float(np.median(end)) for end in ends]
     if any(medians):
         return medians[0], medians[1], "median"
-    return float(parts[0].mean()), float(parts[1].mean()), "mean"
+    return float(ends[0].mean()), float(ends[1].mean()), "mean"
 
 
 def _norm_moves_too(view: View, t: int, row: tuple[int, int, float, float, float], earlier: Sequence[Outcome]) -> bool:

@@ -100,8 +100,8 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
     rhos, n = (first * second).mean(axis=1), first.shape[1]
     top = min(TOP, n // 10)
     shared = [len(set(_largest(a, top)) & set(_largest(b, top))) for a, b in zip(first, second, strict=True)]
-    places = [stats.rankdata(-each.mean(axis=0), method="ordinal") for each in (first, second)]
-    chosen = _disagreeing(places[0], places[1], top)
+    ranks = [stats.rankdata(-each.mean(axis=0), method="ordinal") for each in (first, second)]
+    chosen = _disagreeing(ranks[0], ranks[1], top)
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
     heads = [cells[i] for i in chosen]
     data = Pair(
@@ -115,8 +115,8 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
         top=top,
         shared=float(np.mean(shared)),
         chance=top**2 / n,
-        places=[int(places[0][i]) for i in chosen],
-        other_places=[int(places[1][i]) for i in chosen],
+        places=[int(ranks[0][i]) for i in chosen],
+        other_places=[int(ranks[1][i]) for i in chosen],
     )
     return view.finding(
         "method_agreement",
@@ -137,7 +137,7 @@ def _largest(ranks: Float[np.ndarray, "cell"], top: int) -> list[int]:
 
 
 def _disagreeing(a: np.ndarray, b: np.ndarray, top: int) -> list[int]:
-    """The cells that are in the top by one ranking and in the lower half by the other, widest apart first."""
+    """Return the cells that are in the top by one ranking and in the lower half by the other, widest apart first."""
     apart = ((a <= top) & (b > len(b) / 2)) | ((b <= top) & (a > len(a) / 2))
     found = np.flatnonzero(apart)
     return [int(i) for i in found[np.argsort(-np.abs(a - b)[found], kind="stable")][:SHOWN]]
@@ -154,9 +154,9 @@ def _control(view: View, score: HeadScores, ablation: HeadScores, norm: HeadScor
             return None
         whole = [ranked(v.whole[t], view.present, "overall") for v in three]
         agreements.append(_agreement(*whole))
-        parts = [_agreement(*(ranked(m, view.present, "overall") for m in maps)) for maps in zip(*without, strict=True)]
-        variance += float(jackknife_variance(np.array([a - b for a, b in parts])))
-        degrees.append(len(parts) - 1)
+        pairs = [_agreement(*(ranked(m, view.present, "overall") for m in maps)) for maps in zip(*without, strict=True)]
+        variance += float(jackknife_variance(np.array([a - b for a, b in pairs])))
+        degrees.append(len(pairs) - 1)
     mean, of_norm = (float(a) for a in np.mean(agreements, axis=0))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, min(degrees)) * np.sqrt(variance)) / len(agreements)
     difference = mean - of_norm

@@ -85,7 +85,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             "reliability", None, "observed", PRIORITY["not known"], rule=UNKNOWN, tasks=names, data=Unknown(known=False)
         )
         return Outcome("reliability", [unknown])
-    tasks = [t for t in range(len(view.scores.tasks)) if _units(view, t) >= LEAST]
+    tasks = [t for t in range(len(view.scores.tasks)) if _groups(view, t) >= LEAST]
     if view.present.sum() < HEADS or not tasks:
         return Outcome("reliability")
     splits = int(np.clip(WORK // (len(tasks) * view.present.size), 2, SPLITS))
@@ -98,7 +98,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("reliability", [f for f in findings if f])
 
 
-def _units(view: View, t: int) -> int:
+def _groups(view: View, t: int) -> int:
     examples = view.scores.examples[t]
     return 0 if examples is None else len(set(group_numbers(examples.groups, examples.ordered)))
 
@@ -120,9 +120,9 @@ class _Halves:
         self.first = order < (len(self.counts) + 1) // 2  # a place in a random order, so a random half
 
     def ranks(self, scope: Scope, without: int | None = None) -> Float[np.ndarray, "half split cell"]:
-        """The ranks of both halves' maps on every split."""
-        kept = self.group != without
-        weights = np.stack([self.first & kept, ~self.first & kept]).astype(float)
+        """Return the ranks of both halves' maps on every split."""
+        others = self.group != without
+        weights = np.stack([self.first & others, ~self.first & others]).astype(float)
         sums = np.tensordot(weights, self.sums, axes=1)
         means = np.abs(sums) / np.maximum(weights @ self.counts, 1)[..., None, None]
         return ranked(means, self.present, scope)
@@ -135,7 +135,7 @@ def _estimates(halves: list[_Halves], scope: Scope) -> dict[Part, tuple[np.ndarr
     """
     ranks = np.stack([h.ranks(scope) for h in halves])
     apart = scope == "overall" and len(halves) > 2
-    own, parts = np.zeros(len(halves)), np.zeros(len(halves))
+    own, variance = np.zeros(len(halves)), np.zeros(len(halves))
     for i, half in enumerate(halves):
         whole, found, found_apart = ranks[i].copy(), [], []
         for group in range(half.group.max() + 1):
@@ -145,9 +145,9 @@ def _estimates(halves: list[_Halves], scope: Scope) -> dict[Part, tuple[np.ndarr
                 found_apart.append(_z(_reliability(specific(ranks))))
         ranks[i] = whole
         own[i] = jackknife_variance(np.stack(found))
-        parts += jackknife_variance(np.stack(found_apart)) if apart else 0.0
+        variance += jackknife_variance(np.stack(found_apart)) if apart else 0.0
     estimates: dict[Part, tuple[np.ndarray, np.ndarray]] = {scope: (_reliability(ranks), own)}
-    return {**estimates, "specific": (_reliability(specific(ranks)), parts)} if apart else estimates
+    return {**estimates, "specific": (_reliability(specific(ranks)), variance)} if apart else estimates
 
 
 def _reliability(ranks: Float[np.ndarray, "*task half split cell"]) -> Float[np.ndarray, "*task"]:
@@ -166,20 +166,20 @@ def _z(reliability: np.ndarray) -> np.ndarray:
 
 
 def _finding(
-    view: View, t: int, parts: dict[Part, tuple[float, float]], halves: _Halves, splits: int
+    view: View, t: int, scopes: dict[Part, tuple[float, float]], halves: _Halves, splits: int
 ) -> Finding | None:
-    if parts["overall"][0] == 0:
+    if scopes["overall"][0] == 0:
         return None
-    bounds = {p: fisher_interval(float(r), float(v), int(halves.group.max())) for p, (r, v) in parts.items()}
-    main: Part = "specific" if "specific" in parts else "overall"
-    estimate = float(parts[main][0])
+    bounds = {p: fisher_interval(float(r), float(v), int(halves.group.max())) for p, (r, v) in scopes.items()}
+    main: Part = "specific" if "specific" in scopes else "overall"
+    estimate = float(scopes[main][0])
     specific_low, specific_high = bounds.get("specific", (None, None))
     data = Known(
         known=True,
-        overall=float(parts["overall"][0]),
+        overall=float(scopes["overall"][0]),
         overall_low=bounds["overall"][0],
         overall_high=bounds["overall"][1],
-        within=float(parts["within"][0]),
+        within=float(scopes["within"][0]),
         within_low=bounds["within"][0],
         within_high=bounds["within"][1],
         specific=estimate if main == "specific" else None,

@@ -21,7 +21,7 @@ Silent where they are spread evenly or stand in one run, and on maps of fewer th
 """
 PRIORITY = {"observed": 0.62}
 # Observed, not tested: docs/decisions/0005-scattered-heads-are-observed.md says on which null it fired falsely.
-SHARES, MANY, PLACES, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
+SHARES, MANY, RUNS, TIMES = (0.01, 0.02, 0.04), 5, 3, 1.75
 
 
 @closed
@@ -60,8 +60,8 @@ def _held(view: View, t: int, free: np.ndarray, share: float) -> tuple[float, fl
     counts = marked.sum(axis=1)
     layer = int(counts.argmax())
     heads, next_most = np.flatnonzero(marked[layer]), max(1, int(np.delete(counts, layer).max()))
-    places = int((np.diff(heads) > 1).sum()) + 1
-    if len(heads) < max(MANY, TIMES * next_most) or places < PLACES:
+    runs = int((np.diff(heads) > 1).sum()) + 1
+    if len(heads) < max(MANY, TIMES * next_most) or runs < RUNS:
         return None
     return len(heads) / next_most, share, layer, heads, int(marked.sum())
 
@@ -79,7 +79,7 @@ def _named(view: View, t: int, free: np.ndarray, share: float, layer: int, heads
         cells=[(layer, int(h)) for h in heads],
         members=[str(Head(layer, int(h))) for h in heads],
         rule=f"layer with at least {MANY} of the task's top {share:.0%} of heads outside found regions, in at least "
-        f"{PLACES} separate places, and at least {TIMES:g} times as many as any other layer",
+        f"{RUNS} separate places, and at least {TIMES:g} times as many as any other layer",
         effect=Effect("ratio to an even spread", len(heads) / expected),
         data=Data(count=len(heads), of=largest, smallest=min(values), largest=max(values)),
         caveats=view.caveats(t, whole=True),

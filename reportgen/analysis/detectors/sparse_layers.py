@@ -69,7 +69,7 @@ def _emptiest(findings: list[Finding]) -> list[Finding]:
 
 
 def _spans(marked: np.ndarray) -> list[tuple[int, int]]:
-    """The runs of marked layers as inclusive ranges; none where more than half of the layers are marked."""
+    """Return the runs of marked layers as inclusive ranges; none where more than half of the layers are marked."""
     if marked.sum() > len(marked) / 2:
         return []
     edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))

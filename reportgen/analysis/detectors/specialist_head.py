@@ -58,7 +58,7 @@ def _able(view: View) -> bool:
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
-    """Tested specialists, or each task's most special head."""
+    """Return tested specialists, or each task's most special head."""
     tasks = [t for t in range(len(view.scores.tasks)) if t != view.control]
     if len(view.scores.tasks) < TASKS:
         return Outcome("specialist_head")
@@ -116,17 +116,17 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
 
 
 def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
-    """The head of each task that is largest, relative to its layer, in comparison to every other task."""
+    """Return the head of each task that is largest, relative to its layer, in comparison to every other task."""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = view.whole / np.nanmedian(view.whole, axis=2, keepdims=True)
     relative[~np.isfinite(relative)] = 0.0  # a layer whose median is 0, and absent heads
     second, first = np.sort(relative, axis=0)[-2:]
-    places = np.maximum(1, np.round(TOP * view.present.sum(axis=1)))[:, None]
+    top = np.maximum(1, np.round(TOP * view.present.sum(axis=1)))[:, None]
     found = []
     for t in tasks:
         alone = view.present & (relative[t] == first) & (second > 0)
         ratio = np.divide(first, second, out=np.zeros_like(first), where=alone)
-        high = stats.rankdata(np.where(view.present, -view.whole[t], np.inf), method="max", axis=1) <= places
+        high = stats.rankdata(np.where(view.present, -view.whole[t], np.inf), method="max", axis=1) <= top
         head = Head(*(int(i) for i in np.unravel_index(int((ratio * high).argmax()), ratio.shape)))
         if high[head] and ratio[head] >= TIMES:
             other = int(np.argmax(np.where(np.arange(len(relative)) == t, -np.inf, relative[:, head.layer, head.head])))

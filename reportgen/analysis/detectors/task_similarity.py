@@ -116,15 +116,15 @@ def _finding(
 ) -> Finding:
     names = view.scores.task_names
     pairs = np.triu_indices(len(names), 1)
-    part = centred_correlations(overall) if len(names) > 2 else None
-    rhos = overall if part is None else part
+    centred = centred_correlations(overall) if len(names) > 2 else None
+    rhos = overall if centred is None else centred
     most = int(rhos[pairs].argmax())
     least = int(rhos[pairs].argmin())
     degrees = min((len(list(left_out(view, t))) for t in range(len(names))), default=0) - 1 if variances else 0
     sides = (
         [
             _bounds(rho, v, degrees) if rho is not None else None
-            for rho, v in zip((overall, part), variances, strict=True)
+            for rho, v in zip((overall, centred), variances, strict=True)
         ]
         if variances
         else [None, None]
@@ -134,7 +134,7 @@ def _finding(
         if not variances
         else fisher_interval(
             float(rhos[pairs][most]),
-            float(variances[0 if part is None else 1][pairs][most]),
+            float(variances[0 if centred is None else 1][pairs][most]),
             degrees,
             len(pairs[0]),
         )
@@ -146,7 +146,7 @@ def _finding(
         within=within.tolist(),
         overall_low=_listed(sides[0], 0),
         overall_high=_listed(sides[0], 1),
-        specific=None if part is None else part.tolist(),
+        specific=None if centred is None else centred.tolist(),
         specific_low=_listed(sides[1], 0),
         specific_high=_listed(sides[1], 1),
         order=[names[int(i)] for i in hierarchy.leaves_list(merges)],
@@ -159,7 +159,7 @@ def _finding(
         most_high=bounds[1],
         least=[names[pairs[0][least]], names[pairs[1][least]]],
         least_rho=float(rhos[pairs][least]),
-        unrelated=None if part is None else -1 / (len(names) - 1),
+        unrelated=None if centred is None else -1 / (len(names) - 1),
     )
     return view.finding(
         "task_similarity",

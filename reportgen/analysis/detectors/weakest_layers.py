@@ -61,7 +61,7 @@ def _layers(view: View) -> Int[np.ndarray, "layer"]:
 
 
 def _means(view: View, values: np.ndarray) -> Float[np.ndarray, "layer"]:
-    """The mean over the heads of each layer that has any."""
+    """Return the mean over the heads of each layer that has any."""
     means: np.ndarray = np.nanmean(values[_layers(view)], axis=1)
     return means
 
@@ -75,7 +75,9 @@ def _group_means(view: View, t: int, whole: bool = False) -> Float[np.ndarray, "
 
 
 def _paired(view: View, t: int) -> tuple[float, float]:
-    """The smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out groups."""
+    """Return the smallest t, and its p, of the discovery half's weakest layer against each other layer, on held-out
+    groups.
+    """
     means, chosen = _group_means(view, t), int(_means(view, view.maps[t]).argmin())
     gaps = np.delete(means, chosen, axis=1) - means[:, [chosen]]
     if (gaps.mean(axis=0) <= 0).any():
@@ -121,14 +123,14 @@ def _named(
     view: View,
     t: int,
     register: Register,
-    places: list[int],
+    indices: list[int],
     means: Float[np.ndarray, "layer"],
     caveats: list[str],
     rule: str | None = None,
     test: Test | None = None,
 ) -> Finding:
-    """The finding on the layers at those places among the layers that have heads."""
-    layers, mean = [int(_layers(view)[i]) for i in places], float(means[places].mean())
+    """Return the finding on the layers at those places among the layers that have heads."""
+    layers, mean = [int(_layers(view)[i]) for i in indices], float(means[indices].mean())
     return view.finding(
         "weakest_layers",
         t,
@@ -137,7 +139,7 @@ def _named(
         members=list(layers),
         layers=(layers[0], layers[-1]),
         effect=Effect("ratio to the mean over all layers", mean / float(means.mean())),
-        data=Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, places).min())),
+        data=Data(mean=mean, overall=float(means.mean()), next=float(np.delete(means, indices).min())),
         test=test,
         rule=rule,
         caveats=caveats,

@@ -16,7 +16,7 @@ from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 def effective(
     mean: Float[np.ndarray, "*any head"], variance: np.ndarray | float = 0.0, whole: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """The participation ratio of mean importances, from 1 to the number of heads.
+    """Return the participation ratio of mean importances, from 1 to the number of heads.
 
     ``variance`` are the means' squared standard errors, ``whole`` that of their sum: the square of a noisy mean is too
     large by just these, which would make noisier tasks look more concentrated than others.
@@ -30,7 +30,7 @@ def effective(
 
 
 def _with_noise(means: Float[np.ndarray, "group head"]) -> tuple[float, Float[np.ndarray, "group"]]:
-    """The effective number of heads over groups, and without each of them in turn."""
+    """Return the effective number of heads over groups, and without each of them in turn."""
     n, total, squares = len(means), means.sum(axis=0), (means**2).sum(axis=0)
     sums = means.sum(axis=1)
 
@@ -62,15 +62,15 @@ class Spread:
         return float(np.exp(self.log - reach)), float(np.exp(self.log + reach))
 
 
-def spread(view: View, t: int, part: Literal["discovery", "held-out", "whole"]) -> Spread | None:
-    """A task's effective number of heads over a part of its examples; None under 8 groups or without examples.
+def spread(view: View, t: int, half: Literal["discovery", "held-out", "whole"]) -> Spread | None:
+    """Return a task's effective number of heads over a part of its examples; None under 8 groups or without examples.
 
     Each group of resampling counts once.
     """
     examples = view.scores.examples[t]
     if examples is None:
         return None
-    chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(part, examples.discovery | True)
+    chosen = {"discovery": examples.discovery, "held-out": ~examples.discovery}.get(half, examples.discovery | True)
     values = signless(view, examples.values[chosen][:, view.present]).astype(np.float64)
     groups = list(compress(examples.groups, chosen))
     sums, counts = group_sums(values * np.sign(values.mean(axis=0)), group_numbers(groups, examples.ordered))

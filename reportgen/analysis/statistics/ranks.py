@@ -24,7 +24,7 @@ Scope = Literal["overall", "within"]
 def ranked(
     maps: Float[np.ndarray, "*any layer head"], present: np.ndarray, scope: Scope
 ) -> Float[np.ndarray, "*any cell"]:
-    """The maps' ranks over the present heads, mean 0 and mean square 1 (0 where all are tied).
+    """Return the maps' ranks over the present heads, mean 0 and mean square 1 (0 where all are tied).
 
     ``within`` layers each layer is ranked by itself, its ranks running from −1 to 1.
     """
@@ -58,7 +58,7 @@ def specific(ranks: Float[np.ndarray, "task *any cell"]) -> Float[np.ndarray, "t
 
 
 def centred_correlations(product: Float[np.ndarray, "task task"]) -> Float[np.ndarray, "task task"]:
-    """The correlations of the tasks' specific parts from those of the tasks: centred twice, then scaled."""
+    """Return the correlations of the tasks' specific parts from those of the tasks: centred twice, then scaled."""
     centred = product - product.mean(axis=0) - product.mean(axis=1)[:, None] + product.mean()
     size = np.sqrt(np.diag(centred))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -82,7 +82,7 @@ def signless(view: View, values: Float[np.ndarray, "*any layer head"]) -> Float[
 
 
 def left_out(view: View, t: int) -> Iterator[Float[np.ndarray, "layer head"]]:
-    """The task's map without each of its jackknife groups; none under 8 groups or without examples."""
+    """Return the task's map without each of its jackknife groups; none under 8 groups or without examples."""
     examples = view.scores.examples[t]
     if examples is None:
         return
@@ -105,7 +105,9 @@ def fisher_interval(estimate: float, variance: float, degrees: int, choices: int
 
 
 def jackknife_variance(values: Float[np.ndarray, "group *any"]) -> Float[np.ndarray, "*any"]:
-    """The variance of a statistic from its values without each group: (g − 1)/g times their squared deviations."""
+    """Return the variance of a statistic from its values without each group: (g − 1)/g times their squared
+    deviations.
+    """
     g = len(values)
     result: np.ndarray = (g - 1) / g * ((values - values.mean(axis=0)) ** 2).sum(axis=0)
     return result

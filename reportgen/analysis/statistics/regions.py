@@ -37,7 +37,7 @@ class Search:
 
 
 def with_ties(view: View) -> View:
-    """The view with an estimate of how adjacent heads are tied, where the key/value groups are not known.
+    """Return the view with an estimate of how adjacent heads are tied, where the key/value groups are not known.
 
     Raised regions must not pass for ties: where all cells together show ties, those outside the regions that a scan by
     heads finds must show them too.
@@ -77,11 +77,11 @@ def search(view: View) -> Search:
             new = _scan_round(view, maps, left, tasks, shape == "row", keep)
             for region in new:
                 smallest[shape][region.task] = min(region.q, smallest[shape].get(region.task, 1.0))
-            kept = [r for r in new if r.q <= levels[shape]]
-            for region in kept:
+            passing = [r for r in new if r.q <= levels[shape]]
+            for region in passing:
                 left[region.task] &= ~region.cells
-            found += kept
-            tasks = [r.task for r in kept]
+            found += passing
+            tasks = [r.task for r in passing]
             if not tasks:
                 break
     size = view.group_size
@@ -92,7 +92,9 @@ def search(view: View) -> Search:
 
 
 def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """The maps (task, layer, column) and which columns there are: heads, or key/value groups with their heads' mean."""
+    """Return the maps (task, layer, column) and which columns there are: heads, or key/value groups with their heads'
+    mean.
+    """
     size = view.group_size
     tasks, layers, heads = view.maps.shape
     if size == 1:
@@ -120,7 +122,7 @@ def _scan_round(
 
 
 def _cells(window: arrangement.Window, values: np.ndarray, left: np.ndarray, rows: bool) -> np.ndarray:
-    """The window's cells, less border lines that look more like the layers around them.
+    """Return the window's cells, less border lines that look more like the layers around them.
 
     Ranks saturate, so a window can carry a line of background for free. A border row or column goes while its mean lies
     below the middle between the window's median and the median of the other cells. What is tested is that the region

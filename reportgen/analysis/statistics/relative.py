@@ -24,7 +24,8 @@ class Level:
 
 
 def level(view: View, t: int, head: Head, whole: bool = False) -> Level | None:
-    """A head's level on a task: over held-out examples, or over all (``whole``); None where one side is not positive.
+    """Return a head's level on a task: over held-out examples, or over all (``whole``); None where one side is not
+    positive.
 
     The variance is the delete-one jackknife's over groups of resampling, which heads of a layer share.
     """
@@ -70,7 +71,9 @@ class Difference:
 
 
 def difference(first: Sequence[Level], second: Level) -> Difference | None:
-    """The mean of the first levels less the second, tasks being sampled apart; None where a variance is not known."""
+    """Return the mean of the first levels less the second, tasks being sampled apart; None where a variance is not
+    known.
+    """
     if not first or second.variance is None or any(each.variance is None for each in first):
         return None
     mean = float(np.mean([each.log for each in first]))

@@ -21,7 +21,10 @@ GRIMSHAW = (
 # seen, where a law that is a little too light finds anomalies on empty maps (docs/decisions/0006-anomaly-tails.md).
 TOP, FEWEST = 0.10, 10  # the share of heads that is the tail, and the least number of them
 SCALE_BOUND, SHAPE_BOUND = 0.995, 0.999  # confidence at which the normal scale and the Pareto shape are bounded
-HEAVIER = 0.05  # level of the likelihood-ratio test of one task's tail against the common one
+# Level of the likelihood-ratio test of one task's tail against the common one. At .3 more tasks are judged by their
+# own, which did not help and cost a quarter of the heads at 6 SD (docs/calibration.md).
+HEAVIER = 0.05
+# Profile likelihoods are looked through on grids: bounds are read off them, and no optimiser can fail to converge.
 SHAPES = np.round(np.arange(-0.6, 1.201, 0.02), 2)
 SCALES = np.linspace(0.3, 4.0, 371)
 
@@ -40,21 +43,21 @@ class Law:
         return "normal tail" if self.shape is None else "generalized Pareto tail"
 
     def log_sf(self, excess: np.ndarray | float) -> np.ndarray:
-        """The log-probability of exceeding the threshold by more than ``excess``, given that it is exceeded."""
+        """Return the log-probability of exceeding the threshold by more than ``excess``, given that it is exceeded."""
         if self.shape is None:
             start = special.log_ndtr(-self.threshold / self.scale)
             return np.asarray(special.log_ndtr(-(self.threshold + np.asarray(excess)) / self.scale) - start)
         return np.asarray(stats.genpareto.logsf(excess, self.shape, scale=self.scale))
 
     def log_pdf(self, excess: np.ndarray) -> np.ndarray:
-        """The log-density of an excess over the threshold."""
+        """Return the log-density of an excess over the threshold."""
         if self.shape is None:
             start = special.log_ndtr(-self.threshold / self.scale)
             return np.asarray(stats.norm.logpdf(self.threshold + excess, scale=self.scale) - start)
         return np.asarray(stats.genpareto.logpdf(excess, self.shape, scale=self.scale))
 
     def p(self, score: float) -> float:
-        """The probability that a head of this background reaches the score."""
+        """Return the probability that a head of this background reaches the score."""
         return max(float(TOP * np.exp(self.log_sf(max(0.0, score - self.threshold)))), 1e-12)
 
 
@@ -69,7 +72,7 @@ class Tail:
 
     @classmethod
     def of(cls, scores: Float[np.ndarray, "head"]) -> "Tail | None":
-        """The tail of the scores; None where too few lie in it.
+        """Return the tail of the scores; None where too few lie in it.
 
         Ten heads or .2 % of them are censored, whichever is more, but at most 1 %.
         """
@@ -80,7 +83,7 @@ class Tail:
         return cls(threshold, excess, float(cut - threshold), censored) if len(excess) >= FEWEST else None
 
     def bounded(self, heads: int) -> Law:
-        """A law no lighter than the tail: what heads of all tasks together are judged by.
+        """Return a law no lighter than the tail: what heads of all tasks together are judged by.
 
         ``heads`` is the usual number of heads of a layer, on which the scale of a normal background's tail depends.
         """
@@ -93,7 +96,7 @@ class Tail:
         return self._pareto_law(max(int(shape), int(np.flatnonzero(SHAPES == 0)[0])))
 
     def likeliest(self) -> Law:
-        """The maximum-likelihood law: generalized Pareto where its tail is unbounded, else normal."""
+        """Return the maximum-likelihood law: generalized Pareto where its tail is unbounded, else normal."""
         shape = int(self._pareto[0].argmax())
         if SHAPES[shape] < 0:
             return Law(self.threshold, float(SCALES[self._normal.argmax()]), None)
@@ -137,7 +140,7 @@ class Tail:
 
 @lru_cache(maxsize=32)
 def normal_scale(heads: int) -> float:
-    """The scale that the tail of a normal background has relative to its robust standard deviation.
+    """Return the scale that the tail of a normal background has relative to its robust standard deviation.
 
     It is above 1, since taking off each layer's own median narrows the middle of the scores more than their tail.
     """
@@ -148,7 +151,7 @@ def normal_scale(heads: int) -> float:
 
 
 def robust(values: np.ndarray) -> np.ndarray:
-    """The values over their median absolute deviation, scaled to the standard deviation of a normal background.
+    """Return the values over their median absolute deviation, scaled to the standard deviation of a normal background.
 
     NaN entries stay; where the deviation is 0, all are NaN.
     """

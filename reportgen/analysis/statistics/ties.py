@@ -9,7 +9,8 @@ from scipy import stats
 from reportgen.analysis.statistics.scan_statistic import normal_scores
 
 # Where keys and values are shared, a scan by heads fires on every empty map, a scan by runs on .03 to .05: hence a
-# level at which real ties, correlations of .27 to .30 in Mistral and Yi, are seldom missed (docs/decisions).
+# level at which real ties, correlations of .27 to .30 in Mistral and Yi, are seldom missed
+# (docs/decisions/0010-tied-heads.md).
 LONGEST, FEWEST_RUNS, FEWEST_LAYERS = 16, 4, 8
 LEVEL, AGAIN = 0.01, 0.05  # of the test on all cells, and of the one outside found regions
 
@@ -29,7 +30,7 @@ class Ties:
 def estimated(
     maps: Float[np.ndarray, "task layer head"], keep: Bool[np.ndarray, "task layer head"], length: int | None = None
 ) -> Ties | None:
-    """The ties of the cells that are kept; None where there are too few whole layers or no length to try.
+    """Return the ties of the cells that are kept; None where there are too few whole layers or no length to try.
 
     ``length`` is the only one to try, where ties of all cells are looked for again among some of them.
 
@@ -56,8 +57,8 @@ def estimated(
 
 def _kernel(heads: int, length: int) -> Float[np.ndarray, "head head"]:
     """Weights whose product with a correlation matrix is the mean inside runs less that of pairs as far apart."""
-    run, place = np.arange(heads) // length, np.arange(heads)
-    inside, apart = run[:, None] == run, np.abs(place[:, None] - place)
+    run, head = np.arange(heads) // length, np.arange(heads)
+    inside, apart = run[:, None] == run, np.abs(head[:, None] - head)
     kernel = np.zeros((heads, heads))
     for lag in range(1, length):
         pairs, across = (apart == lag) & inside, (apart == lag) & ~inside
@@ -83,6 +84,6 @@ def _standardised(alike: Float[np.ndarray, "layer head head"], kernel: np.ndarra
 
 
 def _moments(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sum of each matrix, of its squares, and of its squared row sums."""
+    """Return the sum of each matrix, of its squares, and of its squared row sums."""
     rows = matrices.sum(axis=2)
     return rows.sum(axis=1), (matrices**2).sum(axis=(1, 2)), (rows**2).sum(axis=1)

@@ -21,12 +21,13 @@ CHUNK = 2_000_000  # ranges of null series held at once
 
 
 def attending(view: View) -> Int[np.ndarray, "layer"]:
-    """The layers that have heads."""
+    """Return the layers that have heads."""
     return np.flatnonzero(view.present.any(axis=1))
 
 
 def layer_levels(view: View, t: int, earlier: Sequence[Outcome]) -> Float[np.ndarray, "layer"]:
-    """The level of each layer with heads: the mean normal score of its free heads among all free heads of the task.
+    """Return the level of each layer with heads: the mean normal score of its free heads among all free heads of the
+    task.
 
     A layer that regions hold wholly gets the scores of all its heads.
     """
@@ -62,9 +63,9 @@ def standardised(taus: np.ndarray) -> np.ndarray:
 
 def autocorrelations(series: Float[np.ndarray, "draw layer"]) -> Float[np.ndarray, "draw"]:
     """First-order autocorrelation of each series that is left after its least-squares trend; 0 for straight lines."""
-    place = np.arange(series.shape[1]) - (series.shape[1] - 1) / 2
+    layer = np.arange(series.shape[1]) - (series.shape[1] - 1) / 2
     rest = series - series.mean(axis=1, keepdims=True)
-    rest = rest - np.outer(rest @ place / (place @ place), place)
+    rest = rest - np.outer(rest @ layer / (layer @ layer), layer)
     power = (rest**2).sum(axis=1)
     lagged = (rest[:, 1:] * rest[:, :-1]).sum(axis=1)
     result: np.ndarray = np.divide(lagged, power, out=np.zeros(len(series)), where=power > 1e-12)
@@ -95,8 +96,8 @@ def _simulate(n: int, draws: int, seed: int) -> np.ndarray:
     return np.sort(made, axis=2)
 
 
-def kept_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, seed: int) -> list[int]:
-    """The place in GRID of the autocorrelation that each task's null keeps: a 98 % upper bound.
+def null_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, seed: int) -> list[int]:
+    """Return the place in GRID of the autocorrelation that each task's null keeps: a 98 % upper bound.
 
     Estimates on short detrended series are far too low, and lowest where a series seems to have a trend. So a task's
     null keeps the larger of two bounds: from its own series, and from the mean over all tasks of the same layers.
@@ -106,11 +107,13 @@ def kept_autocorrelations(series: Float[np.ndarray, "task layer"], draws: int, s
     alone = np.stack([np.searchsorted(each, own + 1e-6) / draws for each in table])
     error = table.std(axis=1) / np.sqrt(len(own))
     together = stats.norm.cdf((own.mean() - table.mean(axis=1)) / error)
-    kept = (alone > BOUND) | (together > BOUND)[:, None]
-    return [int(np.flatnonzero(column).max(initial=0)) for column in kept.T]
+    plausible = (alone > BOUND) | (together > BOUND)[:, None]
+    return [int(np.flatnonzero(column).max(initial=0)) for column in plausible.T]
 
 
 def trend_p(statistic: float, which: int, phi: int, n: int, draws: int, seed: int) -> float:
-    """The Monte-Carlo p-value of a statistic (0: over ranges, 1: over all layers) at autocorrelation GRID[phi]."""
+    """Return the Monte-Carlo p-value of a statistic (0: over ranges, 1: over all layers) at autocorrelation
+    GRID[phi].
+    """
     below = int(np.searchsorted(null(n, draws, seed)[phi, which], statistic - 1e-5))
     return (1 + draws - below) / (1 + draws)

@@ -56,12 +56,12 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 
 def environment(folders: list[Path], overridden: bool = False) -> Sandbox:
-    """What pages are filled in: autoescape and strict names."""
+    """Return the environment that pages are filled in: autoescape and strict names."""
     return sandbox.environment(folders, FILTERS, kind="page", overridden=overridden)
 
 
 def filling_overridden(folders: list[Path]) -> Fill:
-    """What fills the templates of pages where some are not ours."""
+    """Return what fills the templates of pages where some are not ours."""
     return partial(filled, environment(folders, overridden=True))
 
 
@@ -70,7 +70,7 @@ def _read(folders: list[Path], name: str) -> str:
 
 
 def _script(folders: list[Path]) -> str:
-    """The page's script: its parts in reading order, in a scope of their own."""
+    """Return the page's script: its parts in reading order, in a scope of their own."""
     parts = "\n".join(_read(folders, f"script/{part}.js") for part in SCRIPT)
     return f'(async () => {{\n"use strict";\n{parts}}})();\n'
 
@@ -78,8 +78,8 @@ def _script(folders: list[Path]) -> str:
 def html(
     report: Report, print_it: Callable[[str], None] | None = None
 ) -> tuple[dict[str, str | bytes], tuple[Plugin, ...]]:
-    """The page for the screen and the files beside it by their names; and the plug-ins of the report, with what became
-    of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
+    """Return the page for the screen and the files beside it by their names; and the plug-ins of the report, with what
+    became of its sections. The page that the PDF is printed from goes to ``print_it`` as soon as it is there.
 
     The page for the screen holds script and data, or names the files that do where the study wants them beside it
     ([report] assets); the printed one has neither.
@@ -94,7 +94,7 @@ def html(
     notes = template_notes(report)
     sections, plugins = _rendered(fill, report)
     if print_it is not None:
-        sheets, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
+        printed_sections, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
     values = {
         "title": printable(study.title) or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],
@@ -109,7 +109,7 @@ def html(
         "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
     }
     if print_it is not None:
-        on_paper = {"sections": sheets, "css": Markup(for_print(css)), "beside": None}
+        on_paper = {"sections": printed_sections, "css": Markup(for_print(css)), "beside": None}
         unscripted = dict.fromkeys(("script", "data", "catalogue"))
         print_it(_with_notes(fill("report.html.j2", {**values, **on_paper, **unscripted}), notes))
     scripts = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
@@ -121,7 +121,9 @@ def html(
 
 
 def template_notes(report: Report) -> list[str]:
-    """What a page says of templates: those that stand in place of ours, and those that came with it and do not."""
+    """Return what a page says of templates: those that stand in place of ours, and those that came with it and do
+    not.
+    """
     folder, left_out, notes = report.study.report.templates, report.provenance.get("templates_left_out"), list[str]()
     own = ", ".join(own_templates(folder)) if folder is not None else ""
     if own:
@@ -133,16 +135,18 @@ def template_notes(report: Report) -> list[str]:
 
 
 def _with_notes(page: str, wanted: Sequence[str]) -> str:
-    """The page, which says on its face what overriding templates made, whether or not one of them leaves that out."""
+    """Return the page, which says on its face what overriding templates made, whether or not one of them leaves that
+    out.
+    """
     missing = [escape(text) for text in wanted if escape(text) not in page]
     notes = "".join(f'<p class="banner" role="note">{text}</p>\n' for text in missing)
     body = re.search(r"<body\b[^>]*>\s*", page)
-    place = body.end() if body else 0
-    return page[:place] + notes + page[place:]
+    start = body.end() if body else 0
+    return page[:start] + notes + page[start:]
 
 
 def policy(css: str, script: str = "") -> str:
-    """The Content-Security-Policy of a page with this style sheet and no script but this one."""
+    """Return the Content-Security-Policy of a page with this style sheet and no script but this one."""
     return CSP.format(_hash(css), _hash(script) if script else "'none'")
 
 
@@ -152,7 +156,9 @@ def _hash(text: str) -> str:
 
 
 def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
-    """The sections that have something to say, and the report's plug-ins: one that raises is left out by name."""
+    """Return the sections that have something to say, and the report's plug-ins: one that raises is left out by
+    name.
+    """
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
     ours = {section.name for section in SECTIONS.own()}
     for section in SECTIONS.chosen(report.sections, "[report] sections"):
@@ -172,5 +178,9 @@ def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin,
 
 
 def _body(fill: Fill, section: Section, report: Report) -> Markup | None:
-    values = section.view(report)
-    return None if values is None else Markup(fill(f"sections/{section.name}.j2", values))
+    values, own = section.view(report), f"sections/{section.name}.j2"
+    if values is None:
+        return None
+    if any((folder / own).is_file() for folder in folders_of(report.study.report.templates)):
+        return Markup(fill(own, values))
+    return Markup(fill("sections/_default.j2", {"values": values}))

@@ -3,9 +3,13 @@
 import re
 import zlib
 from base64 import b64decode
-from typing import Any
+from typing import TYPE_CHECKING
 
 from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage, SvgImage
+
+if TYPE_CHECKING:
+    import pydyf
+    from weasyprint.text.fonts import FontConfiguration
 
 _DATA = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 _FIGURE = re.compile(r'<svg role="img"[^>]*>\s*<title>([^<]*)</title>.*?</svg>', re.S)
@@ -15,7 +19,7 @@ FAST, SMALL, LARGE = 4, 6, 1 << 20
 _STREAM, _END = b">>\nstream\n", b"\nendstream"
 
 
-def images_by_address(html: str, fonts: Any) -> tuple[str, dict[str, IndexedImage | SvgImage]]:
+def images_by_address(html: str, fonts: "FontConfiguration") -> tuple[str, dict[str, IndexedImage | SvgImage]]:
     """Return the page with short addresses in place of its figures and images, and these by address, each once."""
     images, figures = dict[str, IndexedImage](), dict[str, SvgImage]()
 
@@ -33,7 +37,7 @@ def images_by_address(html: str, fonts: Any) -> tuple[str, dict[str, IndexedImag
     return _FIGURE.sub(figure, text), {**held, **figures}
 
 
-def compress_once(_document: object, pdf: Any) -> None:
+def compress_once(_document: object, pdf: "pydyf.PDF") -> None:
     """Put finished bytes in the place of every stream: pydyf would compress each twice, at its slowest level."""
     import pydyf
 

@@ -14,13 +14,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from reportgen.core.confined import limit_memory
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.rendering.pdf.compact import compress_once, images_by_address
 from reportgen.rendering.pdf.weasyprint_adapter import claim_pdf_ua
+
+if TYPE_CHECKING:
+    from weasyprint import Attachment
+    from weasyprint.document import Document
+    from weasyprint.urls import URLFetcher
 
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 VARIANT = "pdf/a-3a"
@@ -48,19 +55,19 @@ class Typesetter:
 
     def __init__(self, faces: str, files: set[Path]) -> None:
         self.weasyprint = load_weasyprint()
-        self.fetcher = _closed_fetcher(self.weasyprint, files)
+        self.fetcher = _closed_fetcher(files)
         self.fonts = self.weasyprint.text.fonts.FontConfiguration()
         self.faces = self.weasyprint.CSS(string=faces, font_config=self.fonts, url_fetcher=self.fetcher)
 
     @no_collection()
-    def laid_out(self, html: str) -> Any:
+    def laid_out(self, html: str) -> "Document":
         """Return the page laid out on paper."""
         text, images = images_by_address(html, self.fonts)
         page = self.weasyprint.HTML(string=text, url_fetcher=self.fetcher, base_url=None)
         return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=images)
 
     @no_collection()
-    def written(self, document: Any, files: Mapping[str, bytes], moment: datetime) -> bytes:
+    def written(self, document: "Document", files: Mapping[str, bytes], moment: datetime) -> bytes:
         """Return the document as a PDF that carries ``files``, dated ``moment``, with UNSEALED as its identifier."""
         document.metadata.created = document.metadata.modified = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         document.metadata.attachments = [_attachment(self.weasyprint, *file, moment) for file in files.items()]
@@ -101,12 +108,12 @@ def serve() -> None:
     os._exit(0)  # what it holds is freed faster by the system than piece by piece
 
 
-def load_weasyprint() -> Any:
+def load_weasyprint() -> ModuleType:
     """Return the package; raises MissingResourceError where it or Pango does not load."""
     try:
         with redirect_stdout(io.StringIO()):  # its banner about missing libraries has no place in what we print
-            import weasyprint
-            import weasyprint.text.fonts
+            import_module("weasyprint.text.fonts")
+            weasyprint = import_module("weasyprint")
     except (ImportError, OSError) as error:
         problem = f"the PDF cannot be made: WeasyPrint does not load ({str(error).splitlines()[0]})"
         raise MissingResourceError(
@@ -118,13 +125,15 @@ def load_weasyprint() -> Any:
     return weasyprint
 
 
-def _closed_fetcher(weasyprint: Any, files: set[Path]) -> Any:
+def _closed_fetcher(files: set[Path]) -> "URLFetcher":
+    from weasyprint.urls import URLFetcher
+
     allowed = {path.as_uri() for path in files}
 
-    class Closed(weasyprint.urls.URLFetcher):  # type: ignore[misc]
+    class Closed(URLFetcher):  # type: ignore[misc]
         """Reads the shipped fonts and data URLs, nothing else."""
 
-        def fetch(self, url: str, headers: Any = None) -> Any:
+        def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> object:
             if url in allowed or url.startswith("data:"):
                 return super().fetch(url, headers)
             raise ValueError(f"a report loads nothing from outside: {url}")
@@ -132,7 +141,7 @@ def _closed_fetcher(weasyprint: Any, files: set[Path]) -> Any:
     return Closed()
 
 
-def _attachment(weasyprint: Any, name: str, content: bytes, moment: datetime) -> Any:
+def _attachment(weasyprint: ModuleType, name: str, content: bytes, moment: datetime) -> "Attachment":
     source = name == "study.toml" or name.endswith((".safetensors", ".j2"))
     return weasyprint.Attachment(
         string=content,

@@ -9,8 +9,14 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    import pydyf
+    from weasyprint.document import DocumentMetadata
+    from weasyprint.pdf.stream import Stream
+    from weasyprint.text.fonts import FontConfiguration
 
 _BOX = re.compile(r'viewBox="([^"]*)"')
 _UA = (
@@ -45,13 +51,13 @@ class IndexedImage:
         width, height = struct.unpack(">II", self._chunks()[b"IHDR"][:8])
         return width / resolution, height / resolution, width / height
 
-    def draw(self, stream: Any, width: float, height: float, style: Any) -> None:
+    def draw(self, stream: "Stream", width: float, height: float, style: object) -> None:
         """Place the image, each pixel a sharp one, in a rectangle of the page."""
         name = stream.add_image(self, False, 1)
         stream.transform(width, 0, 0, -height, 0, height)
         stream.draw_x_object(name)
 
-    def get_x_object(self, interpolate: bool, ratio: float) -> Any:
+    def get_x_object(self, interpolate: bool, ratio: float) -> "pydyf.Stream":
         """Return the image as an object of the PDF, its pixels as the PNG holds them."""
         import pydyf
 
@@ -89,14 +95,14 @@ class SvgImage:
 
     svg: str
     images: Mapping[str, IndexedImage]
-    fonts: Any
+    fonts: "FontConfiguration"
 
     def get_intrinsic_size(self, resolution: float, font_size: float) -> tuple[None, None, float]:
         """Neither width nor height, and their ratio."""
         _, _, width, height = map(float, _BOX.findall(self.svg)[0].split())
         return None, None, width / height
 
-    def draw(self, stream: Any, width: float, height: float, style: Any) -> None:
+    def draw(self, stream: "Stream", width: float, height: float, style: object) -> None:
         """Draw the marks in a rectangle of the page."""
         from weasyprint.svg import SVG
 
@@ -108,7 +114,7 @@ class SvgImage:
         return self.images.get(url)
 
 
-def claim_pdf_ua(metadata: Any) -> None:
+def claim_pdf_ua(metadata: "DocumentMetadata") -> None:
     """Put the PDF/UA claim into the same RDF block as PDF/A's: in a block of its own both are refused."""
     generate = metadata.generate_rdf_metadata
 

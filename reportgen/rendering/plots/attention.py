@@ -154,15 +154,15 @@ def _fitting(shaded: Shaded, room: float) -> list[Shaded]:
     order = sorted(range(len(shaded)), key=lambda i: -shaded[i][1])
     while low < high:
         middle = (low + high + 1) // 2
-        fits = len(_broken(_kept(shaded, set(order[:middle])), room)) <= LINES
+        fits = len(_broken(_shortened(shaded, set(order[:middle])), room)) <= LINES
         low, high = (middle, high) if fits else (low, middle - 1)
-    return _broken(_kept(shaded, set(order[:low])), room)[:LINES]
+    return _broken(_shortened(shaded, set(order[:low])), room)[:LINES]
 
 
-def _kept(shaded: Shaded, kept: set[int]) -> Shaded:
+def _shortened(shaded: Shaded, left: set[int]) -> Shaded:
     result: Shaded = []
     for i, each in enumerate(shaded):
-        if i in kept:
+        if i in left:
             result.append(each)
         elif not result or result[-1][0] != " … ":
             result.append((" … ", 0.0))

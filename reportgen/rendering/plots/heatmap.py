@@ -98,8 +98,10 @@ def _name_head(
     frame = (grid.x, grid.y, grid.x + grid.width, grid.y + grid.height)
     loose = (frame[0], frame[1] - height, frame[2], frame[3] + height)
     # Best inside the panel and off the regions; then over a region; then, in a flat panel, over its edge.
-    tries = [(frame, [*taken, *regions]), (frame, taken), (loose, taken)]
-    fits = (b for around, others in tries for b in boxes if _within(b, around) and not any(_meet(b, o) for o in others))
+    attempts = [(frame, [*taken, *regions]), (frame, taken), (loose, taken)]
+    fits = (
+        b for around, others in attempts for b in boxes if _within(b, around) and not any(_meet(b, o) for o in others)
+    )
     box = next(fits, None)
     if box is None:
         return  # a name that cannot be placed without covering another stays in the table only

@@ -68,7 +68,7 @@ def _axes(
         if named:
             canvas.text(x - 0.05, at + 0.03, f"{100 * share:.0f} %", 6, "right")
     for k in (0, *(4**i for i in range(12) if 4**i <= heads)):
-        at = x + width * _place(k, heads)
+        at = x + width * _along(k, heads)
         canvas.lines([[(at, y + height), (at, y + height + 0.03)]], INK, 0.4)
         if last:
             canvas.text(at, y + height + 0.12, f"{k}", size, "center")
@@ -76,7 +76,7 @@ def _axes(
         canvas.text(x + width / 2, y + height + 0.25, "Heads out", 6.5, "center", color=MUTED)
 
 
-def _place(k: int, heads: int) -> float:
+def _along(k: int, heads: int) -> float:
     """Where a number of heads stands, none at the left and all at the right."""
     return math.log2(1 + k) / math.log2(1 + heads)
 
@@ -93,7 +93,7 @@ def _line(
 ) -> None:
     colour, dash = style
     points = [
-        (x + width * _place(k, curve.knocked[-1]), y + height * (1 - accuracy))
+        (x + width * _along(k, curve.knocked[-1]), y + height * (1 - accuracy))
         for k, accuracy in zip(curve.knocked, curve.accuracy, strict=True)
     ]
     canvas.lines([points], colour, 1.0, 4, dash)

@@ -50,14 +50,14 @@ def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: Bl
     canvas = Canvas(left + width + 0.2, top + step * n + 0.4 + 0.16 * (1 + legend[-1][1]))
     base = top + step * n
 
-    def place(value: float) -> float:
+    def across(value: float) -> float:
         return left + width * (value - low) / (1 - low)
 
     for i in range(int((1 - low) * 4) + 1):
         value = low + i / 4
-        canvas.lines([[(place(value), top), (place(value), base)]], HAIR, 0.8 if value == 0 else 0.3, 1)
+        canvas.lines([[(across(value), top), (across(value), base)]], HAIR, 0.8 if value == 0 else 0.3, 1)
         if (i * 2) % 2 == 0:
-            canvas.text(place(value), base + 0.13, f"{value:g}".replace("-", "−"), 6, "center")
+            canvas.text(across(value), base + 0.13, f"{value:g}".replace("-", "−"), 6, "center")
     middle = min(left + width / 2, canvas.width - 0.05 - text_width(AXIS, 6.5) / 2)
     canvas.text(middle, base + 0.27, AXIS, 6.5, "center", color=MUTED)
     for t in range(n):
@@ -65,7 +65,7 @@ def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: Bl
         canvas.text(left - 0.1, y + 0.03, fitted(scores.tasks[t].name, left - 0.2, 6.5), 6.5, "right")
         for k in range(len(names)):
             if not np.isnan(table[t, k]):
-                canvas.polygon(shape(k, place(table[t, k]), y, 0.045), LINES[k % 7], "#ffffff", 0.3, 4)
+                canvas.polygon(shape(k, across(table[t, k]), y, 0.045), LINES[k % 7], "#ffffff", 0.3, 4)
     for k, (name, (x, line)) in enumerate(zip(names, legend, strict=True)):
         y = base + 0.4 + 0.16 * line
         canvas.polygon(shape(k, 0.15 + x, y, 0.045), LINES[k % 7], order=4)
@@ -79,10 +79,10 @@ def _label(name: str) -> str:
 
 def _record(scores: HeadScores, names: list[str], table: np.ndarray, canvas: Canvas, style: BlockStyle) -> Drawing:
     first, shown = _label(scores.method.name), len(table)
-    part = f" The first {shown} of {len(scores.tasks)} tasks." if shown < len(scores.tasks) else ""
+    shown_of = f" The first {shown} of {len(scores.tasks)} tasks." if shown < len(scores.tasks) else ""
     caption = style.of(
         f"Spearman’s rank correlation of absolute importance over heads between {first} and each other method, task by "
-        f"task.{part}"
+        f"task.{shown_of}"
     )
     medians = "; ".join(
         f"{_label(name)} {np.nanmedian(table[:, k]):.2f}"

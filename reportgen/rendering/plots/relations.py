@@ -145,12 +145,12 @@ def _tree(
 ) -> None:
     """Draw the dendrogram, its leaves on the matrix's rows; further right joins what is less alike."""
     n = len(order)
-    place: dict[int, Point] = {t: (0.0, top + cell * (i + 0.5)) for i, t in enumerate(order)}
+    nodes: dict[int, Point] = {t: (0.0, top + cell * (i + 0.5)) for i, t in enumerate(order)}
     farthest = max(float(row[2]) for row in merges) or 1.0
     for k, (a, b, height, _) in enumerate(merges):
-        (x1, y1), (x2, y2), at = place[int(a)], place[int(b)], float(height) / farthest
+        (x1, y1), (x2, y2), at = nodes[int(a)], nodes[int(b)], float(height) / farthest
         canvas.lines([[(x + wide * x1, y1), (x + wide * at, y1), (x + wide * at, y2), (x + wide * x2, y2)]], MUTED, 0.7)
-        place[n + k] = (at, (y1 + y2) / 2)
+        nodes[n + k] = (at, (y1 + y2) / 2)
 
 
 def _similarity_record(

@@ -77,9 +77,9 @@ class InchRenderer:
         context.set_joinstyle("miter" if closed else "round")
         if dash is not None:
             context.set_dashes(dash[0], [line * length for length in dash[1]])
-        place = Affine2D.from_values(self.dots, 0, 0, -self.dots, 0, self.height)
+        transform = Affine2D.from_values(self.dots, 0, 0, -self.dots, 0, self.height)
         with self._group(part):
-            self.renderer.draw_path(context, outline, place, None if fill == "none" else to_rgba(fill))
+            self.renderer.draw_path(context, outline, transform, None if fill == "none" else to_rgba(fill))
         context.restore()
 
     def text(

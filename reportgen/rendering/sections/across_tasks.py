@@ -1,14 +1,12 @@
 """Across tasks: heads that tasks share, and how concentrated importance is."""
 
-from typing import Any
-
 from reportgen.core.kinds import kind_of
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any] | None:
-    """The findings on several tasks and the figures that compare tasks; None where there are neither."""
+def view(report: Report) -> dict[str, object] | None:
+    """Return the findings on several tasks and the figures that compare tasks; None where there are neither."""
     groups = list(report.drawn("across_tasks").values())
     found = report.at("across_tasks")
     if not groups and not found:

@@ -1,7 +1,5 @@
 """Do the methods agree? What was found of it, and how alike the study's methods rank the heads."""
 
-from typing import Any
-
 from reportgen.core.blocks import title
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
@@ -10,8 +8,8 @@ from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
 
-def view(report: Report) -> dict[str, Any] | None:
-    """The findings on agreement and the rank correlations; None for a single method without either."""
+def view(report: Report) -> dict[str, object] | None:
+    """Return the findings on agreement and the rank correlations; None for a single method without either."""
     found, tables = report.at("agreement"), _ranks(report)
     if not found and not tables:
         return None

@@ -1,7 +1,5 @@
 """Anomalies: every single head that stands out, over all tasks, each linked to its evidence."""
 
-from typing import Any
-
 from reportgen.core.kinds import kind_of
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, Report
@@ -12,8 +10,8 @@ from reportgen.rendering.tables import Table
 MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
 
 
-def view(report: Report) -> dict[str, Any] | None:
-    """The findings on single heads, tested ones first; None where there are none."""
+def view(report: Report) -> dict[str, object] | None:
+    """Return the findings on single heads, tested ones first; None where there are none."""
     found = [v for v in report.views.values() if kind_of(v.finding.kind).shown == "framed"]
     if not found:
         return None

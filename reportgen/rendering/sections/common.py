@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from reportgen.core.plugins import Record, Registry
 from reportgen.rendering.context import Report
@@ -12,11 +11,12 @@ from reportgen.rendering.context import Report
 class Section(Record):
     """A section of the report: its template's name, its heading, and the function that makes its values.
 
+    The template is ``sections/<name>.j2``; without one, ``sections/_default.j2`` prints the values under their names.
     ``view`` returns None where the report has nothing to say in this section.
     """
 
     title: str
-    view: Callable[[Report], dict[str, Any] | None]
+    view: Callable[[Report], dict[str, object] | None]
 
 
 SECTIONS = Registry("sections", Section, reserved=("content",))  # an anchor of the page

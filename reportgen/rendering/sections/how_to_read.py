@@ -6,7 +6,7 @@ from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, object]:
-    """What depends on the study in this otherwise fixed text."""
+    """Return what depends on the study in this otherwise fixed text."""
     return {
         "top_down": report.study.report.layer_order == "down",
         "intervals": any(e is not None for e in report.scores.examples),

@@ -1,14 +1,12 @@
 """What the findings may and may not be taken to mean: general guidance, chosen by what was found."""
 
-from typing import Any
-
 from reportgen.core.kinds import KINDS
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any] | None:
-    """The guidance for the kinds that were found; None where the study switches it off."""
+def view(report: Report) -> dict[str, object] | None:
+    """Return the guidance for the kinds that were found; None where the study switches it off."""
     if not report.study.report.interpretation:
         return None
     kinds = {f.kind for f in report.findings.findings}

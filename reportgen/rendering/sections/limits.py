@@ -1,13 +1,11 @@
 """Limits: what this report cannot tell, as far as it can be known from the scores and findings."""
 
-from typing import Any
-
 from reportgen.core.kinds import caveats
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, Any]:
+def view(report: Report) -> dict[str, object]:
     """Which limits apply."""
     scores, findings = report.scores, report.findings.findings
     examples = [e for e in scores.examples if e is not None]
@@ -30,8 +28,8 @@ def view(report: Report) -> dict[str, Any]:
     }
 
 
-def _raced(report: Report) -> dict[str, Any] | None:
-    """The settings of a race for the top heads, where there was one."""
+def _raced(report: Report) -> dict[str, object] | None:
+    """Return the settings of a race for the top heads, where there was one."""
     methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
     return next((m.parameters for m in methods if m.parameters.get("examples") == "adaptive"), None)
 

@@ -14,7 +14,7 @@ from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, object]:
-    """The scoring formula, the tests in use with their nulls, families, and references."""
+    """Return the scoring formula, the tests in use with their nulls, families, and references."""
     scores = report.scores
     examples = [e for e in scores.examples if e is not None]
     return {
@@ -43,13 +43,15 @@ def view(report: Report) -> dict[str, object]:
 
 
 def _kind(kind: str) -> str:
-    """The kind of finding in words; of a family, with the block that it is about."""
+    """Return the kind of finding in words; of a family, with the block that it is about."""
     name, _, block = kind.partition("/")
     return ", ".join(part for part in (kind_of(name).label, title(block or None)) if part)
 
 
 def _diagnostics(report: Report) -> list[Table]:
-    """What each method says of itself: a row a task, a column a check; and of all tasks together, the least first."""
+    """Return what each method says of itself: a row a task, a column a check; and of all tasks together, the least
+    first.
+    """
     methods = [blocks[0].method for blocks in (report.blocks, *report.others.values())]
     tables = []
     for method in methods:
@@ -68,7 +70,7 @@ def _diagnostics(report: Report) -> list[Table]:
 
 
 def _overall(overall: dict[str, dict[str, float | None]], caption: str) -> Table:
-    """A column a check, a row for each thing that it is of, in the order of the first check."""
+    """Return a column a check, a row for each thing that it is of, in the order of the first check."""
     first = next(iter(overall.values()))
     names = sorted(first, key=lambda name: (-np.inf if (value := first[name]) is None else value, name))
     rows = tuple((name, *(_check(of[name]) if name in of else "" for of in overall.values())) for name in names)

@@ -6,7 +6,7 @@ from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, object]:
-    """The overview figures, block by block under the block's name."""
+    """Return the overview figures, block by block under the block's name."""
     groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn("overview").items()]
     if report.brief:
         groups = [(name, [d for d in drawings if d.shows != "percentile"]) for name, drawings in groups]

@@ -1,7 +1,5 @@
 """Reliability and competence: whether the model does the tasks, and whether scores would come out the same again."""
 
-from typing import Any
-
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Task
 from reportgen.core.stats import wilson
@@ -11,8 +9,8 @@ from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
 
-def view(report: Report) -> dict[str, Any] | None:
-    """The findings of both kinds and the unmodified model's performance; None where there is neither."""
+def view(report: Report) -> dict[str, object] | None:
+    """Return the findings of both kinds and the unmodified model's performance; None where there is neither."""
     found, table = report.at("reliability"), _performance(report)
     if not found and table is None:
         return None

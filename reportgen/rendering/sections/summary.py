@@ -31,7 +31,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
 
 
 def _tasks(report: Report) -> str:
-    """The tasks by name, the first eight of many."""
+    """Return the tasks by name, the first eight of many."""
     names = [t.name for t in report.tasks]
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
@@ -53,7 +53,7 @@ def _model(report: Report) -> str:
 
 
 def method_name(report: Report) -> str:
-    """The scoring method in words."""
+    """Return the scoring method in words."""
     name = report.scores.method.name
     origin = ", read from a file" if report.study.scores is not None else ""
     return f"{name.replace('_', ' ')}{origin}"

@@ -18,7 +18,7 @@ MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, i
 
 
 def view(report: Report) -> dict[str, object]:
-    """The tables; long ones shortened, saying so."""
+    """Return the tables; long ones shortened, saying so."""
     most = SHORT if report.brief else PRINTED if report.printed else MOST
     layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task
     return {"layers": layers, "findings": finding_table(report, most), "heads": named_heads(report, most)}

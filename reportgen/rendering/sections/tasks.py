@@ -43,7 +43,7 @@ def view(report: Report) -> dict[str, object]:
 
 
 def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, Table]]:
-    """The figure and the table of each task's attention patterns, by the task's anchor."""
+    """Return the figure and the table of each task's attention patterns, by the task's anchor."""
     if report.patterns is None:
         return {}
     made = dict[str, tuple[Drawing, Table]]()
@@ -56,7 +56,7 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
 
 
 def _paragraph(report: Report, task: int, block: int) -> str:
-    """What panel, layer profile and table say, in a paragraph."""
+    """Return what panel, layer profile and table say, in a paragraph."""
     view = report.tasks[task].maps[block]
     table = head_table("", view, report.scores.method.unit, NAMED)
     bounded = any("interval" in name for name, _ in table.columns)
@@ -65,7 +65,7 @@ def _paragraph(report: Report, task: int, block: int) -> str:
 
 
 def _performance(task: Task) -> str:
-    """The baseline performance in one sentence; what is not known is said."""
+    """Return the baseline performance in one sentence; what is not known is said."""
     if task.accuracy is None:
         known = f"{fmt.count(task.n, 'example')}; " if task.n else ""
         return f"{known}the model’s own performance on this task is not recorded in the scores."

@@ -21,7 +21,9 @@ VERDICTS = {
 
 
 def view(report: Report) -> dict[str, object] | None:
-    """The findings of the validation, the verdicts and the tables behind them; None where nothing was to be tested."""
+    """Return the findings of the validation, the verdicts and the tables behind them; None where nothing was to be
+    tested.
+    """
     found, validation = report.at("validation"), report.validation
     judged = [v for v in report.views.values() if v.verdict is not None]
     problem = _problem(report)
