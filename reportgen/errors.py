@@ -1,4 +1,4 @@
-"""The one exception base: every error says what is wrong, where, and how to mend it."""
+"""The one exception base: every error says what is wrong, where, and what to do about it."""
 
 import difflib
 import errno
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 
 
 class ReportgenError(Exception):
-    """An error that a user can mend.
+    """An error that a user can do something about.
 
-    ``problem`` says what is wrong, ``place`` where (file, row, field), ``hint`` what to do. ``exit_code`` is the
+    ``problem`` says what is wrong, ``location`` where (file, row, field), ``hint`` what to do. ``exit_code`` is the
     command line's exit status.
     """
 
     exit_code = 2
 
-    def __init__(self, problem: str, place: str, hint: str) -> None:
-        super().__init__(problem, place, hint)
-        self.problem, self.place, self.hint = problem, place, hint
+    def __init__(self, problem: str, location: str, hint: str) -> None:
+        super().__init__(problem, location, hint)
+        self.problem, self.location, self.hint = problem, location, hint
 
     def __str__(self) -> str:
         end = "" if self.hint.endswith(("?", ".")) else "."
-        return f"{self.place}: {self.problem}. {self.hint}{end}"
+        return f"{self.location}: {self.problem}. {self.hint}{end}"
 
 
 class InputError(ReportgenError):
@@ -32,15 +32,16 @@ MEMORY_SIGNS = ("allocate memory", "out of memory", "bad_alloc", "ALLOC_FAILED")
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, whoever asked for it."""
+    """Return whether an error says that memory ran out, whoever asked for it."""
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY_SIGNS)
 
 
+# What a path itself is to blame for; a missing file is named by whoever looked for it.
 UNREACHABLE = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EISDIR})
 
 
 def unreachable(error: OSError) -> InputError | None:
-    """What to say of a path that the file system does not follow: too long, a closed folder, a loop of links.
+    """Return the error for a path that the file system does not follow: too long, a closed folder, a loop of links.
 
     None for other errors, and where no path is named.
     """
@@ -58,11 +59,11 @@ class MissingResourceError(ReportgenError):
 
 
 def doubled(names: Sequence[str]) -> list[str]:
-    """The names that stand more than once, in their order; in time that grows as their number does."""
+    """Return the names that stand more than once, in their order; in time that grows as their number does."""
     return [name for name, times in Counter(names).items() if times > 1]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """How to mend an unknown name: the nearest known one, or all of them."""
+    """Return a hint for an unknown name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}"

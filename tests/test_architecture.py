@@ -140,3 +140,18 @@ def test_test_files_have_names_of_their_own() -> None:
     """pytest imports them by their bare names: of two of one name, it refuses the second."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
+
+
+def test_the_package_imports_where_there_is_no_fcntl() -> None:
+    """As on Windows, which has neither that module nor ``resource``."""
+    code = (
+        "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None\n"
+        "from reportgen.pipeline import stages\n"
+        "from reportgen.archive import verify\n"
+        "from reportgen.cli import main\n"
+        "from reportgen.storage import locks, remote_folders\n"
+        "from reportgen.scoring import score\n"
+        "from reportgen.validation import validate\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -154,7 +154,6 @@ def test_the_first_tutorial_tells_what_its_commands_do(tmp_path: Path) -> None:
     assert sentence in explained.output
 
 
-@pytest.mark.skipif(not hasattr(reportgen, "summarize"), reason="the stages do not compose yet")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_notebook_runs_as_it_was_saved() -> None:
     import nbclient

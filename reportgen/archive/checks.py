@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.plugins import ABSENT, Plugin, recorded_in
 from reportgen.errors import InputError
 from reportgen.importers.report_pdf import attached, manifest_of
 from reportgen.storage.files import write_atomic
 from reportgen.storage.json_files import read_json
-from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.manifest import Manifest, checked_manifest
 
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError, IndexError)  # what a damaged file raises where it is read
 
@@ -31,13 +30,13 @@ class Opened:
 
     folder: Path
     pdf: Path | None
-    manifest: dict[str, Any]
+    manifest: Manifest
     alone: bool
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """The report at a path, a PDF unpacked for as long as it is looked at."""
+    """Open the report at a path; a PDF is unpacked for as long as the context lasts."""
     if path.is_dir():
         if not (path / "manifest.json").is_file():
             raise InputError(

@@ -6,7 +6,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,19 +20,19 @@ from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import style_of
 from reportgen.storage.files import sha256_file, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.manifest import Manifest, checked_manifest
 
 PAGE = "index.html"
 CACHE = ".reportgen-index.json"
 SCHEMA = "reportgen/index/1"
-TOP = 3  # findings told of each report
+TOP = 3  # findings shown of each report, as many as `build` prints
 MADE_BY = '<meta name="generator" content="reportgen">'
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the page tells of a report. ``manifest`` is its manifest's sha256, ``picture`` a PNG as a data address."""
+    """What the page shows of a report. ``manifest`` is its manifest's sha256, ``picture`` a PNG as a data address."""
 
     manifest: str
     title: str
@@ -90,8 +89,8 @@ def index(folder: Path | str, *, progress: Progress = lambda *_: None) -> Index:
                 old, read = _entry(report, manifest, digest), read + 1
             entries[address] = old
         except ReportgenError as error:
-            place = error.place.removeprefix(str(report)).lstrip(os.sep)
-            skipped[printable(str(name))] = printable(f"{place}: {error.problem}" if place else error.problem)
+            location = error.location.removeprefix(str(report)).lstrip(os.sep)
+            skipped[printable(str(name))] = printable(f"{location}: {error.problem}" if location else error.problem)
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             skipped[printable(str(name))] = printable(f"a file is damaged ({type(error).__name__})")
     progress("reports", len(found), len(found))
@@ -113,7 +112,7 @@ def _refuse_strange(folder: Path) -> None:
 
 
 def _known(folder: Path) -> dict[str, Entry]:
-    """The entries of the last time; none where that file is missing, damaged or of another version."""
+    """Read the entries of the last time; none where that file is missing, damaged or of another version."""
     try:
         content = read_json(folder / CACHE)
         return _KNOWN.validate_python(content["reports"]) if content["schema"] == SCHEMA else {}
@@ -122,16 +121,16 @@ def _known(folder: Path) -> dict[str, Entry]:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """The folders below that hold a report, or part of one; hidden ones and those in a report are not looked into."""
-    for place, inner, files in os.walk(folder):
+    """Yield the folders below that hold a report, or part of one; look into no hidden one, and into no report."""
+    for parent, inner, files in os.walk(folder):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         if {"manifest.json", "report.html", "findings.json"} & {*files}:
             inner.clear()
-            yield Path(place)
+            yield Path(parent)
 
 
-def _whole(report: Path) -> tuple[dict[str, Any], str]:
-    """A report's manifest and its sha256; raises InputError where a file it lists is missing or of another size."""
+def _whole(report: Path) -> tuple[Manifest, str]:
+    """Read a report's manifest and its sha256; raises InputError where a file in it is missing or of another size."""
     path = report / "manifest.json"
     manifest = checked_manifest(read_json(path), str(path))
     for name, entry in manifest["files"].items():
@@ -145,7 +144,7 @@ def _whole(report: Path) -> tuple[dict[str, Any], str]:
     return manifest, sha256_file(path)
 
 
-def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
+def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
     for name in ("findings.json", "study.toml"):
         if name in manifest["files"] and sha256_file(report / name) != manifest["files"][name]["sha256"]:
             raise InputError("its hash is not that of the manifest", str(report / name), "Make the report again")
@@ -174,13 +173,13 @@ def _entry(report: Path, manifest: dict[str, Any], digest: str) -> Entry:
 
 
 def _picture(scores: HeadScores) -> str:
-    """The first task's map, a pixel a head and layer 0 on top, in the colours of the report's own figures."""
+    """Draw the first task's map, a pixel a head and layer 0 on top, in the colours of the report's own figures."""
     pixels = style_of(scores, "viridis", "down").scale.colours(scores.importance[0])
     return f"data:image/png;base64,{b64encode(png(pixels)).decode()}"
 
 
 def page(made: Index) -> str:
-    """index.html."""
+    """Return index.html."""
     values = [
         {**asdict(e), "href": f"{address}/{e.page}", "folder": unquote(address)} for address, e in made.entries.items()
     ]
@@ -191,11 +190,11 @@ def page(made: Index) -> str:
 
 
 def lines(made: Index) -> list[str]:
-    """The index for a terminal."""
-    told = f"{count(len(made.entries), 'report')}: {made.read} read, {len(made.entries) - made.read} unchanged"
-    return [str(made.page), told, *(f"skipped {name}: {why}" for name, why in made.skipped.items())]
+    """Return the index for a terminal."""
+    summary = f"{count(len(made.entries), 'report')}: {made.read} read, {len(made.entries) - made.read} unchanged"
+    return [str(made.page), summary, *(f"skipped {name}: {why}" for name, why in made.skipped.items())]
 
 
-def as_json(made: Index) -> dict[str, Any]:
-    """The index as plain JSON values."""
+def as_json(made: Index) -> dict[str, object]:
+    """Return the index as plain JSON values."""
     return {"page": str(made.page), "reports": list(made.entries), "read": made.read, "skipped": made.skipped}

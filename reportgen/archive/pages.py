@@ -13,7 +13,7 @@ from reportgen.rendering.plots.canvas import printable
 
 
 def rendered(template: str, **values: object) -> str:
-    """A whole page from templates/archive; values are escaped, SVG of our own drawing is not.
+    """Render a whole page from templates/archive; values are escaped, SVG of our own drawing is not.
 
     The style sheet and script of the template's name, where there are such, are the page's own.
     """

@@ -1,4 +1,4 @@
-"""What a PDF says: its sheets' letters, links, outline, and what it says of itself; and where sentences stand."""
+"""What a PDF says: its pages' letters, links, outline, and what it says of itself; and where sentences stand."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -10,31 +10,31 @@ from reportgen.importers.report_pdf import reading
 
 
 def unlike_pdf(recorded: Path, again: Path) -> str:
-    """Where what a PDF says first differs from the same one made again, "" where it does not.
+    """Return where what a PDF says first differs from the same one made again, "" where it does not.
 
-    Where on a sheet a letter stands, its font and its colour are not compared.
+    Where on a page a letter stands, its font and its colour are not compared.
     """
     with reading(recorded) as old, reading(again) as new:
         if len(old.pages) != len(new.pages):
             return f"it has {len(old.pages)} pages, made again {len(new.pages)}"
-        for (what, stood), (_, made) in zip(_told(old), _told(new), strict=True):
+        for (what, stood), (_, made) in zip(_contents(old), _contents(new), strict=True):
             if stood != made:
                 return f"its {what} differ from those made again"
     return ""
 
 
-def _told(reader: Any) -> Iterator[tuple[str, Any]]:
-    """What a document says of itself, then what stands on each sheet."""
+def _contents(reader: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a document says of itself, then what stands on each page."""
     catalogue = reader.trailer["/Root"]
     yield "metadata", {k: str(v) for k, v in (reader.metadata or {}).items()}
     yield "metadata (XMP)", catalogue["/Metadata"].get_data() if "/Metadata" in catalogue else b""
     yield "entries", sorted(catalogue)
     yield "entries in the outline", list(_titles(reader.outline))
     yield "attachments", dict(reader.attachments.items())
-    for i, sheet in enumerate(reader.pages, 1):
-        yield f"letters on page {i}", letters(sheet.extract_text())
-        yield f"sizes of page {i}", [float(x) for x in sheet.mediabox]
-        yield f"links on page {i}", [_target(each.get_object()) for each in sheet.get("/Annots") or ()]
+    for i, page in enumerate(reader.pages, 1):
+        yield f"letters on page {i}", letters(page.extract_text())
+        yield f"sizes of page {i}", [float(x) for x in page.mediabox]
+        yield f"links on page {i}", [_target(each.get_object()) for each in page.get("/Annots") or ()]
 
 
 def _titles(outline: Sequence[Any]) -> Iterator[Any]:
@@ -43,7 +43,7 @@ def _titles(outline: Sequence[Any]) -> Iterator[Any]:
 
 
 def _target(annotation: Any) -> tuple[str, ...]:
-    """Where a link leads, and what it says."""
+    """Return where a link leads, and what it says."""
     action = annotation.get("/A", {})
     return tuple(
         str(x)
@@ -58,20 +58,20 @@ def _target(annotation: Any) -> tuple[str, ...]:
 
 
 def letters(text: str) -> str:
-    """Letters and digits alone: lines, hyphens and ligatures of a typeset page fall out of the comparison."""
+    """Return letters and digits alone: lines, hyphens and ligatures of a typeset page fall out of the comparison."""
     return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())
 
 
-def sheets(pdf: Path) -> list[str]:
-    """The letters of each sheet."""
+def page_letters(pdf: Path) -> list[str]:
+    """Read the letters of each page."""
     with reading(pdf) as reader:
-        return [letters(sheet.extract_text()) for sheet in reader.pages]
+        return [letters(page.extract_text()) for page in reader.pages]
 
 
-def stands(sought: str, sheets: Sequence[str]) -> bool:
-    """Whether the letters stand on a sheet, or begin on one and end on the next."""
-    return any(sought in sheet for sheet in sheets) or any(
-        sought[:cut] in sheet and sought[cut:] in following
-        for sheet, following in pairwise(sheets)
+def stands(sought: str, pages: Sequence[str]) -> bool:
+    """Return whether the letters stand on a page, or begin on one and end on the next."""
+    return any(sought in page for page in pages) or any(
+        sought[:cut] in page and sought[cut:] in following
+        for page, following in pairwise(pages)
         for cut in range(1, len(sought))
     )

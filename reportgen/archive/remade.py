@@ -8,7 +8,7 @@ from typing import Any
 
 from reportgen import __version__
 from reportgen.archive.checks import Check, Opened, plugins_of
-from reportgen.archive.printed import letters, sheets, stands, unlike_pdf
+from reportgen.archive.printed import letters, page_letters, stands, unlike_pdf
 from reportgen.archive.text import visible_text
 from reportgen.archive.values import unlike, unlike_json
 from reportgen.core.plugins import Plugin, as_recorded, installed, recorded_in
@@ -48,49 +48,49 @@ class Remaking:
         return "pdf" in open_study(self.again).study.report.formats and not (self.again / PDF).is_file()
 
     def reasons(self) -> Iterator[str]:
-        """Why not all can be compared, whatever the comparisons showed."""
+        """Yield why not all can be compared, whatever the comparisons showed."""
         if self.version != __version__:
             hint = f"`pip install reportgen=={self.version}` gives the version that can check it"
             yield f"what follows from the scores: made with reportgen {self.version} (here {__version__}); {hint}"
         for p in self.plugins:
-            if (here := installed(p)) is not None:  # one that is absent is told already
+            if (here := installed(p)) is not None:  # one that is absent is named already
                 yield f"what the {p} makes: made with {p.package} {p.version} ({here.version} here)"
         if self.foreign:
             yield f"what templates of its own made: {', '.join(self.foreign)} (--trust-templates uses them)"
 
     def same(self, name: str) -> bool:
-        """Whether a file is, to the byte, the one made again."""
+        """Return whether a file is, to the byte, the one made again."""
         old = self.report.pdf if name == PDF else self.report.folder / name
         new = self.again / name
         return old is not None and old.is_file() and new.is_file() and old.read_bytes() == new.read_bytes()
 
     def may_differ(self, name: str) -> bool:
-        """Whether other code than what is here made a file, so that a difference accuses nobody."""
+        """Return whether other code than what is here made a file, so that a difference accuses nobody."""
         if self.version != __version__:
             return True
         if self.plugins:
             return name != "scores.csv"
         worded = ("findings.json", "manifest.json", "tables/findings.csv", "tables/findings.tex", PDF)
         # the text alternatives of figures, and their captions, hold sentences
-        told = name.endswith((".html", ".css", ".js", ".jsonld", ".svg", "captions.tex"))
-        return bool(self.foreign) and (told or name in worded or name.startswith(f"{TEMPLATES}/"))
+        prose = name.endswith((".html", ".css", ".js", ".jsonld", ".svg", "captions.tex"))
+        return bool(self.foreign) and (prose or name in worded or name.startswith(f"{TEMPLATES}/"))
 
     def judged(self, what: str, wrong: str, name: str) -> Iterator[Check]:
-        """A check of a file, or what cannot be said of it."""
+        """Yield a check of a file, or note what cannot be checked of it."""
         if wrong and self.may_differ(name):
             self.unchecked.append(f"{what}: {wrong}")
         else:
             yield Check(what, wrong)
 
     def by_hash(self, what: str, name: str) -> Iterator[Check]:
-        """A file of which only the hash is at hand, which is not that of the one made again."""
+        """Check a file of which only the hash is at hand, which is not that of the one made again."""
         if self.changed:
             self.unchecked.append(f"{name}: only its hash is here, and other versions may write other bytes")
         else:
             yield from self.judged(what, OTHER, name)
 
     def laid_out(self, what: str, name: str, old: Path, new: Path) -> Iterator[Check]:
-        """A PDF that is not, to the byte, the one made again: what it says is compared, how it looks cannot be."""
+        """Check a PDF of other bytes than the one made again: what it says is compared, how it looks cannot be."""
         found = unlike_pdf(old, new)
         wrong = f"{OTHER}: {found}" if found else OTHER if not self.changed else ""
         yield from self.judged(what, wrong, name)
@@ -99,7 +99,7 @@ class Remaking:
 
 
 def remade(report: Opened, foreign: tuple[str, ...], trust: bool, unchecked: list[str]) -> Iterator[Check]:
-    """Everything against the report made again from scores, study and raw trials, as its manifest says it was made."""
+    """Check everything against the report made again from scores, study and raw trials, as its manifest says."""
     claimed, plugins = report.manifest.get("versions", {}), recorded_in(report.manifest)
     with tempfile.TemporaryDirectory() as held, made_with(claimed), as_recorded(plugins):
         again = Path(held)
@@ -126,12 +126,12 @@ def remade(report: Opened, foreign: tuple[str, ...], trust: bool, unchecked: lis
 
 
 def _findings(remaking: Remaking) -> Iterator[Check]:
-    """Every finding against the one computed again."""
+    """Check every finding against the one computed again."""
     recorded, again = (read_json(each / "findings.json") for each in (remaking.report.folder, remaking.again))
     others = {p.name for p in remaking.plugins if p.group == "reportgen.detectors"}
     exact = not remaking.changed
 
-    def checked(what: str, old: Any, new: Any, kind: Any = None) -> Iterator[Check]:
+    def checked(what: str, old: object, new: object, kind: object = None) -> Iterator[Check]:
         wrong = unlike_json(old, new, exact)
         if wrong and (remaking.version != __version__ or kind in others):
             remaking.unchecked.append(f"{what}: {wrong}")
@@ -141,11 +141,11 @@ def _findings(remaking: Remaking) -> Iterator[Check]:
     for field_ in ("schema", "scores", "alpha", "seed"):
         yield from checked(f"findings.json, {field_}", recorded.get(field_), again[field_])
     for field_ in ("families", "plugins"):
-        told, made = (
+        stored, made = (
             [e for e in each.get(field_, []) if not {str(e.get("id")).split("/")[0], e.get("name")} & others]
             for each in (recorded, again)
         )
-        yield from checked(f"findings.json, {field_}", told, made)
+        yield from checked(f"findings.json, {field_}", stored, made)
     known = {f.get("id"): f for f in recorded.get("findings", [])}
     if len(known) != len(recorded.get("findings", [])):
         yield Check("findings.json", "a finding stands in it twice")
@@ -166,23 +166,24 @@ def _findings(remaking: Remaking) -> Iterator[Check]:
 
 
 def _validation(remaking: Remaking) -> Iterator[Check]:
-    """What validation.json says beside its raw outcomes, against what follows from these, the scores and the study."""
+    """Check what validation.json says beside its raw outcomes against what follows from them, scores and study."""
     folder, trust = remaking.report.folder, remaking.trust
     if not (folder / "validation.json").is_file():
         return
     scores, source = open_folder(folder, trust_templates=trust)
     findings = read_findings(remaking.again)
-    told = [*recorded_differences(folder), *recorded_disagreements(folder, findings, scores.methods, source.study)]
-    yield from remaking.judged("validation.json, derived again", "; ".join(told), "validation.json")
+    methods = scores.methods
+    differences = [*recorded_differences(folder), *recorded_disagreements(folder, findings, methods, source.study)]
+    yield from remaking.judged("validation.json, derived again", "; ".join(differences), "validation.json")
 
 
-def _kind(finding: dict[str, Any]) -> Any:
-    """The kind of a finding, or of those that its search did not find."""
+def _kind(finding: dict[str, Any]) -> object:
+    """Return the kind of a finding, or of those that its search did not find."""
     return (finding.get("data") or {}).get("searched") or finding.get("kind")
 
 
 def _files(remaking: Remaking) -> Iterator[Check]:
-    """Every file of the manifest against the one made again: its bytes, or its values where versions differ."""
+    """Check every file of the manifest against the one made again: its bytes, or its values where versions differ."""
     report, made = remaking.report, read_json(remaking.again / "manifest.json")["files"]
     recorded = report.manifest["files"]
     for name in dict.fromkeys([*made, *recorded]):
@@ -204,7 +205,7 @@ def _files(remaking: Remaking) -> Iterator[Check]:
 
 
 def _manifest(remaking: Remaking) -> Iterator[Check]:
-    """What the manifest says beside the files' hashes, and how it is written."""
+    """Check what the manifest says beside the files' hashes, and how it is written."""
     again = read_json(remaking.again / "manifest.json")
     report, recorded = remaking.report, remaking.report.manifest
     study = open_study(report.folder, trust_templates=remaking.trust).study
@@ -218,7 +219,7 @@ def _manifest(remaking: Remaking) -> Iterator[Check]:
 
 
 def _pdf(remaking: Remaking) -> Iterator[Check]:
-    """The PDF against the one made again, which carries the same files."""
+    """Check the PDF against the one made again, which carries the same files."""
     old, new, what = remaking.report.pdf, remaking.again / "report.pdf", "report.pdf, made again"
     if old is None and new.is_file():
         remaking.unchecked.append("report.pdf: its study asks for one, which is not here")
@@ -232,13 +233,13 @@ def _pdf(remaking: Remaking) -> Iterator[Check]:
 
 
 def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
-    """Every sentence of the findings, in the page and in the PDF, as far as these are named."""
+    """Look for every sentence of the findings, in the page and in the PDF, as far as these are named."""
     if not names or open_study(report.folder).study.report.sections is not None:
         return
     worded = {f["id"]: str(f["sentence"]) for f in read_json(report.folder / "findings.json")["findings"]}
     for name in names:
         if name == "report.pdf" and report.pdf is not None:
-            printed = sheets(report.pdf)
+            printed = page_letters(report.pdf)
         elif (report.folder / name).is_file():
             printed = [letters(visible_text((report.folder / name).read_text(encoding="utf-8", errors="replace")))]
         else:
@@ -251,7 +252,7 @@ def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
 
 
 def _changed_versions(report: Opened) -> str:
-    """The versions that are not those the report was made with, as words; "" where all are."""
+    """Return the versions that are not those the report was made with, as words; "" where all are."""
     recorded, here = report.manifest.get("versions", {}), versions_here()
     differ = [
         f"{name} {recorded.get(name, 'of unknown version')} (here {here[name]})"
@@ -262,5 +263,5 @@ def _changed_versions(report: Opened) -> str:
 
 
 def _changed_plugins(report: Opened) -> list[Plugin]:
-    """The detectors and sections that are not here, or in another version; methods made the scores alone."""
+    """Return the detectors and sections that are not here, or in another version; methods made the scores alone."""
     return [p for p in plugins_of(report) if installed(p) != p]

@@ -15,7 +15,7 @@ SIG = ".sig"
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature says of a file: by whom it is, what is wrong with it, or why that cannot be said."""
+    """What a signature says of a file: by whom it is, what is wrong with it, or why that cannot be known."""
 
     file: str
     by: str = ""
@@ -36,7 +36,7 @@ def sign(report: Path, key: Path) -> list[Path]:
         signature = _run(["sign", "-n", NAMESPACE, "-f", str(key)], path.read_bytes(), ask=True)
         if signature.returncode:
             raise InputError(
-                f"ssh-keygen does not sign with it ({_said(signature)})", str(key), "Give your private key"
+                f"ssh-keygen does not sign with it ({_message(signature)})", str(key), "Give your private key"
             )
         made.append(beside(path))
         write_atomic(made[-1], signature.stdout)
@@ -44,7 +44,7 @@ def sign(report: Path, key: Path) -> list[Path]:
 
 
 def signed_files(report: Path) -> list[Path]:
-    """The files that are signed: of a folder the manifest and the PDF, else the PDF itself."""
+    """Return the files that are signed: of a folder the manifest and the PDF, else the PDF itself."""
     if not report.is_dir():
         attached(report)  # refuses what is no report
         return [report]
@@ -54,12 +54,12 @@ def signed_files(report: Path) -> list[Path]:
 
 
 def beside(path: Path) -> Path:
-    """Where a file's signature lies."""
+    """Return where a file's signature lies."""
     return path.with_name(path.name + SIG)
 
 
 def signatures(report: Path, signers: Path | None) -> list[Signature]:
-    """What the signatures of a report say, () where there are none and ``signers`` (allowed_signers) are not given."""
+    """Check the signatures of a report; [] where there are none and no ``signers`` (allowed_signers) are named."""
     if signers is not None and not signers.is_file():
         raise InputError("no such file", str(signers), "Give an allowed_signers file (see `man ssh-keygen`)")
     found = []
@@ -92,7 +92,7 @@ def _checked(path: Path, signers: Path | None) -> Signature:
 
 
 def _run(arguments: Sequence[str], content: bytes, ask: bool = False) -> subprocess.CompletedProcess[bytes]:
-    """ssh-keygen -Y; it may ask for a key's passphrase on the terminal where ``ask``."""
+    """Run ssh-keygen -Y; it may ask for a key's passphrase on the terminal where ``ask``."""
     try:
         return subprocess.run(
             ["ssh-keygen", "-Y", *arguments], input=content, capture_output=True, check=False, start_new_session=not ask
@@ -105,6 +105,6 @@ def _run(arguments: Sequence[str], content: bytes, ask: bool = False) -> subproc
         ) from error
 
 
-def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    return said[-1] if said else f"exit code {done.returncode}"
+def _message(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}"

@@ -7,14 +7,14 @@ HIDDEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
 
 
 def visible_text(page: str) -> str:
-    """The page's text without scripts, styles and tags, its character references resolved.
+    """Return the page's text without scripts, styles and tags, its character references resolved.
 
     An element or a tag that does not end hides nothing: what follows it is text.
     """
     ends = {name: _ends(page, name) for name in ("script", "style")}
-    kept, at, closing = list[str](), 0, page.rfind(">")
+    parts, at, closing = list[str](), 0, page.rfind(">")
     while (start := page.find("<", at)) >= 0:
-        kept.append(page[at:start])
+        parts.append(page[at:start])
         hidden = HIDDEN.match(page, start)
         end = ends[hidden[1].lower()].after(hidden.end()) if hidden else None
         if end is None and start < closing:
@@ -23,20 +23,20 @@ def visible_text(page: str) -> str:
             at = start
             break
         at = end
-    return html.unescape("".join([*kept, page[at:]]))
+    return html.unescape("".join([*parts, page[at:]]))
 
 
 class _Ends:
-    """The places behind an element's end tags, asked for in the order of the page, each looked at once."""
+    """The positions behind an element's end tags, asked for in the order of the page, each looked at once."""
 
-    def __init__(self, places: list[int]) -> None:
-        self.places, self.next = places, 0
+    def __init__(self, positions: list[int]) -> None:
+        self.positions, self.next = positions, 0
 
     def after(self, at: int) -> int | None:
-        """The first of them behind ``at``."""
-        while self.next < len(self.places) and self.places[self.next] <= at:
+        """Return the first of them behind ``at``."""
+        while self.next < len(self.positions) and self.positions[self.next] <= at:
             self.next += 1
-        return self.places[self.next] if self.next < len(self.places) else None
+        return self.positions[self.next] if self.next < len(self.positions) else None
 
 
 def _ends(page: str, name: str) -> _Ends:

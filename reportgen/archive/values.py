@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-AGREEMENT = 1e-5  # what is promised across versions of numpy and scipy, relative
-ZERO = 1e-12  # what is left of a difference that is nothing
-HALF_STEP = 2e-3  # two neighbours of half precision, relative
+# Relative, of every number that other versions of numpy and scipy make again: what docs/reliability.md promises.
+AGREEMENT = 1e-5
+ZERO = 1e-12  # what is left of a difference that is nothing, in float64
+HALF_STEP = 2e-3  # relative, two steps of half precision: IEEE 754's binary16 has 11 bits, a step of 2^-10 at most
 COLOUR = 2  # steps of 255 by which a colour may be rounded otherwise
 # What may be written otherwise and mean the same: a picture, packed numbers, a number. All else is as it is written.
 _PARTS = re.compile(
@@ -27,7 +28,7 @@ SHOWN = 60  # letters of what stood where, in a message
 
 
 def unlike(name: str, recorded: bytes, again: bytes) -> str:
-    """Where a file first differs from the same one made again, "" where their values agree."""
+    """Return where a file first differs from the same one made again, "" where their values agree."""
     if recorded == again:
         return ""
     if name.endswith(".png"):
@@ -47,7 +48,7 @@ def unlike(name: str, recorded: bytes, again: bytes) -> str:
 
 
 def unlike_text(recorded: str, again: str) -> str:
-    """Where two texts first differ, "" where they have the same words and numbers."""
+    """Return where two texts first differ, "" where they have the same words and numbers."""
     before = ""
     for i, (old, new) in enumerate(zip_longest(_PARTS.split(recorded), _PARTS.split(again), fillvalue="")):
         if old != new and not (i % 2 and _same_part(old, new, before)):
@@ -59,18 +60,18 @@ def unlike_text(recorded: str, again: str) -> str:
 
 
 def _same_part(old: str, new: str, before: str) -> bool:
-    """Whether two pictures, packed numbers or numbers are the same but for rounding."""
+    """Return whether two pictures, packed numbers or numbers are the same but for rounding."""
     if old.startswith(PICTURE) or new.startswith(PICTURE):
         return old.startswith(PICTURE) and new.startswith(PICTURE) and same_picture(*map(_unpacked, (old, new)))
     if old[:1] == '"' or new[:1] == '"':
         return old[:1] == new[:1] and _same_packed(_unpacked(old), _unpacked(new), before.endswith(HALVES))
     if not {".", "e", "E"} & {*old, *new}:
-        return False  # whole numbers are counts and places
+        return False  # whole numbers are counts and positions
     return same_number(*(float(text.replace("−", "-")) for text in (old, new)))
 
 
 def same_number(old: float, new: float) -> bool:
-    """Whether two numbers agree as far as versions of numpy and scipy do."""
+    """Return whether two numbers agree as far as versions of numpy and scipy do."""
     return math.isclose(old, new, rel_tol=AGREEMENT, abs_tol=ZERO * max(abs(old), abs(new), 1e-3))
 
 
@@ -82,7 +83,7 @@ def _unpacked(text: str) -> bytes:
 
 
 def _same_packed(old: bytes, new: bytes, halves: bool) -> bool:
-    """Whether deflated numbers are the same: to the bit, or where they are of half precision to its last step."""
+    """Return whether deflated numbers are the same: to the bit, or those of half precision to its last step."""
     try:
         made = zlib.decompress(new)
         unpacker = zlib.decompressobj()
@@ -97,12 +98,12 @@ def _same_packed(old: bytes, new: bytes, halves: bool) -> bool:
 
 
 def _halves(planes: bytes) -> np.ndarray:
-    """Numbers of half precision from their byte planes."""
+    """Return numbers of half precision from their byte planes."""
     return np.frombuffer(planes, np.uint8).reshape(2, -1).T.copy().view("<f2").astype(float)
 
 
 def same_picture(old: bytes, new: bytes) -> bool:
-    """Whether two PNG files show the same, and say the same of themselves."""
+    """Return whether two PNG files show the same, and say the same of themselves."""
     from PIL import Image
 
     try:
@@ -110,20 +111,20 @@ def same_picture(old: bytes, new: bytes) -> bool:
             if a.size != b.size:  # before its pixels are unpacked
                 return False
             pixels = [np.asarray(image.convert("RGBA"), dtype=int) for image in (a, b)]
-            told = [{k: v for k, v in image.info.items() if k != "transparency"} for image in (a, b)]
+            info = [{k: v for k, v in image.info.items() if k != "transparency"} for image in (a, b)]
     except (OSError, ValueError, SyntaxError, zlib.error):
         return False
-    return told[0] == told[1] and int(np.abs(pixels[0] - pixels[1]).max(initial=0)) <= COLOUR
+    return info[0] == info[1] and int(np.abs(pixels[0] - pixels[1]).max(initial=0)) <= COLOUR
 
 
 def unlike_json(recorded: Any, again: Any, exact: bool, at: str = "") -> str:
-    """Where two JSON values first differ, "" where they do not; ``exact`` to the last digit."""
+    """Return where two JSON values first differ, "" where they do not; ``exact`` to the last digit."""
     if isinstance(recorded, Mapping) and isinstance(again, Mapping):
         for key in again | recorded:  # type: ignore[operator]
-            place = f"{at}.{key}".lstrip(".")
+            location = f"{at}.{key}".lstrip(".")
             if key not in recorded or key not in again:
-                return f"{place} is {'not recorded' if key in again else 'not one of its fields'}"
-            if found := unlike_json(recorded[key], again[key], exact, place):
+                return f"{location} is {'not recorded' if key in again else 'not one of its fields'}"
+            if found := unlike_json(recorded[key], again[key], exact, location):
                 return found
         return ""
     if isinstance(recorded, list) and isinstance(again, list) and len(recorded) == len(again):

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reportgen.archive.checks import DAMAGED, Check, Opened, opened, plugins_of
 from reportgen.archive.remade import remade, sentences
@@ -26,6 +25,7 @@ from reportgen.storage.json_files import read_json
 
 VERIFIED, WITH_TEMPLATES = "verified", "verified, with templates of its own"
 DIFFERS, NOT_FULLY = "differs", "not fully verified"
+# 4 is no difference (1) and no error (2 for input, 3 for the machine): nothing differs, and something was not checked.
 EXIT = {VERIFIED: 0, WITH_TEMPLATES: 0, DIFFERS: 1, NOT_FULLY: 4}
 Progress = Callable[[str, int, int], None]
 
@@ -86,8 +86,8 @@ def verify(
         if quick:
             unchecked.append("findings, sentences and pages: only hashes were asked for")
         elif large := _not_carried(report):
-            told = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in large.items())
-            unchecked.append(f"findings, figures, tables and pages: {told} did not fit into the PDF")
+            names = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in large.items())
+            unchecked.append(f"findings, figures, tables and pages: {names} did not fit into the PDF")
             checks += _guarded("sentences", lambda: sentences(report, (PDF,)))
         else:
             progress("making it again", 0, 1)
@@ -103,7 +103,7 @@ def verify(
 
 
 def _guarded(what: str, step: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """The checks of a step, and one more where a damaged file ends it."""
+    """Yield the checks of a step, and one more where a damaged file ends it."""
     try:
         yield from step()
     except MissingResourceError:
@@ -115,7 +115,7 @@ def _guarded(what: str, step: Callable[[], Iterator[Check]]) -> Iterator[Check]:
 
 
 def _hashes(report: Opened) -> Iterator[Check]:
-    """Every file against the manifest; of a PDF alone, every attachment."""
+    """Check every file against the manifest; of a PDF alone, every attachment."""
     for name, entry in report.manifest["files"].items():
         path = report.folder / name
         if not path.is_file():
@@ -135,13 +135,13 @@ def _present(folder: Path) -> set[str]:
 
 
 def _not_carried(report: Opened) -> dict[str, int]:
-    """Of a PDF alone, the scores files that did not fit into it, with their sizes."""
+    """Return, for a PDF alone, the scores files that did not fit into it, with their sizes in bytes."""
     large = not_carried(report.manifest) if report.alone else {}
     return {name: size for name, size in large.items() if not (report.folder / name).is_file()}
 
 
 def _seal(report: Opened) -> Iterator[Check]:
-    """The PDF's bytes against its seal, and its attachments against the folder's files."""
+    """Check the PDF's bytes against its seal, and its attachments against the folder's files."""
     if report.pdf is None:
         if "report.pdf" in _crate_names(report.folder):
             yield Check("report.pdf", "it is missing")
@@ -161,7 +161,7 @@ def _seal(report: Opened) -> Iterator[Check]:
 
 
 def _crate(report: Opened, unchecked: list[str]) -> Iterator[Check]:
-    """The crate against one made again, where the folder has one."""
+    """Check the crate against one made again, where the folder has one."""
     if report.alone:
         return
     path, recorded = report.folder / CRATE, report.manifest.get("versions", {}).get("rocrate")
@@ -188,7 +188,7 @@ def _crate_names(folder: Path) -> set[str]:
 
 
 def _absent(report: Opened) -> Iterator[str]:
-    """What the report does not hold, and what lies beside it that nobody vouches for."""
+    """Yield what the report does not hold, and what lies beside it that nobody vouches for."""
     for name in report.manifest["files"]:
         if report.alone and (name in ATTACHED or name.startswith("scores")) and not (report.folder / name).is_file():
             yield f"{name} is not attached"
@@ -201,7 +201,7 @@ def _absent(report: Opened) -> Iterator[str]:
 
 
 def _trusted(report: Opened) -> Iterator[str]:
-    """The roots: what all else follows from, and what only a model, or a signature, could vouch for."""
+    """Yield the roots: what all else follows from, and what only a model, or a signature, could vouch for."""
     yield "the scores themselves: they come from a model, or from a file made elsewhere, that the report does not hold"
     if (report.folder / "validation.json").is_file():
         yield "validation.json: interventions need the model; verdicts are recomputed from what it records of them"
@@ -214,8 +214,8 @@ def _trusted(report: Opened) -> Iterator[str]:
     yield "manifest.json: date, command, settings given with it, and the versions it names"
 
 
-def as_json(found: Verification) -> dict[str, Any]:
-    """The outcome as JSON values."""
+def as_json(found: Verification) -> dict[str, object]:
+    """Return the outcome as JSON values."""
     return {
         "result": found.result,
         "holds": not found.differences,
@@ -229,7 +229,7 @@ def as_json(found: Verification) -> dict[str, Any]:
 
 
 def lines(found: Verification) -> Sequence[str]:
-    """The outcome for a terminal: what differs, what was not checked, what is taken on trust; and last the word."""
+    """Return the outcome for a terminal: what differs, was not checked, is taken on trust; and last the word."""
     shown = [f"differs: {c.what}: {c.wrong}" for c in found.differences]
     shown += [f"not checked: {each}" for each in found.unchecked]
     shown += [f"taken on trust: {each}" for each in found.trusted]

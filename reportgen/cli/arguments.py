@@ -1,18 +1,17 @@
-"""What was given on the command line: values over the study file, and the command as a report records it."""
+"""What the command line sets: values over the study file, and the command as a report records it."""
 
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from reportgen.errors import InputError
 
 
-def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
-    """The values that flags and --set give, by their place in study.toml."""
+def overrides(pairs: list[str] | None, **flags: object) -> dict[str, object]:
+    """Return the values that flags and --set give, by their key in study.toml (``scoring.method``)."""
     import tomllib
 
-    places = {
+    keys = {
         "method": "scoring.method",
         "limit": "tasks.limit",
         "executor": "scoring.executor",
@@ -22,9 +21,8 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
         "assets": "report.assets",
         "venue": "report.venue",
     }
-    values: dict[str, Any] = {
-        places[n]: str(v) if isinstance(v, Path) else v for n, v in flags.items() if v is not None
-    }
+    flagged = {keys[n]: v for n, v in flags.items() if v is not None}
+    values = {key: str(v) if isinstance(v, Path) else v for key, v in flagged.items()}
     for pair in pairs or ():
         name, equals, raw = pair.partition("=")
         if not equals:
@@ -37,16 +35,16 @@ def overrides(pairs: list[str] | None, **flags: Any) -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command as it was given, less what changes no byte of a report: where it goes, and what is printed of it.
+    """Return the command as it was typed, less what changes no byte of a report: where it goes, what is printed.
 
-    Of absolute paths the last part alone is kept, so that a report is the same whoever makes it where.
+    Of absolute paths the last part alone stays, so that a report is the same whoever makes it where.
     """
     import shlex
 
-    words, given = ["reportgen"], iter(sys.argv[1:])
-    for word in given:
+    words, arguments = ["reportgen"], iter(sys.argv[1:])
+    for word in arguments:
         if word in ("-o", "--output"):
-            next(given, None)
+            next(arguments, None)
         elif word not in ("--quiet", "--json", "--force") and not re.match("-o.|--output=", word):
             words.append(Path(word).name if Path(word).is_absolute() else word)
     return shlex.join(words)

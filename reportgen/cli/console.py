@@ -3,36 +3,42 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reportgen.cli.streams import holds, out, say
+
+if TYPE_CHECKING:
+    from reportgen.core.config import Study
+    from reportgen.core.plugins import Plugin
+    from reportgen.pipeline.build import Built
+    from reportgen.scoring.run.cost import FoundLayer, Plan
 
 # what moves a cursor, changes colours or titles, or turns the direction of reading
 STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
-    """The text with characters that steer a terminal as JSON writes them, such as \\u001b."""
+    """Return the text with characters that steer a terminal as JSON writes them, such as \\u001b."""
     return STEERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def warn(plugins: Iterable[Any]) -> None:
-    """Plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
+def warn(plugins: "Iterable[Plugin]") -> None:
+    """Print the plug-ins that are left out, a line each on stderr, whatever else is asked to be quiet."""
     for failure in (plugin.failure for plugin in plugins):
         if failure:
             say(plain(f"reportgen: {failure} All else stands."))
 
 
 def left_out(templates: Sequence[str]) -> None:
-    """Templates that came with a report and were not used, a line on stderr, whatever else is asked to be quiet."""
+    """Print which of a report's templates were not used, a line on stderr, whatever else is asked to be quiet."""
     if templates:
         what = f"templates that came with the report are left out and ours used ({', '.join(templates)})"
         hint = "--trust-templates uses them, where you trust who wrote them"
         say(plain(f"reportgen: {what}; {hint}."))
 
 
-def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
-    """One JSON object, or lines."""
+def show(as_json: bool, content: object, lines: Sequence[str]) -> None:
+    """Print one JSON object, or lines."""
     if not as_json:
         out(plain("\n".join(lines)))
         return
@@ -40,8 +46,8 @@ def show(as_json: bool, content: Any, lines: Sequence[str]) -> None:
     out(text if holds(text) else plain(json.dumps(content)))
 
 
-def announce(built: Any, as_json: bool, output: str | None = None) -> None:
-    """Print the report's paths, in the folder that was given for it, and its three strongest claims."""
+def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
+    """Print the report's paths, in the folder as the caller wrote it, and its three strongest claims."""
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
     top = built.observations()
@@ -57,8 +63,8 @@ def announce(built: Any, as_json: bool, output: str | None = None) -> None:
     left_out(built.left_out)
 
 
-def print_plan(study: Any, as_json: bool) -> None:
-    """What scoring would cost."""
+def print_plan(study: "Study", as_json: bool) -> None:
+    """Print what scoring would cost."""
     from dataclasses import asdict
 
     from reportgen.scoring.run.cost import plan
@@ -68,7 +74,7 @@ def print_plan(study: Any, as_json: bool) -> None:
 
 
 def described_lines(described: dict[str, Any]) -> Iterator[str]:
-    """A method's description, a line a thing."""
+    """Yield a method's description, a line a thing."""
     for key, value in described.items():
         if key == "parameters":
             yield from (f"parameter {name} = {p['default']}: {p['doc']}" for name, p in value.items())
@@ -78,8 +84,8 @@ def described_lines(described: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
-def plan_lines(cost: Any) -> Iterator[str]:
-    """A scoring plan for a terminal: what was found, and what scoring it costs."""
+def plan_lines(cost: "Plan") -> Iterator[str]:
+    """Yield a scoring plan for a terminal: what was found, and what scoring it costs."""
     yield (
         f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
         f"{cost.layers} layers × {cost.heads} heads"
@@ -90,8 +96,8 @@ def plan_lines(cost: Any) -> Iterator[str]:
     yield from cost.notes
 
 
-def found_line(found: Any) -> str:
-    """One layer's heads, or why it has none."""
+def found_line(found: "FoundLayer") -> str:
+    """Return one layer's heads, or why it has none."""
     block = f"{found.block} " if found.block else ""
     layer = f"{block}layer {found.layer}" if found.layer is not None else f"{block}beside the layers"
     if not found.heads:
@@ -102,5 +108,5 @@ def found_line(found: Any) -> str:
 
 
 def rough(seconds: float) -> str:
-    """A time that is only an estimate."""
+    """Return a time that is only an estimate."""
     return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"

@@ -3,26 +3,25 @@
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from reportgen.core.blocks import title, written
 from reportgen.core.caveats import IN_SAMPLE
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import caveats, kind_of
 from reportgen.core.scores import Head
-from reportgen.core.sentences import listed, probability, significant
+from reportgen.core.sentences import listed, probability, significant, span
 
 
-def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, Any]:
-    """The finding's fields, its detector's documentation, and the lines that compute it again."""
+def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, object]:
+    """Return the finding's fields, its detector's documentation, and the lines that compute it again."""
     again = {"commands": _commands(finding, findings, folder), "by_hand": program(finding, folder)}
     return {**asdict(finding), "detector": kind_of(finding.kind).doc.strip(), "again": again}
 
 
 def text(finding: Finding, findings: Findings, folder: Path) -> str:
-    """The finding for a terminal."""
+    """Return the finding as text for a terminal."""
     parts = [finding.sentence, "", f"{finding.id} ({finding.register}, scores of {finding.method})", ""]
-    parts += [*_evidence(finding, findings), *_place(finding), *_numbers(finding)]
+    parts += [*_evidence(finding, findings), *_location(finding), *_numbers(finding)]
     meanings = caveats()
     parts += [f"caveat: {meanings[c]}" for c in finding.caveats if c in meanings]
     parts += ["", "how it is found:", *(f"  {line}" for line in kind_of(finding.kind).doc.strip().splitlines())]
@@ -47,21 +46,17 @@ def _evidence(finding: Finding, findings: Findings) -> list[str]:
     ]
 
 
-def _place(finding: Finding) -> list[str]:
+def _location(finding: Finding) -> list[str]:
     lines = [f"block: {title(finding.block)}"] if finding.block else []
     if finding.layers is not None:
-        lines.append(_range("layer", finding.layers))
+        lines.append(span(*finding.layers, "layer"))
     if finding.heads is not None:
-        lines.append(_range("head", finding.heads))
+        lines.append(span(*finding.heads, "head"))
     if finding.members:
         lines.append(f"members: {listed(finding.members)}")
     if finding.cells:
         lines.append("cells: " + " ".join(written(finding.block, Head(*cell)) for cell in finding.cells))
     return lines
-
-
-def _range(name: str, ends: tuple[int, int]) -> str:
-    return f"{name} {ends[0]}" if ends[0] == ends[1] else f"{name}s {ends[0]}–{ends[1]}"
 
 
 def _numbers(finding: Finding) -> list[str]:
@@ -78,14 +73,14 @@ def _numbers(finding: Finding) -> list[str]:
     return [*lines, *(f"{name.replace('_', ' ')}: {_shown(v)}" for name, v in single.items())]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _commands(finding: Finding, findings: Findings, folder: Path) -> list[str]:
-    """The commands that run the analysis again and print this finding of it."""
+    """Return the commands that run the analysis again and print this finding of it."""
     settings = {"alpha": f"{findings.alpha:g}", "seed": findings.seed}
     if finding.test is not None and finding.test.draws is not None:
         settings["permutations"] = finding.test.draws

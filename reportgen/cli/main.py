@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,9 +21,9 @@ from reportgen.cli.arguments import command, overrides
 from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core.provenance import epoch
-from reportgen.errors import InputError, MissingResourceError, ReportgenError, ran_out, unreachable
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # 128 + SIGINT, as shells report an interrupt
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
@@ -371,8 +373,8 @@ def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     with taken_from(folder):
         findings = read_findings(folder)
         finding = findings.get(finding_id)
-        told = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
-    show(as_json, *told)
+        printed = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
+    show(as_json, *printed)
 
 
 @app.command()
@@ -412,22 +414,30 @@ def topics(as_json: Json = False) -> None:
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="study or findings")]) -> None:
-    """Print the JSON Schema of study.toml or of findings.json."""
+def schema(what: Annotated[str, typer.Argument(help="study, findings, validation or claims")]) -> None:
+    """Print the JSON Schema of study.toml, findings.json, validation.json or claims.json."""
     from reportgen.analysis.analyze import findings_schema
+    from reportgen.core.claims import json_schema as claims_schema
     from reportgen.core.config_file import study_schema
+    from reportgen.validation.recorded import json_schema as validation_schema
 
-    known = {"study": study_schema, "findings": findings_schema}
+    known: dict[str, Callable[[], object]] = {
+        "study": study_schema,
+        "findings": findings_schema,
+        "validation": validation_schema,
+        "claims": claims_schema,
+    }
     if what not in known:
-        raise InputError(f"there is no schema of {what!r}", "reportgen schema", "Choose study or findings")
+        raise InputError(f"there is no schema of {what!r}", "reportgen schema", nearest(what, list(known)))
     streams.out(json.dumps(known[what](), indent=2))
 
 
 def collect_seldom() -> None:
-    """Look for unreachable cycles seldom in this command, which holds no tensors: for those the usual pace is right.
+    """Look for unreachable cycles seldom in this command, which holds no tensors: those need the usual thresholds.
 
     Loading modules makes objects that stay; looking through them each time took 7 % of a small report's time.
     """
+    # Python's own first threshold is 700 objects.
     gc.set_threshold(200_000, 20, 100)
 
 
@@ -449,7 +459,7 @@ def main() -> NoReturn:
     try:
         code = ended()
         _on_signals(leave)
-    except KeyboardInterrupt:  # while an error was told
+    except KeyboardInterrupt:  # while an error was printed
         code = INTERRUPTED
     # an interrupt that came while a library called back is swallowed there, and its sign alone is left
     if asked or code == INTERRUPTED:
@@ -458,7 +468,7 @@ def main() -> NoReturn:
 
 
 def ended() -> int:
-    """Run the command that was asked for, and give the exit code; an error of its is told."""
+    """Run the command that was asked for, and return the exit code; print its error, if there is one."""
     try:
         return int(app(standalone_mode=False) or 0)  # typer hands back 130 for an interrupt
     except ReportgenError as error:
@@ -472,11 +482,11 @@ def ended() -> int:
 
 
 def leave(*_: object) -> NoReturn:
-    """End at once: all is written, and what is told has been told."""
+    """End at once: all files are written and all messages printed."""
     os._exit(INTERRUPTED)
 
 
-def _on_signals(handler: Any) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
     """Answer Ctrl-C and SIGTERM so; Ctrl-C only where the caller did not have it ignored, as nohup does."""
     signal.signal(signal.SIGTERM, handler)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -484,7 +494,7 @@ def _on_signals(handler: Any) -> None:
 
 
 def usage_or_internal(error: Exception) -> int:
-    """A wrong use of the command line, or a fault of ours."""
+    """Report a wrong use of the command line, or a fault of ours; return the exit code."""
     shown = getattr(error, "format_message", None)
     if shown is not None:
         return fail(f"{shown()} (see reportgen --help)", 2)
@@ -496,18 +506,18 @@ def usage_or_internal(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is None and error.errno in {*streams.FULL, errno.EPIPE}:
         return _printed_in_vain(error)
     if ran_out(error):
-        said = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
-        return fail(said, MissingResourceError.exit_code)
+        message = "memory ran out; finished parts are kept, and the same command goes on where there is more of it"
+        return fail(message, MissingResourceError.exit_code)
     note = "this is a fault of reportgen, please report it; REPORTGEN_DEBUG=1 prints where"
     return fail(f"{type(error).__name__}: {error}\n{note}", 70)
 
 
 def _printed_in_vain(error: OSError) -> int:
-    """What typer itself could not print, its help above all."""
+    """Answer for what typer itself could not print, its help above all; return the exit code."""
     try:
         streams.lost(error)
-    except ReportgenError as told:
-        return fail(str(told), told.exit_code)
+    except ReportgenError as fault:
+        return fail(str(fault), fault.exit_code)
     return 0
 
 

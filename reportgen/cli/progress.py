@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from reportgen.cli.console import plain
 from reportgen.cli.streams import say
@@ -27,11 +26,11 @@ def bars() -> Iterator[Listener]:
     """Give a listener that shows progress bars."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True)) as display:
-        rows: dict[str, Any] = {}
+        rows: dict[str, TaskID] = {}
 
         def step(stage: str, done: int, total: int) -> None:
             name = stage.partition(":")[0]
@@ -47,10 +46,10 @@ def lines() -> Listener:
     last: dict[str, int] = {}
 
     def step(stage: str, done: int, total: int) -> None:
-        name, _, said = stage.partition(": ")
+        name, _, detail = stage.partition(": ")
         tenth = 10 * done // max(total, 1)
         if last.get(name) != tenth:
             last[name] = tenth
-            say(plain(f"{stage} ({done}/{total})" if said else f"{name}: {done}/{total}"))
+            say(plain(f"{stage} ({done}/{total})" if detail else f"{name}: {done}/{total}"))
 
     return Listener(step, lambda text: say(plain(text)))

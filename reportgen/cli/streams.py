@@ -9,6 +9,7 @@ from typing import TextIO
 
 from reportgen.errors import MissingResourceError
 
+# What a stream answers that takes no more: disk, quota or file size used up, a broken device, or closed.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
@@ -26,7 +27,7 @@ def ready() -> None:
 
 
 def holds(text: str) -> bool:
-    """Whether standard output can hold every letter of a text."""
+    """Return whether standard output can hold every letter of a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -43,7 +44,7 @@ def out(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print on standard error; nobody can be told where that fails."""
+    """Print on standard error; nothing can be printed where that fails."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

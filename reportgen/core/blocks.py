@@ -13,27 +13,24 @@ SHARED = ("tasks", "method", "model", "reduction", "seed", "synthetic", "version
 
 
 def as_blocks(scores: HeadScores | Sequence[HeadScores]) -> Blocks:
-    """The scores of one method as a tuple with one HeadScores per block.
+    """Return the scores of one method as a tuple with one HeadScores per block.
 
     Raises InputError where block names are unknown or not unique, or where blocks differ in anything but their heads.
     """
     blocks = (scores,) if isinstance(scores, HeadScores) else tuple(scores)
     names = [b.block for b in blocks]
-    place, hint = "blocks of heads", f"Name them {', '.join(TITLES)}; heads that are in no block stand alone"
+    location, hint = "blocks of heads", f"Name them {', '.join(TITLES)}; heads that are in no block stand alone"
     for name in names:
         if (name is not None and name not in TITLES) or names.count(name) > 1 or (name is None and len(names) > 1):
-            raise InputError(f"the block {name!r} is unknown, unnamed or not unique", place, hint)
+            raise InputError(f"the block {name!r} is unknown, unnamed or not unique", location, hint)
     if not blocks:
-        raise InputError("there are none", place, hint)
+        raise InputError("there are none", location, hint)
     for other in blocks[1:]:
-        for field in SHARED:
-            if getattr(other, field) != getattr(blocks[0], field):
-                hint = "Score all blocks in one run"
-                raise InputError(f"{names[0]} and {other.block} differ in their {field}", place, hint)
-        if not all(map(_same_rows, blocks[0].examples, other.examples)):
-            raise InputError(
-                f"{names[0]} and {other.block} differ in their examples", place, "Score all blocks in one run"
-            )
+        unlike = [field for field in SHARED if getattr(other, field) != getattr(blocks[0], field)]
+        unlike += [] if all(map(_same_rows, blocks[0].examples, other.examples)) else ["examples"]
+        if unlike:
+            problem = f"{names[0]} and {other.block} differ in their {unlike[0]}"
+            raise InputError(problem, location, "Score all blocks in one run")
     return blocks
 
 
@@ -44,15 +41,15 @@ def _same_rows(a: Examples | None, b: Examples | None) -> bool:
 
 
 def title(block: str | None) -> str:
-    """The block's name in full, empty for heads that are in no block."""
+    """Return the block's name in full, empty for heads that are in no block."""
     return "" if block is None else TITLES.get(block, block)
 
 
 def written(block: str | None, head: Head | str) -> str:
-    """A head as it is written: ``L6H24``, in an encoder-decoder ``enc.L6H24``."""
+    """Return a head as it is written: ``L6H24``, in an encoder-decoder ``enc.L6H24``."""
     return f"{block}.{head}" if block else str(head)
 
 
 def parsed(name: str) -> Head:
-    """The head of a name with or without its block; raises InputError for what is no head."""
+    """Return the head of a name with or without its block; raises InputError for what is no head."""
     return Head.parse(name.rpartition(".")[2])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -62,16 +62,16 @@ class Claims(ClaimsFile):
 _ADAPTER = TypeAdapter(ClaimsFile)
 
 
-def to_json(claims: ClaimsFile) -> dict[str, Any]:
+def to_json(claims: ClaimsFile) -> dict[str, object]:
     """Return the claims as plain JSON values, the schema first."""
     return plain_of(_ADAPTER, claims)
 
 
-def from_json(plain: Any, location: str = "claims.json") -> Claims:
+def from_json(plain: object, location: str = "claims.json") -> Claims:
     """Read claims.json's content; raises InputError with the field that does not fit."""
     return Claims(**vars(read_plain(_ADAPTER, plain, location, "summarize")))
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON Schema of claims.json."""
     return _ADAPTER.json_schema(mode="serialization")

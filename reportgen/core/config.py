@@ -54,7 +54,7 @@ class ModelSection(_Section):
     compile: bool = False
 
     @model_validator(mode="after")
-    def _one_place(self) -> "ModelSection":
+    def _one_device(self) -> "ModelSection":
         if self.device_map is not None and "device" in self.model_fields_set:
             raise ValueError("device_map stands instead of device; give one of them")
         if self.device_map is not None and self.compile:
@@ -107,7 +107,7 @@ class TasksSection(_Section):
         return "" if self.chat_template else " "
 
     def beside(self, folder: Path) -> "TasksSection":
-        """The section with a path relative to ``folder`` made absolute, or marked ``hf://`` where it is a hub id."""
+        """Return the section with its path absolute, from ``folder``, or marked ``hf://`` where it is a hub id."""
         path = self.path
         if path is None or str(path).startswith(HUB):
             return self
@@ -117,7 +117,7 @@ class TasksSection(_Section):
 
 
 def _number_or_auto(value: object) -> object:
-    """Said once, in place of what each branch of a union would say."""
+    """Refuse what is no batch size, in one sentence instead of one for each branch of the union."""
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError('a batch size is a whole number from 1, or "auto"')
@@ -159,8 +159,8 @@ class ScoringSection(_Section):
     @model_validator(mode="after")
     def _a_race_has_a_top(self) -> "ScoringSection":
         for name in ("top_k", "confidence", "exact_top"):
-            given = getattr(self, name) != type(self).model_fields[name].default  # a dump holds defaults too
-            if given and self.examples != "adaptive":
+            changed = getattr(self, name) != type(self).model_fields[name].default  # a dump holds defaults too
+            if changed and self.examples != "adaptive":
                 raise ValueError(f'{name} is that of a race; give examples = "adaptive" with it')
         return self
 
@@ -172,8 +172,10 @@ class AnalysisSection(_Section):
     ``margin``: the share of the effect of ablating all heads that a head's own must stay within to be called inert.
     """
 
+    # The chance of any tested finding where there is nothing to find (docs/decisions/0013-shared-alpha.md).
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.10
     seed: Annotated[int, Field(ge=0)] = 0
+    # No p is below 1 / (1 + draws): 4,000 give .00025, and 999 a q of .05 to one test among 50.
     permutations: Annotated[int, Field(ge=999)] = 4000
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     detectors: list[str] | None = None
@@ -187,6 +189,7 @@ class ValidationSection(_Section):
     """
 
     enabled: bool = True
+    # p is 1 / (1 + controls) at least: 20 give .048, and a correction over ten findings needs 199.
     controls: Annotated[int, Field(ge=20)] = 199
     budget: Annotated[float, Field(gt=0)] = 2.0
 
@@ -230,7 +233,7 @@ class ReportSection(_Section):
 class ScoresSection(_Section):
     """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads.
 
-    ``axis`` says what the first axis of a three-dimensional array is, where the file does not tell. ``bounds`` are the
+    ``axis`` says what the first axis of a three-dimensional array is, where the file does not say. ``bounds`` are the
     smallest and the largest value that the scores' unit allows.
     """
 
@@ -257,7 +260,7 @@ class Study(_Section):
     """A whole study.toml; ``[scores]`` stands instead of ``[model]`` and ``[scoring]``.
 
     Relative paths are relative to the file. ``source`` is the file's own text, which the report archives;
-    ``model_as_given`` the model's path as it was written.
+    ``model_as_written`` the model's path as it was written.
     """
 
     study: StudySection = StudySection()
@@ -269,19 +272,19 @@ class Study(_Section):
     validation: ValidationSection = ValidationSection()
     report: ReportSection = ReportSection()
     source: Annotated[str, Field(exclude=True)] = ""
-    _model_as_given: str | None = PrivateAttr(default=None)
+    _model_as_written: str | None = PrivateAttr(default=None)
 
     @property
-    def model_as_given(self) -> str | None:
+    def model_as_written(self) -> str | None:
         """The model's path as the study writes it; of an absolute one, its last two parts."""
-        if self._model_as_given is None or not Path(self._model_as_given).is_absolute():
-            return self._model_as_given
-        return "/".join(("…", *Path(self._model_as_given).parts[-2:]))
+        if self._model_as_written is None or not Path(self._model_as_written).is_absolute():
+            return self._model_as_written
+        return "/".join(("…", *Path(self._model_as_written).parts[-2:]))
 
     def named_as(self, model: str | None) -> "Study":
-        """The same study, whose model is said to be ``model``."""
+        """Return the same study with ``model`` as the path that it was written with."""
         named = self.model_copy()
-        named._model_as_given = model
+        named._model_as_written = model
         return named
 
     @model_validator(mode="after")

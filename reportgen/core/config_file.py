@@ -1,8 +1,8 @@
 """Reading study.toml: its content checked, its paths made absolute, single values set over it."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,24 +23,24 @@ def load_study(path: Path) -> Study:
     return parse_study(raw, str(path), path.resolve().parent, source)
 
 
-def parse_study(raw: dict[str, Any], place: str, folder: Path, source: str = "") -> Study:
+def parse_study(raw: Mapping[str, object], location: str, folder: Path, source: str = "") -> Study:
     """Check the content of a study.toml and make its paths absolute against ``folder``."""
     if "source" in raw:
-        raise InputError("unknown key 'source'", place, "Remove it")
+        raise InputError("unknown key 'source'", location, "Remove it")
     try:
-        study = Study(**{**raw, "source": source})
+        study = Study.model_validate({**raw, "source": source})
     except ValidationError as error:
-        raise _readable(error, place) from error
+        raise _readable(error, location) from error
     try:
         return _resolve_paths(study, folder)
     except OSError as error:
         raise unreachable(error) or error from error
 
 
-def _readable(error: ValidationError, place: str) -> InputError:
+def _readable(error: ValidationError, location: str) -> InputError:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
-    where = f"{place}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else place
+    where = f"{location}: [{parts[0]}] {'.'.join(parts[1:])}".rstrip() if parts else location
     if first["type"] == "extra_forbidden":
         known = _known_keys(parts[:-1])
         return InputError(f"unknown key {parts[-1]!r}", where, nearest(parts[-1], known))
@@ -53,7 +53,7 @@ def _readable(error: ValidationError, place: str) -> InputError:
 
 
 def _known_keys(section: list[str]) -> list[str]:
-    model: Any = Study
+    model: type[BaseModel] = Study
     for part in section:
         annotation = model.model_fields[part].annotation
         options = [annotation, *getattr(annotation, "__args__", ())]
@@ -62,7 +62,7 @@ def _known_keys(section: list[str]) -> list[str]:
 
 
 def _resolve_paths(study: Study, folder: Path) -> Study:
-    updates: dict[str, Any] = {}
+    updates: dict[str, object] = {}
     if study.tasks.path is not None:
         updates["tasks"] = study.tasks.beside(folder)
     if study.scores is not None:
@@ -78,15 +78,15 @@ def _resolve_paths(study: Study, folder: Path) -> Study:
     return found
 
 
-def study_schema() -> dict[str, Any]:
-    """The JSON Schema of study.toml."""
-    schema: dict[str, Any] = Study.model_json_schema()
+def study_schema() -> dict[str, object]:
+    """Return the JSON Schema of study.toml."""
+    schema = Study.model_json_schema()
     schema["properties"].pop("source")
     return schema
 
 
-def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
-    """The study with single values set over it, ``{"scoring.batch_size": 8}``; paths among them relative to here."""
+def with_overrides(study: Study, values: Mapping[str, object], path: Path) -> Study:
+    """Return the study with single values set over it, ``{"scoring.batch_size": 8}``; paths are relative to here."""
     if not values:
         return study
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"source"})
@@ -101,4 +101,4 @@ def with_overrides(study: Study, values: dict[str, Any], path: Path) -> Study:
                 raise InputError(f"{table!r} is no table", f"--set {name}", "Set it whole")
         within[key] = value
     changed = parse_study(raw, f"{path} with --set", Path.cwd(), study.source)
-    return changed if "model.path" in values else changed.named_as(study.model_as_given)
+    return changed if "model.path" in values else changed.named_as(study.model_as_written)

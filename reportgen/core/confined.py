@@ -15,15 +15,17 @@ from importlib import import_module
 from pathlib import Path
 from threading import Timer
 from time import monotonic
-from typing import Any
+from types import ModuleType
+from typing import IO, Any
 from weakref import finalize
 
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 
+# Time and memory are those that docs/extending.md allows a template.
 SECONDS = 10  # a template may take, however often it is filled
 MORE = 0.05  # seconds that it may take beyond them each time: large reports have thousands of findings
 MEMORY = 2**30  # bytes that it may take beyond what its process had before
-OUTPUT = 2**26  # bytes that may come of it, beyond as many as it was given
+OUTPUT = 2**26  # bytes that may come of it, beyond those of its values
 STARTING = 120  # seconds until the process is ready: a machine may be slow
 TOO_LARGE = f"takes more than {MEMORY // 2**30} GiB of memory"
 HEAD = 8  # bytes that say how long an answer is
@@ -35,22 +37,24 @@ sys.path[:] = pickle.load(sys.stdin.buffer)
 from reportgen.core.confined import serve
 serve()"""
 Fill = Callable[[str, Any], str]  # a template's name and its values, to text
+# {"text": …}, or {"error": [problem, location, hint]}; a text alone says which limit was passed
+Answer = dict[str, str | list[str]] | str
 
 
 class Confined:
     """A process that fills templates; it is started by the first and ends with this object.
 
-    ``service`` is ``module:function``, which makes of ``setting`` what fills a template; ``place`` says whose templates
-    they are, ``called`` what they are called.
+    ``service`` is ``module:function``, which makes of ``setting`` what fills a template; ``location`` says whose
+    templates they are, ``called`` what they are called.
     """
 
-    def __init__(self, service: str, setting: Any, place: str, called: str = "the template") -> None:
-        self._service, self._setting, self._place, self._called = service, setting, place, called
+    def __init__(self, service: str, setting: object, location: str, called: str = "the template") -> None:
+        self._service, self._setting, self._location, self._called = service, setting, location, called
         self._process: subprocess.Popen[bytes] | None = None
         self._left: dict[str, float] = {}  # seconds, by template
 
-    def __call__(self, name: str, values: Any) -> str:
-        """The template of that name, filled; raises InputError that names it where it fails or passes a limit."""
+    def __call__(self, name: str, values: object) -> str:
+        """Fill the template of that name; raises InputError that names it where it fails or passes a limit."""
         request = pickle.dumps((name, values))
         most = OUTPUT + len(request)
         if self._process is None:
@@ -59,10 +63,9 @@ class Confined:
         answer = self._answer(pickle.dumps(most) + request, left, most)
         self._left[name] = left - (monotonic() - begun)
         if isinstance(answer, str):
-            raise InputError(" ".join(filter(None, [self._called, name, answer])), self._place, HINT)
+            raise InputError(" ".join(filter(None, [self._called, name, answer])), self._location, HINT)
         if "error" in answer:
-            problem, place, hint = answer["error"]
-            raise InputError(problem, place, hint)
+            raise InputError(*answer["error"])
         return str(answer["text"])
 
     def _start(self) -> None:
@@ -77,11 +80,11 @@ class Confined:
         self._process = process
         ready = self._answer(pickle.dumps(sys.path) + pickle.dumps((self._service, self._setting)), STARTING, OUTPUT)
         if ready != {"text": ""}:
-            said = ready if isinstance(ready, str) else ready.get("error", ready)
-            raise MissingResourceError(f"the process that fills templates does not start ({said})", "templates", HINT)
+            reason = ready if isinstance(ready, str) else ready.get("error", ready)
+            raise MissingResourceError(f"the process that fills templates does not start ({reason})", "templates", HINT)
 
-    def _answer(self, request: bytes, seconds: float, most: int) -> dict[str, Any] | str:
-        """What the process answers, or which limit it passed; then it is ended, and the next request starts another."""
+    def _answer(self, request: bytes, seconds: float, most: int) -> Answer:
+        """Return what the process answers, or which limit it passed: then it is ended, and the next call starts one."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -94,7 +97,7 @@ class Confined:
 
         timer = Timer(seconds, stop)
         timer.start()
-        answer: dict[str, Any] | str | None = None
+        answer: Answer | None = None
         try:
             process.stdin.write(request)
             process.stdin.flush()
@@ -147,8 +150,8 @@ def serve() -> None:
             _send(answer, _filled(fill, stream))
 
 
-def _filled(fill: Fill, stream: Any) -> dict[str, Any] | str:
-    """The answer to the next request; a text says which limit was passed."""
+def _filled(fill: Fill, stream: IO[bytes]) -> Answer:
+    """Return the answer to the next request; a text says which limit was passed."""
     name = ""
     try:
         most = pickle.load(stream)
@@ -161,17 +164,17 @@ def _filled(fill: Fill, stream: Any) -> dict[str, Any] | str:
     except EOFError:
         raise
     except ReportgenError as error:
-        return {"error": [error.problem, error.place, error.hint]}
+        return {"error": [error.problem, error.location, error.hint]}
     except RecursionError:
         return {"error": ["the template fails (it calls itself without end)", name, HINT]}
     except Exception as error:
         from reportgen.core.sandbox import broken
 
-        told = broken(error, name)
-        return {"error": [told.problem, told.place, told.hint]}
+        failure = broken(error, name)
+        return {"error": [failure.problem, failure.location, failure.hint]}
 
 
-def _resource() -> Any:
+def _resource() -> ModuleType | None:
     """Return the module that bounds a process; None on Windows, where the parent's bound on time is left."""
     try:
         return import_module("resource")
@@ -200,7 +203,7 @@ def _limit_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS + 2, hard))
 
 
-def _send(stream: Any, answer: dict[str, Any] | str) -> None:
+def _send(stream: IO[bytes], answer: Answer) -> None:
     text = json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass")
     stream.write(len(text).to_bytes(HEAD, "big") + text)
     stream.flush()

@@ -116,7 +116,7 @@ class Finding:
         return f"{top}:{bottom + 1}, {first}:{last + 1}"
 
     def mask(self, shape: tuple[int, int]) -> Bool[np.ndarray, "layer head"]:
-        """The cells that the finding names, on a layer × head grid; all False where it names no heads."""
+        """Return the cells that the finding names, on a layer × head grid; all False where it names no heads."""
         grid = np.zeros(shape, dtype=bool)
         if self.cells is not None:
             grid[tuple(np.array(self.cells).T)] = True
@@ -125,7 +125,8 @@ class Finding:
         return grid
 
 
-MOST = 0.5  # of alpha that one family of tests gets, however few there are
+# The share of alpha that one family of tests gets, however few there are (docs/decisions/0013-shared-alpha.md).
+MOST = 0.5
 
 
 def _ranked(findings: Iterable[Finding]) -> list[Finding]:
@@ -167,23 +168,23 @@ class Findings(FindingsFile):
         return MOST * self.alpha
 
     def by_task(self, task: str | None) -> list[Finding]:
-        """The findings on one task (None: those on several tasks), most important first."""
+        """Return the findings on one task (None: those on several tasks), most important first."""
         return _ranked(f for f in self.findings if f.task == task)
 
     def of_block(self, block: str | None) -> "Findings":
-        """Only the findings on the heads of that block (None: on heads that are in no block, or on no heads)."""
+        """Return only the findings on the heads of that block (None: on heads that are in no block, or on no heads)."""
         return replace(self, findings=[f for f in self.findings if f.block == block])
 
     def by_kind(self, *kinds: str) -> list[Finding]:
-        """The findings of the given kinds, most important first."""
+        """Return the findings of those kinds, most important first."""
         return _ranked(f for f in self.findings if f.kind in kinds)
 
     def ranked(self) -> list[Finding]:
-        """All findings, most important first; ties keep the order of analysis."""
+        """Return all findings, most important first; ties keep the order of analysis."""
         return _ranked(self.findings)
 
     def get(self, identifier: str) -> Finding:
-        """The finding of that id; raises InputError naming the known ones."""
+        """Return the finding of that id; raises InputError naming the known ones."""
         for finding in self.findings:
             if finding.id == identifier:
                 return finding
@@ -191,7 +192,7 @@ class Findings(FindingsFile):
         raise InputError(f"no finding is called {identifier!r}", "FINDING_ID", f"Known findings: {known}")
 
     def refuse_other_scores(
-        self, shapes: Mapping[str | None, tuple[int, int]], tasks: Collection[str], place: str
+        self, shapes: Mapping[str | None, tuple[int, int]], tasks: Collection[str], location: str
     ) -> None:
         """Raise InputError for a finding on a task, block or head that is not there: it was edited by hand.
 
@@ -205,25 +206,25 @@ class Findings(FindingsFile):
             known = f.block is None or f.block in shapes
             if not (inside and known and {*(f.tasks or ()), *([f.task] if f.task else [])} <= set(tasks)):
                 hint = "Make the file again with `reportgen analyze`"
-                raise InputError(f"finding {f.id} is about a task or head that the scores lack", place, hint)
+                raise InputError(f"finding {f.id} is about a task or head that the scores lack", location, hint)
 
     def with_scores(self, hashes: dict[str, str]) -> "Findings":
-        """The same findings bound to the scores files they were computed from (name: sha256)."""
+        """Return the same findings bound to the scores files they were computed from (name: sha256)."""
         return replace(self, scores=hashes)
 
 
 def slug(name: str) -> str:
-    """A task name as part of an id: lower case, words joined by hyphens."""
+    """Return a task name as part of an id: lower case, words joined by hyphens."""
     return re.sub(r"[\W_]+", "-", name.lower()).strip("-") or "task"
 
 
 def numbered(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with ids ``kind/task/1``, or ``kind/block/task/1``; names of one slug get separate numbers."""
+    """Return the findings with ids ``kind/task/1`` or ``kind/block/task/1``; tasks of one slug count as one."""
     seen: Counter[str] = Counter()
     result = []
     for finding in findings:
-        place = f"{finding.block}/" if finding.block else ""
-        stem = f"{finding.kind}/{place}{slug(finding.task) if finding.task else 'all'}"
+        prefix = f"{finding.block}/" if finding.block else ""
+        stem = f"{finding.kind}/{prefix}{slug(finding.task) if finding.task else 'all'}"
         seen[stem] += 1
         result.append(replace(finding, id=f"{stem}/{seen[stem]}"))
     return result
@@ -238,17 +239,17 @@ _FINDING_ORDER = (
 
 
 def to_json(findings: Findings) -> dict[str, Any]:
-    """The findings as plain JSON values, keys in the documented order."""
+    """Return the findings as plain JSON values, keys in the documented order."""
     plain = _ADAPTER.dump_python(findings, mode="json")
     plain["findings"] = [{k: f[k] for k in _FINDING_ORDER} for f in plain["findings"]]
     return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
 
 
-def from_json(plain: object, place: str = "findings.json") -> Findings:
+def from_json(plain: object, location: str = "findings.json") -> Findings:
     """Read findings.json's content; raises InputError with the field that does not fit."""
-    return Findings(**vars(read_plain(_ADAPTER, plain, place, "analyze")))
+    return Findings(**vars(read_plain(_ADAPTER, plain, location, "analyze")))
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of findings.json."""
+    """Return the JSON Schema of findings.json."""
     return _ADAPTER.json_schema(mode="serialization")

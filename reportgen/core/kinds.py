@@ -1,4 +1,4 @@
-"""Kinds of findings: all that is said of one stands in its record, in the file of the detector that finds it."""
+"""Kinds of findings: each has a record that holds all about it, in the file of the detector that finds it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Guidance:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind(Record):
-    """All that is said of a kind of finding.
+    """All about a kind of finding: words, figure, arithmetic, and its part of alpha.
 
     ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
     in vain did not find, on any task or, ``together``, among all of them. ``topic`` is that of the claims which it

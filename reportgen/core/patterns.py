@@ -1,7 +1,7 @@
 """Attention patterns of named heads on chosen examples, and the patterns.json format."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -12,11 +12,11 @@ Role = Literal["median", "strongest", "control"]
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where a head looks on one example, up to the place from which the answer is predicted.
+    """Where a head looks on one example, up to the token from which the answer is predicted.
 
     ``head`` is written ``L6H24``; ``task`` is the task that the head is shown for, ``source`` the one that the example
     is from (another for a control), ``score`` the head's score on the example. ``tokens`` are as the tokenizer spells
-    them. ``answer`` holds the attention on each token from the place that predicts the answer, ``rows`` (of short
+    them. ``answer`` holds the attention on each token from the one that predicts the answer, ``rows`` (of short
     texts, else None) the attention of every token on every token, one list a query; shares to three decimals.
     """
 
@@ -42,18 +42,18 @@ class Patterns:
     schema: Literal["reportgen/patterns/1"] = "reportgen/patterns/1"
 
     def of(self, task: str) -> list[Pattern]:
-        """Those that are shown for a task, head by head."""
+        """Return those that are shown for a task, head by head."""
         return [p for p in self.patterns if p.task == task]
 
 
 _ADAPTER = TypeAdapter(Patterns)
 
 
-def to_json(patterns: Patterns) -> dict[str, Any]:
-    """The patterns as plain JSON values, the schema first."""
+def to_json(patterns: Patterns) -> dict[str, object]:
+    """Return the patterns as plain JSON values, the schema first."""
     return plain_of(_ADAPTER, patterns)
 
 
-def from_json(plain: object, place: str = "patterns.json") -> Patterns:
+def from_json(plain: object, location: str = "patterns.json") -> Patterns:
     """Read patterns.json's content; raises InputError with the field that does not fit."""
-    return read_plain(_ADAPTER, plain, place, "build")
+    return read_plain(_ADAPTER, plain, location, "build")

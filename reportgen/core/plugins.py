@@ -44,7 +44,7 @@ FOLDERS: Mapping[str, Folder] = {
 }
 PREFIX = "reportgen."  # of a folder's name, in the group of its entry points
 SHARED = "common"  # the module, or package, of a folder that its plug-ins share
-THEIRS = 500  # the place of records that give none: after ours
+THEIRS = 500  # the order of records that name none: after ours
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 ABSENT = "it is not installed here"
 LONGEST = 200  # letters of a reason
@@ -52,7 +52,7 @@ LONGEST = 200  # letters of a reason
 
 @dataclass(frozen=True)
 class Record:
-    """What the records of all folders share: a name, and the place in the order in which they are listed and run."""
+    """What the records of all folders share: a name, and the order in which they are listed and run."""
 
     name: str
     order: int = field(default=THEIRS, kw_only=True)
@@ -82,7 +82,7 @@ class Plugin:
         return f"The {self} is left out: {self.error}." if self.error else ""
 
     def failed(self, error: BaseException) -> "Plugin":
-        """The same, left out for what it raised."""
+        """Return the same plug-in, left out for what it raised."""
         return replace(self, error=reason(error))
 
 
@@ -98,9 +98,9 @@ _recorded: ContextVar[tuple[Plugin, ...] | None] = ContextVar("recorded", defaul
 
 
 def reason(error: BaseException) -> str:
-    """What was raised, in one line that is the same on every machine: of paths the last part, no addresses."""
-    said = f"{error.place}: {error.problem}" if isinstance(error, ReportgenError) else str(error)
-    text = f"{type(error).__name__}: {said}".strip().removesuffix(":").splitlines()[0]
+    """Return what was raised, in one line that is the same on every machine: of paths the last part, no addresses."""
+    message = f"{error.location}: {error.problem}" if isinstance(error, ReportgenError) else str(error)
+    text = f"{type(error).__name__}: {message}".strip().removesuffix(":").splitlines()[0]
     text = re.sub(r"0x[0-9a-fA-F]+", "0x…", text)
     text = re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\s\\/'\":]+)+[\\/]([^\s\\/'\":]+)", r"…/\1", text)
     return text[:LONGEST].rstrip(". ")
@@ -108,7 +108,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def as_recorded(plugins: Sequence[Plugin]) -> Iterator[None]:
-    """Within it, the plug-ins are those that a report records, whatever else is installed; others fail by name."""
+    """Use, within the context, the plug-ins that a report records, whatever is installed; absent ones fail by name."""
     token = _recorded.set(tuple(plugins))
     try:
         yield
@@ -117,7 +117,7 @@ def as_recorded(plugins: Sequence[Plugin]) -> Iterator[None]:
 
 
 def recorded_in(manifest: Mapping[str, Any]) -> tuple[Plugin, ...]:
-    """The plug-ins that a manifest records; raises InputError where that list is damaged."""
+    """Return the plug-ins that a manifest records; raises InputError where that list is damaged."""
     try:
         plugins = tuple(Plugin(**entry) for entry in manifest.get("plugins", ()))
         if not all(isinstance(text, str) for plugin in plugins for text in asdict(plugin).values()):
@@ -128,7 +128,7 @@ def recorded_in(manifest: Mapping[str, Any]) -> tuple[Plugin, ...]:
 
 
 def plain(plugins: Sequence[Plugin]) -> list[dict[str, str]]:
-    """Plug-ins as JSON values."""
+    """Return plug-ins as JSON values."""
     return [asdict(p) for p in plugins]
 
 
@@ -156,7 +156,7 @@ class Registry(Generic[Of]):
         return _third_party(self, tuple(_found(self.group)), tuple(sys.path))
 
     def known(self) -> tuple[Of, ...]:
-        """Return all records that can be used, in their order; at one place ours first, others by name."""
+        """Return all records that can be used, by their order; where it is equal ours first, others by name."""
         return tuple(self._by_name().values())
 
     def _by_name(self) -> Mapping[str, Of]:
@@ -202,7 +202,7 @@ class Registry(Generic[Of]):
 
 @lru_cache(maxsize=len(FOLDERS))
 def _own(folder: str) -> tuple[Record, ...]:
-    """The records of a folder's modules by their order; raises ImportError for a module that has none."""
+    """Return the records of a folder's modules by their order; raises ImportError for a module that has none."""
     package = import_module(FOLDERS[folder].package)
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and m.name != SHARED]
     records = [_record(import_module(f"{package.__name__}.{name}"), FOLDERS[folder].attribute) for name in names]
@@ -258,7 +258,7 @@ def _found(group: str) -> list[tuple[Plugin, EntryPoint | None]]:
 
 @lru_cache(maxsize=32)
 def _entries(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The entry points of a group; a package that stands on the path twice counts once, as imports see it."""
+    """Return the entry points of a group; a package that stands on the path twice counts once, as imports see it."""
     unique = {(e.name, _package(e)): e for e in reversed(list(entry_points(group=group)))}
     return tuple(unique[key] for key in sorted(unique))
 
@@ -282,7 +282,7 @@ def _refusal(plugin: Plugin, taken: Collection[str], ours: Collection[str]) -> s
 
 
 def _load(plugin: Plugin, entry: EntryPoint, kind: type[Of]) -> Loaded[Of]:
-    """What the entry point names, or what is wrong with it."""
+    """Return what the entry point names, or what is wrong with it."""
     try:
         made = entry.load()
         if not isinstance(made, kind):
@@ -295,7 +295,7 @@ def _load(plugin: Plugin, entry: EntryPoint, kind: type[Of]) -> Loaded[Of]:
 
 
 def installed(plugin: Plugin) -> Plugin | None:
-    """The same plug-in as it is installed here, perhaps in another version; None where it is not."""
+    """Return the same plug-in as it is installed here, perhaps in another version; None where it is not."""
     here = (_described(entry) for entry in _entries(plugin.group, tuple(sys.path)))
     return next((p for p in here if (p.name, p.package) == (plugin.name, plugin.package)), None)
 

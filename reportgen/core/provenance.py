@@ -30,32 +30,32 @@ LATEST = 253_402_300_799  # the last second of the year 9999, which four digits 
 
 
 def epoch() -> datetime | None:
-    """The moment that SOURCE_DATE_EPOCH sets; None where it is unset or empty, and then it is unset.
+    """Return the moment that SOURCE_DATE_EPOCH sets; None where it is unset or empty, and then unset it.
 
     Raises InputError for what is no moment up to the year 9999. To be asked before matplotlib is loaded, which reads
     that variable itself.
     """
-    said = os.environ.get("SOURCE_DATE_EPOCH")
-    if not said:
+    value = os.environ.get("SOURCE_DATE_EPOCH")
+    if not value:
         os.environ.pop("SOURCE_DATE_EPOCH", None)
         return None
-    if not re.fullmatch(r"[0-9]{1,12}", said) or int(said) > LATEST:
+    if not re.fullmatch(r"[0-9]{1,12}", value) or int(value) > LATEST:
         hint = "Set it to whole seconds since 1970, or unset it"
-        raise InputError(f"{said[:40]!r} is no moment", "environment variable SOURCE_DATE_EPOCH", hint)
-    return datetime.fromtimestamp(int(said), UTC)
+        raise InputError(f"{value[:40]!r} is no moment", "environment variable SOURCE_DATE_EPOCH", hint)
+    return datetime.fromtimestamp(int(value), UTC)
 
 
 _claimed: ContextVar[Mapping[str, str] | None] = ContextVar("claimed", default=None)
 
 
 def created() -> str:
-    """The moment of making in UTC: SOURCE_DATE_EPOCH where it is set, else now."""
+    """Return the moment of making in UTC: SOURCE_DATE_EPOCH where it is set, else now."""
     return (epoch() or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextmanager
 def at(moment: str | None) -> Iterator[None]:
-    """Within it, the moment of making is the one that ``created`` once gave; unchanged for None.
+    """Set the moment of making, within the context, to one that ``created`` once gave; change nothing for None.
 
     Raises InputError for what is no such moment.
     """
@@ -78,7 +78,7 @@ def at(moment: str | None) -> Iterator[None]:
 
 @contextmanager
 def made_with(claimed: Mapping[str, str]) -> Iterator[None]:
-    """Within it, ``versions`` are those that a report claims: it is made again with the same words and keys."""
+    """Let ``versions`` be, within the context, those that a report claims: it is made again with the same words."""
     token = _claimed.set(claimed)
     try:
         yield
@@ -87,7 +87,7 @@ def made_with(claimed: Mapping[str, str]) -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the interpreter and of the packages that analysis and rendering use, or those of ``made_with``."""
+    """Return the versions of interpreter and packages that analysis and rendering use, or those of ``made_with``."""
     claimed = _claimed.get()
     if claimed is not None:
         known = ("python", "implementation", *PACKAGES)
@@ -96,7 +96,7 @@ def versions() -> dict[str, str]:
 
 
 def versions_here() -> dict[str, str]:
-    """The versions that are installed."""
+    """Return the versions that are installed."""
     return dict(_installed())
 
 

@@ -1,6 +1,6 @@
-"""The one environment that templates are filled in: they see what they are given and can do nothing else.
+"""The one environment that templates are filled in: they see the values passed to them and can do nothing else.
 
-A template reaches no attribute that begins with an underscore and changes nothing it is given. One that is not ours
+A template reaches no attribute that begins with an underscore and changes no value passed to it. One that is not ours
 calls nothing but macros and the methods of texts, numbers and containers: an array writes files by a method of its own.
 What a sandbox does not limit, time and memory, ``confined`` does.
 """
@@ -47,8 +47,8 @@ def open_to_templates(function: Any) -> Any:
 class Strict(Sandbox):
     """A sandbox in which nothing is called but what is known to be harmless."""
 
-    def is_safe_callable(self, obj: Any) -> bool:
-        """Whether a template may call this."""
+    def is_safe_callable(self, obj: object) -> bool:
+        """Return whether a template may call this."""
         owner = getattr(obj, "__self__", None)
         known = isinstance(obj, JINJA) or getattr(obj, "open_to_templates", False) is True
         ours = any(obj is each for each in self.globals.values())
@@ -58,7 +58,7 @@ class Strict(Sandbox):
 def environment(
     folders: Sequence[Path], filters: Mapping[str, Any], *, kind: str, overridden: bool = False, autoescape: bool = True
 ) -> Sandbox:
-    """A sandbox with strict names over the folders, the first that holds a template winning.
+    """Return a sandbox with strict names over the folders, the first that holds a template winning.
 
     ``kind`` names its templates in the cache of compiled ones. Where some are ``overridden``, by templates that are not
     ours, none is taken from that cache or put there, and none may call what it likes.
@@ -76,8 +76,8 @@ def environment(
     return made
 
 
-def filled(env: Sandbox, name: str, values: Mapping[str, Any]) -> str:
-    """A template with its values; raises InputError with file, line and name where the template cannot be filled."""
+def filled(env: Sandbox, name: str, values: Mapping[str, object]) -> str:
+    """Fill a template with its values; raises InputError with file, line and name where that fails."""
     try:
         return env.get_template(name).render(values)
     except TemplateError as error:
@@ -85,11 +85,11 @@ def filled(env: Sandbox, name: str, values: Mapping[str, Any]) -> str:
 
 
 def broken(error: Exception, name: str) -> InputError:
-    """What to say of a template that cannot be filled: the file, the line and the name at fault."""
+    """Return the error for a template that cannot be filled: the file, the line and the name at fault."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
     if isinstance(error, TemplateSyntaxError):
         file, line = error.filename or error.name or name, error.lineno
-    said = (error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}") or str(error)
-    place = f"{file}, line {line}" if line else file
-    return InputError(f"the template fails ({said[:500]})", place, "Mend the template")
+    message = (error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}") or str(error)
+    location = f"{file}, line {line}" if line else file
+    return InputError(f"the template fails ({message[:500]})", location, "Mend the template")

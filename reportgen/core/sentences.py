@@ -17,13 +17,13 @@ TURNING = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(
 
 
 def template_folder() -> Path:
-    """The shipped templates: inside the package when installed, beside it in a checkout."""
+    """Return the shipped templates: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next(f for f in (package / "templates", package.parent / "templates") if f.is_dir())
 
 
 def own_templates(folder: Path | None) -> dict[str, bytes]:
-    """The overriding templates and style sheets of a folder by their names in it."""
+    """Return the overriding templates and style sheets of a folder by their names in it."""
     if folder is None:
         return {}
     return {
@@ -34,7 +34,7 @@ def own_templates(folder: Path | None) -> dict[str, bytes]:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, without exponent between 1e-6 and 1e6."""
+    """Write a number with ``digits`` significant digits, without exponent between 1e-6 and 1e6."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
@@ -47,18 +47,18 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def plain(value: float) -> str:
-    """A number as a person would write it down: ``0``, ``1.0028``."""
+    """Write a number as a person would write it down: ``0``, ``1.0028``."""
     return f"{value:.5g}".replace("-", "−")
 
 
 def rho(value: float) -> str:
-    """A correlation with two decimals, cut off below 1."""
+    """Write a correlation with two decimals, cut off below 1."""
     text = f"{min(value, 0.99) if value < 1 else value:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "−")
 
 
 def percent(value: float) -> str:
-    """A percentage with one decimal that never rounds to a false 0 or 100: near 100 it is cut off at 99.9."""
+    """Write a percentage with one decimal that never rounds to a false 0 or 100: near 100 it is cut off at 99.9."""
     if 0 < value < 0.1:
         return "< 0.1"
     if 99.9 < value < 100:
@@ -67,7 +67,7 @@ def percent(value: float) -> str:
 
 
 def probability(value: float) -> str:
-    """A p- or q-value with its relation sign: ``= 0.012``, or ``< 0.0001``; never zero, never a false 1."""
+    """Write a p- or q-value with its relation sign: ``= 0.012``, or ``< 0.0001``; never zero, never a false 1."""
     if value < 0.0001:
         return "< 0.0001"
     if 0.995 <= value < 1:
@@ -76,18 +76,18 @@ def probability(value: float) -> str:
 
 
 def span(first: int, last: int, noun: str) -> str:
-    """``layer 24``, or ``layers 12–18``."""
+    """Write ``layer 24``, or ``layers 12–18``."""
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
 
 def listed(items: Sequence[object]) -> str:
-    """``A``, ``A and B``, ``A, B and C``."""
+    """Write ``A``, ``A and B``, ``A, B and C``."""
     words = [str(i) for i in items]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def subject(finding: Finding) -> str:
-    """What a finding speaks of: its task, in an encoder-decoder the block of heads, and whether signs are left out."""
+    """Return what a finding speaks of: task, block of heads in an encoder-decoder, and whether signs are left out."""
     size = "in absolute value" if "absolute" in finding.caveats else ""
     return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
@@ -106,7 +106,7 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 @lru_cache(maxsize=8)
 def environment(*folders: Path, overridden: bool = False) -> Sandbox:
-    """What sentences are filled in, over the folders, the first that holds a template winning.
+    """Return the environment that sentences are filled in, over the folders, the first that holds a template winning.
 
     Sentences are plain text: HTML is escaped where they are printed, not here.
     """
@@ -130,7 +130,7 @@ class Prose:
             self._fill = Confined("reportgen.core.sentences:filling_overridden", self._folders, str(self._folders[0]))
 
     def sentence(self, finding: Finding) -> str:
-        """The finding's sentence, and what an intervention on its heads showed where there was one.
+        """Write the finding's sentence, and what an intervention on its heads showed where there was one.
 
         Raises InputError for a template that names an unknown field.
         """
@@ -147,10 +147,10 @@ class Prose:
 
 
 def filling(folders: Sequence[Path]) -> Fill:
-    """What fills the templates of sentences in these folders."""
+    """Return what fills the templates of sentences in these folders."""
     return partial(filled, environment(*folders))
 
 
 def filling_overridden(folders: Sequence[Path]) -> Fill:
-    """The same where some are not ours."""
+    """Return the same for folders of which some hold templates that are not ours."""
     return partial(filled, environment(*folders, overridden=True))

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from reportgen.core.blocks import Blocks, as_blocks
-from reportgen.core.config import Study
+from reportgen.core.config import ScoresSection, Study
 from reportgen.core.scores import HeadScores, Task
 from reportgen.errors import InputError
 
@@ -29,7 +30,8 @@ class Scores:
     def of(cls, scores: HeadScores | Sequence[HeadScores], study: Study | None = None) -> "Scores":
         """Return the scores of one method, a HeadScores or one for each block, as those of a study."""
         blocks = as_blocks(scores)
-        return cls(study or Study(), {blocks[0].method.name: blocks})
+        here = Study(scores=ScoresSection(path=Path("scores.safetensors")))  # where they lie once they are written
+        return cls(study or here, {blocks[0].method.name: blocks})
 
     @property
     def blocks(self) -> Blocks:

@@ -9,7 +9,7 @@ from reportgen.core.findings import Findings, Verdict
 from reportgen.core.patterns import Patterns
 
 TOP = "top"  # the kind of the sets that are a task's first heads
-# Why a set is undecided: what it would take to tell, or what forbids it
+# Why a set is undecided: what it would take to decide, or what forbids it
 Reason = Literal[
     "examples",
     "controls",
@@ -130,7 +130,7 @@ class RawCurve:
 
 @dataclass(frozen=True)
 class RawValidation:
-    """The content of validation.json: what only the model could tell, and the settings that it is judged by.
+    """The content of validation.json: what only the model could show, and the settings that it is judged by.
 
     ``alpha`` is the level of the tests, ``margin`` the share of what all heads are worth below which a set is not
     needed, ``controls`` the number of control sets asked for; ``layers`` gives each layer's number of heads (``L0``, in
@@ -203,7 +203,7 @@ class Trial:
     ``widened`` layers further; ``norm`` is the range and median of control by found activation norm. ``loss`` is the
     loss of log-probability, ``excess`` what it exceeds the mean control's by, ``gain`` the rise on amplification by
     the factor. ``p`` and ``q`` belong to the permutation test of the loss against the controls'; ``margin`` is the loss
-    below which a set counts as not needed; ``more`` the number of further examples that would tell.
+    below which a set counts as not needed; ``more`` the number of further examples that would decide.
     """
 
     id: str
@@ -307,7 +307,7 @@ class Validation:
     problem: str | None = None
 
     def trial(self, identifier: str) -> Trial | None:
-        """The trial of that finding's set; None where it had none."""
+        """Return the trial of that finding's set; None where it had none."""
         return next((trial for trial in self.trials if trial.id == identifier), None)
 
 

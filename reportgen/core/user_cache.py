@@ -1,4 +1,4 @@
-"""What is costly to make and the same for every report: kept in the user's cache, which may be cleared at any time."""
+"""What is costly to make and the same for every report, in the user's cache, which may be cleared at any time."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from reportgen import __version__
 
 
 def cache_folder() -> Path:
-    """The user's cache of reportgen: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
+    """Return the user's cache: ``REPORTGEN_CACHE``, else ``reportgen`` in the system's folder for caches."""
     own, shared = os.environ.get("REPORTGEN_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     # of os.path, which leaves as it is what stands for no known home
     return Path(os.path.expanduser(own or os.path.join(shared, "reportgen")))

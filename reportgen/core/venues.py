@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LEAST, MOST = 2.0, 12.0  # inches that a figure may be given
+LEAST, MOST = 2.0, 12.0  # inches, the width of a figure
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ VENUES: dict[str, Venue] = {
 
 
 def widths(venue: str | float) -> dict[str, float]:
-    """The widths that figures are drawn for, by name: ``column`` and ``text``, the latter alone where they are one."""
+    """Return the widths of figures in inches: ``column`` and ``text``, the latter alone where they are one."""
     if not isinstance(venue, str):
         return {"text": float(venue)}
     known = VENUES[venue]
     return {"text": known.text} if known.column == known.text else {"column": known.column, "text": known.text}
 
 
-def read(given: str | float) -> str | float:
-    """A venue's name or a width as it may be given; raises ValueError naming the known venues for anything else."""
-    if isinstance(given, str) and given.strip().casefold() in VENUES:
-        return given.strip().casefold()
+def read(value: str | float) -> str | float:
+    """Read a venue's name, or a width in inches; raises ValueError naming the known venues for anything else."""
+    if isinstance(value, str) and value.strip().casefold() in VENUES:
+        return value.strip().casefold()
     try:
-        width = float(given.strip().casefold().removesuffix("in") if isinstance(given, str) else given)
+        width = float(value.strip().casefold().removesuffix("in") if isinstance(value, str) else value)
     except ValueError:
         width = float("nan")
     if not LEAST <= width <= MOST:

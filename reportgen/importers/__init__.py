@@ -22,7 +22,7 @@ def load_scores(path: Path | str, section: ScoresSection | None = None, block: s
 
 
 def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Blocks:
-    """As ``load_scores``, with all blocks of heads that the file holds, in its order.
+    """Read scores as ``load_scores`` does: all blocks of heads that the file holds, in its order.
 
     Their ``plugins`` name an importer of another package that read the file, and those that failed on it.
     """
@@ -59,7 +59,7 @@ def _claims(importer: Importer, path: Path, failed: list[Plugin]) -> bool:
 
 
 def _one_of(blocks: Blocks, path: Path, name: str | None) -> HeadScores:
-    """The block of that name, or the only one; raises InputError naming the blocks that there are."""
+    """Return the block of that name, or the only one; raises InputError naming the blocks that there are."""
     known = ", ".join(b.block for b in blocks if b.block)
     if name is None and len(blocks) == 1:
         return blocks[0]
@@ -73,7 +73,7 @@ def _one_of(blocks: Blocks, path: Path, name: str | None) -> HeadScores:
 
 
 def _checked_size(path: Path) -> int:
-    """The bytes that a file holds once unpacked; raises InputError for a bomb. Broken files are their reader's."""
+    """Return the bytes that a file unpacks to; raises InputError for a bomb. Broken files are their reader's."""
     try:
         return refuse_bomb(path)
     except InputError:
@@ -88,7 +88,7 @@ def _refuse_axis(importer: Importer, section: ScoresSection) -> None:
 
 
 def _seen(path: Path) -> str:
-    """What is in a file that no importer claims, in a few words."""
+    """Return what is in a file that no importer claims, in a few words."""
     with path.open("rb") as file:
         start = file.read(4096)
     if not start.strip():
@@ -105,7 +105,7 @@ def _seen(path: Path) -> str:
 
 
 def _keys(path: Path) -> list[str] | None:
-    """The keys of a JSON object, None where the file is none."""
+    """Return the keys of a JSON object, None where the file is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError):

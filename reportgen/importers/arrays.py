@@ -1,9 +1,9 @@
 """Arrays and tensors as TransformerLens, nnsight, PyTorch and NumPy users save them: .pt, .npy, .npz, .safetensors.
 
 One array (layer, head); named arrays, one task each; an array (task, layer, head) or (example, layer, head) where
-``[scores] axis`` tells which; or flat (layer · head) stacks, as TransformerLens makes them, where ``[scores] layers``
+``[scores] axis`` says which; or flat (layer · head) stacks, as TransformerLens makes them, where ``[scores] layers``
 and ``heads`` do. A tensor that nnsight saved is a plain tensor once the trace has ended. What the numbers measure no
-such file tells: ``[scores] method``, ``unit`` and ``signed`` may. Nothing in a file is ever executed: pickled objects
+such file says: ``[scores] method``, ``unit`` and ``signed`` may. Nothing in a file is ever executed: pickled objects
 are refused.
 """
 
@@ -24,11 +24,11 @@ from reportgen.importers.common import Importer, is_foreign_safetensors, method_
 from reportgen.storage.decompression import most_of, refuse_bomb
 
 TORCH = (".pt", ".pth")
-DEEPEST = 4  # lists within lists: no array here has as many axes
+DEEPEST = 4  # lists within lists: no array that is read has more than three axes
 
 
 def claims(path: Path) -> bool:
-    """By extension, less what other importers know by name or content."""
+    """Return whether the extension is one of arrays, and no other importer knows the file by name or content."""
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return not npz.claims(path)
@@ -58,7 +58,7 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of a .npy file; raises InputError for objects, which are never unpickled, and for broken files."""
+    """Read the array of a .npy file; raises InputError for objects, which are never unpickled, and for broken files."""
     try:
         # Mapped, not read: a header that promises more than the file holds must not claim memory for it.
         with np.errstate(over="raise"):
@@ -70,8 +70,8 @@ def read_npy(path: Path) -> np.ndarray:
         ) from error
 
 
-def read_torch(path: Path) -> Any:
-    """What torch.save wrote, tensors on the CPU; raises InputError for anything that reading could execute."""
+def read_torch(path: Path) -> object:
+    """Read what torch.save wrote, tensors on the CPU; raises InputError for anything that reading could execute."""
     import torch
 
     hint = "Save tensors alone: torch.save(tensor.cpu(), path), or a dict of task name → tensor"
@@ -107,9 +107,9 @@ def _refuse_repeated(path: Path, hint: str) -> None:
         raise InputError("the file holds builtins.bytearray, which is no tensor", str(path), hint)
 
 
-def _refuse_claims(path: Path, content: Any, hint: str) -> None:
+def _refuse_claims(path: Path, content: object, hint: str) -> None:
     """Refuse tensors that promise more numbers than the file can hold: one number may stand for all of them, and one
-    tensor in many places.
+    tensor many times over.
     """
     import torch
 
@@ -127,7 +127,7 @@ def _refuse_claims(path: Path, content: Any, hint: str) -> None:
             raise InputError(f"its tensors promise more numbers than {size:,} bytes can hold", str(path), hint)
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
+def _safetensors(path: Path) -> dict[str, object]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -138,7 +138,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
         raise InputError(problem, str(path), "Save one (layer, head) tensor for each task") from error
 
 
-def _named(path: Path, content: Any) -> dict[str, np.ndarray]:
+def _named(path: Path, content: object) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
         return {path.stem: as_array(content, str(path))}
     for key in content:
@@ -147,31 +147,34 @@ def _named(path: Path, content: Any) -> dict[str, np.ndarray]:
     return {name: as_array(value, f"{path}, {name}") for name, value in content.items()}
 
 
-def as_array(value: Any, place: str, depth: int = 0) -> np.ndarray:
-    """A tensor, a number, or a list of them with equal shapes, as an array; raises InputError for anything else."""
+def as_array(value: Any, location: str, depth: int = 0) -> np.ndarray:
+    """Return a tensor, a number, or a list of equal shapes as an array; raises InputError for anything else."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        return _tensor_array(value, place)
+        return _tensor_array(value, location)
     if type(value) in (int, float) and depth:
         return np.array(_float(value))
     if isinstance(value, list | tuple) and value and depth < DEEPEST:
-        parts = [as_array(part, place, depth + 1) for part in value]
+        parts = [as_array(part, location, depth + 1) for part in value]
         for number, part in enumerate(parts):
             if part.shape != parts[0].shape:
-                problem = f"a list of unequal parts: number 0 has shape {parts[0].shape}, number {number} {part.shape}"
-                raise InputError(problem, place, "Give parts of one shape; nan marks a head that a layer lacks")
+                shapes = f"number 0 has shape {parts[0].shape}, number {number} {part.shape}"
+                hint = "Give parts of one shape; nan marks a head that a layer lacks"
+                raise InputError(f"a list of unequal parts: {shapes}", location, hint)
         return np.stack(parts)
-    raise InputError(f"this is no tensor, but a {type(value).__name__}", place, "Save tensors and nothing beside them")
+    raise InputError(
+        f"this is no tensor, but a {type(value).__name__}", location, "Save tensors and nothing beside them"
+    )
 
 
-def _tensor_array(tensor: Any, place: str) -> np.ndarray:
-    """A tensor's numbers in NumPy's own types, which lack those of eight bits and bfloat16."""
+def _tensor_array(tensor: Any, location: str) -> np.ndarray:
+    """Return a tensor's numbers in NumPy's own types, which lack those of eight bits and bfloat16."""
     import torch
 
     hint = "Save tensor.to_dense().cpu().float()"
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_nested:
-        raise InputError("this tensor is no plain table of numbers", place, hint)
+        raise InputError("this tensor is no plain table of numbers", location, hint)
     wide = tensor.dtype.is_floating_point
     try:
         plain = tensor.detach().cpu().resolve_conj().resolve_neg()
@@ -179,14 +182,14 @@ def _tensor_array(tensor: Any, place: str) -> np.ndarray:
     except (TypeError, RuntimeError) as error:  # numbers of four bits, halves of complex ones: torch itself cannot
         if ran_out(error):
             raise
-        raise InputError(f"numbers of type {tensor.dtype} cannot be read", place, hint) from error
+        raise InputError(f"numbers of type {tensor.dtype} cannot be read", location, hint) from error
 
 
 def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return float("inf")  # refused, with its place, by the check that all numbers pass
+        return float("inf")  # refused, with its location, by the check that all numbers pass
 
 
 IMPORTER = Importer(

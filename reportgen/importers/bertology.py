@@ -1,8 +1,8 @@
 """``head_importance.npy`` (layer, head), as the old bertology example of transformers and its descendants write it.
 
 Source: run_bertology.py of Hugging Face's transformers, after Michel et al. 2019, "Are Sixteen Heads Really Better than
-One?", arXiv 1905.10650. Unless told otherwise the script divides each layer by its Euclidean norm and then stretches
-the whole map to 0–1; the file does not tell whether it did, so the method's description says both. Arrays under any
+One?", arXiv 1905.10650. By default the script divides each layer by its Euclidean norm and then stretches
+the whole map to 0–1; the file does not say whether it did, so the method's description says both. Arrays under any
 other name are read by the ``arrays`` importer.
 """
 
@@ -31,7 +31,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """By name: head_importance.npy, or with a prefix."""
+    """Return whether the file is called head_importance.npy, or that with a prefix."""
     return path.suffix.lower() == ".npy" and path.stem.endswith(NAME)
 
 

@@ -2,13 +2,12 @@
 
 Source: "Cognitive Mirrors: Exploring the Diverse Functional Roles of Attention Heads in LLM Reasoning", arXiv
 2512.10978, whose get_importance.py writes the file. A flat index is layer × H + head; neither H nor the number of
-layers is stored, so ``[scores] layers`` and ``heads`` must tell. The order of a list carries nothing that its scores do
+layers is stored, so ``[scores] layers`` and ``heads`` must say. The order of a list carries nothing that its scores do
 not, and is not checked. A ranking cut short is refused: its other heads are unknown, not zero.
 """
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +37,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """A JSON object whose first value is a list of lists, under a key that is not layer-head."""
+    """Return whether it is a JSON object whose first value is a list of lists, under a key that is no layer-head."""
     if path.suffix.lower() != ".json":
         return False
     try:
@@ -59,14 +58,14 @@ def load(path: Path, section: ScoresSection) -> HeadScores:
     return scores_from_examples(list(ranked), [None] * len(ranked), maps, section, method_of(section, METHOD))
 
 
-def _entries(place: str, entries: Any) -> dict[int, float]:
-    """One function's scores by flat index."""
+def _entries(location: str, entries: object) -> dict[int, float]:
+    """Read one function's scores by flat index."""
     if not isinstance(entries, list) or not entries:
-        raise InputError("this is no list of heads", place, LAYOUT)
+        raise InputError("this is no list of heads", location, LAYOUT)
     scores: dict[int, float] = {}
     for number, entry in enumerate(entries):
         index, score = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-        where = f"{place}, entry {number}"
+        where = f"{location}, entry {number}"
         if type(index) is not int or index < 0 or not isinstance(score, int | float) or isinstance(score, bool):
             raise InputError(f"{_short(entry)} is no pair of flat index and score", where, LAYOUT)
         if index in scores:
@@ -81,7 +80,7 @@ def _finite(score: int | float, where: str) -> float:
     return float(score)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -95,14 +94,14 @@ def _shape(path: Path, ranked: dict[str, dict[int, float]], section: ScoresSecti
     return section.layers, section.heads
 
 
-def _map(place: str, ranking: dict[int, float], layers: int, heads: int) -> Float[np.ndarray, "layer head"]:
+def _map(location: str, ranking: dict[int, float], layers: int, heads: int) -> Float[np.ndarray, "layer head"]:
     size, largest = layers * heads, max(ranking)
     if largest >= size:
         problem = f"flat index {_short(largest)} is beyond {layers} layers × {heads} heads"
-        raise InputError(problem, place, "Correct [scores] layers and heads")
+        raise InputError(problem, location, "Correct [scores] layers and heads")
     if len(ranking) < size:
         problem = f"{len(ranking)} of {layers} × {heads} heads are listed, and the scores of the others are unknown"
-        raise InputError(problem, place, "Give the whole ranking; correct [scores] layers and heads if it is whole")
+        raise InputError(problem, location, "Give the whole ranking; correct [scores] layers and heads if it is whole")
     return np.array([ranking[index] for index in range(size)]).reshape(layers, heads)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +23,7 @@ from reportgen.core.scores import (
 )
 from reportgen.errors import InputError
 
-MOST_HEADS = 512  # more in one layer is a flattened stack: no model has as many
+MOST_HEADS = 512  # more in one layer is a flattened stack: Falcon-180B, the widest that is published, has 232
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ IMPORTERS = Registry("importers", Importer)
 
 
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
-    """What the section says of the model; raises InputError where it contradicts the scores' shape."""
-    for name, said, found in (("layers", section.layers, shape[1]), ("heads", section.heads, shape[2])):
-        if said is not None and said != found:
+    """Return what the section says of the model; raises InputError where it contradicts the scores' shape."""
+    for name, stated, found in (("layers", section.layers, shape[1]), ("heads", section.heads, shape[2])):
+        if stated is not None and stated != found:
             hint = "Correct the number in study.toml, or remove the key"
-            raise InputError(f"{said} {name} expected, but the file holds {found}", f"[scores] {name}", hint)
+            raise InputError(f"{stated} {name} expected, but the file holds {found}", f"[scores] {name}", hint)
     if section.kv_groups is not None and shape[2] % section.kv_groups:
         problem = f"{section.kv_groups} key/value heads do not divide {shape[2]} heads"
         raise InputError(problem, "[scores] kv_groups", "Give the model's number of key/value heads")
@@ -56,9 +55,9 @@ def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
 
 
 def method_of(section: ScoresSection, default: str | Method) -> Method:
-    """The method as the section names it, or by the importer's own name.
+    """Return the method as the section names it, or by the importer's own name.
 
-    A whole Method is what the format itself tells; the section may rename it and its unit, but not turn unsigned
+    A whole Method is what the format itself fixes; the section may rename it and its unit, but not turn unsigned
     scores into signed ones or back: that raises InputError.
     """
     if isinstance(default, str):
@@ -78,7 +77,7 @@ def scores_from_examples(
     method: Method,
     reduction: Reduction | None = None,
 ) -> HeadScores:
-    """HeadScores from per-task arrays: the mean over examples where there are any (of |·| for signed scores).
+    """Make HeadScores from per-task arrays: the mean over examples where there are any (of |·| for signed scores).
 
     ``reduction`` replaces that rule where a format has its own.
     """
@@ -108,30 +107,29 @@ def scores_from_examples(
 
 
 def _refuse_partial(task: str, examples: Examples) -> None:
-    """A head that is NaN in some examples only is a fault of the data, not a head that the model lacks."""
+    """Refuse a head that is NaN in some examples only: a fault of the data, not a head that the model lacks."""
     missing = np.isnan(examples.values)
     for e, layer, head in np.argwhere(missing & ~missing.all(axis=0))[:1]:
-        place = f"task {task}, example {examples.ids[e]}, {Head(int(layer), int(head))}"
-        raise InputError("importance is nan, but not in every example", place, "Give a finite number in every example")
+        location = f"task {task}, example {examples.ids[e]}, {Head(int(layer), int(head))}"
+        problem, hint = "importance is nan, but not in every example", "Give a finite number in every example"
+        raise InputError(problem, location, hint)
 
 
-def as_examples(values: np.ndarray, ids: list[str], ordered: bool, seed: int = 0, **rest: Any) -> Examples:
-    """Per-example scores with each example its own group, split in halves."""
-    return Examples(
-        values.astype(np.float32), tuple(ids), tuple(ids), split_halves(ids, seed, ordered), ordered, **rest
-    )
+def as_examples(values: np.ndarray, ids: list[str], ordered: bool) -> Examples:
+    """Return per-example scores with each example its own group, split in halves."""
+    return Examples(values.astype(np.float32), tuple(ids), tuple(ids), split_halves(ids, 0, ordered), ordered)
 
 
 def scores_from_arrays(
     path: Path, arrays: Mapping[str, np.ndarray], section: ScoresSection, method: Method
 ) -> HeadScores:
-    """Scores from named arrays, each (layer, head) or flat: one task an array, called by its name.
+    """Make scores from named arrays, each (layer, head) or flat: one task an array, called by its name.
 
-    A third axis comes first, and only ``[scores] axis`` can tell what it is: the tasks of a sole array, or the examples
+    A third axis comes first, and only ``[scores] axis`` can say what it is: the tasks of a sole array, or the examples
     of each. Numbers below zero make the method signed. Raises InputError where something has to be guessed.
     """
-    places = {name: str(path) if len(arrays) == 1 else f"{path}, {name}" for name in arrays}
-    maps = {name: unfolded(numbers(array, places[name]), section, places[name]) for name, array in arrays.items()}
+    locations = {name: str(path) if len(arrays) == 1 else f"{path}, {name}" for name in arrays}
+    maps = {name: unfolded(numbers(array, locations[name]), section, locations[name]) for name, array in arrays.items()}
     deep = [name for name, array in maps.items() if array.ndim == 3]
     _check_axis(path, maps, deep, section)
     negative = any(bool((array < 0).any()) for array in maps.values())
@@ -163,20 +161,20 @@ def _check_axis(path: Path, maps: Mapping[str, np.ndarray], deep: list[str], sec
         raise InputError(problem, '[scores] axis = "task"', hint)
 
 
-def numbers(array: np.ndarray, place: str) -> Float[np.ndarray, "..."]:
-    """The array in float64; raises InputError where it holds no numbers, or one beyond float32."""
+def numbers(array: np.ndarray, location: str) -> Float[np.ndarray, "..."]:
+    """Return the array in float64; raises InputError where it holds no numbers, or one beyond float32."""
     if array.dtype.kind not in "fiu" or not array.size:
-        raise InputError(f"{array.dtype} of shape {array.shape} holds no scores", place, "Save an array of numbers")
+        raise InputError(f"{array.dtype} of shape {array.shape} holds no scores", location, "Save an array of numbers")
     exact: np.ndarray = array.astype(float)
     for where in np.argwhere(np.abs(exact) > np.finfo(np.float32).max)[:1]:
         index = tuple(int(i) for i in where)
         hint = "Give finite numbers, or nan for a head the model lacks"
-        raise InputError(f"{exact[index]:g} at {index} is no finite number (of 32 bits)", place, hint)
+        raise InputError(f"{exact[index]:g} at {index} is no finite number (of 32 bits)", location, hint)
     return exact
 
 
 def is_foreign_safetensors(path: Path) -> bool:
-    """Whether a file is safetensors that reportgen did not write: its header lacks our metadata."""
+    """Return whether a file is safetensors that reportgen did not write: its header lacks our metadata."""
     from safetensors import SafetensorError, safe_open
 
     if path.suffix.lower() != ".safetensors":
@@ -189,20 +187,20 @@ def is_foreign_safetensors(path: Path) -> bool:
 
 
 def unfolded(
-    array: Float[np.ndarray, "..."], section: ScoresSection, place: str
+    array: Float[np.ndarray, "..."], section: ScoresSection, location: str
 ) -> Float[np.ndarray, "*first layer head"]:
-    """The array as (layer, head) or (first, layer, head): a flat last axis is unfolded by the section's numbers."""
+    """Return the array as (layer, head) or (first, layer, head), a flat last axis unfolded by the section's numbers."""
     layers, heads, shape = section.layers, section.heads, array.shape
     if shape and layers and heads and shape[-2:] != (layers, heads) and shape[-1] == layers * heads:
         array = array.reshape(*shape[:-1], layers, heads)  # flat stacks hold layer 0's heads first
     if len(shape) == 1 and array.ndim == 1:
         size = f"are not {layers} layers × {heads} heads" if layers and heads else "do not tell layers from heads"
         hint = f"Give [scores] layers and heads, whose product is {shape[0]}"
-        raise InputError(f"{shape[0]} numbers in one row {size}", place, hint)
+        raise InputError(f"{shape[0]} numbers in one row {size}", location, hint)
     if array.ndim not in (2, 3):
         hint = "Save one array (layer, head) for each task, or (example, layer, head)"
-        raise InputError(f"an array of shape {shape} is no map of layers × heads", place, hint)
+        raise InputError(f"an array of shape {shape} is no map of layers × heads", location, hint)
     if array.shape[-1] > MOST_HEADS and heads is None:
         hint = "Give [scores] layers and heads if each row is a flat map, or heads if it is one layer"
-        raise InputError(f"{array.shape[-1]} heads in one layer are hard to believe", place, hint)
+        raise InputError(f"{array.shape[-1]} heads in one layer are hard to believe", location, hint)
     return array

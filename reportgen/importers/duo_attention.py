@@ -36,7 +36,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """A .tsv called full_attention_heads…, or whose first line is numbers between tabs."""
+    """Return whether the file is a .tsv called full_attention_heads…, or whose first line is numbers between tabs."""
     if path.suffix.lower() != ".tsv":
         return False
     try:
@@ -72,13 +72,13 @@ def _gates(path: Path) -> Float[np.ndarray, "layer kv_head"]:
     return np.array(rows)
 
 
-def _row(place: str, line: str) -> list[float]:
+def _row(location: str, line: str) -> list[float]:
     cells = [cell.strip() for cell in line.split("\t")]
     for column, cell in enumerate(cells, 1):
         if NUMBER.fullmatch(cell) is None or not -BEYOND <= float(cell) <= 1 + BEYOND:
             shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
             hint = "Separate gates by tabs, a row for each layer; DuoAttention's lie between 0 and 1"
-            raise InputError(f"{shown!r} is no gate", f"{place}, column {column}", hint)
+            raise InputError(f"{shown!r} is no gate", f"{location}, column {column}", hint)
     return [float(cell) for cell in cells]
 
 

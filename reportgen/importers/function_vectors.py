@@ -32,7 +32,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """By name."""
+    """Return whether the file is a .pt called ``<task>_indirect_effect``."""
     return path.suffix.lower() == ".pt" and path.stem.endswith(NAME)
 
 

@@ -10,12 +10,12 @@ from reportgen.storage.scores_file import read_scores
 
 
 def claims(path: Path) -> bool:
-    """By extension, less what others have written under it."""
+    """Return whether the file is a .safetensors that reportgen wrote."""
     return path.suffix.lower() == ".safetensors" and not is_foreign_safetensors(path)
 
 
 def load(path: Path, section: ScoresSection) -> Blocks:
-    """Read scores that reportgen wrote, block by block; a ``kv_groups`` given beside them fills one they lack."""
+    """Read scores that reportgen wrote, block by block; the section's ``kv_groups`` fills one they lack."""
     blocks, _ = read_scores(path)
     model = blocks[0].model
     if section.kv_groups is not None and model.kv_groups is None:

@@ -20,7 +20,7 @@ HINT = "Save plain arrays with numpy.savez"
 
 
 def claims(path: Path) -> bool:
-    """An .npz that holds importance, or that cannot be opened."""
+    """Return whether the file is an .npz that holds importance, or that cannot be opened."""
     if path.suffix.lower() != ".npz":
         return False
     try:
@@ -31,7 +31,7 @@ def claims(path: Path) -> bool:
 
 
 def read_archive(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name; raises InputError for a broken file. Pickled objects are refused."""
+    """Read the arrays of an .npz by name; raises InputError for a broken file. Pickled objects are refused."""
     try:
         with zipfile.ZipFile(path):
             pass  # numpy reads a renamed .npy without complaint

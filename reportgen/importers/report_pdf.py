@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
@@ -17,8 +17,11 @@ from reportgen.importers import native
 from reportgen.importers.common import Importer
 from reportgen.storage.decompression import bounded, most_of
 from reportgen.storage.files import sha256, write_atomic
-from reportgen.storage.manifest import checked_manifest
+from reportgen.storage.manifest import FileEntry, Manifest, checked_manifest
 from reportgen.storage.scores_file import MOST_ATTACHED, SCORES, too_large
+
+if TYPE_CHECKING:
+    from pypdf import PdfReader
 
 HINT = "Give the report.pdf of a report"
 WHOLE = "Ask for the file as it was first written, or build from the scores"
@@ -30,7 +33,7 @@ OURS = re.compile(
 
 
 def claims(path: Path) -> bool:
-    """By extension."""
+    """Return whether the file is a .pdf."""
     return path.suffix.lower() == ".pdf"
 
 
@@ -42,8 +45,8 @@ def load(path: Path, section: ScoresSection) -> Blocks:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Any]:
-    """A pypdf reader; within it, whatever is wrong with the file raises InputError."""
+def reading(path: Path) -> Iterator["PdfReader"]:
+    """Open a pypdf reader; within the context, whatever is wrong with the file raises InputError."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -61,26 +64,26 @@ def reading(path: Path) -> Iterator[Any]:
 
 
 def attached(path: Path) -> dict[str, bytes]:
-    """The files that a report's PDF carries, by name.
+    """Read the files that a report's PDF carries, by name.
 
     Raises InputError for a file that is no PDF or no report of ours, and for one whose attachments were stripped.
     """
-    place = str(path)
+    location = str(path)
     with reading(path) as reader:
         made_by = reader.metadata.creator if reader.metadata else None
         known = _ours(reader, path) if made_by == "reportgen" else {}
     if made_by != "reportgen":
-        raise InputError("reportgen did not write this PDF", place, HINT)
+        raise InputError("reportgen did not write this PDF", location, HINT)
     for name in ("manifest.json", "findings.json"):
         if name not in known:
-            raise InputError(f"it does not carry {name}: its attachments were stripped", place, WHOLE)
+            raise InputError(f"it does not carry {name}: its attachments were stripped", location, WHOLE)
     if SCORES not in known and SCORES not in not_carried(manifest_of(known, path)):
-        raise InputError(f"it does not carry {SCORES}: its attachments were stripped", place, WHOLE)
+        raise InputError(f"it does not carry {SCORES}: its attachments were stripped", location, WHOLE)
     return known
 
 
-def _ours(reader: Any, path: Path) -> dict[str, bytes]:
-    """The attachments that a report carries, unpacked one by one; raises InputError where all together are a bomb."""
+def _ours(reader: "PdfReader", path: Path) -> dict[str, bytes]:
+    """Unpack the attachments that a report carries one by one; raises InputError where together they are a bomb."""
     found, left = dict[str, bytes](), most_of(path.stat().st_size)
     for name, contents in reader.attachments.items():
         if OURS.fullmatch(name) and ".." not in PurePosixPath(name).parts:
@@ -91,14 +94,14 @@ def _ours(reader: Any, path: Path) -> dict[str, bytes]:
     return found
 
 
-def not_carried(manifest: dict[str, Any]) -> dict[str, int]:
-    """The scores files that a report's PDF has no room for, with their sizes, as its manifest tells."""
+def not_carried(manifest: Manifest) -> dict[str, int]:
+    """Return the scores files that a report's PDF has no room for, with their sizes in bytes, by its manifest."""
     sizes = {name: entry.get("size") for name, entry in manifest["files"].items() if SCORES_FILE.fullmatch(name)}
     return too_large({name: size for name, size in sizes.items() if isinstance(size, int)})
 
 
-def manifest_of(files: dict[str, bytes], path: Path) -> dict[str, Any]:
-    """The attached manifest; raises InputError where it is damaged or of a newer version."""
+def manifest_of(files: dict[str, bytes], path: Path) -> Manifest:
+    """Read the attached manifest; raises InputError where it is damaged or of a newer version."""
     try:
         content = json.loads(files["manifest.json"])
     except (ValueError, RecursionError) as error:
@@ -121,7 +124,7 @@ def unpack(path: Path, folder: Path) -> None:
     for name, data in files.items():
         write_atomic(folder / name, data)
     for name, data in files.items():
-        recorded = manifest["files"].get(name, {}).get("sha256")
+        recorded = manifest["files"].get(name, FileEntry()).get("sha256")
         if name != "manifest.json" and recorded != sha256(data):
             hint = f"{WHOLE}; `reportgen verify {path}` lists every difference"
             raise InputError(f"its attachment {name} is not the one that its manifest records", str(path), hint)

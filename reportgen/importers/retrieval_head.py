@@ -7,7 +7,6 @@ contiguous blocks, never at random.
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 
 
 def claims(path: Path) -> bool:
-    """A JSON object whose first key reads layer-head."""
+    """Return whether the file is a JSON object whose first key reads layer-head."""
     if path.suffix.lower() != ".json":
         return False
     try:
@@ -70,7 +69,7 @@ def _head(path: Path, key: str) -> Head:
     return Head(int(match[1]), int(match[2]))
 
 
-def _scores(path: Path, key: str, value: Any) -> np.ndarray:
+def _scores(path: Path, key: str, value: object) -> np.ndarray:
     plain = isinstance(value, list) and all(type(v) in (int, float) for v in value)
     try:
         scores = np.array(value if plain else [np.nan], dtype=float)

@@ -5,7 +5,6 @@ import difflib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,7 +23,7 @@ LARGEST = 100_000  # a layer or head number beyond this is a mistake, and would 
 
 
 def claims(path: Path) -> bool:
-    """By extension."""
+    """Return whether the file is a .csv or .parquet."""
     return path.suffix.lower() in (".csv", ".parquet")
 
 
@@ -55,11 +54,11 @@ class _Columns:
     """The table's columns, checked one by one."""
 
     path: Path
-    task: Any
+    task: np.ndarray
     layer: Int[np.ndarray, "row"]
     head: Int[np.ndarray, "row"]
     value: Float[np.ndarray, "row"]
-    example: Any
+    example: np.ndarray
 
 
 def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
@@ -69,8 +68,8 @@ def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
         raise InputError(problem, f"{path}: column method", "Give one file a method")
 
 
-def _blocks(table: dict[str, list[str]], path: Path) -> Any:
-    """The block of each row, None where the table has no such column."""
+def _blocks(table: dict[str, list[str]], path: Path) -> np.ndarray:
+    """Return the block of each row, None where the table has no such column."""
     if "block" not in table:
         return np.array([None] * len(table["task"]), dtype=object)
     blocks = _text(table, "block", path)
@@ -84,7 +83,7 @@ def _blocks(table: dict[str, list[str]], path: Path) -> Any:
 def _of_block(
     columns: _Columns, mine: Bool[np.ndarray, "row"], block: str | None, section: ScoresSection, method: Method
 ) -> HeadScores:
-    """The scores of one block's rows; every task of the table must have some."""
+    """Return the scores of one block's rows; every task of the table must have some."""
     names, layer, head = list(dict.fromkeys(columns.task)), columns.layer, columns.head
     refuse_many(len(names), str(columns.path))  # before each task's rows are looked for
     shape = int(layer[mine].max()) + 1, int(head[mine].max()) + 1
@@ -92,14 +91,14 @@ def _of_block(
     task = np.array([number[name] for name in columns.task])  # texts, once a task and row, take ten times as long
     parts = []
     for n, name in enumerate(names):
-        rows, place = mine & (task == n), f"{columns.path}, task {name}{f', block {block}' if block else ''}"
-        _refuse_holes(place, layer[rows], head[rows], shape)
-        parts.append(_task(place, rows, layer, head, columns.example, columns.value, shape))
+        rows, location = mine & (task == n), f"{columns.path}, task {name}{f', block {block}' if block else ''}"
+        _refuse_holes(location, layer[rows], head[rows], shape)
+        parts.append(_task(location, rows, layer, head, columns.example, columns.value, shape))
     return scores_from_examples(names, [p[0] for p in parts], [p[1] for p in parts], section, method)
 
 
 def _csv(path: Path) -> dict[str, list[str]]:
-    """The columns of a CSV file as text; blank lines at its end do not count."""
+    """Read the columns of a CSV file as text; blank lines at its end do not count."""
     try:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -117,7 +116,7 @@ def _csv(path: Path) -> dict[str, list[str]]:
 
 
 def _parquet(path: Path) -> dict[str, list[str]]:
-    """The columns of a Parquet file as text; what is neither text nor a number becomes an empty cell."""
+    """Read the columns of a Parquet file as text; what is neither text nor a number becomes an empty cell."""
     import pandas as pd
 
     def text(cell: object) -> str:
@@ -160,7 +159,7 @@ def _text(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray:
 
 
 def _floats(cells: list[str]) -> Float[np.ndarray, "row"]:
-    """The cells as numbers, NaN for what is none."""
+    """Return the cells as numbers, NaN for what is none."""
     try:
         return np.array(cells, dtype=object).astype(float)
     except ValueError:
@@ -188,26 +187,26 @@ def _numbers(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray
 def _values(table: dict[str, list[str]], path: Path) -> np.ndarray:
     cells = table["importance"]
     numbers = _floats(cells)
-    said_nan = np.array([cell.strip().lower() in ("nan", "") for cell in cells], dtype=bool)
+    written_nan = np.array([cell.strip().lower() in ("nan", "") for cell in cells], dtype=bool)
     too_large = np.abs(numbers) > np.finfo(np.float32).max
-    for index in np.flatnonzero((np.isnan(numbers) & ~said_nan) | too_large)[:1]:
+    for index in np.flatnonzero((np.isnan(numbers) & ~written_nan) | too_large)[:1]:
         problem = f"{cells[index]!r} is no finite number"
         hint = "Give a number, or nan for a head the model lacks"
         raise InputError(problem, _row(path, int(index), "importance"), hint)
     return numbers
 
 
-def _refuse_holes(place: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
+def _refuse_holes(location: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
     """Name the first missing head from the rows alone: one stray number must not claim memory for a huge map."""
     codes = np.unique(layer.astype(np.int64) * shape[1] + head)
     if len(codes) < shape[0] * shape[1]:
         gaps = np.flatnonzero(codes != np.arange(len(codes)))
         first = int(gaps[0]) if len(gaps) else len(codes)
-        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", place, ONCE)
+        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", location, ONCE)
 
 
 def _task(
-    place: str,
+    location: str,
     rows: np.ndarray,
     layer: np.ndarray,
     head: np.ndarray,
@@ -226,7 +225,7 @@ def _task(
     if wrong < len(ids) * shape[0] * shape[1]:
         e, i, j = (int(n) for n in np.unravel_index(wrong, (len(ids), *shape)))
         what = f"stands in {rows_of[twice[0]]} rows" if wrong != gap else "is missing"
-        raise InputError(f"{Head(i, j)} {what}", place + (f", example {ids[e]}" if ids[e] else ""), ONCE)
+        raise InputError(f"{Head(i, j)} {what}", location + (f", example {ids[e]}" if ids[e] else ""), ONCE)
     values = np.empty((len(ids), *shape))
     values[where] = value[rows]
     return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]

@@ -1,9 +1,10 @@
 """A study for double-blind review: without authors, and with the last part alone of every path."""
 
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+
+import tomli_w
 
 from reportgen.core.config import Study
 from reportgen.core.study_scores import Scores
@@ -13,9 +14,9 @@ ROOTED = re.compile(r"(?:[A-Za-z]:[\\/]|\\\\|~|/)")  # how an absolute path begi
 
 
 def anonymous(study: Study) -> Study:
-    """The study as a blind report archives it: its own text is written anew, so that no remark in it survives.
+    """Return the study as a blind report archives it: its own text is written anew, so that no remark in it survives.
 
-    Raises InputError where title or notes name an author: prose is the authors' to mend.
+    Raises InputError where title or notes name an author: prose is the authors' to change.
     """
     about = study.study
     for author in about.authors:
@@ -23,18 +24,18 @@ def anonymous(study: Study) -> Study:
             if author.casefold() in text.casefold():
                 hint = "Take the name out, or build without --anonymous"
                 raise InputError(f"it names an author, {author}", f"[study] {name}", hint)
-    named = study.named_as(None if study.model_as_given is None else last_part(study.model_as_given))
+    named = study.named_as(None if study.model_as_written is None else last_part(study.model_as_written))
     blind = named.model_copy(update={"study": about.model_copy(update={"authors": []})})
-    return blind.model_copy(update={"source": toml(_plain(blind))})
+    return blind.model_copy(update={"source": tomli_w.dumps(_plain(blind))})
 
 
 def last_part(text: str) -> str:
-    """Of an absolute path, or of one shortened to its end, the last part; any other text as it is."""
+    """Return the last part of an absolute path, or of one shortened to its end; any other text as it is."""
     return re.split(r"[\\/]", text.rstrip("\\/"))[-1] if ROOTED.match(text) or text.startswith("…/") else text
 
 
-def overrides(values: dict[str, Any]) -> dict[str, Any]:
-    """Values set over a study, without authors and with the last part alone of every path."""
+def overrides(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values set over a study, without authors and with the last part alone of every path."""
     return {
         name: last_part(value) if isinstance(value, str) else value
         for name, value in values.items()
@@ -52,31 +53,11 @@ def without_path(scores: Scores) -> Scores:
     return replace(scores, methods=methods)
 
 
-def _plain(study: Study) -> dict[str, Any]:
-    """What the study sets, as TOML can hold it; its templates lie in the report, whatever they were called."""
+def _plain(study: Study) -> dict[str, object]:
+    """Return what the study sets, as TOML can hold it; its templates lie in the report, whatever they were called."""
     outside = {"source": True, "report": {"templates"}}
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude=outside)  # type: ignore[arg-type]
     for section in raw.values():
         if "path" in section:
             section["path"] = last_part(section["path"])
     return raw
-
-
-def toml(raw: dict[str, Any]) -> str:
-    """Sections of plain values as TOML."""
-    parts = []
-    for section, values in raw.items():
-        lines = [
-            f"{json.dumps(k)} = {_written(v)}" if not re.fullmatch(r"\w+", k) else f"{k} = {_written(v)}"
-            for k, v in values.items()
-        ]
-        parts.append("\n".join([f"[{section}]", *lines]))
-    return "\n\n".join(parts) + "\n"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_written(v)}" for k, v in value.items()) + " }" if value else "{}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_written(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

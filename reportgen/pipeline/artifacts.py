@@ -33,14 +33,13 @@ from reportgen.pipeline.run_directory import (
     manifest_in,
     refuse_elsewhere,
     scores_hashes,
-    scores_key_of,
     set_aside,
 )
 from reportgen.pipeline.source import Source
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.files import remove, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
-from reportgen.storage.scores_file import read_methods, write_methods
+from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 from reportgen.validation import patterns, recorded
 from reportgen.validation.derive import derive
 from reportgen.validation.verdicts import bare, judged
@@ -100,12 +99,12 @@ class ScoresArtifact(Artifact[Scores]):
             return None
         scores = Scores(self.run.source.study, stored, key)
         named = self._named(scores)
-        if named is not scores:  # kept from a report that was not anonymous
+        if named is not scores:  # left from a report that was not anonymous
             write_methods(self.run.folder, named.methods, key)
         return named.grouped()
 
     def _named(self, scores: Scores) -> Scores:
-        """The scores as the report may name their model."""
+        """Return the scores as the report may name their model."""
         return without_path(scores) if self.run.source.study.report.anonymous else scores
 
     def make(self) -> Scores:
@@ -311,8 +310,8 @@ def judged_by(plain: Findings, outcomes: RawValidation | None, prose: Prose) -> 
         return Trials(plain)
     validation = derive(outcomes)
     findings = judged(plain, validation, prose)
-    told = validation if any(f.verdict for f in findings.findings) else None
-    return Trials(findings, told, outcomes=outcomes)
+    shown = validation if any(f.verdict for f in findings.findings) else None
+    return Trials(findings, shown, outcomes=outcomes)
 
 
 def _written(run: Run, before: Findings, trials: Trials) -> Trials:
@@ -342,7 +341,7 @@ class ReportArtifact(Artifact[Path]):
         """The keys of scores, findings and report, as the manifest records them."""
         study, folder = self.run.source.study, self.run.folder
         found = findings_key(study, scores_hashes(folder))
-        return {"scores": scores_key_of(folder), "findings": found, "report": self.key()}
+        return {"scores": stored_key(folder / SCORES), "findings": found, "report": self.key()}
 
     def key(self) -> str:
         """Return what was found, what is printed, templates and versions, hashed."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.claims import Claim, Claims
 from reportgen.core.findings import Findings
@@ -30,11 +29,11 @@ from reportgen.pipeline.run_directory import (
     forms_of,
     manifest_in,
     scores_hashes,
-    scores_key_of,
     taken_from,
 )
 from reportgen.pipeline.source import check, open_source
 from reportgen.storage.files import write_atomic
+from reportgen.storage.scores_file import SCORES, stored_key
 from reportgen.summary.summarize import summarize
 
 
@@ -76,7 +75,7 @@ class Built:
         return list(self.claims.claims[:n])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the strongest claims, and where the report lies."""
+        """Return what a notebook shows: the strongest claims, and where the report lies."""
         about = f"{len(self.scores.tasks)} task(s), {len(self.findings.findings)} findings"
         claims = "".join(f"<li>{escape(c.headline)} <small>{c.register}</small></li>" for c in self.observations())
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
@@ -88,7 +87,7 @@ def build(
     source: Path | str,
     folder: Path | str,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     force: bool = False,
     options: Options = PLAIN,
 ) -> Built:
@@ -121,7 +120,7 @@ def remake(
     archive: Path,
     folder: Path,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     force: bool = False,
     carry: Path | None = None,
     options: Options = PLAIN,
@@ -136,7 +135,7 @@ def remake(
     scores, source = open_folder(archive, dict(overrides or {}), trust_templates=options.trust_templates)
     with as_recorded(recorded_in(manifest)):
         check(source.study)
-    claim(folder, scores_key_of(archive), force)
+    claim(folder, stored_key(archive / SCORES), force)
     for name in scores_hashes(archive):
         write_atomic(folder / name, (archive / name).read_bytes())
     as_made = replace(options, command=manifest.get("command", ""), figures=tuple(forms_of(manifest)))

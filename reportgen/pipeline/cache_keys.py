@@ -15,14 +15,13 @@ from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import key_of
 from reportgen.storage.scores_file import read_methods
 
-MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
-
-
-HALF = 32  # characters of a key of scores: the first are of what is asked, the others of the model's files
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # weights, configuration, tokenizer
+# Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
+HALF = 32
 
 
 def scores_key(study: Study) -> str:
-    """What makes scores the same: the task file and all that says how heads are scored, then the model's files."""
+    """Hash what makes scores the same: the task file and all that says how heads are scored, then the model's files."""
     if study.scores is not None:
         if not study.scores.path.is_file():
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
@@ -41,8 +40,9 @@ def scores_key(study: Study) -> str:
 
 
 def finished_key(study: Study, folder: Path) -> str | None:
-    """The key of a folder's finished scores where they are all that is left of the study's model: asked for alike, of a
-    model of that path, which holds no model any more. None where it does, or where the scores are of something else.
+    """Return the key of a folder's finished scores where they are all that is left of the study's model: asked for
+    alike, of a model of that path, which holds no model any more. None where it does, or where the scores are of
+    something else.
     """
     if study.model is None or _model_files(Path(study.model.path)):
         return None
@@ -50,7 +50,7 @@ def finished_key(study: Study, folder: Path) -> str | None:
         stored, made_under = read_methods(folder)
     except InputError:
         return None
-    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_given or study.model.path
+    recorded, named = next(iter(stored.values()))[0].model.path, study.model_as_written or study.model.path
     same = recorded is not None and last_part(recorded) == last_part(named)
     return made_under if same and made_under[:HALF] == scores_key(study)[:HALF] else None
 
@@ -60,7 +60,7 @@ def _model_files(folder: Path) -> dict[str, str]:
 
 
 def findings_key(study: Study, hashes: dict[str, str]) -> str:
-    """What makes findings the same: the scores, the settings and the sentence templates."""
+    """Hash what makes findings the same: the scores, the settings and the sentence templates."""
     words = _templates_hash(study, "observations/*.j2")
     asked = [study.tasks.groups, study.tasks.control, study.scores and study.scores.bounds]
     others_own = identity("detectors", study.analysis.detectors)
@@ -78,7 +78,7 @@ def _templates_hash(study: Study, pattern: str) -> dict[str, str]:
 
 
 def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
-    """What makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
+    """Hash what makes a report the same: its findings, what is printed, and the templates, wherever they lie."""
     sections = study.model_dump(mode="json", include={"study", "report"}, exclude={"report": {"templates"}})
     others_own = identity("sections", study.report.sections)
     return key_of(
@@ -87,7 +87,7 @@ def report_key(study: Study, findings: str, figures: Sequence[str]) -> str:
 
 
 def validation_key(study: Study, findings: Findings) -> str:
-    """What makes a validation the same: what was found in which scores, and how it is put to the test."""
+    """Hash what makes a validation the same: what was found in which scores, and how it is put to the test."""
     found = [{k: v for k, v in f.items() if k != "sentence"} for f in to_json(findings)["findings"]]
     asked = study.validation.model_dump(mode="json", exclude={"enabled"})
     return key_of([findings.scores, findings.alpha, found, asked, study.analysis.margin, versions()])

@@ -1,8 +1,8 @@
 """What lies in a run directory, read back and joined: scores, findings, trials, claims."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reportgen.core.claims import Claims
 from reportgen.core.claims import from_json as claims_from
@@ -21,7 +21,7 @@ from reportgen.validation import patterns, recorded
 
 
 def open_folder(
-    folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False
+    folder: Path, overrides: Mapping[str, object] | None = None, *, trust_templates: bool = False
 ) -> tuple[Scores, Source]:
     """Read the scores and the study of a run directory; raises InputError where it holds none or not all.
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from reportgen.core.config import Study
 from reportgen.core.study_scores import Scores
@@ -13,14 +13,14 @@ from reportgen.storage.crate import CRATE
 from reportgen.storage.files import HALF, refuse_dangling, remove, sha256_file, write_atomic
 from reportgen.storage.json_files import read_json
 from reportgen.storage.locks import alone_in
-from reportgen.storage.manifest import refuse_files
+from reportgen.storage.manifest import Manifest, refuse_files
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import SCORES, read_methods, scores_csv, stored_key, write_methods
 
 PDF = "report.pdf"
 SIGNATURES = ("manifest.json.sig", "report.pdf.sig")  # of whom a report is, in OpenSSH's form
 CHECKPOINTS = ".checkpoints"  # finished shards of an unfinished scoring, under the run directory
-TEMPLATES = "templates"  # overriding templates, kept in the report that they made
+TEMPLATES = "templates"  # overriding templates, in the report that they made
 ELSEWHERE = "Choose another folder with -o, or overwrite it with --force"
 
 
@@ -45,7 +45,7 @@ def claim(folder: Path, key: str, force: bool) -> None:
     StorageFolder(folder / CHECKPOINTS).refuse_busy()
     clear(folder, manifest)
     for path in (folder / "manifest.json", *folder.glob("scores*.safetensors")):
-        remove(path)  # what is not finished is then known by its units alone
+        remove(path)  # what is not finished is then known by its shards alone
 
 
 def _stored_key(folder: Path) -> str | None:
@@ -67,8 +67,8 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def manifest_in(folder: Path) -> dict[str, Any]:
-    """The folder's manifest, {} where it has none that can be read."""
+def manifest_in(folder: Path) -> Manifest:
+    """Read the folder's manifest, {} where it has none that can be read."""
     path = folder / "manifest.json"
     try:
         content = read_json(path)
@@ -77,11 +77,11 @@ def manifest_in(folder: Path) -> dict[str, Any]:
         refuse_files({"files": {}, **content}, str(path))
     except InputError:
         return {}
-    return content
+    return cast(Manifest, content)
 
 
-def recorded_overrides(folder: Path) -> dict[str, Any]:
-    """The values that were set over a folder's study; raises InputError where that record is damaged."""
+def recorded_overrides(folder: Path) -> dict[str, object]:
+    """Return the values that were set over a folder's study; raises InputError where that record is damaged."""
     values = manifest_in(folder).get("overrides", {})
     if not isinstance(values, dict):
         problem, hint = "its 'overrides' is no table", "Make the report again from its study"
@@ -90,18 +90,18 @@ def recorded_overrides(folder: Path) -> dict[str, Any]:
 
 
 def found_hash(folder: Path) -> str:
-    """The hash of what was found, and of the attention patterns that are shown with it."""
+    """Return the hash of what was found, and of the attention patterns that are shown with it."""
     return "".join(sha256_file(p) for n in ("findings.json", "patterns.json") if (p := folder / n).is_file())
 
 
-def clear(folder: Path, manifest: dict[str, Any]) -> None:
+def clear(folder: Path, manifest: Manifest) -> None:
     """Remove what an earlier rendering wrote, so that nothing stale stays beside the new report."""
     keep = {"findings.json", "validation.json", "patterns.json", "claims.json"}
     # The PDF is in no manifest, since it carries it: left here, a run cut short would seem done with the old one.
     for name in (*manifest.get("files", {}), "manifest.json", CRATE, PDF, *SIGNATURES):
         path = folder / name
-        kept = name in keep or (name.startswith("scores") and "/" not in name)
-        if path.resolve().is_relative_to(folder.resolve()) and not kept:
+        stays = name in keep or (name.startswith("scores") and "/" not in name)
+        if path.resolve().is_relative_to(folder.resolve()) and not stays:
             remove(path)
 
 
@@ -114,8 +114,8 @@ def refuse_elsewhere(folder: Path, assets: str | None) -> None:
         raise InputError("this is a file, not a folder", str(path), "Choose another folder with --assets")
 
 
-def intact(folder: Path, manifest: dict[str, Any], study: Study) -> bool:
-    """Whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
+def intact(folder: Path, manifest: Manifest, study: Study) -> bool:
+    """Return whether every file of the manifest is there unchanged, and the PDF where one is wanted."""
     files = manifest.get("files", {})
     if "pdf" in study.report.formats and not (folder / PDF).is_file():
         return False
@@ -130,7 +130,7 @@ def copy_scores(source: Path, folder: Path, force: bool) -> None:
 
 
 def foreign_templates(folder: Path) -> tuple[str, ...]:
-    """The names of the templates that a report carries: whoever made the report wrote them."""
+    """Return the names of the templates that a report carries: whoever made the report wrote them."""
     held = folder / TEMPLATES
     found = [held] if held.is_symlink() else held.rglob("*")
     return tuple(sorted(p.relative_to(folder).as_posix() for p in found if p.is_symlink() or p.is_file()))
@@ -148,18 +148,13 @@ def set_aside(folder: Path) -> None:
 
 
 def scores_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of every scores file in the folder, the first method's first, however the disk lists them."""
+    """Return the sha256 of every scores file in the folder, the first method's first, however the disk lists them."""
     files = sorted(folder.glob("scores*.safetensors"), key=lambda p: (p.name != SCORES, p.name))
     return {p.name: sha256_file(p) for p in files}
 
 
-def scores_key_of(folder: Path) -> str:
-    """The key that the folder's scores were made under."""
-    return stored_key(folder / SCORES)
-
-
-def forms_of(manifest: dict[str, Any]) -> list[str]:
-    """The forms in which a report's figures were written: svg, pdf, png."""
+def forms_of(manifest: Manifest) -> list[str]:
+    """Return the forms in which a report's figures were written: svg, pdf, png."""
     drawn = {
         Path(name).suffix for name in manifest.get("files", {}) if name.startswith("figures/") and name.count("/") == 1
     }
@@ -168,7 +163,7 @@ def forms_of(manifest: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def taken_from(report: Path) -> Iterator[None]:
-    """Within it, files of a report that do not fit together raise InputError, as a broken file by itself does.
+    """Raise InputError, within the context, for files of a report that do not fit together, as for a broken file.
 
     What one file says of another is not checked field by field: it shows itself where it is used.
     """

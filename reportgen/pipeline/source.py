@@ -4,11 +4,12 @@ A report is data. Templates run, so those that came with one are left out unless
 lie in its folder ``templates`` or its study.toml or manifest points at them anywhere else.
 """
 
-import json
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import tomli_w
 
 from reportgen.core.config import ScoresSection, Study, StudySection
 from reportgen.core.config_file import load_study, with_overrides
@@ -29,7 +30,7 @@ class Source:
     """
 
     study: Study
-    overrides: dict[str, Any]
+    overrides: Mapping[str, object]
     left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -38,8 +39,8 @@ class Source:
             object.__setattr__(self, "overrides", anonymous.overrides(self.overrides))
 
 
-def open_source(path: Path, overrides: dict[str, Any], *, trust_templates: bool = False) -> Source:
-    """The study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
+def open_source(path: Path, overrides: Mapping[str, object], *, trust_templates: bool = False) -> Source:
+    """Open the study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
 
     A study.toml in a report's folder came with the report: its templates are left out unless they are trusted.
     """
@@ -52,13 +53,14 @@ def open_source(path: Path, overrides: dict[str, Any], *, trust_templates: bool 
         study = load_study(beside)
         if study.scores is not None and study.scores.path.resolve() == path.resolve():
             return _own(study, overrides, beside, trust_templates)
-    title = f"Attention-head importance: {path.stem}"
-    text = f"[study]\ntitle = {json.dumps(title)}\n\n[scores]\npath = {json.dumps(path.name)}\n"
+    name = path.name.encode(errors="replace").decode()  # TOML holds no name that is no UTF-8
+    title = f"Attention-head importance: {Path(name).stem}"
+    text = tomli_w.dumps({"study": {"title": title}, "scores": {"path": name}})
     plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
     return Source(with_overrides(plain, overrides, path), overrides)
 
 
-def _own(study: Study, overrides: dict[str, Any], path: Path, trust: bool) -> Source:
+def _own(study: Study, overrides: Mapping[str, object], path: Path, trust: bool) -> Source:
     folder = path.parent
     if not (folder / "manifest.json").is_file() or OVERRIDING in overrides:
         return Source(with_overrides(study, overrides, path), overrides)
@@ -69,26 +71,27 @@ def _own(study: Study, overrides: dict[str, Any], path: Path, trust: bool) -> So
     return Source(with_overrides(study, overrides, path), overrides, left_out)
 
 
-def open_study(folder: Path, overrides: dict[str, Any] | None = None, *, trust_templates: bool = False) -> Source:
-    """The study of an output folder, with the values that were set over it.
+def open_study(folder: Path, overrides: Mapping[str, object] | None = None, *, trust_templates: bool = False) -> Source:
+    """Open the study of an output folder, with the values that were set over it.
 
     What it says of templates elsewhere is not followed; those in the folder are used where they are trusted.
     """
-    path, manifest, given = folder / "study.toml", manifest_in(folder), overrides or {}
+    path, manifest, asked = folder / "study.toml", manifest_in(folder), overrides or {}
     recorded = recorded_overrides(folder)
     study = load_study(path) if path.is_file() else Study(scores=ScoresSection(path=folder / SCORES))
     left_out: tuple[str, ...] = ()
-    if OVERRIDING not in given:
+    if OVERRIDING not in asked:
         pointed_at = (POINTED_AT,) if study.report.templates is not None and not manifest else ()
         study, left_out = _of_a_report(study, folder, trust_templates)
         before = manifest.get("templates_left_out")
         left_out = left_out or (tuple(map(str, before)) if isinstance(before, list) else pointed_at)
-    told = {name: value for name, value in recorded.items() if name != OVERRIDING}
-    return Source(with_overrides(study, {**told, **given}, path), {**recorded, **given}, left_out)
+    earlier = {name: value for name, value in recorded.items() if name != OVERRIDING}
+    return Source(with_overrides(study, {**earlier, **asked}, path), {**recorded, **asked}, left_out)
 
 
 def _of_a_report(study: Study, folder: Path, trust: bool) -> tuple[Study, tuple[str, ...]]:
-    """The study with no templates but those that the report's folder holds, where they are trusted; else their names.
+    """Return the study with no templates but those that the report's folder holds, where they are trusted; else their
+    names.
 
     Raises InputError for trusted ones that are links: they might lead to any file of the machine.
     """

@@ -49,7 +49,7 @@ def score(
     """Score every head of a study's model on every task by each of its methods, or read the study's file of scores.
 
     ``study`` is a Study, or the path of a study.toml, of a folder that holds one, or of a file of scores.
-    ``checkpoints`` is a folder or URL in which finished shards are kept, and from which an interrupted scoring goes on;
+    ``checkpoints`` is a folder or URL for finished shards, and from which an interrupted scoring goes on;
     ``restart`` accepts there what was begun with other inputs. Raises InputError for what cannot be used, before
     anything is scored.
     """
@@ -82,7 +82,7 @@ def validate(
     """Put the findings to the test: knock out the heads that they name, and matched heads, on held-out examples.
 
     Where the study has no model, or turns validation off, nothing is tried. ``checkpoints`` is a folder in which
-    finished parts are kept, and from which an interrupted validation goes on. Raises InputError for findings of other
+    for finished parts, and from which an interrupted validation goes on. Raises InputError for findings of other
     scores.
     """
     if not isinstance(findings, Findings):
@@ -116,7 +116,7 @@ def render(
 ) -> Built:
     """Write the report: page, PDF, figures and tables, and beside them all results that it is made from.
 
-    ``folder`` is the run directory to write; for claims that are given as one it may be left out. ``force`` overwrites
+    ``folder`` is the run directory to write; for claims named by theirs it may be left out. ``force`` overwrites
     one that holds another study's report. Raises InputError for a folder that cannot be used, before anything is
     written, and MissingResourceError where the PDF cannot be made; all else is complete then.
     """
@@ -154,7 +154,7 @@ def _save(run: Run, claims: Claims) -> None:
 
 
 def _path(value: object, stage: str, wanted: str) -> Path:
-    """The path that was given; raises InputError for what is none."""
+    """Return a path argument as a Path; raises InputError for what is none."""
     if isinstance(value, str | Path):
         return Path(value)
     problem = f"{type(value).__name__} is no path and not {wanted}"
@@ -162,7 +162,7 @@ def _path(value: object, stage: str, wanted: str) -> Path:
 
 
 def _directory(path: Path) -> Path | None:
-    """The run directory that a path names, itself or by one of its results; None for other paths."""
+    """Return the run directory that a path names, itself or by one of its results; None for other paths."""
     folder = path.parent if path.name in RESULTS else path
     return folder if folder.is_dir() and (folder / SCORES).is_file() else None
 

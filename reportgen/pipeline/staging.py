@@ -13,41 +13,41 @@ CHECKPOINTS = ".checkpoints"
 
 
 class Stage:
-    """Where the work is done: ``folder`` on this machine; ``checkpoints`` is where shards are kept (None: in it)."""
+    """Where the work is done: ``folder`` on this machine; ``checkpoints`` is where shards are written (None: in it)."""
 
-    def __init__(self, folder: Path, place: StorageFolder | None = None) -> None:
-        self.folder, self.place = folder, place
-        self.checkpoints = None if place is None else f"{place.where}/{CHECKPOINTS}"
+    def __init__(self, folder: Path, remote: StorageFolder | None = None) -> None:
+        self.folder, self.remote = folder, remote
+        self.checkpoints = None if remote is None else f"{remote.where}/{CHECKPOINTS}"
         self.before = dict[str, str]()
-        for name in [] if place is None else place.tree():
+        for name in [] if remote is None else remote.tree():
             if not name.startswith(f"{CHECKPOINTS}/"):
-                write_atomic(folder / name, (place.read(name) if place else None) or b"")
+                write_atomic(folder / name, (remote.read(name) if remote else None) or b"")
                 self.before[name] = sha256_file(folder / name)
 
     def publish(self) -> None:
         """Put what has changed behind the URL, the manifest last: where it stands all stands. Then shards go."""
-        if self.place is None:
+        if self.remote is None:
             return
         there = {p.relative_to(self.folder).as_posix(): p for p in self.folder.rglob("*") if p.is_file()}
         for name, path in sorted(there.items(), key=lambda item: (item[0] == "manifest.json", item[0])):
             if self.before.get(name) != sha256_file(path):
-                self.place.write(name, path.read_bytes())
+                self.remote.write(name, path.read_bytes())
         for name in self.before.keys() - there.keys():
-            self.place.remove(name)
-        StorageFolder(f"{self.place.where}/{CHECKPOINTS}").remove()
+            self.remote.remove(name)
+        StorageFolder(f"{self.remote.where}/{CHECKPOINTS}").remove()
 
 
 @contextmanager
 def staged(output: str) -> Iterator[Stage]:
-    """A stage for an output folder, given as a path or as a URL; errors name what was given."""
+    """Open a stage for an output folder, a path or a URL; errors name the folder as the caller wrote it."""
     if not is_remote(output):
         yield Stage(Path(output.removeprefix("file://")))
         return
-    place = StorageFolder(output.rstrip("/"))
+    remote = StorageFolder(output.rstrip("/"))
     with tempfile.TemporaryDirectory(prefix="reportgen-") as held:
         folder = Path(held) / "report"
         try:
-            yield Stage(folder, place)
+            yield Stage(folder, remote)
         except ReportgenError as error:
-            told = (text.replace(str(folder), place.where) for text in (error.problem, error.place, error.hint))
-            raise type(error)(*told) from error
+            parts = (text.replace(str(folder), remote.where) for text in (error.problem, error.location, error.hint))
+            raise type(error)(*parts) from error

@@ -11,7 +11,7 @@ from reportgen.storage.files import sha256, write_atomic
 
 
 def cached(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """An array from the user's cache, made and stored when missing or broken; no cache folder is no error."""
+    """Return an array from the user's cache, made and stored when missing or broken; no cache folder is no error."""
     path = cache_folder() / f"{name}.npy"
     try:
         stored: np.ndarray = np.load(path, allow_pickle=False)

@@ -27,7 +27,7 @@ FORMATS = {
     ".jsonld": "application/ld+json",
     ".safetensors": "application/octet-stream",
 }
-SAID = (
+TERMS = (
     "@type",
     "name",
     "description",
@@ -46,7 +46,8 @@ SAID = (
 
 
 def crate_json(folder: Path) -> str:
-    """The crate of a finished report: every file with its hash but the crate itself; the same bytes for the same files.
+    """Return the crate of a finished report: every file with its hash but the crate itself; the same bytes for the same
+    files.
 
     Follows RO-Crate (Soiland-Reyes et al. 2022, Data Science 5:97). Raises InputError where the manifest is missing.
     """
@@ -56,7 +57,7 @@ def crate_json(folder: Path) -> str:
     from rocrate.rocrate import ROCrate
 
     manifest, about = read_json(folder / "manifest.json"), _about(folder)
-    crate: Any = ROCrate()
+    crate = ROCrate()
     crate.name = about.get("title") or "Attention-head importance"
     crate.description = about.get("notes") or "Importance of every attention head of a transformer on every task."
     crate.datePublished = manifest["created"]
@@ -81,9 +82,9 @@ def crate_json(folder: Path) -> str:
     return pretty_json(crate.metadata.generate())
 
 
-def described(crate: Any) -> dict[str, Any]:
-    """What a crate says of each thing in it, as far as ``crate_json`` put it there and not the library."""
-    return {entry["@id"]: {key: entry[key] for key in SAID if key in entry} for entry in crate["@graph"]}
+def described(crate: dict[str, Any]) -> dict[str, object]:
+    """Return what a crate says of each thing in it, as far as ``crate_json`` put it there and not the library."""
+    return {entry["@id"]: {key: entry[key] for key in TERMS if key in entry} for entry in crate["@graph"]}
 
 
 def _put_off(name: str) -> None:
@@ -96,7 +97,7 @@ def _put_off(name: str) -> None:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """The [study] section, as far as there is one."""
+    """Return the [study] section, as far as there is one."""
     try:
         section = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8")).get("study", {})
     except (OSError, ValueError):

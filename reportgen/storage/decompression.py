@@ -4,7 +4,6 @@ A file's claims are checked against its size before anything of it is read; whil
 ``SPARE`` bytes and ``FACTOR`` times the checked size more than it holds, and no more.
 """
 
-import resource
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from reportgen.errors import InputError, ran_out
 
-FREE = 64 * 2**20  # bytes that may come of any file
+FREE = 64 * 2**20  # bytes that may come of any file: 64 tasks × 126 layers × 128 heads take 4 MB
 MOST = 200  # times its own size, where a file unpacks to more: scores of which nine in ten are 0 pack to a tenth
 FREE_ROWS = 200_000  # a table of so many rows is read whatever its size
 ROWS_A_BYTE = 10  # beyond them: scores of which most are 0 take a byte a row
@@ -21,7 +20,7 @@ FACTOR = 40  # times its checked size beyond that: a cell of a table, of two let
 
 
 def refuse_bomb(path: Path) -> int:
-    """The bytes that a file holds once unpacked: its size, or what a zip archive or a Parquet table says.
+    """Return the bytes that a file holds once unpacked: its size, or what a zip archive or a Parquet table says.
 
     Raises InputError where an archive or a table unpacks to a multiple of its size that no scores have. Broken files
     are left to their reader; what they raise is not caught.
@@ -43,7 +42,7 @@ def refuse_bomb(path: Path) -> int:
 
 
 def most_of(size: int) -> int:
-    """The bytes that a file of some size may unpack to."""
+    """Return the bytes that a file of some size may unpack to."""
     return max(FREE, MOST * size)
 
 
@@ -61,10 +60,10 @@ def _bomb(path: Path, what: str) -> InputError:
 
 @contextmanager
 def bounded(path: Path, size: int) -> Iterator[None]:
-    """Within it, reading a file of that checked size ends with InputError where it takes more memory than it may.
+    """Raise InputError, within the context, where reading a file of that checked size takes more memory than it may.
 
     Libraries that the reading needs are to be loaded before. The bound is the kernel's, on what the process may hold
-    of its own; where the kernel does not tell how much that is, or a closer bound is set, there is none of ours.
+    of its own; where the kernel does not say how much that is, or a closer bound is set, there is none of ours.
     """
     before = _lowered(SPARE + FACTOR * size)
     try:
@@ -76,14 +75,18 @@ def bounded(path: Path, size: int) -> Iterator[None]:
         raise InputError(problem, str(path), "Save the arrays or the table again, without the rest") from error
     finally:
         if before is not None:
+            import resource
+
             resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _lowered(more: int) -> tuple[int, int] | None:
     """Let this process hold that many bytes more than now; the limits before, None where nothing was changed."""
     try:
+        import resource
+
         pages = int(Path("/proc/self/statm").read_text().split()[5])
-    except (OSError, IndexError, ValueError):
+    except (ImportError, OSError, IndexError, ValueError):  # Windows has no such module, other systems no such file
         return None
     before = resource.getrlimit(resource.RLIMIT_DATA)
     most = pages * resource.getpagesize() + more

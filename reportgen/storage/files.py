@@ -34,12 +34,12 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def refuse_dangling(folder: Path) -> None:
     """Raise InputError where a folder, or one that it is to lie in, is a link to nothing: it cannot be made there."""
-    for place in (folder, *folder.parents):
-        if place.exists():
+    for parent in (folder, *folder.parents):
+        if parent.exists():
             return
-        if place.is_symlink():
-            problem = f"this is a link to {os.readlink(place)}, which does not exist"
-            raise InputError(problem, str(place), "Make that folder, remove the link, or choose another with -o")
+        if parent.is_symlink():
+            problem = f"this is a link to {os.readlink(parent)}, which does not exist"
+            raise InputError(problem, str(parent), "Make that folder, remove the link, or choose another with -o")
 
 
 def remove(path: Path) -> None:
@@ -51,7 +51,7 @@ def remove(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> MissingResourceError:
-    """What to tell where a file cannot be written or replaced: the disk is full, or the folder is not ours."""
+    """Return the error for where a file cannot be written or replaced: the disk is full, or the folder is not ours."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
     hint = "Free space there, or choose another folder with -o; finished files are complete"
     return MissingResourceError(
@@ -66,11 +66,11 @@ def _umask() -> int:
 
 
 def sha256(data: bytes) -> str:
-    """The sha256 of some bytes, in hexadecimal."""
+    """Return the sha256 of some bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

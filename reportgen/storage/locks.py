@@ -26,8 +26,8 @@ def holder() -> dict[str, str | int]:
 def busy(where: object, content: bytes | None) -> InputError:
     """Return the error for a folder at which another run is at work; ``content`` is what its lock says."""
     try:
-        said = json.loads(content or b"")
-        who = f" (process {said['process']} on {said['host']})"
+        owner = json.loads(content or b"")
+        who = f" (process {owner['process']} on {owner['host']})"
     except (ValueError, KeyError, TypeError):
         who = ""
     return InputError(f"another run is at work in this folder{who}", str(where), BUSY_HINT)
@@ -77,9 +77,9 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     name = f"{sha256(os.fsencode(folder.resolve()))[:32]}.lock"
     lock = None
-    for place in (cache_folder(), Path(tempfile.gettempdir()) / "reportgen"):
-        if os.access(_existing(place), os.W_OK):
-            lock = acquire(place / "locks" / name, folder)
+    for base in (cache_folder(), Path(tempfile.gettempdir()) / "reportgen"):
+        if os.access(_existing(base), os.W_OK):
+            lock = acquire(base / "locks" / name, folder)
             break
     try:
         yield

@@ -15,13 +15,15 @@ from reportgen.storage.json_files import canonical_json
 from reportgen.storage.locks import acquire, busy, holder
 
 LOCK = "lock"
-BEAT = 5.0  # seconds between two signs of life where the file system knows no locks
-STALE = 4  # beats without a sign after which a run is taken for dead
+# Seconds between two signs of life where the file system knows no locks. Each is one small object written: a run of a
+# day leaves some 17,000, and a second run waits STALE × BEAT = 20 s before it takes a dead one's place (long-runs.md).
+BEAT = 5.0
+STALE = 4  # beats without a sign after which a run is taken for dead: three may fail on the way
 Check = Callable[[], None]
 
 
 class StorageFolder:
-    """A folder, given as a path or as a URL such as ``s3://bucket/run``; raises InputError for an unknown protocol.
+    """A folder by its path or by a URL such as ``s3://bucket/run``; raises InputError for an unknown protocol.
 
     Files are written whole or not at all: renamed into place on a local disk, put as one object elsewhere.
     """
@@ -36,7 +38,7 @@ class StorageFolder:
         return self.where
 
     def names(self) -> set[str]:
-        """The files' names; none where the folder does not exist."""
+        """Return the files' names; none where the folder does not exist."""
         try:
             if self.path is not None:
                 return {p.name for p in self.path.iterdir()}
@@ -48,7 +50,7 @@ class StorageFolder:
             raise _unreachable(self.where, error) from error
 
     def tree(self) -> list[str]:
-        """The names of all files, those in folders within it too, of a folder behind a URL."""
+        """Return the names of all files, those in folders within it too, of a folder behind a URL."""
         try:
             self.fs.invalidate_cache()
             return sorted(str(path).removeprefix(self.root).lstrip("/") for path in self.fs.find(self.root))
@@ -58,7 +60,7 @@ class StorageFolder:
             raise _unreachable(self.where, error) from error
 
     def read(self, name: str) -> bytes | None:
-        """A file's content, None where there is none."""
+        """Read a file; None where there is none."""
         try:
             if self.path is not None:
                 return (self.path / name).read_bytes()
@@ -132,7 +134,7 @@ def _local(where: str) -> Path | None:
 
 
 def is_remote(where: Path | str) -> bool:
-    """Whether a text is a URL of another file system than this machine's."""
+    """Return whether a text is a URL of another file system than this machine's."""
     return isinstance(where, str) and "://" in where and not where.startswith("file://")
 
 

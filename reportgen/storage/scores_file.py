@@ -22,20 +22,15 @@ from reportgen.storage.files import remove, sha256, write_atomic
 from reportgen.storage.json_files import canonical_json
 
 SCORES = "scores.safetensors"
-
-
-MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries
-
-
+MOST_ATTACHED = 20_000_000  # bytes of scores files that a report's PDF carries; others it names, as README.md says
 FORMAT = "reportgen/scores/1"
 TYPES = ("F32", "F64", "F16")  # of numbers in a scores file, as safetensors calls them; we write the first
-
-
 REMAKE = "Make it again with `reportgen score` or `reportgen build`"
 
 
 def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", methods: Sequence[str] = ()) -> bytes:
-    """Scores of one method as safetensors: importance, examples and errors, and one metadata key for everything else.
+    """Write the scores of one method as safetensors: importance, examples and errors, and one metadata key for
+    everything else.
 
     Heads in no block are the tensors ``importance``, ``examples/<t>`` and ``errors/<t>``, those of a named block
     ``importance/<block>``, ``examples/<block>/<t>`` and ``errors/<block>/<t>``. ``methods`` names all methods that were
@@ -65,8 +60,8 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
 
 
-def _digest(meta: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    """A hash of all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
+def _digest(meta: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:
+    """Hash all that all that a scores file says, its own hash apart: a flipped bit is not read as a score."""
     found = hashlib.sha256(canonical_json({k: v for k, v in meta.items() if k != "sha256"}).encode())
     for name in sorted(tensors):
         found.update(canonical_json([name, str(tensors[name].dtype), list(tensors[name].shape)]).encode())
@@ -85,7 +80,7 @@ def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _described(examples: Examples | None) -> dict[str, Any] | None:
+def _described(examples: Examples | None) -> dict[str, object] | None:
     if examples is None:
         return None
     return {
@@ -96,27 +91,27 @@ def _described(examples: Examples | None) -> dict[str, Any] | None:
     }
 
 
-def _sizes(blocks: Blocks) -> dict[str, Any]:
+def _sizes(blocks: Blocks) -> dict[str, object]:
     if blocks[0].block is None:
         return {"layers": blocks[0].n_layers, "heads": blocks[0].n_heads}
     return {"layers": {b.block: b.n_layers for b in blocks}, "heads": {b.block: b.n_heads for b in blocks}}
 
 
 def _without_nan(method: dict[str, Any]) -> dict[str, Any]:
-    """The method with what could not be computed as null, which is how JSON can say it."""
+    """Return the method with what could not be computed as null, which is how JSON can say it."""
 
     def known(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else value
 
-    said = {
+    cleaned = {
         name: {check: {of: known(value) for of, value in found.items()} for check, found in method[name].items()}
         for name in ("diagnostics", "overall")
     }
-    return {**method, **said}
+    return {**method, **cleaned}
 
 
 def read_scores(path: Path) -> tuple[Blocks, str]:
-    """A scores.safetensors, one HeadScores per block, and the key it was made under.
+    """Read a scores.safetensors: one HeadScores per block, and the key it was made under.
 
     Raises InputError where it is not one of ours.
     """
@@ -135,7 +130,7 @@ def read_scores(path: Path) -> tuple[Blocks, str]:
 
 
 def stored_key(path: Path) -> str:
-    """The key that a scores file says it was made under; of its numbers nothing is read.
+    """Read the key that a scores file says it was made under; of its numbers nothing is read.
 
     Raises InputError where it is not one of ours.
     """
@@ -146,13 +141,15 @@ def stored_key(path: Path) -> str:
 
 
 def scored_together(path: Path) -> tuple[str, ...]:
-    """The methods that were scored together with a scores file's own, first method first; () where it does not say."""
+    """Read the methods that were scored together with a scores file's own, first method first; () where it does not
+    say.
+    """
     methods = _opened(path).get("methods", [])
     return tuple(methods) if isinstance(methods, list) and all(isinstance(m, str) for m in methods) else ()
 
 
 def _opened(path: Path, tensors: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
-    """A scores file's metadata; its arrays are read into ``tensors`` where that is given."""
+    """Read a scores file's metadata, and its arrays into ``tensors`` where that is no None."""
     try:
         with safe_open(path, framework="numpy") as file:
             meta, names = (file.metadata() or {}).get("reportgen"), list(file.keys())
@@ -215,7 +212,7 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
 
 
 def too_large(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Of scores files by name, with their sizes, those that a PDF has no room for.
+    """Return, of scores files by name with their sizes in bytes, those that a PDF has no room for.
 
     Those that fit into ``MOST_ATTACHED`` bytes together are attached, the first method's before all others.
     """
@@ -229,7 +226,7 @@ def too_large(sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def scores_file(method: str, methods: Sequence[str]) -> str:
-    """The file of a method's scores among those of all methods, the first of which has the plain name."""
+    """Return the file of a method's scores among those of all methods, the first of which has the plain name."""
     return SCORES if method == methods[0] else f"scores-{method}.safetensors"
 
 
@@ -251,7 +248,7 @@ def hashes_of(methods: Mapping[str, Blocks], key: str) -> dict[str, str]:
 
 
 def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
-    """All scores of a folder by method, the first method first, and the one key that they were made under.
+    """Read all scores of a folder by method, the first method first, and the one key that they were made under.
 
     Which there must be is what the first method's file says: scoring may add controls that no study names. Raises
     InputError where one is missing, damaged or made under another key.
@@ -267,7 +264,7 @@ def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
 
 
 def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
-    """The tidy table: task, layer, head, importance (and block, where named); nan for absent heads; every digit."""
+    """Write the tidy table: task, layer, head, importance (and block, where named); nan where there is no head."""
     blocks = as_blocks(scores)
     parts = ["task,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
     for block in blocks:

@@ -55,7 +55,7 @@ def observe(study: Study, findings: Findings) -> Patterns:
     try:
         found, problem = _seen(study, blocks, wanted(findings, blocks[0], study.tasks.control)), None
     except InputError as error:
-        found, problem = [], f"{error.problem} ({error.place})"
+        found, problem = [], f"{error.problem} ({error.location})"
     return Patterns("", findings.scores, found, problem)
 
 

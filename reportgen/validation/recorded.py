@@ -52,6 +52,14 @@ def to_json(raw: RawValidation, derived: Validation) -> dict[str, Any]:
     return {**plain_of(_ADAPTER, raw), "verdicts": verdicts}
 
 
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema of validation.json: the raw outcomes, and the verdicts that follow from them."""
+    schema: dict[str, Any] = _ADAPTER.json_schema(mode="serialization")
+    verdict = {"type": "object", "required": ["verdict", "specific", "robustness"]}
+    schema["properties"]["verdicts"] = {"type": "object", "additionalProperties": verdict}
+    return schema
+
+
 def folded_json(value: object) -> str:
     """JSON for people, a final newline: what holds only plain values and lists of them stands on one line."""
     return "".join(_folded(value, "\n")) + "\n"

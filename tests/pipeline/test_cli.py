@@ -161,9 +161,9 @@ def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
     study = load_study(SAMPLE)
     deep = with_overrides(study, {"scoring.parameters.shapley.pairs": 3, "scoring.seed": 5}, tmp_path)
     assert (deep.scoring.parameters, deep.scoring.seed) == ({"shapley": {"pairs": 3}}, 5)
-    assert (study.model_as_given, deep.model_as_given) == ("model", "model")
-    assert with_overrides(study, {"model.path": "/a/b/c"}, tmp_path).model_as_given == "…/b/c"
-    assert with_overrides(study, {"model.path": "b/c"}, tmp_path).model_as_given == "b/c"
+    assert (study.model_as_written, deep.model_as_written) == ("model", "model")
+    assert with_overrides(study, {"model.path": "/a/b/c"}, tmp_path).model_as_written == "…/b/c"
+    assert with_overrides(study, {"model.path": "b/c"}, tmp_path).model_as_written == "b/c"
     for name, said in [
         ("scoring.seed.x", "'seed' is no table"),
         ("scoring..x", "names no value"),

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from reportgen.pipeline.run_directory import (
     refuse_elsewhere,
     scores_hashes,
 )
+from reportgen.pipeline.source import open_source
 from reportgen.scoring.run.run_record import read_record
 from reportgen.storage.array_cache import cached
 from reportgen.storage.files import sha256, write_atomic
@@ -280,3 +282,9 @@ def test_scores_files_are_taken_in_the_order_of_their_names(tmp_path: Path, monk
             (tmp_path / name).write_text(name)
         monkeypatch.setattr(Path, "glob", lambda folder, _, listed=listed: iter([folder / name for name in listed]))
         assert list(scores_hashes(tmp_path)) == names
+
+
+def test_a_scores_file_whose_name_is_no_utf8_gets_a_study_that_is_toml(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"sc\xffores.csv")
+    path.write_text("task,layer,head,importance\na,0,0,1\na,0,1,2\n")
+    assert tomllib.loads(open_source(path, {}).study.source)["scores"] == {"path": "sc?ores.csv"}

@@ -192,7 +192,7 @@ def test_trusted_templates_end_at_their_limits(
     with pytest.raises(InputError) as caught:
         pipeline.remake(folder, tmp_path / "again", options=Options(trust_templates=True))
     assert limit in caught.value.problem
-    assert str(folder / "templates") in caught.value.place
+    assert str(folder / "templates") in caught.value.location
     assert time.monotonic() - begun < 90  # ten seconds, and what a laden machine takes for all else
 
 
@@ -262,4 +262,4 @@ def test_nothing_of_foreign_templates_is_cached(tmp_path: Path, monkeypatch: pyt
     cached.parent.chmod(0o777)  # whoever may write here could put code here
     cached.write_bytes(b"j2" + cached.read_bytes()[2:-10])
     assert environment([tmp_path / "own"], {}, kind="k").get_template("a.j2").render() == "one"
-    assert Prose(tmp_path / "nowhere").__dict__.keys() == {"_fill"}
+    assert Prose(tmp_path / "nowhere").__dict__.keys() == {"_fill", "_folders"}

@@ -118,7 +118,7 @@ def test_a_venue_nobody_knows_is_refused_with_the_known_ones(given: str) -> None
     raw = {"scores": {"path": "scores.csv"}, "report": {"venue": given}}
     with pytest.raises(InputError) as caught:
         parse_study(raw, "study.toml", Path())
-    assert caught.value.place == "study.toml: [report] venue"
+    assert caught.value.location == "study.toml: [report] venue"
     assert all(name in str(caught.value) for name in venues.VENUES)
     assert re.search(r"or a width of 2 to 12 inches", str(caught.value))
 

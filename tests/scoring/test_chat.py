@@ -60,7 +60,7 @@ def test_a_template_that_fails_or_never_ends_is_named_with_its_model(template: s
     with pytest.raises(InputError) as caught:
         prompted(tokenizer, [row("a is", "red")], TasksSection(chat_template=True), 0)
     assert caught.value.problem.startswith(f"the tokenizer's chat template (models/chatty) {said}")
-    assert caught.value.place == "[tasks] chat_template, tasks.jsonl, line 1"
+    assert caught.value.location == "[tasks] chat_template, tasks.jsonl, line 1"
     assert time.monotonic() - begun < 60  # ten seconds, and as many as a laden machine takes to start a process
     assert largest() <= max(peak, 1.6 * 2**20)
 

@@ -162,5 +162,5 @@ def test_a_system_turn_needs_a_template(tmp_path: Path) -> None:
     raw = {"model": {"path": "m"}, "tasks": {"path": "t.jsonl", "system": "the b"}}
     with pytest.raises(InputError) as caught:
         parse_study(raw, "study.toml", tmp_path)
-    assert caught.value.place == "study.toml: [tasks]"
+    assert caught.value.location == "study.toml: [tasks]"
     assert caught.value.problem.startswith("system is a turn of a chat; give chat_template = true with it (got ")

@@ -356,7 +356,7 @@ def test_a_hub_id_without_network_and_without_the_library(monkeypatch: pytest.Mo
     section = TasksSection(path="hf://nobody/nothing")
     with pytest.raises(InputError) as caught:
         read_tasks(section)
-    assert caught.value.place == "[tasks] path hf://nobody/nothing"
+    assert caught.value.location == "[tasks] path hf://nobody/nothing"
     assert caught.value.problem.startswith("no such file or folder, and the hub gave no such data set (")
     hint = "Check path, config, split and revision, and the network unless the data set is in the local cache"
     assert caught.value.hint == hint

@@ -62,26 +62,26 @@ def _panel(canvas: Canvas, x: float, y: float, moved: Moved, block: str | None, 
     first, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     bottom, reach = first * step, (stop - first) * step
 
-    def place(run: int, value: float) -> tuple[float, float]:
+    def point(run: int, value: float) -> tuple[float, float]:
         return x + WIDTH * run / (len(moved[0][1]) - 1), y + HEIGHT * (1 - (value - bottom) / reach)
 
     for i in range(first, stop + 1):
-        at = place(0, i * step)[1]
+        at = point(0, i * step)[1]
         canvas.lines([[(x, at), (x + WIDTH, at)]], HAIR, 0.3, 1)
         canvas.text(x - 0.05, at + 0.03, tick_label(i * step, step) if i else "0", 6, "right")
     for run in range(len(moved[0][1])):
-        across, base = place(run, bottom)
+        across, base = point(run, bottom)
         canvas.lines([[(across, base), (across, base + 0.03)]], INK, 0.4)
         canvas.text(across, base + 0.13, f"{run + 1}", 6, "center")
     if last:
         canvas.text(x + WIDTH / 2, y + HEIGHT + 0.27, "Run", 6.5, "center", color=MUTED)
     for k, (_, each) in enumerate(moved):
-        canvas.lines([[place(run, v) for run, v in enumerate(each)]], LINES[k % 7], 1.0, 4, DASHES[k % 2])
+        canvas.lines([[point(run, v) for run, v in enumerate(each)]], LINES[k % 7], 1.0, 4, DASHES[k % 2])
     _names(
         canvas,
         x + WIDTH,
         y,
-        [(place(0, each[-1])[1], k, str(written(block, head))) for k, (head, each) in enumerate(moved)],
+        [(point(0, each[-1])[1], k, str(written(block, head))) for k, (head, each) in enumerate(moved)],
     )
 
 

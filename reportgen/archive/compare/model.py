@@ -215,7 +215,7 @@ def _difference(
 
 
 def profile(scores: HeadScores, task: str) -> dict[str, float | None]:
-    """Return what can be told of a task whatever the model's shape: accuracy, where importance lies, and how
+    """Return what is known of a task whatever the model's shape: accuracy, where importance lies, and how
     concentrated.
 
     ``depth`` is the mean relative depth of the layers weighted by |importance|, 0 the first layer and 1 the last;
@@ -251,7 +251,7 @@ def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
     """Return each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared
     place.
 
-    Where heads of the runs cannot be matched, places are not compared. ``absence`` only mirrors what was found.
+    Where heads of the runs cannot be matched, positions are not compared. ``absence`` only mirrors what was found.
     """
     first, second = _by_subject(before), _by_subject(after)
     found: list[Move] = []
@@ -273,7 +273,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
 
     def pair(alike: bool) -> None:
         for f in list(left):
-            partner = next((g for g in right if (_place(f) == _place(g) if alike else _overlap(f, g))), None)
+            partner = next((g for g in right if (_position(f) == _position(g) if alike else _overlap(f, g))), None)
             if partner is not None:
                 left.remove(f)
                 right.remove(partner)
@@ -289,7 +289,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
     return [*found, *(Move("lost", f, None) for f in left), *(Move("gained", None, g) for g in right)]
 
 
-def _place(f: Finding) -> tuple[object, ...]:
+def _position(f: Finding) -> tuple[object, ...]:
     return f.layers, f.heads, tuple(map(tuple, f.cells or ())), tuple(sorted(map(str, f.members or ())))
 
 

@@ -1,6 +1,6 @@
 """The page of a comparison: tables, and the figures of what differs."""
 
-from reportgen.archive.compare.figures import Figure, difference_maps, trajectory_figure
+from reportgen.archive.compare.figures import difference_maps, trajectory_figure
 from reportgen.archive.compare.model import Comparison, Versus, profile, trajectories
 from reportgen.archive.compare.statistics import Difference
 from reportgen.archive.pages import rendered
@@ -14,7 +14,7 @@ SHOWN = 40  # heads and findings of one table; compare.json holds all
 
 
 def page(made: Comparison) -> str:
-    """compare.html."""
+    """Return compare.html."""
     many = len(made.runs) > 2
     sections = [
         {
@@ -40,17 +40,14 @@ def page(made: Comparison) -> str:
         runs=_runs(made),
         profiles=_profiles(made),
         trajectories=_trajectories(made) if many else [],
-        moving=_moving(made) if many else [],
+        moving=[f for b in made.reference.scores if (f := trajectory_figure(made, b.block)) is not None]
+        if many
+        else [],
         alpha=made.alpha,
         searches=made.searches,
         synthetic=any(run.scores[0].synthetic for run in made.runs),
         same_model=_same_model(made),
     )
-
-
-def _moving(made: Comparison) -> list[Figure]:
-    """Figures of the heads that move most over the runs, block by block."""
-    return [drawn for block in made.reference.scores if (drawn := trajectory_figure(made, block.block)) is not None]
 
 
 def _same_model(made: Comparison) -> bool:

@@ -1,6 +1,5 @@
 """How the importance of heads differs between two runs: matched rows, tested heads, agreement of ranks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ CHUNK = 250  # draws made at once: bounds the memory of large models
 # Parts that the jackknife leaves out in turn. Not the bootstrap: repeated rows add noise to both maps, so that its
 # intervals lie below the estimate (docs/decisions/0011-comparisons-of-maps.md).
 GROUPS = 20
-TOP = 0.1  # the share of heads whose overlap is counted
+TOP = 0.1  # the share of heads whose overlap is counted: the top tenth, of which a report's other tables speak too
 
 
 @dataclass(frozen=True)
@@ -80,19 +79,19 @@ def matched(before: Examples | None, after: Examples | None, absolute: bool) -> 
     """
     if before is None or after is None or len({*before.ids}) < len(before.ids) or len({*after.ids}) < len(after.ids):
         return None
-    place = {name: i for i, name in enumerate(after.ids)}
-    rows = [i for i, name in enumerate(before.ids) if name in place]
+    position = {name: i for i, name in enumerate(after.ids)}
+    rows = [i for i, name in enumerate(before.ids) if name in position]
     if not rows:
         return None
-    others = [place[before.ids[i]] for i in rows]
+    others = [position[before.ids[i]] for i in rows]
     first, second = before.values[rows].astype(float), after.values[others].astype(float)
     if absolute:
         first, second = np.abs(first), np.abs(second)
     return Pair(first, second, tuple(before.groups[i] for i in rows), before.ordered, before.discovery[rows])
 
 
-def flipped(sums: Float[np.ndarray, "unit cell"], seed: int) -> Float[np.ndarray, "cell"]:
-    """Return each cell's p for a mean of zero, corrected over the cells: sign flips of units, maximum of |t| over
+def flipped(sums: Float[np.ndarray, "group cell"], seed: int) -> Float[np.ndarray, "cell"]:
+    """Return each cell's p for a mean of zero, corrected over the cells: sign flips of groups, maximum of |t| over
     cells.
 
     Exact where, under the null, a row's two runs could be exchanged (Nichols & Holmes 2002, Hum. Brain Mapp. 15:1).
@@ -168,7 +167,10 @@ def _known(value: float) -> float | None:
 def agreement(
     before: HeadScores, after: HeadScores, t: int, u: int, pair: Pair | None
 ) -> tuple[float | None, float | None, float | None, float | None]:
-    """Spearman's correlation of two maps with a jackknife interval, and that of the reference's halves of rows."""
+    """Return Spearman's correlation of two maps, its jackknife interval, and that of the reference's two halves.
+
+    All None where they cannot be computed.
+    """
     rank = spearman(before.importance[t], after.importance[u])
     examples = before.examples[t]
     within = None
@@ -181,7 +183,7 @@ def agreement(
 
 
 def spearman(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head"]) -> float | None:
-    """Spearman's correlation of the sizes of heads that both have; None where one map is constant."""
+    """Return Spearman's correlation of the sizes of heads that both have; None where one map is constant."""
     both = ~(np.isnan(a) | np.isnan(b))
     first, second = np.abs(a[both]), np.abs(b[both])
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -190,17 +192,18 @@ def spearman(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer hea
 
 
 def _jackknifed(pair: Pair, rank: float) -> tuple[float | None, float | None]:
-    """Student's interval on Fisher's scale, from leaving out groups of units."""
-    unit: Int[np.ndarray, row] = group_numbers(pair.groups, pair.ordered)
-    parts = min(GROUPS, int(unit.max()) + 1)
+    """Return Student's interval on Fisher's scale, each group of rows left out in turn; (None, None) below 8 groups."""
+    number: Int[np.ndarray, row] = group_numbers(pair.groups, pair.ordered)
+    parts = min(GROUPS, int(number.max()) + 1)
     if parts < LEAST or abs(rank) >= 1:
         return None, None
     left = [
-        spearman(pair.before[unit % parts != g].mean(axis=0), pair.after[unit % parts != g].mean(axis=0))
+        spearman(pair.before[number % parts != g].mean(axis=0), pair.after[number % parts != g].mean(axis=0))
         for g in range(parts)
     ]
     if any(r is None or abs(r) >= 1 for r in left):
         return None, None
+    # Fisher's scale: there the error of a correlation hardly depends on its size, and no bound leaves -1 to 1.
     z = np.arctanh(np.array(left, dtype=float))
     error = np.sqrt((parts - 1) / parts * ((z - z.mean()) ** 2).sum())
     reach = stats.t.ppf((1 + LEVEL) / 2, parts - 1) * error
@@ -214,8 +217,3 @@ def overlap(a: Float[np.ndarray, "layer head"], b: Float[np.ndarray, "layer head
     top = max(1, round(TOP * heads))
     first, second = (set(np.argsort(-np.abs(m[both]), kind="stable")[:top].tolist()) for m in (a, b))
     return top, len(first & second), top * top / heads
-
-
-def largest(differences: Sequence[Difference]) -> float:
-    """Return the largest absolute difference of all, 0 where none could be computed."""
-    return max((float(np.nanmax(np.abs(d.values))) for d in differences if d.values is not None), default=0.0)

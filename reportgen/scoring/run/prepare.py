@@ -148,7 +148,7 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
     # the groups' own check, on scores that hold nothing yet: it should not wait for the model
     HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
-    model = load(study.model, study.model_as_given)
+    model = load(study.model, study.model_as_written)
     _refuse_unfit(study, methods, model)
     notes = [*file.notes]
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())

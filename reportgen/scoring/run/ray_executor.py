@@ -113,7 +113,7 @@ def named_node(study: Study) -> Iterator[None]:
     try:
         yield
     except ReportgenError as error:
-        location, hint = f"{error.place}, on the worker {platform.node()}", error.hint
+        location, hint = f"{error.location}, on the worker {platform.node()}", error.hint
         needed = (study.model and study.model.path, study.tasks.path)
         files = [str(path) for path in needed if path and not str(path).startswith(HUB)]
         absent = [path for path in files if not Path(path).expanduser().exists()]
