@@ -5,17 +5,25 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: report test clean
+.PHONY: report check test clean
 
 report: $(VENV)/.installed  ## build the sample study
 	$(BIN)/reportgen build sample_data -o out/sample
 
-# two files of tests at once and no more: each process loads torch, which is large
+# Two files of tests at once and no more: each process loads torch, which is large. tests/conftest.py orders the files.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+check: $(VENV)/.installed-test  ## what is fast: style, types, and the tests that take neither long nor a large program
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -m "not slow and not browser and not ray and not pdf"
+
 test: $(VENV)/.installed-test  ## install what the tests need, and run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/system.sh
 	sh tools/system.sh report

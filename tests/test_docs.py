@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 import reportgen
 from reportgen.cli.main import app
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))

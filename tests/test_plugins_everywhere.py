@@ -17,7 +17,7 @@ import pytest
 
 from reportgen.core.findings import Finding
 from reportgen.core.kinds import KINDS, caveats, kind_of
-from reportgen.core.plugins import FOLDERS
+from reportgen.core.plugins import FOLDERS, SHARED
 from reportgen.core.sentences import Prose
 from reportgen.core.topics import TOPICS
 
@@ -87,6 +87,13 @@ IMPORTER = Importer(
 )
 """,
 }
+# folder: the test file of each of its modules; suites and topics hold records alone
+TESTS = {
+    "methods": "scoring/methods/test_{}.py",
+    "detectors": "analysis/detectors/test_{}.py",
+    "sections": "rendering/sections/test_{}_section.py",  # several are called as a detector or a method's test is
+    "importers": "importers/test_{}.py",
+}
 NAMES = {"detectors": "dummy_kind"}  # of the others: dummy_ and what their folder holds
 STUDY = f"""[model]
 path = "{ROOT}/sample_data/model"
@@ -143,6 +150,7 @@ def run(site: Path, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_dummy_of_each_folder_is_seen_everywhere(site: Path) -> None:
     reportgen = ("-m", "reportgen")
     (site / "study.toml").write_text(STUDY)
@@ -189,6 +197,16 @@ def test_every_kind_says_its_topic_and_its_priorities() -> None:
         assert kind.priority, kind.name
         assert all(0 < least < 1 for least in kind.priority.values()), kind.name
     assert len(caveats()) == len(set(caveats().values()))
+
+
+@pytest.mark.parametrize("folder", TESTS)
+def test_every_plug_in_has_a_test_file_named_after_it(folder: str) -> None:
+    modules = (PACKAGE.parent / FOLDERS[folder].package.replace(".", "/")).glob("*.py")
+    names = {path.stem for path in modules} - {"__init__", SHARED}
+    assert [name for name in sorted(names) if not (ROOT / "tests" / TESTS[folder].format(name)).is_file()] == []
+    if folder != "importers":  # whose folder tests more than single importers
+        there = {path.name for path in (ROOT / "tests" / TESTS[folder]).parent.glob("test_*.py")}
+        assert there == {Path(TESTS[folder].format(name)).name for name in names}
 
 
 def literals(path: Path) -> Iterator[str]:

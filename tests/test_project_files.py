@@ -1,6 +1,7 @@
 """What people who carry on expect: issue forms and hooks that parse, a changelog made of fragments."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,18 @@ def test_fragments_are_named_by_what_changed(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "maps.md").write_text("Maps.\n")
     with pytest.raises(ValueError, match=r"maps\.md: not called <short-name>\."):
         changelog.fragments(tmp_path)
+
+
+def test_make_check_leaves_out_every_marker_and_only_those() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    (left_out,) = re.findall(r'^\t\$\(PYTEST\) -m "(.*)"$', (ROOT / "Makefile").read_text(), re.M)
+    assert left_out == " and ".join(f"not {marker.partition(':')[0]}" for marker in settings["markers"])
+
+
+def test_the_files_that_begin_are_there() -> None:
+    longest = re.search(r"^LONGEST = \((.*?)\)$", (ROOT / "tests" / "conftest.py").read_text(), re.M | re.S)
+    assert longest is not None
+    names = re.findall(r'"(.*?)"', longest[1])
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert names
+    assert set(names) <= there

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_detectors import named, noise, with_examples
+from made_maps import named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import DETECTORS, Settings

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,15 +11,21 @@ import make_scores
 import numpy as np
 import pytest
 from layout import BACKGROUNDS
+from made_maps import (
+    ablated,
+    correlated,
+    noise,
+    noisy,
+    norm_and_ablation,
+    probed,
+    small_and_large,
+    weakest_at_zero,
+    with_examples,
+)
 from pydantic import TypeAdapter, ValidationError
-from test_concentration import noisy
-from test_detectors import noise, probed, with_examples
-from test_hard_inputs import weakest_at_zero
-from test_other_methods import ablated, norm_and_ablation, small_and_large
-from test_special_heads import correlated
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.view import Settings
+from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.core.findings import Finding, from_json, to_json
 from reportgen.core.scores import HeadScores
 from reportgen.core.sentences import Prose, percent, probability, rho, significant
@@ -133,7 +140,10 @@ def localised(others: int) -> Iterator[Finding]:
     yield from analyze(noisy(maps, [1.0] * len(maps)), Settings(detectors=("concentration",))).findings
 
 
-READ = list(findings_to_read())
+@cache
+def read() -> list[Finding]:
+    """What is read, made once by whichever process runs these tests."""
+    return list(findings_to_read())
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -162,15 +172,13 @@ def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:
 
 
 def test_all_kinds_were_read() -> None:
-    from reportgen.analysis.view import DETECTORS
-
-    assert {f.kind for f in READ} == {d.name for d in DETECTORS.own()}
-    assert {f.register for f in READ if f.kind == "anomaly"} >= {"observed"}
+    assert {f.kind for f in read()} == {d.name for d in DETECTORS.own()}
+    assert {f.register for f in read() if f.kind == "anomaly"} >= {"observed"}
 
 
-@pytest.mark.parametrize("kind", sorted({f.kind for f in READ}))
+@pytest.mark.parametrize("kind", sorted(d.name for d in DETECTORS.own()))
 def test_every_number_is_a_field(kind: str) -> None:
-    for finding in (f for f in READ if f.kind == kind):
+    for finding in (f for f in read() if f.kind == kind):
         plain = to_json_one(finding)
         text = finding.sentence
         named = [v for v in (finding.data or {}).values() if isinstance(v, str)]
@@ -200,7 +208,7 @@ def pairs(value: Any) -> Iterator[tuple[float, float]]:
 
 def test_every_interval_and_comparison_prints_two_fields_that_belong_together_in_their_order() -> None:
     met = set()
-    for finding in READ:
+    for finding in read():
         held = [(written(first), written(second)) for first, second in pairs(to_json_one(finding))]
         for first, second in INTERVAL.findall(finding.sentence) + AGAINST.findall(finding.sentence):
             assert any(first in one and second in other for one, other in held), (first, second, finding.sentence)
@@ -218,7 +226,7 @@ def test_every_interval_and_comparison_prints_two_fields_that_belong_together_in
 
 
 def test_a_sentence_on_one_task_begins_with_it_and_says_every_name_and_word_that_it_holds() -> None:
-    for finding in READ:
+    for finding in read():
         assert finding.sentence.startswith(finding.task or ""), finding.sentence
         data = {k: v for k, v in (finding.data or {}).items() if k not in UNSAID}
         shown = {k: v[: data.get("shown", len(v))] if isinstance(v, list) else [v] for k, v in data.items()}
@@ -234,13 +242,13 @@ def to_json_one(finding: Finding) -> dict[str, Any]:
 
 
 def test_a_wrong_number_would_be_noticed() -> None:
-    finding = next(f for f in READ if f.kind == "cluster")
+    finding = next(f for f in read() if f.kind == "cluster")
     assert "0.00123456" not in allowed(finding, to_json_one(finding))
     assert not {"17.3", "0.777"} & allowed(finding, to_json_one(finding))
 
 
 def test_registers_keep_their_words() -> None:
-    for finding in READ:
+    for finding in read():
         if finding.register == "observed" and finding.kind != "absence":
             text = re.sub("gate gradient", "", finding.sentence, flags=re.I)  # the name of a method
             assert not TESTED_WORDS.search(text), finding.sentence
@@ -250,7 +258,7 @@ def test_registers_keep_their_words() -> None:
 def test_a_tested_sentence_tells_that_its_values_are_held_out() -> None:
     """A reader who takes them from scores.csv, which holds all examples, gets others."""
     told = set()
-    for finding in (f for f in READ if f.register == "tested" and f.kind not in WHOLE):
+    for finding in (f for f in read() if f.register == "tested" and f.kind not in WHOLE):
         others = [c for c in finding.caveats if c != "in-sample"]
         for split, caveats in (("held-out", others), ("in-sample", [*others, "in-sample"])):
             value = finding.value and replace(finding.value, split=split)
@@ -273,7 +281,7 @@ def test_a_tested_sentence_tells_that_its_values_are_held_out() -> None:
 
 
 def test_sentences_read_like_sentences() -> None:
-    for finding in READ:
+    for finding in read():
         text = finding.sentence
         assert text.endswith("."), text
         assert "  " not in text, text
@@ -295,7 +303,7 @@ def test_a_region_beside_a_brighter_one_is_not_said_to_have_the_larger_mean() ->
 
 @pytest.mark.parametrize(("second", "why"), [("{{ nobody }}", "'nobody' is undefined"), ("{% if %}", "Expected an ex")])
 def test_a_sentence_template_that_fails_is_told_with_file_line_and_name(tmp_path: Path, second: str, why: str) -> None:
-    finding = next(f for f in READ if f.kind == "cluster")
+    finding = next(f for f in read() if f.kind == "cluster")
     path = tmp_path / "observations" / "cluster.j2"
     path.parent.mkdir()
     path.write_text(f"{{{{ f.task }}}}\n{second}\n")
@@ -304,7 +312,7 @@ def test_a_sentence_template_that_fails_is_told_with_file_line_and_name(tmp_path
 
 
 def test_a_name_does_not_turn_what_is_written_after_it() -> None:
-    finding = next(f for f in READ if f.kind == "cluster")
+    finding = next(f for f in read() if f.kind == "cluster")
     said = Prose().sentence(replace(finding, task="\u202eשלום\u2067"))
     assert said == Prose().sentence(replace(finding, task="שלום"))
 
@@ -312,7 +320,7 @@ def test_a_name_does_not_turn_what_is_written_after_it() -> None:
 def test_findings_survive_their_file() -> None:
     from reportgen.core.findings import Findings
 
-    findings = Findings({"scores.safetensors": "0" * 64}, 0.05, 0, [], READ)
+    findings = Findings({"scores.safetensors": "0" * 64}, 0.05, 0, [], read())
     plain = to_json(findings)
     assert from_json(plain) == findings
     assert (
@@ -330,14 +338,12 @@ def test_findings_fit_the_published_schema() -> None:
     from reportgen.analysis.analyze import findings_schema
     from reportgen.core.findings import Findings
 
-    jsonschema.validate(to_json(Findings({}, 0.05, 0, [], READ)), findings_schema())
+    jsonschema.validate(to_json(Findings({}, 0.05, 0, [], read())), findings_schema())
 
 
 def test_every_form_of_data_is_described_and_was_read() -> None:
-    from reportgen.analysis.view import DETECTORS
-
     for detector in DETECTORS.own():
-        data = [f.data for f in READ if f.kind == detector.name]
+        data = [f.data for f in read() if f.kind == detector.name]
         assert detector.data is not None or not any(data), detector.name
         fits = [[fit(form, each) for form in get_args(detector.data) or [detector.data]] for each in data]
         assert all(sum(each) == 1 for each in fits), detector.name
@@ -356,11 +362,11 @@ def test_the_schema_notices_what_a_kind_does_not_hold() -> None:
     import jsonschema
 
     from reportgen.analysis.analyze import findings_schema
-    from reportgen.analysis.view import DETECTORS
     from reportgen.core.findings import Findings
 
+    validator = jsonschema.Draft202012Validator(findings_schema())
     for kind in [d.name for d in DETECTORS.own() if d.data is not None]:
-        finding = next(f for f in READ if f.kind == kind)
+        finding = next(f for f in read() if f.kind == kind)
         strange = replace(finding, data={**(finding.data or {}), "surplus": 1})
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(to_json(Findings({}, 0.05, 0, [], [strange])), findings_schema())
+            validator.validate(to_json(Findings({}, 0.05, 0, [], [strange])))

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pytest
-from test_detectors import with_examples
+from made_maps import with_examples
 from test_sentences import FIXED, NUMBER, allowed, to_json_one
 
 from reportgen.analysis.analyze import analyze
@@ -44,8 +45,28 @@ def tensors() -> Iterator[HeadScores]:
             yield HeadScores.from_array(tensor, list(NAMES[:tasks]), model=Model(kv_groups=groups))
 
 
-READ = [(scores.task_names, f) for scores in tensors() for f in analyze(scores, FEW).findings]
-KINDS = sorted({f.kind for _, f in READ})
+@cache
+def read() -> list[tuple[tuple[str, ...], Finding]]:
+    """Tasks' names and a finding on them, made once by whichever process runs these tests."""
+    return [(scores.task_names, f) for scores in tensors() for f in analyze(scores, FEW).findings]
+
+
+KINDS = (
+    "absence",
+    "anomaly",
+    "cluster",
+    "competence",
+    "concentration",
+    "cross_task_head",
+    "layer_band",
+    "layer_gradient",
+    "reliability",
+    "row_segment",
+    "sparse_layers",
+    "specialist_head",
+    "task_similarity",
+    "weakest_layers",
+)
 
 
 def without_names(finding: Finding) -> str:
@@ -61,15 +82,15 @@ def without_names(finding: Finding) -> str:
 
 
 def test_most_kinds_are_met() -> None:
-    assert {"cluster", "row_segment", "anomaly", "cross_task_head", "sparse_layers", "absence", "concentration"} <= {
-        *KINDS
-    }
-    assert len(READ) > 150
+    met = {f.kind for _, f in read()}
+    assert {"cluster", "row_segment", "anomaly", "cross_task_head", "sparse_layers", "absence", "concentration"} <= met
+    assert met == {*KINDS}
+    assert len(read()) > 150
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_number_and_head_is_the_findings(kind: str) -> None:
-    for _, finding in (each for each in READ if each[1].kind == kind):
+    for _, finding in (each for each in read() if each[1].kind == kind):
         text = without_names(finding)
         for head in re.findall(r"L\d+H\d+", text):
             assert head in (finding.members or []), (head, finding.sentence)
@@ -80,7 +101,7 @@ def test_every_number_and_head_is_the_findings(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_range_of_layers_or_heads_is_the_findings(kind: str) -> None:
-    for _, finding in (each for each in READ if each[1].kind == kind):
+    for _, finding in (each for each in read() if each[1].kind == kind):
         own = {"layer": {finding.layers}, "head": {finding.heads}}
         told = (finding.data or {}).get("range")
         own["layer"] |= {tuple(told)} if told else set()
@@ -90,14 +111,14 @@ def test_every_range_of_layers_or_heads_is_the_findings(kind: str) -> None:
 
 
 def test_no_task_is_named_that_the_finding_is_not_about() -> None:
-    for names, finding in READ:
+    for names, finding in read():
         rest = without_names(finding)
         for name in names:
             assert name not in rest, finding.sentence
 
 
 def test_a_range_of_one_is_written_in_the_singular() -> None:
-    for _, finding in READ:
+    for _, finding in read():
         for noun, first, last in re.findall(r"\b(layers|heads) (\d+)–(\d+)", without_names(finding)):
             assert int(first) < int(last), (noun, finding.sentence)
         assert not re.search(r"(?<![\d.,–])1 (heads|layers|tasks|examples|rows)\b", finding.sentence), finding.sentence

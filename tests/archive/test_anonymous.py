@@ -13,6 +13,8 @@ from reportgen.archive.verify import verify
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
 
+pytestmark = [pytest.mark.slow, pytest.mark.pdf]
+
 NAMED = """# draft by Ada Author
 [study]
 title = "Heads of a model"

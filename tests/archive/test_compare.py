@@ -139,6 +139,7 @@ def test_bad_input(runs: dict[str, Path], tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_check_tells_by_its_exit_code(runs: dict[str, Path], tmp_path: Path) -> None:
     def run(*reports: str) -> int:
         command = [sys.executable, "-m", "reportgen", "compare", *(str(runs[r]) for r in reports), "--check", "--quiet"]
@@ -151,6 +152,7 @@ def test_check_tells_by_its_exit_code(runs: dict[str, Path], tmp_path: Path) -> 
     assert run("base", "tasks") == 2
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_are_rarely_told_apart_and_planted_heads_mostly() -> None:
     """80 pairs of skewed scores without a difference, each 200 heads; the bound is 5 % and its chance excess."""
     false = found = 0

@@ -19,6 +19,8 @@ from reportgen.errors import InputError
 from reportgen.importers.report_pdf import reading
 from reportgen.pipeline import build as pipeline
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "reportgen-extras"
 STUDY = """[model]

@@ -17,6 +17,8 @@ from reportgen.importers.report_pdf import reading
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.options import Options
 
+pytestmark = [pytest.mark.slow, pytest.mark.pdf]
+
 LATER = """import datetime, time
 
 SHIFT = 7 * 365 * 86400 + 12345.6

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from made_archives import build, make_scores
 from transformers import AutoConfig, AutoModelForCausalLM
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 

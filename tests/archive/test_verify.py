@@ -278,6 +278,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
         verify(tmp_path / "none.pdf")
 
 
+@pytest.mark.slow
 def test_the_command_tells_by_its_exit_code(copy: Path) -> None:
     def run(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "reportgen", "verify", path, "--quiet", *options]

@@ -14,6 +14,8 @@ from reportgen.pipeline.run_directory import alone
 from reportgen.storage.files import HALF
 from reportgen.storage.scores_file import scores_csv
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
@@ -22,6 +24,7 @@ def built(tmp_path: Path) -> Path:
     return pipeline.build(tmp_path / "scores.csv", tmp_path / "out", overrides={"report.formats": ["html"]}).folder
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_while_the_first_is_at_work(built: Path) -> None:
     with alone(built):
         for command in ("build", "render"):

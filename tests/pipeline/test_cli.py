@@ -16,6 +16,8 @@ from reportgen.cli.main import usage_or_internal
 from reportgen.core.config_file import load_study, with_overrides
 from reportgen.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
 SAMPLE = ROOT / "sample_data" / "study.toml"

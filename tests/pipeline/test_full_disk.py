@@ -12,6 +12,8 @@ import pytest
 
 from reportgen.storage.files import sha256
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 STUDY = """[model]
 path = "{root}/sample_data/model"

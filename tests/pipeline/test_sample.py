@@ -10,6 +10,8 @@ import pikepdf
 import pytest
 from test_cli import run
 
+pytestmark = [pytest.mark.slow, pytest.mark.pdf]
+
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_data"
 TASKS = {

@@ -13,6 +13,8 @@ import readers
 
 from reportgen.cli import main as cli
 
+pytestmark = pytest.mark.slow
+
 GONE = object()
 ODD = (None, True, -1, 1.5, 10**30, "", "a\x00b", "../x", [], [None], [[1]], {}, {"a": None}, float("nan"), GONE)
 TRIED = 40  # fields and values of each file in each command

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "archive"))
 from made_archives import EPOCH, make_scores, write_study  # noqa: E402
 
+pytestmark = [pytest.mark.slow, pytest.mark.pdf]
+
 SHELL = "{{ cycler.__init__.__globals__.os.popen('touch ran') }}"
 CLASSES = "{{ ''.__class__.__mro__ }}"
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"

@@ -5,6 +5,8 @@ import pytest
 
 from reportgen.archive.text import visible_text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("growing", growth.GROWING, ids=lambda g: f"{g.reader}: {g.what}")
 def test_time_grows_as_the_file_does(growing: growth.Growing) -> None:

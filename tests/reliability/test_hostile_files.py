@@ -9,6 +9,8 @@ import hostile
 import pytest
 import readers
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "reliability"
 INPUTS = 150
 

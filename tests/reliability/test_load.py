@@ -14,6 +14,8 @@ from reportgen.importers import load_scores
 from reportgen.scoring.data.tasks import read_tasks
 from reportgen.storage.scores_file import read_scores, scores_bytes, stored_key
 
+pytestmark = pytest.mark.slow
+
 TOLD = "10,000 tasks are more than a report can show (1,000). Let rows of one kind share a task's name, or make several"
 
 

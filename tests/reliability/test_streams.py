@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import readers
 
+pytestmark = pytest.mark.slow
+
 FULL = (
     "reportgen: standard output: cannot write (No space left on device). Free space there, or send it elsewhere; files "
     "that were written are complete."

@@ -1,5 +1,6 @@
 """Hand-made scores, findings and studies, and a function that renders them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from reportgen.core.findings import Effect, Family, Finding, Findings, Test, Val
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task
 from reportgen.core.trials import Trials
 from reportgen.rendering.render import render
+from reportgen.rendering.report import build_report
+from reportgen.rendering.sections.common import SECTIONS
 from reportgen.storage.files import sha256, write_atomic
 from reportgen.storage.json_files import pretty_json
 from reportgen.storage.scores_file import SCORES, scores_bytes
@@ -147,3 +150,61 @@ def find_in_blocks(blocks) -> Findings:
         for f in make_findings(b).findings[:2]
     ]
     return Findings({}, 0.05, 0, [], findings)
+
+
+RULE = {"register": "observed", "rule": "as stated"}
+SPECIAL = [
+    Finding(
+        "method_agreement/Recall",
+        "method_agreement",
+        "m",
+        priority=0.4,
+        sentence="Both rank alike.",
+        task="Recall",
+        **RULE,
+    ),
+    Finding(
+        "causal_validation/Recall",
+        "causal_validation",
+        "m",
+        priority=0.8,
+        sentence="Knocking out did it.",
+        task="Recall",
+        **RULE,
+    ),
+    Finding("reliability/Recall", "reliability", "m", priority=0.3, sentence="Halves agree.", task="Recall", **RULE),
+    Finding("competence/Recall", "competence", "m", priority=0.2, sentence="Above chance.", task="Recall", **RULE),
+    Finding(
+        "cluster/x",
+        "cluster",
+        "m",
+        priority=0.7,
+        sentence="A judged cluster.",
+        task="Recall",
+        layers=(0, 1),
+        heads=(0, 1),
+        verdict="refuted",
+        value=Value(0.1, None, None, "mean", "in-sample"),
+        **RULE,
+    ),
+]
+
+
+def sections(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    parts = re.split(r'<section id="([a-z-]+)" class', page)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def text_of(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def view_of(name, findings=(), scores=None, others=None, provenance=None, validation=None, claims=(), **report):
+    """The values of one section of a report, None where it has nothing to say."""
+    scores = scores or make_scores(("Recall",))
+    found = findings if isinstance(findings, Findings) else Findings({}, 0.05, 0, [], list(findings))
+    made = build_report(
+        (scores,), found, make_study(**report), others or {}, provenance or {}, validation, claims=claims
+    )
+    return next(section for section in SECTIONS.own() if section.name == name).view(made)

@@ -75,6 +75,7 @@ def test_print_shows_the_first_heads_an_image_each_and_names_the_others():
     assert drawing.caption.endswith("L0H3 and L0H4: on the page.")
 
 
+@pytest.mark.pdf
 def test_patterns_stand_with_their_task_on_page_and_pdf(tmp_path):
     found = Patterns("k", {}, [make_pattern(HARD), make_pattern(HARD, role="control")])
     build(tmp_path, make_scores(), patterns=found)

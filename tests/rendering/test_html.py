@@ -1,17 +1,14 @@
+"""The page: opened, read and linked as people and programs do."""
+
 import html as entities
 import itertools
 import re
 
 import pytest
-from made_reports import HOSTILE, build, make_findings, make_scores, make_study
+from made_reports import HOSTILE, build, make_scores, make_study, text_of
 
 from reportgen.errors import InputError
-from reportgen.rendering import format as fmt
 from reportgen.rendering.sections.common import SECTIONS
-
-
-def text_of(folder):
-    return (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no-script"])
@@ -177,67 +174,3 @@ def test_a_broken_template_is_told_with_file_line_and_name_before_a_page_is_writ
         build(tmp_path / "out", make_scores(), study=make_study(formats=["html"], templates=tmp_path / "mine"))
     assert str(error.value) == f"{file}, {message}"
     assert not (tmp_path / "out" / "report.html").exists()
-
-
-def test_no_finding_says_so(tmp_path):
-    from reportgen.core.findings import Findings
-
-    build(tmp_path, make_scores(), Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
-    assert "Nothing was found that stands out." in text_of(tmp_path)
-
-
-def test_key_observations_hold_the_best_of_each_kind():
-    from reportgen.summary.summarize import MOST, pick
-
-    findings = make_findings(make_scores(tuple(f"t{i}" for i in range(20))))
-    picked = pick(findings.ranked(), 20)
-    assert len(picked) == MOST
-    assert {f.kind for f in picked} == {"cluster", "anomaly"}
-    assert [f.priority for f in picked] == sorted((f.priority for f in picked), reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0.00"),
-        (0.00173, "0.00173"),
-        (-0.00173, "−0.00173"),
-        (1234.5, "1,234"),
-        (9.999, "10.0"),
-        (1.5e-7, "1.50 × 10⁻⁷"),
-        (float("nan"), "—"),
-        (None, "—"),
-        (-1e-9, "−1.00 × 10⁻⁹"),
-    ],
-)
-def test_numbers(value, text):
-    assert fmt.number(value) == text
-
-
-def test_intervals_limit_digits():
-    assert fmt.estimate(3.1415, 1.0, 5.0) == "3.1 [1.0, 5.0]"
-    assert fmt.estimate(0.00173, 0.0015, 0.002) == "0.00173 [0.00150, 0.00200]"
-
-
-@pytest.mark.parametrize(
-    ("p", "text"),
-    [
-        (0.0, "< 10⁻³⁰⁰"),
-        (1e-300, "< 10⁻³⁰⁰"),
-        (2e-300, "2.0 × 10⁻³⁰⁰"),
-        (0.00025, "0.00025"),
-        (0.007, "0.0070"),
-        (0.00099975, "0.0010"),
-        (0.9999, "> 0.99"),
-        (1.0, "1"),
-    ],
-)
-def test_probabilities_are_never_zero(p, text):
-    assert fmt.probability(p) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0 %"), (1.0, "100 %"), (1e-6, "< 0.1 %"), (0.99999, "> 99.9 %"), (0.5, "50.0 %")]
-)
-def test_shares_never_round_to_a_false_end(value, text):
-    assert fmt.share(value) == text

@@ -16,6 +16,8 @@ from reportgen.core.config import StudySection
 from reportgen.rendering.paper.latex import BLOCKS, SYMBOLS, escaped, latex
 from reportgen.rendering.tables import Table
 
+pytestmark = pytest.mark.pdf
+
 NAMES = (*HOSTILE, "[square] *star", "Łódź naïve Ωμέγα ‖x‖ ∂y/∂z — “q” e\u0301", "\\end{document}")
 
 

@@ -17,18 +17,20 @@ from reportgen.rendering.pdf import typeset
 from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage
 from reportgen.rendering.plots.canvas import png
 
+pytestmark = pytest.mark.pdf
+
 
 @pytest.fixture(scope="module")
-def document(report):
-    with pikepdf.open(report / "report.pdf") as document:
+def document(printed):
+    with pikepdf.open(printed / "report.pdf") as document:
         yield document
 
 
-def test_attachments_are_the_files(document, report):
+def test_attachments_are_the_files(document, printed):
     names = ["study.toml", "scores.csv", "findings.json", "manifest.json", "scores.safetensors"]
     assert sorted(document.attachments) == sorted(names)
     for name in names:
-        assert document.attachments[name].get_file().read_bytes() == (report / name).read_bytes()
+        assert document.attachments[name].get_file().read_bytes() == (printed / name).read_bytes()
 
 
 def test_tagged_titled_and_outlined(document):
@@ -64,11 +66,11 @@ def test_images_are_not_smoothed(document):
     assert not any(bool(i.get("/Interpolate", False)) for i in images)
 
 
-def test_images_keep_their_palette_and_every_pixel(document, report):
+def test_images_keep_their_palette_and_every_pixel(document, printed):
     """The PDF's images are the figures' own, as many as differ, index and palette where the PNG has one."""
     codes = {
         base64.b64decode(code)
-        for file in (report / "figures").glob("*.svg")
+        for file in (printed / "figures").glob("*.svg")
         for code in re.findall(r'data:image/png;base64,([^"]+)', file.read_text())
     }
     wanted = sorted(np.asarray(Image.open(io.BytesIO(code)).convert("RGB")).tobytes() for code in codes)

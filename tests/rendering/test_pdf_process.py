@@ -13,6 +13,8 @@ from reportgen.rendering.pdf import process as module
 from reportgen.rendering.pdf import typeset
 from reportgen.rendering.pdf.print_style import for_print
 
+pytestmark = pytest.mark.pdf
+
 
 @pytest.fixture(autouse=True)
 def _epoch(monkeypatch):

@@ -18,6 +18,7 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.pdf
 def test_two_renders_are_the_same_bytes(tmp_path):
     scores = make_scores(examples=8)
     study = make_study(sections=["summary", "overview", "tasks"])
@@ -72,6 +73,7 @@ def test_citation(report):
     assert "@misc{reportgen-" in text
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("case", ["1x1", "constant", "absent", "signed", "many", "deep"])
 def test_odd_tensors_render(tmp_path, case):
     rng = np.random.default_rng(0)

@@ -30,13 +30,14 @@ def verdicts(*documents: tuple[str, Path]) -> list[str]:
     return run.stdout.strip().splitlines()
 
 
-def test_both_themes_and_the_brief_pdf_conform_to_both_standards_and_a_spoilt_pdf_does_not(report, tmp_path):
+@pytest.mark.pdf
+def test_both_themes_and_the_brief_pdf_conform_to_both_standards_and_a_spoilt_pdf_does_not(printed, tmp_path):
     build(tmp_path, make_scores(("One", "Two")), study=make_study(formats=["pdf"], theme="paper", page="Letter"))
-    with pikepdf.open(report / "report.pdf") as document:
+    with pikepdf.open(printed / "report.pdf") as document:
         del document.Root.Lang
         document.save(tmp_path / "spoilt.pdf")
     build(tmp_path / "brief", make_scores([f"t{i}" for i in range(25)], (3, 3)), study=make_study(formats=["pdf"]))
-    good = [report / "report.pdf", tmp_path / "report.pdf", tmp_path / "brief" / "report.pdf"]
+    good = [printed / "report.pdf", tmp_path / "report.pdf", tmp_path / "brief" / "report.pdf"]
     said = verdicts(*((f, path) for path in good for f in ("3a", "ua1")), ("ua1", tmp_path / "spoilt.pdf"))
     assert said[:6] == ["3a conforms", "ua1 conforms"] * 3
     assert said[-1] == "ua1 does not conform"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.core.findings import Finding
@@ -85,6 +86,7 @@ def test_curves_are_told_apart_without_colours() -> None:
     assert 'stroke="#0072b2"' in drawing.svg, "the method's own line is drawn through"
 
 
+@pytest.mark.pdf
 def test_no_word_of_a_wide_table_lies_over_another_in_two_columns(tmp_path: Path) -> None:
     names = ("Knowledge Recall", "Syntactic Understanding", "Semantic Understanding", "Logical Reasoning", "Inference")
     one, trials = made(), []

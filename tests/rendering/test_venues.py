@@ -21,6 +21,8 @@ from reportgen.errors import InputError
 from reportgen.rendering.figures import paper_figures
 from reportgen.rendering.report import build_report
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Knowledge Recall", "Semantic Understanding", "Decision-making")
 DRAWN = {
     "overview",

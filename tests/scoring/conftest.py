@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from designed_models import copier, copying_rows, induction_pair, induction_rows
+from known_heads import COPIER, PAIR
 from tiny_models import ROWS, build, word_tokenizer
 from transformers.utils import logging
 
 from reportgen.core.config import Study
 from reportgen.core.config_file import parse_study
+from reportgen.scoring.data.batches import Encoded
+from reportgen.scoring.model.loaded import LoadedModel
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -87,3 +91,12 @@ def little_memory() -> Iterator[Callable[[int], None]]:
 
     yield bound
     resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.fixture(scope="module", params=["pair", "copier"])
+def known(request: pytest.FixtureRequest) -> tuple[str, LoadedModel, list[Encoded], list[tuple[int, int]]]:
+    if request.param == "pair":
+        model = induction_pair()
+        return "pair", model, induction_rows(model), PAIR
+    model = copier()
+    return "copier", model, copying_rows(model), COPIER

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from tiny_models import examples, setting
+from tiny_models import ROWS, examples, setting
 
-from reportgen.scoring.data.batches import Encoded, collate
+from reportgen.scoring.data.batches import Batch, Encoded, collate
 from reportgen.scoring.methods.common.method import BatchScores, ScoringMethod
 from reportgen.scoring.model.heads import Site
 from reportgen.scoring.model.loaded import LoadedModel, forward
@@ -105,3 +105,55 @@ def seen(model: LoadedModel, example: Encoded, corrupted: bool = False) -> tuple
     with torch.no_grad(), hooked(model, edits), embedded(model, lambda x: words.append(x) or x):
         log_odds(model, example, corrupted)
     return [found[i] for i in range(len(found))], words[0]
+
+
+def plain_log_odds(model: LoadedModel, example: Encoded) -> float:
+    """The definition, one unpadded example at a time, in the model's own forward: sum of log p − log(1 − p)."""
+    with torch.no_grad():
+        logits = forward(model.model, model.kind, collate([example])).logits[0]
+    p = logits.double().softmax(-1)
+    chosen = [p[place, token] for place, token in zip(example.positions, example.answer, strict=True)]
+    return sum(float(c.log() - (1 - c).log()) for c in chosen)
+
+
+def scores_of(method: Any, model: LoadedModel, batch: Batch, metric: str = "log_odds", **parameters: Any) -> Any:
+    return method.score(setting(model, metric, **{**method.parameters().model_dump(), **parameters}), batch)
+
+
+HEADS = [(0, 1), (-1, 0), (-1, 3)]  # some of the first site and of the last
+# Mean and other examples' outputs replace a head over tokens alike, so these rows come in two tasks of unlike lengths
+TWO = [
+    {**row, "task": task, "id": f"{task}{row['id']}"}
+    for task, rows in [("a", ROWS[:2]), ("b", ROWS[2:])]
+    for row in rows
+]
+
+
+def lost(
+    model: LoadedModel, example: Encoded, site: int, head: int, by: torch.Tensor, corrupted: bool = False
+) -> float:
+    """The metric with (token, size) in place of a head's outputs."""
+    cut = part(model.heads.sites[site], head)
+
+    def edit(z: torch.Tensor) -> torch.Tensor:
+        changed = z.clone()
+        changed.view(-1, z.shape[-1])[:, cut] = by
+        return changed
+
+    with torch.no_grad(), hooked(model, {site % len(model.heads.sites): edit}):
+        return float(log_odds(model, example, corrupted))
+
+
+def metric(model: LoadedModel, example: Encoded, corrupted: bool = False) -> float:
+    with torch.no_grad():
+        return float(log_odds(model, example, corrupted))
+
+
+@contextmanager
+def weights_scaled(site: Site, head: int, factor: float) -> Iterator[None]:
+    """The head's columns of the projection multiplied in the weights themselves, so that no hook of ours takes part."""
+    weight: Any = site.projection.weight
+    before, part = weight.clone(), slice(head * site.size, (head + 1) * site.size)
+    weight[(part, slice(None)) if type(site.projection).__name__ == "Conv1D" else (slice(None), part)] *= factor
+    yield
+    weight.copy_(before)

@@ -23,6 +23,8 @@ from reportgen.scoring.model.heads import Heads, find
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.model.trace import short_inputs
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[2] / "README.md"
 EXPECTED: dict[str, str] = json.loads((Path(__file__).parent / "architectures.json").read_text())
 

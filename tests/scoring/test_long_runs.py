@@ -28,6 +28,8 @@ from reportgen.storage import remote_folders as places
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import scores_bytes
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Study]
 HINT = (
     "Undo it, choose another folder with -o, or accept it with --force, "

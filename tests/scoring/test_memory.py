@@ -22,6 +22,8 @@ from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.run.memory import halved, peak_bytes
 from reportgen.scoring.run.prepare import Prepared, prepare
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Study]
 LAYERS, WIDTH = 6, 64
 

@@ -13,6 +13,8 @@ from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.methods.common.method import METHODS
 from reportgen.scoring.model.loaded import LoadedModel
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = np.load(Path(__file__).parent / "transformer_lens.npz")
 BY_NAME = {method.name: method for method in METHODS.own()}
 COMPARED: list[tuple[str, str, dict[str, Any]]] = [

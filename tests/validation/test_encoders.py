@@ -22,6 +22,8 @@ from reportgen.scoring.run.prepare import prepare
 from reportgen.validation.readout import Readout, pooled, readout
 from reportgen.validation.verdicts import judged
 
+pytestmark = pytest.mark.slow
+
 TASKS = ("n", "o", "p", "q")
 
 

@@ -19,6 +19,8 @@ from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.options import Options
 from reportgen.validation.patterns import Wanted, wanted
 
+pytestmark = [pytest.mark.slow, pytest.mark.pdf]
+
 STUDY = """[study]
 title = "Tiny"
 [model]

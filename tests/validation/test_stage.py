@@ -20,6 +20,8 @@ from reportgen.pipeline.source import open_source
 from reportgen.validation import engine
 from reportgen.validation.recorded import recorded_differences, recorded_disagreements
 
+pytestmark = pytest.mark.slow
+
 STUDY = """[study]
 title = "Tiny"
 [model]

@@ -15,6 +15,8 @@ from reportgen.validation.derive import derive
 from reportgen.validation.validate import validate
 from reportgen.validation.verdicts import bare, judged
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def copying(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Findings, Validation]:

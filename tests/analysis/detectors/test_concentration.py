@@ -2,33 +2,19 @@
 
 import numpy as np
 import pytest
-from test_detectors import kinds, with_examples
-from test_hard_inputs import named
+from made_maps import kinds, named, noisy, with_examples
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.statistics.effective_heads import effective, spread
 from reportgen.analysis.view import Settings, View
 from reportgen.core.findings import Finding
-from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
+from reportgen.core.scores import HeadScores
 
 SHAPE = (8, 8)
 
 
 def only(scores: HeadScores) -> list[Finding]:
     return kinds(analyze(scores, Settings(detectors=("concentration",))), "concentration", "tested")
-
-
-def noisy(maps: list[np.ndarray], noise: list[float], n: int = 60, seed: int = 0) -> HeadScores:
-    """Tasks whose examples scatter around given maps, each with noise of its own."""
-    rng = np.random.default_rng(seed)
-    ids = tuple(map(str, range(n)))
-    examples = []
-    for cells, scale in zip(maps, noise, strict=True):
-        values = cells * np.exp(scale * rng.normal(size=(n, *cells.shape)) - scale**2 / 2)
-        examples.append(Examples(values.astype(np.float32), ids, ids, split_halves(ids, seed)))
-    means = np.stack([e.values.astype(float).mean(axis=0) for e in examples])
-    tasks = tuple(Task(f"Task {t}", n=n) for t in range(len(maps)))
-    return HeadScores(means, tasks, Method("m"), examples=tuple(examples))
 
 
 def test_a_task_of_few_heads_is_more_localised_than_tasks_of_many() -> None:
@@ -75,3 +61,13 @@ def test_alike_tasks_and_tasks_without_examples_are_not_compared() -> None:
     assert not only(noisy([few, np.ones(SHAPE)], [0.5, 0.5], n=10))
     scores = with_examples(np.stack([few]), 40)
     assert not only(scores)
+
+
+def test_concentration_counts_heads() -> None:
+    tensor = np.zeros((1, 4, 5))
+    tensor[0, 0, :4] = 1.0
+    found = kinds(analyze(named(tensor)), "concentration")
+    assert found[0].data is not None
+    assert (found[0].data["half"], found[0].data["heads"]) == (2, 20)
+    assert found[0].effect is not None
+    assert found[0].effect.estimate == pytest.approx(4.0)

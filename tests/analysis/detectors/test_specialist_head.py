@@ -1,26 +1,12 @@
-"""Heads that matter for one task, for many, and for any text: what the control task and other tasks tell of them."""
+"""Heads that matter for one task alone."""
 
 import numpy as np
 import pytest
-from test_detectors import kinds, with_examples
-from test_hard_inputs import named
+from made_maps import correlated, named, only, with_examples
 
-from reportgen.analysis.analyze import analyze
 from reportgen.analysis.statistics.relative import difference, level
 from reportgen.analysis.view import Settings, View
-from reportgen.core.findings import Finding
-from reportgen.core.scores import Head, HeadScores
-
-
-def only(scores: HeadScores, kind: str, **settings: str) -> list[Finding]:
-    return kinds(analyze(scores, Settings(detectors=(kind,), **settings)), kind)  # type: ignore[arg-type]
-
-
-def correlated(seed: int, shared: float = 0.5, tasks: int = 6) -> np.ndarray:
-    """Maps whose heads matter for any text to some degree: a share of the log variance is common to all tasks."""
-    rng = np.random.default_rng(seed)
-    common, own = rng.normal(size=(1, 16, 16)), rng.normal(size=(tasks, 16, 16))
-    return np.exp(0.6 * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own))
+from reportgen.core.scores import Head
 
 
 def test_a_head_of_one_task_is_specialised() -> None:
@@ -99,22 +85,3 @@ def test_the_interval_of_a_ratio_of_levels_covers() -> None:
         assert apart is not None
         inside += apart.ratio[1] < 3 < apart.ratio[2]
     assert inside >= 88
-
-
-def test_shared_heads_are_held_against_the_control_task() -> None:
-    tensor = correlated(5, 0.0, 7)
-    tensor[:, 4, 4] = np.exp(0.6 * 6)  # matters for any text, neutral text too
-    tensor[:6, 9, 9] = np.exp(0.6 * 6)  # matters for the six tasks
-    found = only(with_examples(tensor, 60), "cross_task_head", control="Task 6")[0]
-    assert found.tasks == [f"Task {t}" for t in range(6)]
-    assert {"L4H4", "L9H9"} <= set(found.members or ())
-    assert found.data is not None
-    assert (found.data["in_control"], found.data["beyond"]) == (1, 1)
-    assert found.caveats == []
-    assert (
-        "; 1 of them is among the top of the control task, Task 6, too, and 1 is shown to be larger on the tasks that "
-        "share it than there, relative to its layer (q "
-    ) in found.sentence
-    plain = only(named(tensor), "cross_task_head", control="Task 6")[0]
-    assert plain.sentence.endswith("; 1 of them is among the top of the control task, Task 6, too.")
-    assert only(named(tensor), "cross_task_head")[0].caveats == ["maybe-generic"]

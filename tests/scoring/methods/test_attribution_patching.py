@@ -1,19 +1,67 @@
-"""Attribution patching by queries, keys and values, against softmaxes computed anew."""
+"""Attribution patching against exact patching, and by queries, keys and values against softmaxes computed anew."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from reference_loop import hooked, log_odds, pairs, run, seen
+from designed_models import induction_pair, induction_rows
+from known_heads import DEAD, PAIR, scored
+from reference_loop import hooked, log_odds, pairs, part, run, seen
 from tiny_models import loaded
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded
-from reportgen.scoring.methods import attribution_patching
+from reportgen.scoring.methods import attribution_patching, eap_ig
 from reportgen.scoring.methods.common.query_key import key_effect
 from reportgen.scoring.model.loaded import LoadedModel
 
+EAP_IG = eap_ig.METHOD
 PATCHING = attribution_patching.METHOD
+
+
+def patched(model: LoadedModel, example: Encoded, index: int, head: int) -> float:
+    """Baseline minus the metric with one head's outputs put in from the corrupted prompt's run."""
+    where, (outputs, _) = part(model.heads.sites[index], head), seen(model, example, corrupted=True)
+
+    def put(z: torch.Tensor) -> torch.Tensor:
+        z = z.clone()
+        z[..., where] = outputs[index][..., where]
+        return z
+
+    with torch.no_grad():
+        clean = float(log_odds(model, example))
+        with hooked(model, {index: put}):
+            return clean - float(log_odds(model, example))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "bert", "bart"])
+def test_attribution_is_patching_in_the_limit_of_a_small_corruption(architecture: str) -> None:
+    model = loaded(architecture, torch.float64)
+    some = pairs(model)
+    words: Any = model.model.get_input_embeddings().weight
+    before = words.clone()
+    errors = []
+    for size in (1e-2, 1e-4):
+        for example in some[:2]:  # the corrupted words come ever nearer to the prompt's
+            for own, other in zip(example.inputs, example.corrupted or (), strict=True):
+                if own != other:
+                    words[other] = before[own] + size * (before[other] - before[own])
+            exact = np.array([[patched(model, example, i, h) for h in range(4)] for i in range(len(model.heads.sites))])
+            found = [run(m, model, [example]).values[0] for m in (PATCHING, EAP_IG)]
+            errors.append([np.abs(f - exact).max() / np.abs(exact).max() for f in found])
+            words.copy_(before)
+    by_size = np.array(errors).reshape(2, 2, 2).max(axis=1)
+    assert (by_size[1] < by_size[0] / 20).all()
+    assert (by_size[1] < 1e-3).all()
+
+
+def test_queries_and_keys_carry_the_pairs_effect() -> None:
+    model = induction_pair()
+    found = scored("attribution_patching", model, induction_rows(model), qk_correction=True)
+    assert found[PAIR[1]] > 1, "the induction head's keys are what the corrupted prompt changes"
+    np.testing.assert_allclose([found[head] for head in DEAD["pair"]], 0, atol=1e-6)
 
 
 def test_the_closed_form_of_keys_is_the_softmax_computed_anew_for_every_key() -> None:

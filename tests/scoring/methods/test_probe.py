@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from designed_models import copier
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import loaded, setting
+from known_heads import BY_NAME, ranked, scored
+from tiny_models import examples, loaded, setting
 
 from reportgen.core.config import TasksSection
 from reportgen.core.config_file import parse_study
@@ -17,7 +19,7 @@ from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, plan_batches
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.methods.common.method import Setting, StudyScores, TaskExamples
+from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
@@ -269,11 +271,6 @@ def test_a_study_is_scored_for_every_kind_of_model(any_setting: Setting) -> None
     assert made.diagnostics["recall: probe"] == {"a": np.mean(predicted[:6] == 0), "b": np.mean(predicted[6:] == 1)}
 
 
-def scored(asked: Setting, tasks: list[TaskExamples]) -> StudyScores:
-    assert METHOD.together is not None
-    return METHOD.together(asked, tasks, lambda _: None)
-
-
 def test_a_seed_gives_the_same_bits_and_another_seed_others(bert: LoadedModel) -> None:
     tasks = made_tasks(bert, few_rows())
     torch.manual_seed(1)
@@ -438,3 +435,30 @@ def test_the_published_tasks_on_a_real_encoder(published: Path, encoder: Path, t
     # an eighth of the rows are each task's: the words of a question tell its task far better than chance
     assert np.mean(list(recall.values())) > 0.25
     assert np.mean(list(found.method.diagnostics["recall: shuffled labels"].values())) < 0.25
+
+
+def test_a_probe_reads_the_head_that_holds_the_label() -> None:
+    model = copier()
+    random, tasks = np.random.default_rng(2), []
+    words = "one two three four five six seven".split()
+    for name, (first, last) in {"red": ("red", "blue"), "blue": ("blue", "red")}.items():
+        rows = []
+        for i in range(30):  # both words stand in every text; place 2, which one head copies, tells the label
+            fill = list(random.choice(words, 4, replace=False))
+            rows.append(
+                {
+                    "task": name,
+                    "id": f"{name}{i}",
+                    "answer": "d",
+                    "prompt": " ".join([fill[0], first, *fill[1:3], last, fill[3]]),
+                }
+            )
+        tasks.append(TaskExamples(name, examples(model, rows), [list(range(30))]))
+    method = BY_NAME["probe"]
+    assert method.together is not None
+    given = {**method.parameters().model_dump(), "folds": 3, "layer_mean": False, "epochs": 60}
+    made = method.together(setting(model, **given), tasks, lambda _: None)
+    importance = np.mean([np.abs(made.values[name]).mean(axis=0) for name in ("red", "blue")], axis=0)
+    assert made.overall["accuracy"]["probe"] > 0.9
+    assert ranked(importance)[0] == (1, 0)
+    assert made.overall["accuracy"]["bag of words"] < 0.7, "the words are the same"

@@ -1,6 +1,5 @@
-"""Scores made elsewhere: what is read, and what is said of files that cannot be."""
+"""Tables with a row for each head: what is read, and what is said of those that do not fit."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pandas as pd
 import pytest
 from files import refusal, written
 
-from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
-from reportgen.storage.scores_file import scores_bytes, scores_csv
+from reportgen.storage.scores_file import scores_csv
 
 HEADER = "task,layer,head,importance\n"
 GOOD = HEADER + "".join(f"{t},{i},{j},{0.1 * (i + 2 * j) + 0.01}\n" for t in "ab" for i in range(3) for j in range(2))
@@ -46,44 +44,6 @@ def test_an_example_column_gives_intervals(tmp_path: Path) -> None:
     assert examples is not None
     assert examples.ids == ("e0", "e1", "e2", "e3")
     assert scores.importance[0, 1, 1] == pytest.approx(3.5)
-
-
-def test_npz(tmp_path: Path) -> None:
-    tensor = np.arange(24.0).reshape(2, 3, 4)
-    np.savez(tmp_path / "a.npz", importance=tensor, tasks=np.array(["x", "y"]))
-    np.savez(tmp_path / "b.npz", importance=tensor[0])
-    np.savez(tmp_path / "c.npz", importance=tensor, other=tensor)
-    np.savez(tmp_path / "d.npz", importance=np.array([{"a": 1}], dtype=object))
-    assert load_scores(tmp_path / "a.npz").task_names == ("x", "y")
-    assert load_scores(tmp_path / "b.npz").importance.shape == (1, 3, 4)
-    assert refusal(tmp_path / "c.npz") == (
-        "c.npz: unknown array 'other' for 2 tasks. Known arrays: importance (task, layer, head), tasks (names), "
-        "examples_0, examples_1, … (example, layer, head)."
-    )
-    assert "Object arrays cannot be loaded" in refusal(tmp_path / "d.npz")
-    assert "no archive of plain arrays" in refusal(written(tmp_path, "nothing", "e.npz"))
-
-
-def test_our_safetensors(tmp_path: Path) -> None:
-    scores = HeadScores.from_array(np.ones((1, 2, 2)), ["a"])
-    path = written(tmp_path, scores_bytes(scores, "key"), "scores.safetensors")
-    assert load_scores(path).task_names == ("a",)
-    assert load_scores(path, ScoresSection(path=path, kv_groups=1)).model.kv_groups == 1
-    assert "not a readable safetensors file" in refusal(written(tmp_path, b"\x00" * 20, "broken.safetensors"))
-
-
-def test_retrieval_head_on_a_real_model(published: Path) -> None:
-    path = published / "retrieval_head" / "llama-2-7b-80k.json"
-    raw = json.loads(path.read_text())
-    scores = load_scores(path)
-    assert scores.importance.shape == (1, 32, 32)
-    examples = scores.examples[0]
-    assert examples is not None
-    assert examples.ordered
-    assert len(examples.ids) == 586
-    assert scores.importance[0, 16, 19] == pytest.approx(np.mean(raw["16-19"]))
-    # contiguous blocks: the halves change sides a few times, not at every probe
-    assert (np.diff(examples.discovery.astype(int)) != 0).sum() < 20
 
 
 @pytest.mark.parametrize(
@@ -143,15 +103,6 @@ def test_a_table_that_does_not_fit_is_told_where(tmp_path: Path, content: str, m
     assert refusal(written(tmp_path, content)) == message
 
 
-def test_a_retrieval_file_that_does_not_fit(tmp_path: Path) -> None:
-    uneven = written(tmp_path, '{"0-0": [1, 2], "0-1": [1]}', "a.json")
-    assert refusal(uneven) == "a.json: L0H1 has 1 scores, the first head 2. Give every head the same number of scores."
-    words = written(tmp_path, '{"0-0": ["x"]}', "b.json")
-    assert refusal(words) == "b.json, head 0-0: this is no list of finite numbers. Give one number for each probe."
-    cut = written(tmp_path, '{"0-0": [1, 2', "c.json")
-    assert refusal(cut).startswith("c.json: this is not JSON")
-
-
 def test_what_the_study_says_must_agree_with_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     assert refusal(path, heads=8) == (
@@ -182,30 +133,6 @@ def test_cells_that_are_too_many_and_columns_that_stand_twice(tmp_path: Path) ->
         "scores.csv: column 'head' stands twice. Give each column its own name."
     )
     assert load_scores(written(tmp_path, GOOD + "\n\n")).task_names == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {"importance": np.zeros((0, 2, 2))},
-        {"importance": np.ones((1, 2, 2)), "tasks": np.array("a")},
-        {"importance": np.ones((1, 2, 2)), "examples_0": np.array([["x"]])},
-        {"importance": np.ones((1, 2, 2)), "examples_7": np.ones((3, 2, 2))},
-        {"importance": np.ones((1, 2, 2)), "examples_0": np.ones((0, 2, 2))},
-        {"importance": np.ones((1, 2, 2)), "examples_0": np.ones((3, 2, 2), dtype=complex)},
-    ],
-)
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
-    assert refusal(tmp_path / "a.npz").startswith("a.npz")
-
-
-@pytest.mark.parametrize(
-    "content",
-    ['{"0-0": [1], "0-0": [2]}', '{"00-0": [1]}', '{"0-0": [true]}', '{"0-0": ["1"]}', '{"0-0": [1' + "0" * 400 + "]}"],
-)
-def test_retrieval_files_say_each_head_once_in_numbers(tmp_path: Path, content: str) -> None:
-    assert refusal(written(tmp_path, content, "a.json")).startswith("a.json")
 
 
 def test_parquet_with_an_empty_or_odd_cell(tmp_path: Path) -> None:

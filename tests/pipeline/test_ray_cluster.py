@@ -26,6 +26,8 @@ from reportgen.scoring.run.run_record import record_of, write_record
 from reportgen.scoring.score import score
 from reportgen.storage.remote_folders import StorageFolder
 
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
 # Ray's own niceness of 15 starves workers beside another file of tests
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
 HOST = os.uname().nodename

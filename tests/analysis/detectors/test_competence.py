@@ -1,0 +1,41 @@
+"""Competence: whether the model, or a probe, does the task."""
+
+import numpy as np
+from made_maps import kinds, named, probed, with_examples
+
+from reportgen.analysis.analyze import analyze
+from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
+
+
+def test_competence() -> None:
+    tensor = np.ones((2, 4, 4))
+    good = with_examples(tensor, n=100, accuracy=0.97, chance=0.25)
+    poor = with_examples(tensor, n=100, accuracy=0.27, chance=0.25)
+    unknown = named(tensor)
+    assert [f.register for f in kinds(analyze(good), "competence")] == ["tested", "tested"]
+    findings = kinds(analyze(poor), "competence")
+    assert [(f.register, f.caveats) for f in findings] == [("observed", ["at-chance"])] * 2
+    assert "not" in findings[0].sentence
+    assert "is not known" in kinds(analyze(unknown), "competence")[0].sentence
+
+
+def test_a_probe_is_told_beside_the_best_simpler_separation() -> None:
+    (finding,) = kinds(analyze(probed()), "competence")
+    assert finding.sentence == (
+        "The probe tells the 2 tasks apart on 91.0 % of 200 rows, each read by a probe that had seen none of its "
+        "group; the best simpler separation of the same rows, by bag of words, on 90.0 % (difference 1.00 percentage "
+        "points, standard error 1.10), and always naming the commonest task on 50.0 %."
+    )
+    assert (finding.register, finding.caveats) == ("observed", ["simpler-separation"])
+    assert kinds(analyze(probed(error=0.004)), "competence")[0].caveats == []
+
+
+def test_groups_count_once_in_competence() -> None:
+    n, groups = 200, tuple(str(i // 20) for i in range(200))
+    values = np.abs(np.random.default_rng(5).normal(size=(n, 2, 2))).astype(np.float32)
+    examples = Examples(values, tuple(map(str, range(n))), groups, split_halves(groups, 0))
+    task = Task("a", n=n, accuracy=0.7, chance=0.5)
+    scores = HeadScores(values.mean(0)[None], (task,), Method("m"), examples=(examples,))
+    found = kinds(analyze(scores), "competence")[0]
+    assert found.register == "observed"  # 7 of 10 groups is no evidence, 140 of 200 rows would be
+    assert "over 10 groups" in found.sentence

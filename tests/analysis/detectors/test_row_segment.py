@@ -1,0 +1,34 @@
+"""Row segments: runs of raised heads in one layer."""
+
+import numpy as np
+from made_maps import named, noise, only
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
+
+
+def test_each_size_of_window_is_held_against_its_own_null() -> None:
+    """Rows of 7 of 32 heads pass, though wider rows reach larger sums by chance."""
+    found = 0
+    for seed in range(20):
+        tensor = noise(300 + seed)
+        tensor[2, 9, 5:12] *= np.exp(8 * 0.6)
+        rows = analyze(named(tensor), Settings(detectors=("row_segment",))).findings
+        found += any(f.register == "tested" and f.task == "Task 2" for f in rows)
+    assert found >= 10  # 7 with one threshold for all sizes
+
+
+def test_a_slope_along_heads_is_no_row_of_two() -> None:
+    """Ranks bound what two heads can reach, so that under the null their largest sums hardly differ."""
+    for seed in (407, 415, 419):
+        tensor = noise(seed, (1, 32, 32)) * np.exp(0.6 * np.linspace(0, 1, 32))
+        found = analyze(named(tensor), Settings(detectors=("cluster", "row_segment"))).findings
+        assert all(f.heads[1] - f.heads[0] > 2 for f in found if f.test and f.heads and f.kind == "row_segment")
+
+
+def test_a_row_is_found_at_its_place_and_nowhere_else() -> None:
+    tensor = noise(2)
+    tensor[2, 9, 5:15] *= 40
+    (found,) = (f for f in only(named(tensor), "row_segment") if f.test)
+    assert (found.task, found.layers, found.heads) == ("Task 2", (9, 9), (5, 14))
+    assert not only(named(noise(2)), "row_segment")
