@@ -10,7 +10,7 @@ import torch
 from designed_models import copier
 from hypothesis import given
 from hypothesis import strategies as st
-from known_heads import BY_NAME, ranked, scored
+from known_heads import BY_NAME, ranked
 from tiny_models import examples, loaded, setting
 
 from reportgen.core.config import TasksSection
@@ -19,7 +19,7 @@ from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, plan_batches
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.methods.common.method import Setting, TaskExamples
+from reportgen.scoring.methods.common.method import Setting, StudyScores, TaskExamples
 from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
@@ -271,6 +271,11 @@ def test_a_study_is_scored_for_every_kind_of_model(any_setting: Setting) -> None
     assert made.diagnostics["recall: probe"] == {"a": np.mean(predicted[:6] == 0), "b": np.mean(predicted[6:] == 1)}
 
 
+def scored(asked: Setting, tasks: list[TaskExamples]) -> StudyScores:
+    assert METHOD.together is not None
+    return METHOD.together(asked, tasks, lambda _: None)
+
+
 def test_a_seed_gives_the_same_bits_and_another_seed_others(bert: LoadedModel) -> None:
     tasks = made_tasks(bert, few_rows())
     torch.manual_seed(1)
@@ -414,6 +419,7 @@ def encoder() -> Path:
     return Path(found.origin).parent / "model"
 
 
+@pytest.mark.slow
 def test_the_published_tasks_on_a_real_encoder(published: Path, encoder: Path, tmp_path: Path) -> None:
     from reportgen.scoring.score import score
 
