@@ -8,13 +8,16 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 # the files that take long, roughly from the longest on
 LONGEST = (
-    "test_ray_cluster.py",
-    "test_plugins.py",
-    "test_cli.py",
-    "test_hostile_files.py",
-    "test_streams.py",
-    "test_damaged_fields.py",
     "test_foreign_templates.py",
+    "test_damaged_fields.py",
+    "test_cli.py",
+    "test_plugins.py",
+    "test_ray_cluster.py",
+    "test_broken_plugins.py",
+    "test_growth.py",
+    "test_streams.py",
+    "test_hostile_files.py",
+    "test_resume.py",
     "test_true_and_planted_heads.py",
     "test_encoders.py",
     "test_stage.py",
@@ -22,7 +25,6 @@ LONGEST = (
     "test_remake.py",
     "test_architectures.py",
     "test_verify.py",
-    "test_resume.py",
     "test_sample.py",
     "test_kill.py",
     "test_full_disk.py",
@@ -38,12 +40,11 @@ LONGEST = (
     "test_latex.py",
     "test_pdf_process.py",
     "test_memory.py",
+    "test_probe.py",
     "test_transformer_lens.py",
-    "test_raw.py",
     "test_html.py",
     "test_alone.py",
     "test_taken_elsewhere.py",
-    "test_known_truth.py",
 )
 # fixture: the marker of every test that uses it
 MARKERS = {"browser": "browser", "whole": "pdf", "printed": "pdf"}
