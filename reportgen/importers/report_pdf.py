@@ -27,7 +27,7 @@ HINT = "Give the report.pdf of a report"
 WHOLE = "Ask for the file as it was first written, or build from the scores"
 SCORES_FILE = re.compile(r"scores(-\w+)?\.safetensors")
 OURS = re.compile(
-    r"(study\.toml|scores\.csv|(findings|manifest|validation|patterns)\.json|scores(-\w+)?\.safetensors|"
+    r"(study\.toml|scores\.csv|(findings|manifest|validation|patterns|claims)\.json|scores(-\w+)?\.safetensors|"
     r"templates/[\w./-]+)"
 )
 

@@ -5,13 +5,13 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from reportgen.core.user_cache import cache_folder
-from reportgen.errors import InputError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.storage.files import sha256, unwritable
 from reportgen.storage.json_files import canonical_json
 
@@ -78,7 +78,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     name = f"{sha256(os.fsencode(folder.resolve()))[:32]}.lock"
     lock = None
     for base in (cache_folder(), Path(tempfile.gettempdir()) / "reportgen"):
-        if os.access(_existing(base), os.W_OK):
+        with suppress(MissingResourceError, OSError):  # a folder that cannot be written or named: the next one
             lock = acquire(base / "locks" / name, folder)
             break
     try:
@@ -86,7 +86,3 @@ def alone_in(folder: Path) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
-
-
-def _existing(path: Path) -> Path:
-    return next(p for p in (path, *path.parents) if p.exists())

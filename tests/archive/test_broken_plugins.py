@@ -112,6 +112,9 @@ def test_a_broken_section_is_named_on_page_and_pdf_and_on_the_terminal(tmp_path:
     assert "is left out: IndexError: list index out of range. The rest of the report stands." in first
     # from where its package is absent, what is left is compared
     assert told(verify(folder)) == []
+    sections = tmp_path / "section template" / "templates" / "sections"
+    sections.mkdir(parents=True)
+    (sections / "odd.j2").write_text("{{ nothing }}")
     fails("template", "SECTION = Section('odd', 'Odd', lambda report: {})\n")
 
 

@@ -116,8 +116,10 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _of_probe(view: View) -> Finding:
     """How well the probe separates the tasks, and how much better than the best simpler separation."""
-    overall, probe = view.scores.method.overall, view.scores.method.name
+    overall = view.scores.method.overall
     accuracy, more, errors = (overall[name] for name in ("accuracy", "probe minus it", "standard error"))
+    # what is neither compared with the probe nor made without features; a file may call its method otherwise
+    (probe,) = accuracy.keys() - more.keys() - {"always the commonest task", "at random"}
     # shuffled labels are other labels: they are the control, and no separation of these
     best = max(errors, key=lambda name: (accuracy[name] or 0.0, name))
     margin, error = more[best] or 0.0, errors[best] or 0.0

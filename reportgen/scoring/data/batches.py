@@ -1,14 +1,19 @@
 """Examples as token ids, and the padded batches they are cut into."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from reportgen.scoring.data.tasks import Row
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import Cache
 
 Kind = Literal["causal", "masked", "seq2seq", "classifier", "encoder"]  # encoder: no head that predicts anything
 Positions = Literal["all", "prompt", "answer", "last"]
@@ -24,7 +29,7 @@ class Encoded:
     the position whose logits predict each of them: in ``inputs``, of an encoder-decoder in ``decoder``, of a classifier
     0. ``decoder`` is what an encoder-decoder's decoder reads: its first tokens and the answer without its last one.
     ``foil`` are the foil's ids, as many as the answer's. ``corrupted`` are ``inputs`` with the counterfactual prompt:
-    as many ids, the answer in the same place. ``cut`` is the number of prompt tokens left out to fit the context.
+    as many ids, the answer at the same positions. ``cut`` is the number of prompt tokens left out to fit the context.
     """
 
     row: Row
@@ -40,7 +45,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples padded on the right, and the places of their answer tokens.
+    """Examples padded on the right, and the positions of their answer tokens.
 
     Answer tokens of all examples stand in one list, example after example: ``owner`` is each token's example in the
     batch, ``position`` the one whose logits predict it (see ``Encoded.positions``), ``target`` its id, ``foil`` the id
@@ -53,30 +58,29 @@ class Batch:
     input_ids: Int[Tensor, "example token"]
     attention_mask: Int[Tensor, "example token"]
     position_ids: Int[Tensor, "example token"]
-    prompt: Int[Tensor, "example"]
-    owner: Int[Tensor, "answer_token"]
-    position: Int[Tensor, "answer_token"]
-    target: Int[Tensor, "answer_token"]
-    foil: Int[Tensor, "answer_token"] | None = None
+    prompt: Int[Tensor, example]
+    owner: Int[Tensor, answer_token]
+    position: Int[Tensor, answer_token]
+    target: Int[Tensor, answer_token]
+    foil: Int[Tensor, answer_token] | None = None
     decoder_ids: Int[Tensor, "example decoder_token"] | None = None
     decoder_mask: Int[Tensor, "example decoder_token"] | None = None
     corrupted_ids: Int[Tensor, "example token"] | None = None
     rows: tuple[Row, ...] = ()
-    cache: Any = None
+    cache: Cache | None = None
 
     @property
     def size(self) -> int:
         """Number of examples."""
         return int(self.input_ids.shape[0])
 
-    def repeated(self, times: int) -> "Batch":
-        """The batch several times over: example e of copy c is example c · size + e."""
+    def repeated(self, times: int) -> Batch:
+        """Repeat the batch: example e of copy c is example c · size + e."""
         return self.taken(list(range(self.size)) * times)
 
-    def taken(self, indices: Sequence[int]) -> "Batch":
-        """The examples of these indices, in their order and as wide as before; an index may come several times."""
-        device = self.input_ids.device
-        chosen = torch.as_tensor(indices, dtype=torch.long, device=device)
+    def taken(self, indices: Sequence[int]) -> Batch:
+        """Return the examples of these indices, in their order and as wide as before; an index may come again."""
+        chosen = torch.as_tensor(indices, dtype=torch.long, device=self.input_ids.device)
         new, old = torch.nonzero(self.owner[None, :] == chosen[:, None], as_tuple=True)
         changed: dict[str, Any] = {"owner": new, "rows": tuple(self.rows[i] for i in indices) if self.rows else ()}
         for field in fields(self):
@@ -85,22 +89,21 @@ class Batch:
                 changed[field.name] = value[old if field.name in ("position", "target", "foil") else chosen]
         return replace(self, **changed)
 
-    def corrupted(self) -> "Batch":
-        """The batch with the counterfactual prompts in place of the prompts; raises ValueError where it has none."""
+    def corrupted(self) -> Batch:
+        """Put the counterfactual prompts in place of the prompts; raise ValueError where the batch has none."""
         if self.corrupted_ids is None:
             raise ValueError("the batch was made without corrupted prompts")
         return replace(self, input_ids=self.corrupted_ids, corrupted_ids=None)
 
     def gated(self, block: str | None, positions: Positions) -> Bool[Tensor, "example token"]:
-        """Which tokens of a block's own axis an intervention on ``positions`` touches; padding never.
+        """Say which tokens of a block's own axis an intervention on ``positions`` touches; padding never.
 
         The axis is the decoder's for "dec" and "cross" (where the batch has ``decoder_ids``), else that of
         ``input_ids``. "answer" are the positions whose logits predict answer tokens, "last" the first of them: they
         touch nothing of an encoder that a decoder reads ("enc"), as "prompt" touches nothing of a decoder.
         """
         decodes = block in ("dec", "cross") and self.decoder_mask is not None
-        mask = self.attention_mask if self.decoder_mask is None or not decodes else self.decoder_mask
-        real = mask.bool()
+        real = (self.attention_mask if self.decoder_mask is None or not decodes else self.decoder_mask).bool()
         if positions == "all":
             return real
         touched = torch.zeros_like(real)
@@ -116,7 +119,7 @@ class Batch:
 
 
 def plan_batches(examples: Sequence[Encoded], size: int) -> list[list[int]]:
-    """Indices of each batch's examples: by length (ties in file order), then cut; fixed by the inputs alone."""
+    """Cut examples into batches of indices: by length (ties in file order); fixed by the inputs alone."""
     order = sorted(range(len(examples)), key=lambda i: (len(examples[i].inputs), len(examples[i].decoder or ()), i))
     return [order[i : i + size] for i in range(0, len(order), size)]
 
@@ -152,7 +155,7 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
     return replace(batch, **moved)
 
 
-def _list(numbers: list[int]) -> Int[Tensor, "item"]:
+def _list(numbers: list[int]) -> Int[Tensor, item]:
     return torch.tensor(numbers, dtype=torch.long)
 
 

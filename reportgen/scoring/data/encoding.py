@@ -12,7 +12,7 @@ from reportgen.scoring.data.batches import Encoded, Kind
 from reportgen.scoring.data.tasks import Row
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Options:
         with_foil: bool = False,
         with_corrupted: bool = False,
     ) -> Options:
-        """The options of a transformers model under a study's [tasks].
+        """Return the options of a transformers model under a study's [tasks].
 
         A decoder begins as in the model's ``generate``: with the start token, else the beginning-of-sequence one, then
         with what the generation settings force.
@@ -98,8 +98,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     of a label, or its number. *encoder*: the prompt alone.
 
     A text longer than the context is refused, or cut as ``options.truncate`` says: "left" leaves out the prompt's first
-    tokens, "middle" those halfway between its ends. The answer and all special tokens are kept (a chat template's own
-    words count as prompt), and of the corrupted prompt the tokens in the same places are.
+    tokens, "middle" those halfway between its ends. The answer and all special tokens stay (a chat template's own
+    words count as prompt), and of the corrupted prompt the tokens at the same positions do.
 
     Raises InputError naming the row where the answer has no token of its own or is no label, where nothing stands
     before it, where the tokens exceed the context, where the foil does not stand against the answer token by token, or
@@ -107,8 +107,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     """
     location = _location(row)
     if not tokenizer.is_fast:
-        problem = f"the tokenizer {type(tokenizer).__name__} gives no character offsets"
-        raise InputError(problem, location, "Save a fast tokenizer (tokenizer.json) in the model's folder")
+        raise InputError(
+            f"the tokenizer {type(tokenizer).__name__} gives no character offsets",
+            location,
+            "Save a fast tokenizer (tokenizer.json) in the model's folder",
+        )
     text = _read(tokenizer, row.prompt, row.answer, options, location)
     if options.kind in ("causal", "masked"):
         _check_answer(tokenizer, text, row, options, location)
@@ -116,8 +119,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     inputs = _inputs(tokenizer, text, left, options)
     corrupted = _corrupted(tokenizer, row, text, left, options) if options.with_corrupted else None
     if corrupted == inputs:
-        problem = "the corrupted prompt has the prompt's tokens" + (" once cut" if len(left) < len(text.ids) else "")
-        raise InputError(problem, f"{location}, column corrupted", "Give a prompt that differs")
+        raise InputError(
+            "the corrupted prompt has the prompt's tokens" + (" once cut" if len(left) < len(text.ids) else ""),
+            f"{location}, column corrupted",
+            "Give a prompt that differs",
+        )
     prompt, made = len(inputs), _answered(tokenizer, row, text, options)
     if options.kind in ("causal", "masked"):
         first = left.index(text.start) - (options.kind == "causal")
@@ -148,8 +154,11 @@ def _around_mask(tokenizer: PreTrainedTokenizerBase, prompt: str, options: Optio
         )
     before, *after = prompt.split(tokenizer.mask_token)
     if len(after) > 1:
-        problem = f"the prompt holds the mask token {tokenizer.mask_token} {len(after)} times"
-        raise InputError(problem, location, "Write it once, where the answer stands, or not at all")
+        raise InputError(
+            f"the prompt holds the mask token {tokenizer.mask_token} {len(after)} times",
+            location,
+            "Write it once, where the answer stands, or not at all",
+        )
     return (before, after[0]) if after else (prompt + options.delimiter, "")
 
 
@@ -159,7 +168,7 @@ def _joint(tokenizer: PreTrainedTokenizerBase, before: str, answer: str, after: 
     return _covering(made, before, answer, after)
 
 
-def _covering(made: Any, before: str, answer: str, after: str = "") -> _Text:
+def _covering(made: BatchEncoding, before: str, answer: str, after: str = "") -> _Text:
     first = len(before) + len(answer) - len(answer.lstrip())
     end = len(before) + len(answer.rstrip())
     offsets = made["offset_mapping"]
@@ -174,37 +183,49 @@ def _covering(made: Any, before: str, answer: str, after: str = "") -> _Text:
 
 def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
     if options.kind == "masked" and tokenizer.mask_token in row.prompt and text.own < len(text.answer):
-        problem = f"the answer {row.answer!r} shares a token with what stands beside the mask token"
-        raise InputError(problem, location, "Put white space around the mask token, or reword the row")
+        raise InputError(
+            f"the answer {row.answer!r} shares a token with what stands beside the mask token",
+            location,
+            "Put white space around the mask token, or reword the row",
+        )
     if text.own == 0:
-        hint = "Put a white-space delimiter between them ([tasks] delimiter), or reword the row"
-        raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, hint)
+        raise InputError(
+            f"the answer {row.answer!r} leaves no tokens of its own",
+            location,
+            "Put a white-space delimiter between them ([tasks] delimiter), or reword the row",
+        )
     if options.kind == "causal" and text.start == 0:
         raise InputError("no token stands before the answer, so nothing predicts it", location, "Lengthen the prompt")
 
 
 def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, location: str) -> list[int]:
-    """The indices of the ids that are kept: all, or as many as the context holds."""
+    """Return the indices of the ids that stay: all, or as many as the context holds."""
     ids, context = text.ids, options.context
     if context is None or len(ids) <= context:
         return list(range(len(ids)))
     if options.truncate is None:
         what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
-        hint = "Shorten the prompt, remove the row, or use a model with a longer context"
-        raise InputError(f"{what} {len(ids)} tokens but the model's context is {context}", location, hint)
+        raise InputError(
+            f"{what} {len(ids)} tokens but the model's context is {context}",
+            location,
+            "Shorten the prompt, remove the row, or use a model with a longer context",
+        )
     special = _special_ids(tokenizer)
     free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]
     room = context - (len(ids) - len(free))
     if room < 1:
-        problem = f"answer and special tokens alone take {context - room} tokens but the model's context is {context}"
-        raise InputError(problem, location, "Remove the row, or use a model with a longer context")
+        raise InputError(
+            f"answer and special tokens alone take {context - room} tokens but the model's context is {context}",
+            location,
+            "Remove the row, or use a model with a longer context",
+        )
     tail = room if options.truncate == "left" else room - room // 2
     dropped = set(free[room - tail : len(free) - tail])
     return [i for i in range(len(ids)) if i not in dropped]
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """All special tokens; the unknown word's only where it serves as another one too."""
+    """Return all special tokens; the unknown word's only where it serves as another one too."""
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id}
     return (marked | set(tokenizer.all_special_ids)) - ({tokenizer.unk_token_id} - others)
@@ -223,21 +244,27 @@ def _corrupted(
 ) -> tuple[int, ...]:
     location = f"{_location(row)}, column corrupted"
     if row.corrupted is None:
-        hint = "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none"
-        raise InputError("the row has no corrupted prompt", location, hint)
+        raise InputError(
+            "the row has no corrupted prompt",
+            location,
+            "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none",
+        )
     other = _read(tokenizer, row.corrupted, row.answer, options, location)
     hint = "Give a corrupted prompt of as many tokens, or choose a method that needs none"
     count, wanted = (len(t.ids) - len(t.answer) for t in (other, text))
     if count != wanted:
         raise InputError(f"the corrupted prompt takes {count} tokens and the prompt {wanted}", location, hint)
     if (other.start, other.answer) != (text.start, text.answer):
-        problem = "behind the corrupted prompt the answer stands in another place, or splits into other tokens"
-        raise InputError(problem, location, hint)
+        raise InputError(
+            "behind the corrupted prompt the answer stands in another place, or splits into other tokens",
+            location,
+            hint,
+        )
     return _inputs(tokenizer, other, left, options)
 
 
 def _answered(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options: Options) -> dict[str, Any]:
-    """The fields of Encoded that say what the answer is."""
+    """Return the fields of Encoded that say what the answer is."""
     if options.kind == "encoder":
         return {"answer": (), "positions": ()}
     if options.kind == "classifier":
@@ -246,15 +273,17 @@ def _answered(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options
         return _decoded(tokenizer, row, options)
     foil = None
     if options.with_foil:
-        other = _read(tokenizer, row.prompt, _foil_of(row), options, _location(row))
-        foil = _foil(row, text, other)
+        foil = _foil(row, text, _read(tokenizer, row.prompt, _foil_of(row), options, _location(row)))
     return {"answer": text.answer, "foil": foil}
 
 
 def _foil_of(row: Row) -> str:
     if row.foil is None:
-        hint = 'Add a foil (a wrong answer) to every row, or choose metric = "log_odds"'
-        raise InputError("the metric logit_difference needs a foil", f"{_location(row)}, column foil", hint)
+        raise InputError(
+            "the metric logit_difference needs a foil",
+            f"{_location(row)}, column foil",
+            'Add a foil (a wrong answer) to every row, or choose metric = "log_odds"',
+        )
     return row.foil
 
 
@@ -275,8 +304,11 @@ def _foil(row: Row, text: _Text, other: _Text) -> tuple[int, ...]:
 def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> dict[str, Any]:
     location = _location(row)
     if options.decoder_start is None:
-        hint = "Set decoder_start_token_id in the model's generation_config.json"
-        raise InputError("the model names no token for its decoder to start with", location, hint)
+        raise InputError(
+            "the model names no token for its decoder to start with",
+            location,
+            "Set decoder_start_token_id in the model's generation_config.json",
+        )
     text = _target(tokenizer, row.answer)
     if text.own == 0:
         raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, "Reword the row")
@@ -284,8 +316,11 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> 
     start = (options.decoder_start, *(lead if lead != (options.decoder_start,) else ()))
     decoder = (*start, *text.answer[:-1])
     if options.context is not None and len(decoder) > options.context:
-        problem = f"the answer takes {len(decoder)} tokens but the model's context is {options.context}"
-        raise InputError(problem, location, "Shorten the answer, or remove the row")
+        raise InputError(
+            f"the answer takes {len(decoder)} tokens but the model's context is {options.context}",
+            location,
+            "Shorten the answer, or remove the row",
+        )
     foil = _foil(row, text, _target(tokenizer, _foil_of(row))) if options.with_foil else None
     return {
         "answer": text.answer,
@@ -296,7 +331,7 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> 
 
 
 def _target(tokenizer: PreTrainedTokenizerBase, answer: str) -> _Text:
-    """The answer as a target; before ``start`` stand only special tokens, the same for every answer."""
+    """Return the answer as a target; before ``start`` stand only special tokens, the same for every answer."""
     text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
@@ -316,6 +351,9 @@ def _class(row: Row, column: str, text: str, options: Options) -> int:
     name, numbers = text.strip(), {str(i): i for i in options.labels.values()}
     known = {**{f"LABEL_{i}": i for i in numbers.values()}, **numbers, **options.labels}
     if name not in known:
-        hint = f"Its labels are {', '.join(options.labels)}"
-        raise InputError(f"the classifier has no label {name!r}", f"{_location(row)}, column {column}", hint)
+        raise InputError(
+            f"the classifier has no label {name!r}",
+            f"{_location(row)}, column {column}",
+            f"Its labels are {', '.join(options.labels)}",
+        )
     return known[name]

@@ -14,7 +14,7 @@ AnswerLogits = Callable[[Batch], Float[Tensor, "answer_token vocabulary"]]
 
 
 def after_prompt(logits: AnswerLogits, batch: Batch, steps: int, pad: int) -> list[list[int]]:
-    """The ids that a causal model puts out after each prompt."""
+    """Return the ids that a causal model puts out after each prompt."""
     device, start = batch.input_ids.device, batch.prompt
     rows, width = torch.arange(batch.size, device=device), int(start.max()) + steps
     ids = torch.full((batch.size, width), pad, device=device)
@@ -29,7 +29,7 @@ def after_prompt(logits: AnswerLogits, batch: Batch, steps: int, pad: int) -> li
 
 
 def in_decoder(logits: AnswerLogits, batch: Batch, steps: int, _: int) -> list[list[int]]:
-    """The ids that an encoder-decoder's decoder puts out after its own first tokens, which all examples share."""
+    """Return the ids that an encoder-decoder's decoder puts out after its first tokens, which all examples share."""
     assert batch.decoder_ids is not None, "the batch of an encoder-decoder"
     rows, first = torch.arange(batch.size, device=batch.input_ids.device), int(batch.position[0]) + 1
     ids = batch.decoder_ids[:, :first]

@@ -92,7 +92,7 @@ METRICS = {
 
 
 def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduction) -> Float[Tensor, example]:
-    """The metric of each example: summed or averaged over the answer's tokens."""
+    """Return the metric of each example: summed or averaged over the answer's tokens, in natural-log units."""
     assert metric.of_tokens is not None, "a generated answer has no teacher-forced logits to measure"
     values = metric.of_tokens(logits, batch)
     total = _per_example(values, batch)
@@ -100,7 +100,7 @@ def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduc
 
 
 def baseline(logits: Logits, batch: Batch) -> Baseline:
-    """Accuracy and answer log-probability of the unchanged model, per example."""
+    """Measure accuracy and answer log-probability (natural log) of the unchanged model, per example."""
     wrong = _per_example((logits.argmax(dim=1) != batch.target).double(), batch)
     log_probability = _per_example(_log_probability(logits.double(), batch), batch)
     # a log-probability may round to a hair above 0, which would make 1 − p negative
@@ -108,7 +108,7 @@ def baseline(logits: Logits, batch: Batch) -> Baseline:
 
 
 def matches(tokenizer: PreTrainedTokenizerBase, generated: list[list[int]], batch: Batch) -> Float[Tensor, example]:
-    """1 where the generated text begins with the answer or an accepted alternative, as a whole word or number.
+    """Return 1 where the generated text begins with the answer or an accepted alternative, as a whole word or number.
 
     What the model would go on to write after it does not count against it; "12" is not found in "123" or "12.5".
     """
@@ -121,7 +121,7 @@ def matches(tokenizer: PreTrainedTokenizerBase, generated: list[list[int]], batc
 
 
 def longest_answer(tokenizer: PreTrainedTokenizerBase, batch: Batch) -> int:
-    """Tokens that the longest accepted answer of the batch takes, and two to see whether a word ends there."""
+    """Count the tokens of the batch's longest accepted answer, and two to see whether a word ends there."""
     texts = [text for row in batch.rows for text in (row.answer, *row.answers)]
     return 2 + max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
 

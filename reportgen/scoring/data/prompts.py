@@ -1,21 +1,28 @@
 """What stands before an answer: the row's prompt, after answered examples and inside a chat template."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
 from reportgen.scoring.data.chat_templates import Chat
 from reportgen.scoring.data.tasks import Row
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 Write = Callable[[Row, str, tuple[Row, ...], TasksSection], str]
 
 
-def prompted(tokenizer: Any, rows: Sequence[Row], section: TasksSection, seed: int) -> tuple[Row, ...]:
-    """The rows of one task with their prompts, and corrupted prompts, as the model reads them.
+def prompted(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], section: TasksSection, seed: int
+) -> tuple[Row, ...]:
+    """Return the rows of one task with their prompts, and corrupted prompts, as the model reads them.
 
     ``section.shots`` other rows stand, answered, before each prompt: rows of other groups and with other prompts, drawn
     by the seed, the row's id and theirs alone, so that neither batches nor the order of the file change them. A row
@@ -27,27 +34,31 @@ def prompted(tokenizer: Any, rows: Sequence[Row], section: TasksSection, seed: i
     template refuses the turns, leaves out the system's, or takes too long or too much (see ``confined``).
     """
     if section.chat_template and not tokenizer.chat_template:
-        hint = "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat"
-        raise InputError("the tokenizer has no chat template", "[tasks] chat_template", hint)
-    place = f"[tasks] {'chat_template' if section.system is None else 'system'}"
-    write = partial(_chat, Chat(tokenizer, place), place) if section.chat_template else partial(_plain, tokenizer)
+        raise InputError(
+            "the tokenizer has no chat template",
+            "[tasks] chat_template",
+            "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat",
+        )
+    location = f"[tasks] {'chat_template' if section.system is None else 'system'}"
+    write = partial(_chat, Chat(tokenizer, location), location) if section.chat_template else partial(_plain, tokenizer)
     return tuple(_prompted(write, row, shots_of(row, rows, section.shots, seed), section) for row in rows)
 
 
 def shots_of(row: Row, rows: Sequence[Row], count: int, seed: int) -> tuple[Row, ...]:
-    """The rows that stand before this one: of other groups, other prompts, the first by a hash of seed and ids."""
+    """Choose the rows before this one: of other groups, other prompts, the first by a hash of seed and ids."""
     if count == 0:
         return ()
     others = [other for other in rows if other.group != row.group and other.prompt != row.prompt]
     if len(others) < count:
         found = "no row" if not others else "only 1 row" if len(others) == 1 else f"only {len(others)} rows"
-        problem = f"{found} of task {row.task!r} and another group can stand before it, and shots = {count}"
-        raise InputError(problem, f"{row.location} (id {row.id!r})", "Lower [tasks] shots, or add rows")
-    return tuple(sorted(others, key=lambda other: _draw(seed, row.id, other.id))[:count])
-
-
-def _draw(seed: int, one: str, other: str) -> bytes:
-    return hashlib.sha256(f"{seed}\n{one}\n{other}".encode()).digest()
+        raise InputError(
+            f"{found} of task {row.task!r} and another group can stand before it, and shots = {count}",
+            f"{row.location} (id {row.id!r})",
+            "Lower [tasks] shots, or add rows",
+        )
+    return tuple(
+        sorted(others, key=lambda other: hashlib.sha256(f"{seed}\n{row.id}\n{other.id}".encode()).digest())[:count]
+    )
 
 
 def _prompted(write: Write, row: Row, shots: tuple[Row, ...], section: TasksSection) -> Row:
@@ -55,29 +66,37 @@ def _prompted(write: Write, row: Row, shots: tuple[Row, ...], section: TasksSect
     return replace(row, prompt=write(row, row.prompt, shots, section), corrupted=corrupted)
 
 
-def _plain(tokenizer: Any, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
+def _plain(
+    tokenizer: PreTrainedTokenizerBase, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection
+) -> str:
     answered = (_answered(tokenizer, shot, section.between) for shot in shots)
     return section.separator.join([*answered, prompt])
 
 
-def _answered(tokenizer: Any, shot: Row, delimiter: str) -> str:
-    """The shot's prompt and answer: the answer at the mask token where the prompt holds one, else at its end."""
+def _answered(tokenizer: PreTrainedTokenizerBase, shot: Row, delimiter: str) -> str:
+    """Join a shot's prompt and answer: the answer at the mask token where the prompt holds one, else at its end."""
     mask = tokenizer.mask_token
     if mask and mask in shot.prompt:
         return shot.prompt.replace(mask, shot.answer)
     return shot.prompt + delimiter + shot.answer
 
 
-def _chat(chat: Chat, place: str, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
+def _chat(chat: Chat, location: str, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
     turns = [] if section.system is None else [("system", section.system)]
     for shot in shots:
         turns += [("user", shot.prompt), ("assistant", shot.answer)]
     try:
         text = chat.written([*turns, ("user", prompt)])
     except InputError as error:
-        hint = "Remove the key" if section.system is None else "Remove the key, and write it into the prompts"
-        raise InputError(error.problem, f"{place}, {row.location}", hint) from error
+        raise InputError(
+            error.problem,
+            f"{location}, {row.location}",
+            "Remove the key" if section.system is None else "Remove the key, and write it into the prompts",
+        ) from error
     if section.system is not None and section.system.strip() not in text:
-        problem = "the tokenizer's chat template leaves the system's turn out"
-        raise InputError(problem, f"{place}, {row.location}", "Remove the key, and write it into the prompts")
+        raise InputError(
+            "the tokenizer's chat template leaves the system's turn out",
+            f"{location}, {row.location}",
+            "Remove the key, and write it into the prompts",
+        )
     return text

@@ -1,13 +1,16 @@
 """Where task rows come from: files, folders of files, and data sets of the hub or saved by `datasets`."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from reportgen.core.config import HUB, TasksSection
 from reportgen.errors import InputError, MissingResourceError
@@ -15,13 +18,16 @@ from reportgen.storage.decompression import bounded, refuse_bomb
 from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import key_of, once
 
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-not-found,import-untyped,unused-ignore]  # an extra
+
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 SPLITS = ("train", "validation", "valid", "dev", "test")
 SAVED = ("dataset_dict.json", "dataset_info.json")  # what save_to_disk writes beside the data
 INSTALL = "Install it with: pip install 'reportgen[datasets]'"
 
 Values = Literal["json", "cells", "typed"]
-Heading = Callable[[list[str], str, Values], None]  # refuses a table's column names, at the place given
+Heading = Callable[[list[str], str, Values], None]  # refuses a table's column names, with their location
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,14 @@ class Record:
     numbers cannot be put in quotes.
     """
 
-    fields: dict[str, Any]
+    fields: Mapping[str, object]
     location: str
     name: str
     values: Values = "json"
 
 
 def records(section: TasksSection, heading: Heading) -> Iterator[Record]:
-    """The rows of [tasks] path in order; ``heading`` checks the column names of a table before its rows are read.
+    """Yield the rows of [tasks] path in order; ``heading`` checks a table's columns before its rows are read.
 
     Raises InputError naming what cannot be read and where, and MissingResourceError where ``datasets`` is missing.
     """
@@ -55,7 +61,7 @@ def records(section: TasksSection, heading: Heading) -> Iterator[Record]:
 
 
 def fingerprint(section: TasksSection) -> str:
-    """A hash of all the content that ``records`` reads: the file's own, that of every file, or of a data set's rows."""
+    """Hash all the content that ``records`` reads: the file's own, that of every file, or of a data set's rows."""
     if _on_hub(section):
         data = _dataset(section)
         return key_of([[json.dumps(row, sort_keys=True, default=repr) for row in _chosen_columns(data, section)]])
@@ -69,7 +75,7 @@ def fingerprint(section: TasksSection) -> str:
 
 
 def task_files(section: TasksSection) -> tuple[Path, ...]:
-    """The files behind [tasks] path: itself, or those of a folder, by name, of the split that the study names."""
+    """List the files behind [tasks] path: itself, or those of a folder, by name, of the study's split."""
     path = Path(str(section.path))
     if not path.is_dir():
         if section.split is not None:
@@ -113,7 +119,7 @@ def _names_split(name: str, split: str) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """A task file's text; raises InputError where it is missing or not UTF-8."""
+    """Read a task file's text; raise InputError where it is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,8 +131,9 @@ def text_of(path: Path) -> str:
 def _unreadable(path: Path, error: OSError) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError("no such task file", str(path), "Check [tasks] path in the study file")
-    hint = "Give the path of a readable task file"
-    return InputError(f"the task file cannot be read ({error.strerror})", str(path), hint)
+    return InputError(
+        f"the task file cannot be read ({error.strerror})", str(path), "Give the path of a readable task file"
+    )
 
 
 def _format_of(path: Path) -> str:
@@ -134,8 +141,11 @@ def _format_of(path: Path) -> str:
     if kind is None:
         if not path.exists():
             raise InputError("no such task file", str(path), "Check [tasks] path in the study file")
-        hint = 'Set [tasks] format to "jsonl", "csv" or "cogqa"'
-        raise InputError(f"the suffix {path.suffix!r} does not tell the task file's format", str(path), hint)
+        raise InputError(
+            f"the suffix {path.suffix!r} does not tell the task file's format",
+            str(path),
+            'Set [tasks] format to "jsonl", "csv" or "cogqa"',
+        )
     return kind
 
 
@@ -155,11 +165,13 @@ def _jsonl(text: str, path: Path) -> Iterator[Record]:
         try:
             fields = json.loads(content, object_pairs_hook=once(f"{path}, line {line}"))
         except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-            hint = "Write one JSON object on each line"
-            raise InputError(f"this is not JSON ({error})", f"{path}, line {line}", hint) from error
+            raise InputError(
+                f"this is not JSON ({error})", f"{path}, line {line}", "Write one JSON object on each line"
+            ) from error
         if not isinstance(fields, dict):
-            hint = 'Write {"task": …, "prompt": …, "answer": …}'
-            raise InputError("the line holds no JSON object", f"{path}, line {line}", hint)
+            raise InputError(
+                "the line holds no JSON object", f"{path}, line {line}", 'Write {"task": …, "prompt": …, "answer": …}'
+            )
         yield Record(fields, f"{path}, line {line}", f"line {line}")
 
 
@@ -176,8 +188,11 @@ def _table(text: str, path: Path, separator: str, heading: Heading) -> Iterator[
             location = f"{path}, line {start}"
             if cells and len(cells) != len(header):
                 between = "commas" if separator == "," else "tabs"
-                hint = f"Give every row the header's columns, with quotes around {between}"
-                raise InputError(f"the row has {len(cells)} cells and the header {len(header)}", location, hint)
+                raise InputError(
+                    f"the row has {len(cells)} cells and the header {len(header)}",
+                    location,
+                    f"Give every row the header's columns, with quotes around {between}",
+                )
             if cells:
                 fields = {k: v for k, v in zip(header, cells, strict=True) if v != ""}
                 yield Record(fields, location, f"line {start}", "cells")
@@ -211,13 +226,16 @@ def _is_saved(path: Path) -> bool:
     return any((path / name).is_file() for name in SAVED)
 
 
-def _dataset(section: TasksSection) -> Any:
-    """The data set behind [tasks] path: on the hub or saved to disk; None for files."""
+def _dataset(section: TasksSection) -> Dataset | None:
+    """Return the data set behind [tasks] path: on the hub or saved to disk; None for files."""
     hub = _on_hub(section)
     for key in () if hub else ("config", "revision"):
         if getattr(section, key) is not None:
-            hint = 'Remove the key, or give path = "hf://owner/name"'
-            raise InputError("only a data set of the hub has one", f"[tasks] {key}", hint)
+            raise InputError(
+                "only a data set of the hub has one",
+                f"[tasks] {key}",
+                'Remove the key, or give path = "hf://owner/name"',
+            )
     if not hub and not _is_saved(Path(str(section.path))):
         return None
     try:
@@ -230,19 +248,23 @@ def _dataset(section: TasksSection) -> Any:
     return data if hub and section.split is not None else _one_split(data, section)
 
 
-def _one_split(data: Any, section: TasksSection) -> Any:
+def _one_split(data: Dataset, section: TasksSection) -> Dataset:
     known = data if isinstance(data, dict) else {str(data.split or "all"): data}
     if section.split is None and len(known) > 1:
-        problem = f"the data set has the splits {', '.join(known)}"
-        raise InputError(problem, f"[tasks] path {section.path}", "Choose one with [tasks] split")
+        raise InputError(
+            f"the data set has the splits {', '.join(known)}",
+            f"[tasks] path {section.path}",
+            "Choose one with [tasks] split",
+        )
     chosen = section.split or next(iter(known))
     if chosen not in known:
-        problem = f"the data set has no split {chosen!r}"
-        raise InputError(problem, f"[tasks] path {section.path}", f"It has {', '.join(known)}")
+        raise InputError(
+            f"the data set has no split {chosen!r}", f"[tasks] path {section.path}", f"It has {', '.join(known)}"
+        )
     return known[chosen]
 
 
-def _from_hub(datasets: Any, section: TasksSection) -> Any:
+def _from_hub(datasets: ModuleType, section: TasksSection) -> Dataset:
     name, shown = str(section.path).removeprefix(HUB), datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
@@ -250,27 +272,31 @@ def _from_hub(datasets: Any, section: TasksSection) -> Any:
     except Exception as error:  # the hub's client raises some twenty kinds, from HTTP to name validation
         hint = "Check path, config, split and revision, and the network unless the data set is in the local cache"
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        problem = f"no such file or folder, and the hub gave no such data set ({lines[0].rstrip('.')})"
-        raise InputError(problem, f"[tasks] path {section.path}", hint) from error
+        raise InputError(
+            f"no such file or folder, and the hub gave no such data set ({lines[0].rstrip('.')})",
+            f"[tasks] path {section.path}",
+            hint,
+        ) from error
     finally:
         if shown:
             datasets.enable_progress_bars()
 
 
-def _from_disk(datasets: Any, section: TasksSection) -> Any:
+def _from_disk(datasets: ModuleType, section: TasksSection) -> Dataset:
     try:
         return datasets.load_from_disk(str(section.path))
     except Exception as error:  # a damaged folder shows itself as any of a dozen exceptions
-        hint = "Save the data set again with save_to_disk"
-        raise InputError("the saved data set cannot be read", str(section.path), hint) from error
+        raise InputError(
+            "the saved data set cannot be read", str(section.path), "Save the data set again with save_to_disk"
+        ) from error
 
 
-def _chosen_columns(data: Any, section: TasksSection) -> Any:
+def _chosen_columns(data: Dataset, section: TasksSection) -> Dataset:
     wanted = {*section.columns.values(), *(c for c in ("task", "prompt", "answer") if c not in section.columns)}
     return data.select_columns([c for c in data.column_names if c in wanted]) if section.columns else data
 
 
-def _from_dataset(data: Any, location: str) -> Iterator[Record]:
+def _from_dataset(data: Dataset, location: str) -> Iterator[Record]:
     names = {c: f.names for c, f in data.features.items() if type(f).__name__ == "ClassLabel"}
     for number, row in enumerate(data, start=1):
         fields = dict(row)

@@ -72,8 +72,7 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
     else:
         rows = _rows(section, answers, notes)
     if not rows:
-        hint = "Give at least one row with task, prompt and answer"
-        raise InputError("the task file holds no rows", location, hint)
+        raise InputError("the task file holds no rows", location, "Give at least one row with task, prompt and answer")
     _refuse_duplicates(rows)
     tasks: dict[str, list[Row]] = {}
     for row in rows:
@@ -85,7 +84,7 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
 
 
 def chance(rows: tuple[Row, ...]) -> float:
-    """The accuracy of guessing: the mean of 1 / choices (for rows without: the commonest answer's share)."""
+    """Return the accuracy of guessing: the mean of 1 / choices (for rows without: the commonest answer's share)."""
     open_ended = Counter(row.answer for row in rows if not row.choices)
     commonest = max(open_ended.values()) / open_ended.total() if open_ended else 0.0
     return sum(1 / len(row.choices) if row.choices else commonest for row in rows) / len(rows)
@@ -96,8 +95,11 @@ def _rows(section: TasksSection, answers: bool, notes: list[str]) -> list[Row]:
     rows = [named.row(record) for record in records(section, named.heading)]
     unseen = [theirs for theirs in section.columns.values() if rows and theirs not in named.seen]
     if unseen:
-        hint = nearest(unseen[0], sorted(named.seen))
-        raise InputError(f"no row has a column {unseen[0]!r}", f"[tasks] columns, {section.path}", hint)
+        raise InputError(
+            f"no row has a column {unseen[0]!r}",
+            f"[tasks] columns, {section.path}",
+            nearest(unseen[0], sorted(named.seen)),
+        )
     if named.numbers:
         notes.append(f"{section.path}: read {named.numbers} numbers as text")
     return rows
@@ -121,8 +123,11 @@ class _Columns:
         """Refuse a table that lacks a column, has one twice or, without a mapping, one that is unknown."""
         foreign = values == "typed" and not self.section.columns
         if foreign and not {*self.required} <= {*names} <= {*COLUMNS}:
-            hint = 'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}'
-            raise InputError(f"the columns are {', '.join(names)}", location, hint)
+            raise InputError(
+                f"the columns are {', '.join(names)}",
+                location,
+                'Say which of them are task, prompt and answer: [tasks] columns = {prompt = "…", …}',
+            )
         for name in names:
             self._known(name, location)
         for name in doubled(names):
@@ -137,7 +142,7 @@ class _Columns:
             _known(name, location)
 
     def row(self, record: Record) -> Row:
-        """The record's row; raises InputError naming the column that does not fit."""
+        """Make the record's row; raise InputError naming the column that does not fit."""
         fields, location = record.fields, record.location
         for name in fields:
             self._known(name, location)
@@ -154,23 +159,22 @@ class _Columns:
             {name: self._read(name, value, record, where[name]) for name, value in values.items()}, where, record
         )
 
-    def _read(self, name: str, value: Any, record: Record, where: str) -> Any:
+    def _read(self, name: str, value: object, record: Record, where: str) -> object:
         if record.values == "typed" and name in TEXTS and isinstance(value, int | float):
             self.numbers += 1
             # a column of whole numbers with gaps is often stored as one of fractions
             return str(int(value) if isinstance(value, float) and value.is_integer() else value)
-        return _list_of(value, where) if record.values == "cells" and name in LISTS else value
+        return _list_of(str(value), where) if record.values == "cells" and name in LISTS else value
 
 
-def _list_of(text: str, where: str) -> Any:
+def _list_of(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        hint = 'Write a JSON list into the cell: ["yes", "no"]'
-        raise InputError(f"{text!r} is no list", where, hint) from error
+        raise InputError(f"{text!r} is no list", where, 'Write a JSON list into the cell: ["yes", "no"]') from error
 
 
-def _row(values: dict[str, Any], where: dict[str, str], record: Record) -> Row:
+def _row(values: dict[str, object], where: dict[str, str], record: Record) -> Row:
     for name, value in values.items():
         if any("\ud800" <= c <= "\udfff" for c in str(value)):
             raise InputError("the text holds half a character", where[name], "Write it in UTF-8")
@@ -188,7 +192,7 @@ def _known(name: str, location: str) -> None:
         raise InputError(f"unknown column {name!r}", location, nearest(name, list(COLUMNS)))
 
 
-def _string(value: Any, name: str, where: str) -> str:
+def _string(value: object, name: str, where: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{value!r} is not text", where, "Write it in quotes")
     if not value.strip():
@@ -200,14 +204,13 @@ def _string(value: Any, name: str, where: str) -> str:
     return value.strip()
 
 
-def _strings(value: Any, where: str) -> tuple[str, ...]:
+def _strings(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
-        hint = 'Write a list of texts: ["yes", "no"]'
-        raise InputError(f"{value!r} is no list of texts", where, hint)
+        raise InputError(f"{value!r} is no list of texts", where, 'Write a list of texts: ["yes", "no"]')
     return tuple(value)
 
 
-def _name(value: Any, where: str) -> str | None:
+def _name(value: object, where: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
@@ -219,13 +222,16 @@ def _refuse_duplicates(rows: list[Row]) -> None:
     seen: dict[str, Row] = {}
     for row in rows:
         if row.id in seen:
-            hint = "Give every row an id of its own"
-            raise InputError(f"the id {row.id!r} stands already at {seen[row.id].location}", row.location, hint)
+            raise InputError(
+                f"the id {row.id!r} stands already at {seen[row.id].location}",
+                row.location,
+                "Give every row an id of its own",
+            )
         seen[row.id] = row
 
 
 def _cogqa(text: str, path: Path, notes: list[str]) -> Iterator[Row]:
-    """CogQA: each sub-question a row after its parent question, which is its group. Stray labels become notes."""
+    """Read CogQA: each sub-question a row after its parent question, which is its group. Stray labels become notes."""
     strays, numbers = Counter[str](), 0
     for q, question in enumerate(_cogqa_list(text, path)):
         for s, sub in enumerate(question["generated"]):
@@ -260,7 +266,7 @@ def _cogqa_list(text: str, path: Path) -> list[dict[str, Any]]:
     return content
 
 
-def _cogqa_field(sub: Any, name: str, location: str) -> str:
+def _cogqa_field(sub: object, name: str, location: str) -> str:
     value = sub.get(name) if isinstance(sub, dict) else None
     if value is None:
         raise InputError(f"{name!r} is missing", location, "Give subquestion, answer and cognitive_skill")

@@ -17,7 +17,6 @@ from reportgen.scoring.fast_forward.partial_forward import (
     PartialForward,
     Record,
     Recorder,
-    hooked,
     resumed_at,
     standing_in,
     start_of,
@@ -25,6 +24,7 @@ from reportgen.scoring.fast_forward.partial_forward import (
 from reportgen.scoring.fast_forward.prefix_cache import fits, following, prefix_of, without
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
+from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import edited, only, replaced
 
 if TYPE_CHECKING:
@@ -97,15 +97,26 @@ def resumes(model: PreTrainedModel, kind: Kind, heads: Heads, enters: frozenset[
     layers. The sites ``enters`` are entered behind their attention.
     """
     batch = _unlike(model, kind)
-    with Recorder(model, heads, sorted(enters)).watching() as recorder:
-        first_output(model, kind, batch)
-    record, many = recorder.record(2), batch.repeated(2)
+    record, many = _recorded(model, kind, heads, batch, enters)[0], batch.repeated(2)
     if any(site.within not in record.layers for site in heads.sites):
         return False
-    for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
-        if not _agrees(model, kind, heads, record, many, site, site if site in enters else None):
-            return False
-    return True
+    return all(
+        _agrees(model, kind, heads, record, many, site, site if site in enters else None) for site in _tried(heads)
+    )
+
+
+def _recorded(
+    model: PreTrainedModel, kind: Kind, heads: Heads, batch: Batch, enters: frozenset[int]
+) -> tuple[Record, Tensor]:
+    """Run two examples; return the record to resume from, and what the model puts out."""
+    with Recorder(model, heads, sorted(enters)).watching() as recorder:
+        output = first_output(model, kind, batch)
+    return recorder.record(2), output
+
+
+def _tried(heads: Heads) -> list[int]:
+    """Choose the sites to try: the ends, where layers may be of another make, one next to an end, and a middle one."""
+    return sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1})
 
 
 def _agrees(
@@ -130,13 +141,12 @@ def _agrees(
 def prefixes(model: PreTrainedModel, heads: Heads, enters: frozenset[int], names: tuple[str, ...]) -> bool:
     """Whether runs without a head in which the first tokens are run once agree with whole runs."""
     batch = _unlike(model, "causal")
+    # two of five tokens shared: the least in which one shared token attends to another, and texts still differ behind
     batch.input_ids[:, :2] = batch.input_ids[0, :2]
-    with Recorder(model, heads, sorted(enters)).watching() as recorder:
-        first_output(model, "causal", batch)
-    record, many = recorder.record(2), batch.repeated(2)
+    record, many = _recorded(model, "causal", heads, batch, enters)[0], batch.repeated(2)
     try:
         prefix = prefix_of(model, record, batch, 2)
-        for site in sorted({0, 1 % len(heads.sites), len(heads.sites) // 2, len(heads.sites) - 1}):
+        for site in _tried(heads):
             chosen = torch.arange(2, device=batch.input_ids.device) % heads.sites[site].heads
             edits = {site: replaced(only(chosen.repeat_interleave(2), heads.sites[site].heads), 0.0, None)}
             with edited(model, heads, edits):
@@ -152,10 +162,13 @@ def prefixes(model: PreTrainedModel, heads: Heads, enters: frozenset[int], names
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
-    """Equal but for the rounding of the same arithmetic in a batch of another size.
+    """Say whether two outputs are equal but for the rounding of the same arithmetic in a batch of another size.
 
-    NaN, of which scoring tells by example and layer, agrees with nothing.
+    NaN, which scoring reports by example and layer, agrees with nothing.
     """
+    # Of the greatest output. Scores of shared and whole runs in float32 differed by up to 9.1e-6
+    # (docs/scoring-speed.md); narrower formats may differ by four of their own steps. What a shortcut gets wrong
+    # differs by far more
     bound = max(1e-5, 4 * torch.finfo(other.dtype).eps)
     return bool(torch.isfinite(other).all()) and torch.allclose(
         one, other, rtol=10 * bound, atol=float(other.abs().max()) * bound
@@ -163,21 +176,21 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def _unlike(model: PreTrainedModel, kind: Kind) -> Batch:
-    """Two short texts."""
+    """Return two short texts, each the other in reverse."""
     batch = short_batch(model, kind, 2)
     batch.input_ids[1] = batch.input_ids[1].flip(0)
     return batch
 
 
 def first_output(model: PreTrainedModel, kind: Kind, batch: Batch) -> Tensor:
-    """Logits, or an encoder's hidden states."""
+    """Return logits, or an encoder's hidden states."""
     output: Tensor = forward(model, kind, batch)[0]
     return output
 
 
 @torch.no_grad()
 def _returning(model: PreTrainedModel, kind: Kind, heads: Heads) -> frozenset[int]:
-    """The sites whose attention puts out what its projection does: as it is, or first in a tuple."""
+    """Find the sites whose attention puts out what its projection does: as it is, or first in a tuple."""
     seen, calls = dict[tuple[str, int], list[Tensor]](), dict[str, int]()
 
     def store(path: str, _: nn.Module, __: object, output: object) -> None:
@@ -201,7 +214,7 @@ def _returning(model: PreTrainedModel, kind: Kind, heads: Heads) -> frozenset[in
 
 @torch.no_grad()
 def narrow(model: PreTrainedModel, kind: Kind, heads: Heads, resume: bool) -> tuple[str, ...]:
-    """The outermost modules in the last layer and behind the layers of which only answer positions are read.
+    """Find the outermost modules in the last layer and behind the layers of which only answer positions are read.
 
     Each is tried: with its outputs at all other positions set to 0 the answer's logits must be the same to the last
     bit, and at answer positions alone it must put out what it did among the others.
@@ -210,14 +223,12 @@ def narrow(model: PreTrainedModel, kind: Kind, heads: Heads, resume: bool) -> tu
         return ()
     batch = _unlike(model, kind)
     positions = (batch.owner, batch.position)
-    with Recorder(model, heads).watching() as recorder:
-        expected = first_output(model, kind, batch)[positions]
-    record = recorder.record(2)
-    layers, last = record.layers, record.layers[-1]
+    record, whole = _recorded(model, kind, heads, batch, frozenset())
+    layers, last, expected = record.layers, record.layers[-1], whole[positions]
 
     def passes(path: str) -> bool:
         module, seen = model.get_submodule(path), list[tuple[Tensor, Tensor]]()
-        # a run of the last layer alone tells of what is in it; not of what stands before the layers
+        # a run of the last layer alone shows what is in it; not of what stands before the layers
         start = len(layers) - 1 if resume and path.startswith(f"{last}.") else 0
         try:
             with (
@@ -236,13 +247,13 @@ def narrow(model: PreTrainedModel, kind: Kind, heads: Heads, resume: bool) -> tu
 def _masked(
     module: nn.Module, positions: tuple[Tensor, Tensor], seen: list[tuple[Tensor, Tensor]]
 ) -> Callable[..., Tensor]:
-    """The module's forward with 0 in all places but these; it raises what is no map of places to places."""
+    """Return the module's forward with 0 at all positions but these; it raises for what maps no positions."""
     original: Forward = module.forward
 
     def forward(x: Tensor) -> Tensor:
         output = original(x)
         if x.ndim != 3 or not isinstance(output, Tensor) or output.shape[:2] != x.shape[:2]:
-            raise ValueError("no map of places to places")
+            raise ValueError("no map of positions to positions")
         seen.append((x, output))
         return torch.zeros_like(output).index_put(positions, output[positions])
 
@@ -252,7 +263,7 @@ def _masked(
 def _outermost(
     model: PreTrainedModel, heads: Heads, last: str | None, passes: Callable[[str], bool], path: str = ""
 ) -> Iterator[str]:
-    """The paths of the modules below one that pass, and have parameters, outside all layers but the ``last``."""
+    """Yield the paths of modules below one that pass and have parameters, outside all layers but the ``last``."""
     for name, child in model.get_submodule(path).named_children():
         inner = f"{path}.{name}".lstrip(".")
         around = any(f"{stack}.".startswith(f"{inner}.") for stack in heads.stacks)

@@ -1,26 +1,25 @@
-"""Run a model on from recorded outputs of its layers, and its last modules at the places of the answer alone."""
+"""Run a model on from recorded outputs of its layers, and its last modules at the answer's positions alone."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.model.heads import Heads
+from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import Edit, edited, roots
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Forward = Callable[..., Any]  # a module's, of whatever it takes and puts out
-Register = Callable[..., RemovableHandle]  # a module's method that registers a hook
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,8 @@ class Recorder:
         return Record(tuple(self.layers), tuple(self.outputs), examples, self.attended)
 
 
-@contextmanager
-def hooked(wanted: Iterable[tuple[Register, Callable[..., object]]]) -> Iterator[None]:
-    """Hooks, given as pairs of a registering method and a function, for the time of the context."""
-    with ExitStack() as stack:
-        for register, function in wanted:
-            stack.callback(register(function).remove)
-        yield
-
-
 def stacked(model: PreTrainedModel, heads: Heads) -> list[tuple[str, nn.Module]]:
-    """Every layer of the model's stacks, by its path."""
+    """List every layer of the model's stacks, by its path."""
     return [
         (f"{stack}.{i}", layer)
         for stack in heads.stacks
@@ -99,7 +89,7 @@ def stacked(model: PreTrainedModel, heads: Heads) -> list[tuple[str, nn.Module]]
 
 @contextmanager
 def standing_in(module: nn.Module, forward: Forward) -> Iterator[None]:
-    """Within the context, a module runs ``forward``: in the instance, where it shadows the class's method."""
+    """Run ``forward`` for a module within the context: in the instance, where it shadows the class's method."""
     before = module.__dict__.get("forward")
     module.forward = forward
     try:
@@ -136,8 +126,7 @@ class PartialForward:
                 stack.enter_context(standing_in(layer, partial(self._layer, layer.forward)))
             if self.enter is not None:
                 attention = self.model.get_submodule(self.heads.sites[self.enter].attention)
-                made = partial(self._attention, self.enter, attention.forward)
-                stack.enter_context(standing_in(attention, made))
+                stack.enter_context(standing_in(attention, partial(self._attention, self.enter, attention.forward)))
             yield
 
     def _begin(self, *_: object) -> None:
@@ -159,7 +148,7 @@ class PartialForward:
         return made if rest is None else (made, *(self._repeat(part) for part in rest))
 
     def _repeat(self, value: object) -> object:
-        """Every tensor ``copies`` times over, but for those that all examples share (T5's position bias)."""
+        """Repeat every tensor ``copies`` times, but for those that all examples share (T5's position bias)."""
         if isinstance(value, Tensor):
             shared = self.copies == 1 or value.ndim == 0 or len(value) == 1 < self.record.examples
             return value if shared else value.repeat(self.copies, *(1,) * (value.ndim - 1))
@@ -170,8 +159,10 @@ class PartialForward:
 def resumed_at(
     model: PreTrainedModel, heads: Heads, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
 ) -> Iterator[None]:
-    """Within the context, runs start at the layer of a site, behind its attention where that can be, from ``record``
-    (None: at the bottom), with ``edits`` of heads there or above; the batch is the recorded one ``copies`` times over.
+    """Start runs, within the context, at the layer of a site, behind its attention where that can be.
+
+    They go on from ``record`` (None: from the bottom), with ``edits`` of heads there or above; the batch is the
+    recorded one ``copies`` times over.
     """
     start = 0 if record is None else start_of(heads, record, site)
     enter = site if record is not None and site in record.attended and site == min(edits, default=site) else None
@@ -189,8 +180,9 @@ def resumed_at(
 
 @contextmanager
 def narrowed(model: PreTrainedModel, names: Sequence[str], batch: Batch) -> Iterator[None]:
-    """Within the context, the modules of these names run at the positions alone whose logits predict an answer token,
-    and put out 0 elsewhere: where nothing that the answer needs reads it.
+    """Run the modules of these names, within the context, at the positions alone that predict an answer token.
+
+    Elsewhere, where nothing that the answer needs reads it, they put out 0.
     """
     examples, tokens = (batch.input_ids if batch.decoder_ids is None else batch.decoder_ids).shape
     positions = batch.owner * tokens + batch.position
@@ -211,13 +203,13 @@ def narrowed(model: PreTrainedModel, names: Sequence[str], batch: Batch) -> Iter
 
 
 def _read_later(layers: Sequence[str], start: int) -> set[int]:
-    """Of the first ``start`` calls, the last, and the last of each stack (a decoder reads its encoder's)."""
+    """Return of the first ``start`` calls the last, and the last of each stack (a decoder reads its encoder's)."""
     last: dict[str, int] = {path.rpartition(".")[0]: call for call, path in enumerate(layers[:start])}
     return {*last.values(), start - 1}
 
 
 def start_of(heads: Heads, record: Record, site: int) -> int:
-    """The number of layer calls before the one that a site's attention runs in."""
+    """Count the layer calls before the one that a site's attention runs in."""
     found = heads.sites[site]
     calls = [i for i, path in enumerate(record.layers) if path == found.within]
     return calls[min(found.call, len(calls) - 1)] if calls else 0

@@ -37,11 +37,11 @@ class SharedLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformer
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values  # by which the length is told
+        self.keys, self.values = keys, values  # by which the length is found
         self.shared = keys, values
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Both, those of the rows' own tokens behind them; consecutive rows share."""
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Return both, those of the rows' own tokens behind them; consecutive rows share."""
         times = len(key_states) // len(self.shared[0])
         before = (x.repeat_interleave(times, dim=0) for x in self.shared)
         keys, values = (torch.cat(pair, dim=-2) for pair in zip(before, (key_states, value_states), strict=True))
@@ -75,7 +75,7 @@ def fits(model: PreTrainedModel) -> bool:
 
 
 def shared_tokens(batch: Batch) -> int:
-    """How many tokens all examples begin with, before any whose logits are read."""
+    """Count the tokens that all examples begin with, before any whose logits are read."""
     same = ((batch.input_ids == batch.input_ids[:1]) & batch.attention_mask.bool()).all(dim=0)
     return min(int(same.long().cumprod(dim=0).sum()), int(batch.position.min()))
 
@@ -106,7 +106,7 @@ def without(
     chosen: Int[Tensor, copy],
     by: Edit | float,
 ) -> DynamicCache:
-    """Keys and values of the shared tokens, in copy after copy without another of the site's chosen heads."""
+    """Return the shared tokens' keys and values, in copy after copy without another of the site's chosen heads."""
     cache, above = DynamicCache(config=model.config.get_text_config(decoder=True)), prefix.record.layers
     layers: list[Any] = cache.layers
     if start_of(heads, prefix.record, index) < len(above) - 1:  # else no layer reads what the heads put out here
@@ -115,13 +115,13 @@ def without(
         with narrowed(model, narrow, many), resumed_at(model, heads, prefix.record, index, len(chosen), {index: edit}):
             forward(model.base_model, "causal", many)
     for layer, (made, plain) in enumerate(zip(layers, prefix.layers, strict=True)):
-        kept = made if made.is_initialized else plain
-        layers[layer] = SharedLayer(kept.keys, kept.values)
+        one = made if made.is_initialized else plain
+        layers[layer] = SharedLayer(one.keys, one.values)
     return cache
 
 
 def following(many: Batch, tokens: int, cache: DynamicCache) -> Batch:
-    """The batch's tokens behind the shared ones, which ``cache`` stands for."""
+    """Return the batch's tokens behind the shared ones, which ``cache`` stands for."""
     return replace(
         many,
         input_ids=many.input_ids[:, tokens:],
@@ -133,7 +133,7 @@ def following(many: Batch, tokens: int, cache: DynamicCache) -> Batch:
 
 
 def behind(by: Edit | float) -> Edit | float:
-    """What stands in place of heads' outputs at tokens none of which is an example's first."""
+    """Return what stands in place of heads' outputs at tokens none of which is an example's first."""
     if not callable(by):
         return by
     made: Edit = by
@@ -141,7 +141,7 @@ def behind(by: Edit | float) -> Edit | float:
 
 
 def _cut(one: Batch, tokens: int) -> Batch:
-    """The shared tokens alone, with no logits to read."""
+    """Cut a batch to the shared tokens alone, with no logits to read."""
     none = one.owner[:0]
     return replace(
         one,
@@ -157,7 +157,7 @@ def _cut(one: Batch, tokens: int) -> Batch:
 
 
 def _of(record: Record, batch: Batch, examples: slice, tokens: slice) -> Record:
-    """A part of what was recorded."""
+    """Return a part of what was recorded: some examples, some tokens."""
     size, length = batch.input_ids.shape
 
     def part(value: Any) -> Any:

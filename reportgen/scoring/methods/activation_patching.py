@@ -54,7 +54,7 @@ def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScore
 
 
 def _patched(setting: Setting, source: Batch) -> Substitute:
-    """The heads' outputs for the other prompt, which has the same tokens place by place, in the place of their own."""
+    """Put the heads' outputs for the other prompt, which has the same tokens one by one, in the place of their own."""
     found = outputs(setting, source)
     return lambda site: lambda z: found[site].repeat(z.shape[0] // source.size, 1, 1, 1)
 

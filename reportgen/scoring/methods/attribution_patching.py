@@ -8,10 +8,10 @@ Cost: one forward and one backward on the prompt, one forward on the corrupted p
 Source: Nanda 2023, "Attribution Patching"; Kramár et al. 2024, "AtP*" (arXiv 2403.00745).
 
 ``qk_correction = true`` scores the head's values, queries and keys in the place of its output, the latter two by AtP*'s
-corrected rule (``scoring.query_key``): s = −(effect of patching the values + sum over positions t of the effect of
+corrected rule (``common.query_key``): s = −(effect of patching the values + sum over positions t of the effect of
 patching the query at t + sum over positions j of that of the key at j), all on the head's output at the scored
 positions. A key or value that heads share counts for each of them as its own. It is off unless asked for: the
-correction mends gradients that pass through the head's own softmax, and those to the head's output do not; z′ holds the
+correction is for gradients through the head's own softmax, where those to its output do not pass; z′ holds the
 softmax as it is for the corrupted prompt, exactly. The output is also what activation patching replaces, while nodes
 patched one by one leave out what queries, keys and values change together. AtP*'s other part, GradDrop, is left out.
 """
@@ -93,6 +93,7 @@ METHOD = ScoringMethod(
     references=(NANDA, KRAMAR),
     score=_score,
     check=_check,
+    # gate_gradient's 2.12 on the prompt, and one forward on the corrupted prompt
     forwards=lambda *_: 3.12,
     parameters=Parameters,
     needs=frozenset({"corrupted", "gradient"}),

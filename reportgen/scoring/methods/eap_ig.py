@@ -80,6 +80,7 @@ METHOD = ScoringMethod(
     limit=LIMIT,
     references=(HANNA,),
     score=_score,
+    # gate_gradient's 2.12 for each step, and one forward on the corrupted prompt
     forwards=lambda _, parameters: 1 + 2.12 * parameters.steps,
     parameters=Parameters,
     needs=frozenset({"corrupted", "gradient"}),

@@ -57,6 +57,8 @@ METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(
     "effect.",
     references=(MICHEL,),
     score=gradients,
+    # measured with 12 × 12 heads of width 64 on batches of 8 × 32 tokens; 1.98 by multiplications (a backward without
+    # weights' gradients costs about one forward)
     forwards=lambda *_: 2.12,
     needs=frozenset({"gradient"}),
     cheap=True,

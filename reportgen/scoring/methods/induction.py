@@ -42,6 +42,7 @@ class Parameters(MethodParameters):
     source: Literal["repeated", "prompt"] = Field(
         "repeated", description="random tokens written twice, or the row's own text"
     )
+    # as many as Olsson et al. (2022) write, who repeat them four times
     tokens: int = Field(25, ge=2, description="random tokens that are written twice")
 
 
@@ -69,7 +70,7 @@ def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
 
 
 def _repeated(setting: MethodSetting[Parameters, None], batch: Batch) -> Batch:
-    """Texts of random tokens written twice, one for each example."""
+    """Write texts of random tokens twice, one for each example."""
     known, start, count = _ordinary(setting), _start(setting), setting.parameters.tokens
     drawn = [setting.generator(row, "induction").choice(known, count, replace=False).tolist() for row in batch.rows]
     ids = torch.tensor([[*start, *one, *one] for one in drawn], device=batch.input_ids.device)
@@ -83,7 +84,7 @@ def _repeated(setting: MethodSetting[Parameters, None], batch: Batch) -> Batch:
 
 
 def _refuse_unfit(setting: MethodSetting[Parameters, None]) -> None:
-    """Raises InputError where such texts cannot be written, or positions of the row's text are asked for."""
+    """Raise InputError where such texts cannot be written, or positions of the row's text are asked for."""
     if setting.positions != "all":
         raise InputError(
             f"{setting.positions!r} has no meaning for random tokens",
@@ -100,7 +101,7 @@ def _refuse_unfit(setting: MethodSetting[Parameters, None]) -> None:
 
 
 def _ordinary(setting: Setting) -> list[int]:
-    """All tokens that are not special."""
+    """Return all tokens that are not special."""
     tokenizer, rows = setting.model.tokenizer, len(embedding_table(setting.model.model))
     marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     special = marked | set(tokenizer.all_special_ids)

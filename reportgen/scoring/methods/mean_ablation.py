@@ -11,11 +11,10 @@ part in it. Examples of the discovery half are part of the mean that takes their
 """
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import LIMIT, HeadsAtOnce, forwards, without_each
+from reportgen.scoring.methods.common.ablation import LIMIT, AblationParameters, forwards, without_each
 from reportgen.scoring.methods.common.method import (
     MICHEL,
     BatchScores,
-    MethodParameters,
     MethodSetting,
     ScoringMethod,
 )
@@ -27,13 +26,7 @@ WANG = (
 )
 
 
-class Parameters(MethodParameters):
-    """The settings of the method."""
-
-    heads_at_once: HeadsAtOnce = 0
-
-
-def _score(setting: MethodSetting[Parameters, Means], batch: Batch) -> BatchScores:
+def _score(setting: MethodSetting[AblationParameters, Means], batch: Batch) -> BatchScores:
     return without_each(setting, batch, setting.reference.substitute, setting.parameters.heads_at_once, alike=True)
 
 
@@ -54,7 +47,7 @@ METHOD = ScoringMethod(
     score=_score,
     forwards=lambda heads, _: forwards(heads),
     prepare=means,
-    parameters=Parameters,
+    parameters=AblationParameters,
     races=True,
     needs=frozenset({"references"}),
 )

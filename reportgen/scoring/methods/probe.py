@@ -35,7 +35,7 @@ from reportgen.scoring.methods.common.method import (
 from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
-    length_and_place,
+    length_and_number,
     recalls,
     separated,
     shuffled_between_groups,
@@ -54,6 +54,7 @@ LOCATION = "[scoring] parameters.probe"
 class Parameters(MethodParameters):
     """The settings of the method."""
 
+    # three at the least: baselines choose their penalty on one fold, fit on another, and are read on a third
     folds: int = Field(5, ge=3, description="parts of the rows, by group; each is read by a probe of the others")
     epochs: int = Field(30, ge=1, description="passes over the rows in training a probe")
     layer_mean: bool = Field(
@@ -76,14 +77,13 @@ def _together(
     shuffled = shuffled_between_groups(labels, groups, setting.seed)
     guesses = {
         "probe": (predicted, labels),
-        "length and place": (separated(length_and_place(encoded), labels, fold), labels),
+        "length and place": (separated(length_and_number(encoded), labels, fold), labels),
         "bag of words": (separated(bag_of_words(encoded), labels, fold), labels),
         "input embeddings": (separated(standardised(features.embedded), labels, fold), labels),
         "shuffled labels": (cross_fitted(setting, features, shuffled, fold, "control")[1], shuffled),
     }
     values = absent(setting.heads, len(encoded))
-    columns = [head for bundle in features.bundles for head in bundle.heads_of]
-    for column, (site, head) in enumerate(columns):
+    for column, (site, head) in enumerate(head for bundle in features.bundles for head in bundle.heads_of):
         values[:, site, head] = importance[:, column]
     parts = np.split(values, np.flatnonzero(np.diff(labels)) + 1)
     names = [task.name for task in tasks]
@@ -92,7 +92,7 @@ def _together(
 
 
 def checked_folds(tasks: Sequence[TaskExamples], folds: int, seed: int) -> Int[np.ndarray, "example"]:
-    """The fold of each example, task after task; raises InputError where a probe would lack a task to learn."""
+    """Return the fold of each example, task after task; raise InputError where a probe would lack a task to learn."""
     if len(tasks) < 2:
         raise InputError("a probe separates tasks, and there is one alone", "[tasks]", "Give two or more tasks")
     groups = [example.row.group for task in tasks for example in task.encoded]
@@ -122,7 +122,7 @@ def cross_fitted(
     fold: Int[np.ndarray, "example"],
     purpose: str = "probe",
 ) -> tuple[Float[np.ndarray, "example head"], Int[np.ndarray, "example"]]:
-    """Each example's importance of heads (bundle after bundle) and predicted task, by the probe of the other folds."""
+    """Return each example's importance of heads (bundle after bundle) and predicted task, by the other folds' probe."""
     heads = sum(len(bundle.heads_of) for bundle in features.bundles)
     importance, predicted = np.empty((len(labels), heads), dtype=np.float32), np.empty_like(labels)
     wanted, tasks, parameters = torch.from_numpy(labels), int(labels.max()) + 1, setting.parameters

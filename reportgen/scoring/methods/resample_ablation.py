@@ -33,6 +33,7 @@ CHAN = (
 class Parameters(MethodParameters):
     """The settings of the method."""
 
+    # a price rather than an accuracy: what the draws leave open is reported as the standard error of every score
     draws: int = Field(8, ge=2, description="examples whose outputs are put in, one after the other")
     references: int = Field(32, ge=2, description="examples of the discovery half to draw from")
     kept: int = Field(8, ge=1, description="positions of each that are kept, beside the first")

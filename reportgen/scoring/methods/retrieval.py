@@ -34,8 +34,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
     counts = torch.bincount(owner, minlength=batch.size)
 
     def copied(pattern: Pattern) -> Float[Tensor, "example head"]:
-        most = pattern[owner, :, position].argmax(dim=-1)
-        return _share(holds.gather(1, most), owner, counts)
+        return _share(holds.gather(1, pattern[owner, :, position].argmax(dim=-1)), owner, counts)
 
     found = scores(setting, batch, copied)
     standing = _share(holds.any(dim=1, keepdim=True), owner, counts)[:, 0]
@@ -44,8 +43,7 @@ def _score(setting: Setting, batch: Batch) -> BatchScores:
 
 def _share(hits: Bool[Tensor, "answer_token column"], owner: Tensor, counts: Tensor) -> Float[Tensor, "example column"]:
     total = torch.zeros(len(counts), hits.shape[1], dtype=torch.float64, device=hits.device)
-    result: Tensor = total.index_add(0, owner, hits.double()) / counts[:, None]
-    return result
+    return total.index_add(0, owner, hits.double()) / counts[:, None]
 
 
 METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(

@@ -48,6 +48,7 @@ Order = Int[np.ndarray, "example player"]
 class Parameters(MethodParameters):
     """The settings of the method."""
 
+    # a price rather than an accuracy: what the draws leave open is reported as the standard error of every score
     pairs: int = Field(8, ge=2, description="pairs of an order and its reverse for each example")
     coalitions_at_once: int = Field(4, ge=1, description="sets of heads run side by side in one larger batch")
 
@@ -77,7 +78,7 @@ def _shares(
     order: Order,
     ends: tuple[Tensor, Tensor],
 ) -> Float[np.ndarray, "example player"]:
-    """Each player's marginal share when players are taken away in each example's order."""
+    """Return each player's marginal share when players are taken away in each example's order."""
     rank = order.argsort(axis=1)  # of each player in the order
     worths, step = [ends[0]], setting.parameters.coalitions_at_once
     for first in range(1, len(players), step):
@@ -94,7 +95,7 @@ def _worths(
     players: Sequence[tuple[int, int]],
     gone: Sequence[Bool[np.ndarray, "example player"]],
 ) -> Float[Tensor, "coalition example"]:
-    """The metric of the batch without the players who are gone, for several sets of them side by side."""
+    """Measure the metric of the batch without the players who are gone, for several sets of them side by side."""
     many, edits = batch.repeated(len(gone)), {}
     stacked = torch.as_tensor(np.concatenate(gone), device=setting.model.device)
     for index in range(len(setting.heads.sites)):

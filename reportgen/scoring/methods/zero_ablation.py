@@ -14,25 +14,18 @@ value does not show that a head is idle.
 import torch
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.ablation import LIMIT, HeadsAtOnce, forwards, without_each
+from reportgen.scoring.methods.common.ablation import LIMIT, AblationParameters, forwards, without_each
 from reportgen.scoring.methods.common.method import (
     MICHEL,
     VOITA,
     BatchScores,
-    MethodParameters,
     MethodSetting,
     ScoringMethod,
 )
 
 
-class Parameters(MethodParameters):
-    """The settings of the method."""
-
-    heads_at_once: HeadsAtOnce = 0
-
-
 @torch.no_grad()
-def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
+def _score(setting: MethodSetting[AblationParameters, None], batch: Batch) -> BatchScores:
     return without_each(setting, batch, lambda _: 0.0, setting.parameters.heads_at_once, alike=True)
 
 
@@ -51,6 +44,6 @@ METHOD = ScoringMethod(
     references=(MICHEL, VOITA),
     score=_score,
     forwards=lambda heads, _: forwards(heads),
-    parameters=Parameters,
+    parameters=AblationParameters,
     races=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from reportgen.errors import InputError
@@ -43,9 +43,9 @@ class AttentionCall:
 
 @contextmanager
 def observed_attention(model: PreTrainedModel, heads: Heads, hint: str = HINT) -> Iterator[dict[int, AttentionCall]]:
-    """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its AttentionCall.
+    """Fill, within the context, the dictionary in each forward: index of ``heads.sites`` → its AttentionCall.
 
-    Raises InputError with ``hint``, while the model runs, for a site whose pattern cannot be told.
+    Raises InputError with ``hint``, while the model runs, for a site whose pattern cannot be found.
     """
     watch = _Watch(heads, hint)
     edits: dict[int, Edit] = {index: partial(watch.at_projection, index) for index in range(len(heads.sites))}
@@ -69,12 +69,18 @@ class _Watch(FunctionWatch):
         self.since.clear()
         return z
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         named = kwargs or {}
         if func is F.scaled_dot_product_attention:
             self.since.append(_fused(*args, **named))
         result = func(*args, **named)
-        if func in SOFTMAX and result.ndim in (3, 4):
+        if func in SOFTMAX and isinstance(result, Tensor) and result.ndim in (3, 4):
             self.since.append(result)
         return result
 
@@ -101,24 +107,26 @@ def _fused(
 def _additive(
     mask: Tensor | None, queries: int, keys: int, is_causal: bool, device: torch.device
 ) -> Float[Tensor, "#example #head query key"] | None:
-    """A mask to be added to the scores, from one of booleans (True: attend), one that is added already, or none."""
+    """Return a mask to add to the scores, from one of booleans (True: attend), one to add already, or none."""
     if is_causal:
         mask = torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
     if mask is None:
         return None
     shaped = mask if mask.ndim == 4 else mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
     if shaped.dtype == torch.bool:
-        allowed: Bool[Tensor, "#example #head query key"] = shaped
-        return torch.zeros(allowed.shape, device=device).masked_fill(~allowed, torch.finfo(torch.float32).min)
+        return torch.zeros(shaped.shape, device=device).masked_fill(~shaped, torch.finfo(torch.float32).min)
     return shaped.float()
 
 
 def _of_site(site: Site, since: list[AttentionCall | Tensor], examples: int, hint: str) -> AttentionCall:
-    """Of what ran since the last site, the one attention with this site's heads."""
+    """Find, in what ran since the last site, the one attention with this site's heads."""
     found = [call for call in (_as_call(entry, site, examples) for entry in since) if call is not None]
     if len(found) != 1:
-        problem = "the attention pattern of its heads is not seen" if not found else "its heads attend more than once"
-        raise InputError(problem, f"{site.name} (layer {site.layer})", hint)
+        raise InputError(
+            "the attention pattern of its heads is not seen" if not found else "its heads attend more than once",
+            f"{site.name} (layer {site.layer})",
+            hint,
+        )
     return found[0]
 
 
@@ -127,5 +135,4 @@ def _as_call(entry: AttentionCall | Tensor, site: Site, examples: int) -> Attent
         return entry if entry.pattern.shape[1] == site.heads else None
     if entry.ndim == 3 and entry.shape[0] == examples * site.heads:
         entry = entry.reshape(examples, site.heads, *entry.shape[1:])
-    fits = entry.ndim == 4 and entry.shape[:2] == (examples, site.heads)
-    return AttentionCall(entry) if fits else None
+    return AttentionCall(entry) if entry.ndim == 4 and entry.shape[:2] == (examples, site.heads) else None

@@ -1,4 +1,4 @@
-"""What is checked of a model as it is loaded, and said of it: cheap runs on a short text, none of the study's."""
+"""What is checked of a model as it is loaded, and reported of it: cheap runs on a short text, none of the study's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def notes(heads: Heads) -> list[str]:
-    """Sentences on how the heads were found, for the report."""
+    """Write sentences on how the heads were found, for the report."""
     lines = []
     for block in heads.blocks:
         name = f"{title(block)}: " if block else ""
@@ -44,7 +44,7 @@ def notes(heads: Heads) -> list[str]:
 
 
 def _listed(layers: list[int]) -> str:
-    """``0–3, 5``: consecutive numbers drawn together."""
+    """Write numbers as ``0–3, 5``: consecutive ones drawn together."""
     parts: list[list[int]] = []
     for layer in sorted(set(layers)):
         if parts and layer == parts[-1][1] + 1:
@@ -56,7 +56,7 @@ def _listed(layers: list[int]) -> str:
 
 @torch.no_grad()
 def unmoved(model: PreTrainedModel, kind: Kind, heads: Heads) -> list[Site]:
-    """The sites whose largest head can be set to zero without a change of the output, which is so of dead heads alone.
+    """Find the sites whose largest head can be set to zero without a change of the output, as dead heads alone can.
 
     One run: the same text once for each site, each with another head set to zero.
     Raises InputError where no head moves the output, so that there is nothing to score.
@@ -78,13 +78,16 @@ def unmoved(model: PreTrainedModel, kind: Kind, heads: Heads) -> list[Site]:
         site for site, row in zip(heads.sites, wide[1:], strict=True) if float((row - wide[0]).abs().max()) <= rounding
     ]
     if len(still) == len(heads.sites):
-        problem = "setting heads to zero does not change what the model puts out"
-        raise InputError(problem, type(model).__name__, "Check the weights: there is nothing to score")
+        raise InputError(
+            "setting heads to zero does not change what the model puts out",
+            type(model).__name__,
+            "Check the weights: there is nothing to score",
+        )
     return still
 
 
 def unplaced(names: Sequence[str]) -> list[str]:
-    """A sentence for the report on weights that were saved and not loaded."""
+    """Write a sentence for the report on weights that were saved and not loaded."""
     if not names:
         return []
     rest = f" and {len(names) - 1} more" if names[1:] else ""
@@ -92,7 +95,7 @@ def unplaced(names: Sequence[str]) -> list[str]:
 
 
 def still(sites: Sequence[Site]) -> list[str]:
-    """A sentence for the report on sites that do not move the output."""
+    """Write a sentence for the report on sites that do not move the output."""
     if not sites:
         return []
     names = ", ".join(site.name for site in sites)
@@ -101,10 +104,18 @@ def still(sites: Sequence[Site]) -> list[str]:
 
 @torch.no_grad()
 def refuse_looking_ahead(model: PreTrainedModel) -> None:
-    """A causal model in which a later token moves an earlier one's logits would be scored on what it should predict."""
+    """Raise InputError for a causal model in which a later token moves an earlier one's logits.
+
+    It would be scored on what it should predict.
+    """
     batch = short_batch(model, "causal", 2)
     batch.input_ids[1, -1] = (batch.input_ids[1, -1] + 1) % len(embedding_table(model))
     first, second = forward(model, "causal", batch).logits[:, :-1].float()
-    if not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):  # NaN is told of by example, later
-        problem = "a later token changes an earlier one's logits, so this is no causal language model"
-        raise InputError(problem, type(model).__name__, "Choose a causal language model such as Llama or GPT-2")
+    # rows of one batch differ by rounding alone where no token looks ahead: a thousandth is far above that of float32,
+    # and a model that reads the next token moves its logits by far more
+    if not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):  # NaN is an error later, by example
+        raise InputError(
+            "a later token changes an earlier one's logits, so this is no causal language model",
+            type(model).__name__,
+            "Choose a causal language model such as Llama or GPT-2",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from reportgen.scoring.model.trace import FunctionWatch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PLACE = "[model] compile"
+LOCATION = "[model] compile"
 # Sizes of 1, gradients and types of numbers make code of their own each; dynamo would stop at 8, and what then ran
 # uncompiled would depend on what came before
 FORMS = 256
@@ -36,7 +36,7 @@ def compile_beside(model: PreTrainedModel, kind: Kind, heads: Heads) -> None:
     """
     names = list(_beside(model, {path for site in heads.sites for path in (site.attention, site.name)}))
     if not names:
-        raise InputError("the model has no module beside its attentions to compile", PLACE, "Remove the key")
+        raise InputError("the model has no module beside its attentions to compile", LOCATION, "Remove the key")
     bound_recompilations(FORMS)
     for name in names:
         module = model.get_submodule(name)
@@ -47,21 +47,21 @@ def compile_beside(model: PreTrainedModel, kind: Kind, heads: Heads) -> None:
     except Exception as error:  # of the compiler's own kinds, or of the C++ compiler's
         hint = "Install a C++ compiler that torch.compile can use, or remove the key: scores are the same without"
         first = getattr(error, "inner_exception", error)  # what the backend raised
-        raise MissingResourceError(f"torch.compile fails ({reason(first)})", PLACE, hint) from error
+        raise MissingResourceError(f"torch.compile fails ({reason(first)})", LOCATION, hint) from error
 
 
-def _unwatched(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """The compiled forward, and the plain one while a method watches each of torch's functions."""
+def _unwatched(forward: Callable[..., object]) -> Callable[..., object]:
+    """Compile a forward, but run the plain one while a method watches each of torch's functions."""
     fast = torch.compile(forward, dynamic=True)
 
-    def either(*inputs: Any, **named: Any) -> Any:
+    def either(*inputs: object, **named: object) -> object:
         return (forward if FunctionWatch.active else fast)(*inputs, **named)
 
     return either
 
 
 def _beside(model: nn.Module, attentions: set[str], path: str = "") -> Iterator[str]:
-    """The paths of the outermost modules with parameters that hold no attention, and are none."""
+    """Yield the paths of the outermost modules with parameters that hold no attention, and are none."""
     for name, child in model.get_submodule(path).named_children():
         inner = f"{path}.{name}".lstrip(".")
         if inner in attentions:

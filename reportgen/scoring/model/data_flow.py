@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -42,10 +42,10 @@ class Call:
 
 
 def calls(model: PreTrainedModel, trace: Trace) -> tuple[Call, ...]:
-    """The calls of output projections in the order of execution.
+    """Return the calls of output projections in the order of execution.
 
     A softmax outside any module named after attention that leads to no heads, as a router's, is passed over. Raises
-    InputError naming the module for an attention whose heads cannot be told.
+    InputError naming the module for an attention whose heads cannot be told apart.
     """
     found: dict[tuple[str, int], tuple[Product, list[Attention]]] = {}
     made, lost = list[Call](), list[InputError]()
@@ -71,19 +71,22 @@ def calls(model: PreTrainedModel, trace: Trace) -> tuple[Call, ...]:
 def _refuse_other_counts(model: PreTrainedModel, made: Sequence[Call]) -> None:
     """Refuse attention of which no layer has a number of heads that the configuration names anywhere."""
     config = model.config.get_text_config(decoder=True)
-    said = {v for k, v in vars(config).items() if HEAD_COUNT.search(k) and isinstance(v, int) and v > 0}
+    configured = {v for k, v in vars(config).items() if HEAD_COUNT.search(k) and isinstance(v, int) and v > 0}
     seen = {call.heads for call in made}
-    if made and said and not said & seen:
-        problem = f"its attention has {_listed(seen)} heads and the configuration says {_listed(said)}"
-        raise InputError(problem, made[0].product.path, "Save the model with the configuration it was trained with")
+    if made and configured and not configured & seen:
+        raise InputError(
+            f"its attention has {_listed(seen)} heads and the configuration says {_listed(configured)}",
+            made[0].product.path,
+            "Save the model with the configuration it was trained with",
+        )
 
 
 def _listed(numbers: set[int]) -> str:
     return " or ".join(str(n) for n in sorted(numbers))
 
 
-def _said(model: PreTrainedModel, name: str) -> Any:
-    """A value of the configuration, None where it has none or sets it layer by layer."""
+def _configured(model: PreTrainedModel, name: str) -> object:
+    """Read a value of the configuration, None where it has none or sets it layer by layer."""
     try:
         return getattr(model.config.get_text_config(decoder=True), name, None)
     except ValueError:
@@ -96,7 +99,7 @@ def _raise_if_attention(attention: Attention, error: InputError) -> None:
 
 
 def _reader(trace: Trace, attention: Attention) -> Product:
-    """The first matrix product after an attention whose input depends on its result."""
+    """Find the first matrix product after an attention whose input depends on its result."""
     later = [product for product in trace.products if product.at >= attention.at]
     for product in later:
         if product.input.requires_grad and _gradient(product.input.sum(), attention.result) is not None:
@@ -110,8 +113,7 @@ def _reader(trace: Trace, attention: Attention) -> Product:
 def _gradient(value: Tensor, of: Tensor) -> Tensor | None:
     if not value.requires_grad:
         return None
-    found: Tensor | None = torch.autograd.grad(value, of, retain_graph=True, allow_unused=True)[0]
-    return found
+    return torch.autograd.grad(value, of, retain_graph=True, allow_unused=True)[0]
 
 
 def _call(model: PreTrainedModel, product: Product, attentions: Sequence[Attention]) -> Call:
@@ -125,7 +127,7 @@ def _call(model: PreTrainedModel, product: Product, attentions: Sequence[Attenti
 
 
 def _layout(model: PreTrainedModel, product: Product) -> Layout:
-    """How examples and tokens stand in a projection's input; raises InputError where they cannot be told."""
+    """Say how examples and tokens stand in a projection's input; raise InputError where that cannot be seen."""
     shape = tuple(product.input.shape)
     if shape[:-1] in ((EXAMPLES * TOKENS,), (EXAMPLES * DECODED,)):
         return "flat"
@@ -135,26 +137,30 @@ def _layout(model: PreTrainedModel, product: Product) -> Layout:
         return "token"
     if len(shape) == 3 and shape[0] == EXAMPLES and getattr(model.config, "attention_window", None):
         return "padded"
-    problem = f"its input of shape {shape} is not (example, token, width) of the text it was given"
-    raise InputError(problem, f"{product.path} ({type(product.module).__name__})", HINT)
+    raise InputError(
+        f"its input of shape {shape} is not (example, token, width) of the text it was given",
+        f"{product.path} ({type(product.module).__name__})",
+        HINT,
+    )
 
 
 def _heads(model: PreTrainedModel, product: Product, attentions: Sequence[Attention]) -> tuple[int, Order]:
-    """The number of heads, and whether each slice was seen to depend on one head of every attention alone."""
+    """Count the heads, and see whether each slice depends on one head of every attention alone."""
     location = f"{product.path} ({type(product.module).__name__})"
     _layout(model, product)
     if not product.input.requires_grad:
         return _counted(model, product, attentions[0], location), "untestable"
     counts = [_ordered(product.input, attention) for attention in attentions]
     if None in counts or len(set(counts)) > 1:
-        problem = "no slices of its input depend on one attention head each: the heads are mixed before it"
-        raise InputError(problem, location, HINT)
+        raise InputError(
+            "no slices of its input depend on one attention head each: the heads are mixed before it", location, HINT
+        )
     assert counts[0] is not None
     return counts[0], "verified"
 
 
 def _ordered(x: Tensor, attention: Attention) -> int | None:
-    """The number of heads if slice h of ``x`` depends on head h of the attention alone, else None."""
+    """Return the number of heads if slice h of ``x`` depends on head h of the attention alone, else None."""
     # an axis of one (a single block of tokens) fits any input: it is the heads' only where no other is
     for axis, heads in sorted(_head_axes(attention.result), key=lambda found: -found[1]):
         if x.shape[-1] % heads == 0 and _one_to_one(x, attention.result, axis, heads):
@@ -163,7 +169,7 @@ def _ordered(x: Tensor, attention: Attention) -> int | None:
 
 
 def _head_axes(result: Tensor) -> list[tuple[int, int]]:
-    """The axes that may be the heads', with their sizes; axis 0 stands for examples and heads drawn together."""
+    """Return the axes that may be the heads', with their sizes; axis 0 stands for examples and heads drawn together."""
     if result.ndim == 3:
         return [(0, result.shape[0] // EXAMPLES)] if result.shape[0] % EXAMPLES == 0 else []
     axes = range(1, result.ndim - 1)  # behind examples (and blocks of tokens), before the keys
@@ -187,18 +193,21 @@ def _one_to_one(x: Tensor, result: Tensor, axis: int, heads: int) -> bool:
 
 
 def _counted(model: PreTrainedModel, product: Product, attention: Attention, location: str) -> int:
-    """The number of heads where the order cannot be tested: attention and configuration must agree."""
-    said = _said(model, "num_attention_heads")
+    """Count the heads where the order cannot be tested: attention and configuration must agree."""
+    configured = _configured(model, "num_attention_heads")
     seen = {heads for _, heads in _head_axes(attention.result)}
-    if said not in seen or product.input.shape[-1] % said:
-        problem = f"its attention runs without gradients and does not show the configuration's {said} heads"
-        raise InputError(problem, location, HINT)
-    return int(said)
+    if configured not in seen or product.input.shape[-1] % configured:
+        raise InputError(
+            f"its attention runs without gradients and does not show the configuration's {configured} heads",
+            location,
+            HINT,
+        )
+    return int(configured)
 
 
 @torch.no_grad()
 def _refuse_unlike_sum(product: Product, heads: int) -> None:
-    """What the heads put out must add up to what the projection puts out, its bias apart."""
+    """Raise InputError where what the heads put out does not add up to what the projection puts out, its bias apart."""
     x, module = product.input.detach()[:1], product.module
     parts = x.reshape(*x.shape[:-1], heads, -1)
     alone = torch.stack(
@@ -206,7 +215,7 @@ def _refuse_unlike_sum(product: Product, heads: int) -> None:
     )
 
     def output(of: Tensor) -> Tensor:
-        put_out: Any = module(of)  # I-BERT's comes with a scale
+        put_out = module(of)  # I-BERT's comes with a scale
         first: Tensor = put_out[0] if isinstance(put_out, tuple) else put_out
         return first
 
@@ -215,19 +224,22 @@ def _refuse_unlike_sum(product: Product, heads: int) -> None:
     # a sum taken in another order differs in its last digits, heads that are mixed before the projection by far more
     tolerance = {torch.float32: 1e-4, torch.float64: 1e-9}.get(x.dtype, 0.1) * float(whole.abs().max().clamp(min=1e-3))
     if torch.isfinite(whole).all() and float((whole - total).abs().max()) > tolerance:
-        problem = "what its heads contribute does not add up to what it puts out"
-        raise InputError(problem, f"{product.path} ({type(module).__name__})", HINT)
+        raise InputError(
+            "what its heads contribute does not add up to what it puts out",
+            f"{product.path} ({type(module).__name__})",
+            HINT,
+        )
 
 
 def _kv_heads(model: PreTrainedModel, attention: str, seen: Attention, heads: int) -> int | None:
-    """The number of key/value heads: by the keys, by the attention module, or by the configuration."""
+    """Count the key/value heads: by the keys, by the attention module, or by the configuration."""
     module = model.get_submodule(attention)
     repeats = getattr(module, "num_key_value_groups", None)
     if isinstance(repeats, int) and repeats > 0 and heads % repeats == 0:
         return heads // repeats
     if seen.kv_heads is not None and seen.kv_heads < heads and heads % seen.kv_heads == 0:
         return seen.kv_heads
-    if _said(model, "multi_query") and not _said(model, "new_decoder_architecture"):
+    if _configured(model, "multi_query") and not _configured(model, "new_decoder_architecture"):
         return 1
-    said = getattr(module, "num_key_value_heads", None) or getattr(module, "num_kv_heads", None) or heads
-    return said if isinstance(said, int) and heads % said == 0 else None
+    named = getattr(module, "num_key_value_heads", None) or getattr(module, "num_kv_heads", None) or heads
+    return named if isinstance(named, int) and heads % named == 0 else None

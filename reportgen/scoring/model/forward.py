@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.model.trace import embedding_table, input_device
@@ -13,10 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
-    """One run of the model or its body over a batch, with no cache but the batch's."""
+def forward(module: nn.Module, kind: Kind, batch: Batch, **extra: object) -> Any:
+    """Run the model or its body over a batch, with no cache but the batch's."""
     known = inspect.signature(module.forward).parameters
-    wanted: dict[str, Any] = {"use_cache": False, "return_dict": True}
+    wanted: dict[str, object] = {"use_cache": False, "return_dict": True}
     if kind == "causal":  # encoders count their positions as they were trained to, and padding stands on the right
         wanted["position_ids"] = batch.position_ids
     if batch.cache is not None:
@@ -28,8 +30,10 @@ def forward(module: Any, kind: Kind, batch: Batch, **extra: Any) -> Any:
 
 
 def short_batch(model: PreTrainedModel, kind: Kind, rows: int, tokens: int = 5, step: int = 7) -> Batch:
-    """The same short text ``rows`` times over, for checks."""
+    """Return the same short text ``rows`` times over, for checks."""
     size, device = len(embedding_table(model)), input_device(model)
+    # steps of 7: tokens that differ in any vocabulary but the smallest; five of them, for a load takes some ten such
+    # runs
     ids = tuple((step * i + 3) % size for i in range(tokens))
     decoder = ids[1:4] if kind == "seq2seq" else None
     answer, positions = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))

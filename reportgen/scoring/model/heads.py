@@ -12,6 +12,7 @@ from torch import nn
 
 from reportgen.errors import InputError, ran_out
 from reportgen.scoring.model.data_flow import HINT, Call, Layout, Order, calls
+from reportgen.scoring.model.load import reason
 from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, watch
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Heads:
         return max(site.heads for site in self.sites)
 
     def kv_groups(self, block: str | None) -> int | None:
-        """Key/value heads of a block's widest layer, where every layer shares them in groups of one size."""
+        """Return the key/value heads of a block's widest layer, where every layer shares them in groups of one size."""
         sites = [site for site in self.sites if site.block == block]
         sizes = {None if site.kv_heads is None else site.heads / site.kv_heads for site in sites}
         return max(sites, key=lambda site: site.heads).kv_heads if len(sizes) == 1 else None
@@ -128,14 +129,16 @@ def _watched(model: PreTrainedModel) -> Trace:
     ) as error:
         if ran_out(error):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        problem = f"the model cannot be run on a short text alone ({reason})"
-        raise InputError(problem, type(model).__name__, "Choose a model that reads text alone") from error
+        raise InputError(
+            f"the model cannot be run on a short text alone ({reason(error)})",
+            type(model).__name__,
+            "Choose a model that reads text alone",
+        ) from error
 
 
 @contextmanager
 def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
-    """Parameters without gradients, and no training, for the time of the watching."""
+    """Freeze parameters, and leave training mode, for the time of the watching."""
     training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
     try:
         for parameter in wanted:
@@ -149,7 +152,7 @@ def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _block(model: PreTrainedModel, call: Call) -> str | None:
-    """Of an encoder-decoder: whose tokens ask, and whose answer."""
+    """Say of an encoder-decoder whose tokens ask, and whose answer."""
     if not model.config.is_encoder_decoder:
         return None
     parts = call.attention.split(".")
@@ -159,7 +162,7 @@ def _block(model: PreTrainedModel, call: Call) -> str | None:
 
 
 def _merged(found: Sequence[Call]) -> list[Skipped]:
-    """A decoder whose one softmax ranges over its own tokens and its encoder's has no cross-attention apart."""
+    """Name the cross-attention that a decoder lacks whose one softmax ranges over its own tokens and its encoder's."""
     reason = "its softmax ranges over the decoder's and the encoder's tokens; these heads are counted as the decoder's"
     return [
         Skipped(call.attention, "cross", None, reason)
@@ -170,7 +173,7 @@ def _merged(found: Sequence[Call]) -> list[Skipped]:
 
 @dataclass(frozen=True)
 class _Block:
-    """The calls of one block and their place in its list of layers: ``stack`` is the list's path, ``numbers`` each
+    """The calls of one block and their location in its list of layers: ``stack`` is the list's path, ``numbers`` each
     call's index in it. Where a list does not tell calls apart (layers that share a module), layers count the calls.
     """
 
@@ -181,29 +184,29 @@ class _Block:
 
     @classmethod
     def of(cls, model: PreTrainedModel, name: str | None, members: Sequence[Call]) -> _Block:
-        """Find the list of layers: the outermost in which the block's attentions have different places."""
+        """Find the list of layers: the outermost in which the block's attentions have different numbers."""
         paths = [call.product.path.split(".") for call in members]
         for depth in range(1, min(map(len, paths))):
             same = len({tuple(path[:depth]) for path in paths}) == 1
             listed = same and isinstance(model.get_submodule(".".join(paths[0][:depth])), nn.ModuleList)
-            places = {path[depth] for path in paths}
-            if listed and (len(places) > 1 or len(set(map(tuple, paths))) == 1):
+            numbers = {path[depth] for path in paths}
+            if listed and (len(numbers) > 1 or len(set(map(tuple, paths))) == 1):
                 return cls(name, members, ".".join(paths[0][:depth]), tuple(int(path[depth]) for path in paths))
         return cls(name, members, None, ())
 
     @property
     def numbered(self) -> bool:
-        """Whether a layer's number is its place in the list."""
+        """Whether a layer's number is its index in the list."""
         return len(self.numbers) > 0 and len(set(self.numbers)) == len(self.calls)
 
     def depth(self, model: PreTrainedModel) -> int:
-        """Number of layers, those without heads among them."""
+        """Count the layers, those without heads among them."""
         if not self.numbered or self.stack is None:
             return len(self.calls)
         return len(cast(nn.ModuleList, model.get_submodule(self.stack)))
 
     def sites(self) -> list[tuple[Call, Site]]:
-        """The block's sites with the calls that they stand for."""
+        """Return the block's sites with the calls that they stand for."""
         return [(call, self._site(order, call)) for order, call in enumerate(self.calls)]
 
     def _site(self, order: int, call: Call) -> Site:
@@ -226,7 +229,7 @@ class _Block:
         )
 
     def skipped(self, model: PreTrainedModel, trace: Trace) -> list[Skipped]:
-        """The layers of the list in which no softmax attention runs, with what mixes tokens in its place."""
+        """Return the layers of the list in which no softmax attention runs, with what mixes tokens in its place."""
         if not self.numbered or self.stack is None:
             return []
         rest = sorted(set(range(self.depth(model))) - set(self.numbers))
@@ -260,5 +263,6 @@ def _without(model: PreTrainedModel, trace: Trace, block: str | None, path: str,
         if f"{path}.{name}" in trace.modules and not any(w in name.lower() for w in NO_MIXER)
     ]
     mixers = ", ".join(f"{name} ({type(child).__name__})" for name, child in children)
-    what = f"{mixers} has no softmax over tokens" if mixers else "no softmax attention runs in it"
-    return Skipped(path, block, layer, what)
+    return Skipped(
+        path, block, layer, f"{mixers} has no softmax over tokens" if mixers else "no softmax attention runs in it"
+    )

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from reportgen.scoring.model.heads import Heads, Site
+from reportgen.scoring.model.hooks import hooked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,7 +30,7 @@ Edit = Callable[[Float[Tensor, "example token head size"]], Float[Tensor, "examp
 def edited(
     model: PreTrainedModel, heads: Heads, edits: Mapping[int, Edit], unrun: Mapping[nn.Module, int] | None = None
 ) -> Iterator[None]:
-    """Within the context, the outputs of a site's heads become what its edit makes of them.
+    """Make of a site's heads' outputs, within the context, what its edit makes of them.
 
     ``edits`` maps indices of ``heads.sites`` to functions of (example, token, head, size). Modules that layers share
     are edited in the call that the site names; ``unrun`` tells how many calls of each a resumed run leaves out.
@@ -48,14 +49,16 @@ def edited(
         site, edit = by_module[module][call]
         return (_changed(inputs[0], site, edit, size), *inputs[1:])
 
+    def before_model(_: nn.Module, inputs: tuple[object, ...], named: dict[str, object]) -> None:
+        """Count the calls of one forward afresh, and note its numbers of examples and of tokens."""
+        calls.clear()
+        first = next((v for v in (*inputs, *named.values()) if isinstance(v, Tensor)), None)
+        size.examples, size.tokens = (0, 0) if first is None else first.shape[:2]
+
     size = _Size()
-    handles = [module.register_forward_pre_hook(before_projection) for module in by_module]
-    handles += _at_start(model, calls, size)
-    try:
+    starts = [(partial(root.register_forward_pre_hook, with_kwargs=True), before_model) for root in roots(model)]
+    with hooked([*((m.register_forward_pre_hook, before_projection) for m in by_module), *starts]):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @dataclass
@@ -66,24 +69,13 @@ class _Size:
     tokens: int = 0
 
 
-def _at_start(model: PreTrainedModel, calls: dict[nn.Module, int], size: _Size) -> list[Any]:
-    """Count the calls of one forward afresh, and note its numbers of examples and of tokens."""
-
-    def before_model(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        calls.clear()
-        first = next((v for v in (*inputs, *named.values()) if isinstance(v, Tensor)), None)
-        size.examples, size.tokens = (0, 0) if first is None else first.shape[:2]
-
-    return [root.register_forward_pre_hook(before_model, with_kwargs=True) for root in roots(model)]
-
-
 def roots(model: PreTrainedModel) -> tuple[nn.Module, ...]:
-    """The modules that a forward may be started from: the model, and its body without the vocabulary head."""
+    """Return the modules that a forward may be started from: the model, and its body without the vocabulary head."""
     return (model,) if model.base_model is model else (model, model.base_model)
 
 
 def _changed(x: Tensor, site: Site, edit: Edit, size: _Size) -> Tensor:
-    """The projection's input with its heads edited, whatever the layout; padding to a window is left as it is."""
+    """Edit the heads in a projection's input, whatever the layout; padding to a window is left as it is."""
     z = x
     if site.layout == "token":
         z = x.transpose(0, 1)
@@ -101,8 +93,9 @@ def _changed(x: Tensor, site: Site, edit: Edit, size: _Size) -> Tensor:
 
 @contextmanager
 def captured(model: PreTrainedModel, heads: Heads, sites: Sequence[int] | None = None) -> Iterator[dict[int, Tensor]]:
-    """Within the context, each forward fills the dictionary: index of ``heads.sites`` → its heads' outputs (example,
-    token, head, size).
+    """Store, within the context, the heads' outputs (example, token, head, size) of each forward.
+
+    The dictionary maps indices of ``heads.sites`` to them.
     """
     outputs: dict[int, Tensor] = {}
 
@@ -144,5 +137,5 @@ def replaced(
 
 
 def only(lost: Int[Tensor, example], heads: int) -> Bool[Tensor, "example head"]:
-    """One lost head in each example."""
+    """Mark one lost head in each example."""
     return torch.nn.functional.one_hot(lost, heads).bool()

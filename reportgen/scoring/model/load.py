@@ -1,5 +1,7 @@
 """Read a model's folder: its configuration, weights and tokenizer; safetensors only, no code of the model's own."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,18 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from reportgen.core.config import ModelSection
 from reportgen.errors import InputError, MissingResourceError, ran_out
+from reportgen.scoring.data.batches import Kind
 from reportgen.storage.json_files import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What the last word of an architecture's name says of it, the longest first
-HEADS = {
+HEADS: dict[str, Kind] = {
     "ForSequenceClassification": "classifier",
     "ForConditionalGeneration": "seq2seq",
     "ForSeq2SeqLM": "seq2seq",
@@ -28,14 +34,14 @@ HEADS = {
     "WithLMHeadModel": "masked",
     "ForPreTraining": "masked",
 }
-LOADERS = {
+LOADERS: dict[Kind, str] = {
     "causal": "AutoModelForCausalLM",
     "masked": "AutoModelForMaskedLM",
     "seq2seq": "AutoModelForSeq2SeqLM",
     "classifier": "AutoModelForSequenceClassification",
     "encoder": "AutoModel",
 }
-MAPPINGS = {
+MAPPINGS: dict[Kind, str] = {
     "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
     "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
     "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
@@ -51,10 +57,10 @@ class Folder:
     ``unplaced`` names the folder's weights that the model has no place for.
     """
 
-    model: Any
+    model: PreTrainedModel
     unplaced: tuple[str, ...]
-    tokenizer: Any
-    kind: str
+    tokenizer: PreTrainedTokenizerBase
+    kind: Kind
     revision: str | None
     weights_sha256: str
 
@@ -79,7 +85,7 @@ def read_folder(section: ModelSection) -> Folder:
 
 
 def _download(section: ModelSection) -> tuple[Path, str | None]:
-    """A hub model's folder in the local cache and its commit; only its safetensors and small files are fetched."""
+    """Fetch a hub model's safetensors and small files alone; return its folder in the local cache and its commit."""
     from huggingface_hub import snapshot_download
 
     path, looks_local = section.path, section.path.startswith((".", "/", "~")) or section.path.count("/") > 1
@@ -94,18 +100,19 @@ def _download(section: ModelSection) -> tuple[Path, str | None]:
             )
         )
     except Exception as error:  # the hub's client raises some twenty kinds, from HTTP to name validation
-        hint = "Check [model] path in the study file, and the network if it is a hub id"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        problem = f"no such model folder, and the hub gave no such model ({reason.rstrip('.')})"
-        raise InputError(problem, path, hint) from error
+        raise InputError(
+            f"no such model folder, and the hub gave no such model ({reason(error)})",
+            path,
+            "Check [model] path in the study file, and the network if it is a hub id",
+        ) from error
     return folder, folder.name
 
 
 def _weights(folder: Path) -> list[Path]:
-    place = str(folder)
+    location = str(folder)
     if not (folder / "config.json").is_file():
         whole = "Save the model there with model.save_pretrained and tokenizer.save_pretrained"
-        raise InputError("the model folder holds no config.json", place, whole)
+        raise InputError("the model folder holds no config.json", location, whole)
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if single.is_file():
         return [single]
@@ -113,9 +120,12 @@ def _weights(folder: Path) -> list[Path]:
         return _shards(folder, index)
     pickles = sorted(p.name for pattern in PICKLES for p in folder.glob(pattern) if p.name != "training_args.bin")
     if pickles:
-        hint = "Load them where you trust them and save again with model.save_pretrained, which writes safetensors"
-        raise InputError(f"{pickles[0]} is a pickle, which can run code when it is read", place, hint)
-    raise InputError("the model folder holds no weights", place, "Put model.safetensors there")
+        raise InputError(
+            f"{pickles[0]} is a pickle, which can run code when it is read",
+            location,
+            "Load them where you trust them and save again with model.save_pretrained, which writes safetensors",
+        )
+    raise InputError("the model folder holds no weights", location, "Put model.safetensors there")
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
@@ -138,28 +148,38 @@ def _refuse_shard(folder: Path, index: Path, name: str) -> None:
     In the hub's local cache every file is a link into the store beside the snapshots.
     """
     if not name.endswith(".safetensors"):
-        hint = "Save the model again with model.save_pretrained, which writes safetensors"
-        raise InputError(f"it names {name!r}, which is no safetensors file", str(index), hint)
+        raise InputError(
+            f"it names {name!r}, which is no safetensors file",
+            str(index),
+            "Save the model again with model.save_pretrained, which writes safetensors",
+        )
     whole = folder.resolve()
     store = whole.parents[1] / "blobs" if whole.parent.name == "snapshots" else whole
     target = (folder / name).resolve()
     if not (target.is_relative_to(whole) or target.is_relative_to(store)) or ".." in Path(name).parts:
-        hint = "Copy that file into the model's folder, if you trust it, and name it so"
-        raise InputError(f"it names {name!r}, which lies outside the model's folder", str(index), hint)
+        raise InputError(
+            f"it names {name!r}, which lies outside the model's folder",
+            str(index),
+            "Copy that file into the model's folder, if you trust it, and name it so",
+        )
 
 
-def _config(folder: Path) -> Any:
+def _config(folder: Path) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        found: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "Choose a model that transformers knows without code of the model's own"
-        raise InputError(f"its config.json cannot be used ({reason(error)})", str(folder), hint) from error
+        raise InputError(
+            f"its config.json cannot be used ({reason(error)})",
+            str(folder),
+            "Choose a model that transformers knows without code of the model's own",
+        ) from error
 
 
-def _kind(config: Any, folder: Path) -> str:
-    """What the folder's model puts out: by the architecture that its config names, else by its type."""
+def _kind(config: PreTrainedConfig, folder: Path) -> Kind:
+    """Say what the folder's model puts out: by the architecture that its config names, else by its type."""
     from transformers.models.auto import modeling_auto
 
     known = {kind: getattr(modeling_auto, name) for kind, name in MAPPINGS.items()}
@@ -169,12 +189,16 @@ def _kind(config: Any, folder: Path) -> str:
             return kind
     if named.endswith("Model") and config.model_type in known["masked"] and not getattr(config, "is_decoder", False):
         return "encoder"
-    for kind in ("seq2seq", "causal", "encoder"):
-        fits = kind != "seq2seq" or getattr(config, "is_encoder_decoder", False)
-        if fits and config.model_type in known[kind]:
-            return kind
-    problem = f"{config.model_type} is no language model, encoder or classifier that transformers loads"
-    raise InputError(problem, str(folder), "Choose a causal, masked or sequence-to-sequence language model")
+    other: Kind
+    for other in ("seq2seq", "causal", "encoder"):
+        fits = other != "seq2seq" or getattr(config, "is_encoder_decoder", False)
+        if fits and config.model_type in known[other]:
+            return other
+    raise InputError(
+        f"{config.model_type} is no language model, encoder or classifier that transformers loads",
+        str(folder),
+        "Choose a causal, masked or sequence-to-sequence language model",
+    )
 
 
 def _compiled(weights: list[Path]) -> bool:
@@ -184,11 +208,13 @@ def _compiled(weights: list[Path]) -> bool:
     try:
         with safe_open(weights[0], "pt") as file:
             return any(re.search(COMPILED, name) for name in file.keys())  # noqa: SIM118
-    except SafetensorError:  # told when they are loaded
+    except SafetensorError:  # an error once they are loaded
         return False
 
 
-def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled: bool) -> tuple[Any, tuple[str, ...]]:
+def _model(
+    folder: Path, config: PreTrainedConfig, kind: Kind, section: ModelSection, compiled: bool
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
     import transformers
 
     hint, placed = "Save the model again with model.save_pretrained", _placed(section)
@@ -215,27 +241,31 @@ def _model(folder: Path, config: Any, kind: str, section: ModelSection, compiled
     # nothing reads the pooled output of a plain encoder
     missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
     if missing:  # transformers would fill them with random numbers
-        problem = (
-            f"its weights lack {missing[0]} and {len(missing) - 1} others"
-            if missing[1:]
-            else (f"its weights lack {missing[0]}")
+        raise InputError(
+            (
+                f"its weights lack {missing[0]} and {len(missing) - 1} others"
+                if missing[1:]
+                else (f"its weights lack {missing[0]}")
+            ),
+            str(folder),
+            hint,
         )
-        raise InputError(problem, str(folder), hint)
     if section.device_map is None:
         try:
             model = model.to(section.device)
         except (RuntimeError, AssertionError) as error:
             if ran_out(error):
                 raise
-            hint = 'Choose a device this machine has, such as "cpu"'
             raise InputError(
-                f"cannot use the device ({reason(error)})", f"[model] device {section.device!r}", hint
+                f"cannot use the device ({reason(error)})",
+                f"[model] device {section.device!r}",
+                'Choose a device this machine has, such as "cpu"',
             ) from error
     return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
 
 
-def _placed(section: ModelSection) -> dict[str, Any]:
-    """How ``from_pretrained`` spreads the model over devices; nothing where it goes to one of them.
+def _placed(section: ModelSection) -> dict[str, object]:
+    """Say how ``from_pretrained`` spreads the model over devices; nothing where it goes to one of them.
 
     Raises InputError for a device that this machine lacks, and MissingResourceError without accelerate.
     """
@@ -247,44 +277,57 @@ def _placed(section: ModelSection) -> dict[str, Any]:
         try:
             _ = device == "disk" or torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            hint = 'Choose devices this machine has, such as "cpu", or "disk"'
-            place = f"[model] device_map {device!r}"
-            raise InputError(f"cannot use the device ({reason(error)})", place, hint) from error
+            raise InputError(
+                f"cannot use the device ({reason(error)})",
+                f"[model] device_map {device!r}",
+                'Choose devices this machine has, such as "cpu", or "disk"',
+            ) from error
     return {"device_map": section.device_map}
 
 
-def _refuse_quantised(config: Any, folder: Path) -> None:
+def _refuse_quantised(config: PreTrainedConfig, folder: Path) -> None:
     """Whether a quantised product gives heads' outputs, and gradients, that can be relied on is not tried."""
     quantised = getattr(config, "quantization_config", None)
     if quantised is not None:
         read = quantised if isinstance(quantised, dict) else quantised.to_dict()
-        hint = "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit"
-        problem = f"its weights are quantised ({read.get('quant_method', 'by an unnamed method')})"
-        raise InputError(problem, str(folder), hint)
+        raise InputError(
+            f"its weights are quantised ({read.get('quant_method', 'by an unnamed method')})",
+            str(folder),
+            "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit",
+        )
 
 
 def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
-    """Weights of another shape than the configuration asks for, which transformers would replace by random ones."""
+    """Raise InputError for weights of another shape than config.json asks for: transformers would draw random ones."""
     for name, saved, wanted in sorted(misfits, key=lambda misfit: misfit[0]):
         held, asked = (" × ".join(map(str, shape)) for shape in (saved, wanted))
-        problem = f"{name} is {held} in the weights and {asked} by config.json"
-        raise InputError(problem, str(folder), "Put back the config.json that the weights were saved with")
+        raise InputError(
+            f"{name} is {held} in the weights and {asked} by config.json",
+            str(folder),
+            "Put back the config.json that the weights were saved with",
+        )
 
 
-def _refuse_parted(model: Any) -> None:
-    """A weight that two modules share, of which one is on disk: what loads modules from there looks for it by name."""
-    placed = getattr(model, "hf_device_map", {})
+def _refuse_parted(model: PreTrainedModel) -> None:
+    """Raise InputError for a weight that two modules share, of which one is on disk.
 
-    def device(weight: str) -> Any:
-        return next((placed[at] for at in sorted(placed, reverse=True) if f"{weight}.".startswith(f"{at}.")), None)
+    What loads modules from there looks for it by name.
+    """
+    devices = getattr(model, "hf_device_map", {})
+
+    def device(weight: str) -> object:
+        return next((devices[at] for at in sorted(devices, reverse=True) if f"{weight}.".startswith(f"{at}.")), None)
 
     for one, other in sorted((getattr(model, "all_tied_weights_keys", None) or {}).items()):
         if "disk" in (device(one), device(other)) and device(one) != device(other):
-            problem = f"{one} and {other} are one weight, put on {device(one)} and on {device(other)}"
-            raise InputError(problem, "[model] device_map", "Put both modules on the same device")
+            raise InputError(
+                f"{one} and {other} are one weight, put on {device(one)} and on {device(other)}",
+                "[model] device_map",
+                "Put both modules on the same device",
+            )
 
 
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     hint = "Save the tokenizer there with tokenizer.save_pretrained"
@@ -293,13 +336,16 @@ def _tokenizer(folder: Path) -> Any:
     except Exception as error:  # as many kinds as there are tokenizer libraries
         raise InputError(f"its tokenizer cannot be loaded ({reason(error)})", str(folder), hint) from error
     if not tokenizer.is_fast:
-        problem = f"its tokenizer {type(tokenizer).__name__} gives no character offsets"
-        raise InputError(problem, str(folder), "Save a fast tokenizer (tokenizer.json) there")
+        raise InputError(
+            f"its tokenizer {type(tokenizer).__name__} gives no character offsets",
+            str(folder),
+            "Save a fast tokenizer (tokenizer.json) there",
+        )
     return tokenizer
 
 
 def reason(error: BaseException) -> str:
-    """An exception in one line: the first of its message, or its kind."""
+    """Say an exception in one line: the first of its message, or its kind."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,15 +13,16 @@ from torch import Tensor
 
 from reportgen.core.config import ModelSection
 from reportgen.core.scores import Model
-from reportgen.scoring.data.batches import Batch, Kind
+from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
-from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, hooked, narrowed, resumed_at
+from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, narrowed, resumed_at
 from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
+from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import Edit
 from reportgen.scoring.model.load import read_folder
 from reportgen.scoring.model.trace import input_device
@@ -60,8 +61,10 @@ class LoadedModel:
         return torch.float64 if self.model.dtype == torch.float64 else torch.float32
 
     def answer_logits(self, batch: Batch) -> Float[Tensor, "answer_token vocabulary"]:
-        """Logits that predict each answer token of the batch (a classifier's: of its classes); half-precision ones are
-        widened to float32. Of an encoder, which predicts nothing, it is an error to ask for them.
+        """Run the batch: logits that predict each answer token (a classifier's: of its classes).
+
+        Half-precision ones are widened to float32. Of an encoder, which predicts nothing, it is an error to ask for
+        them.
         """
         assert self.kind != "encoder", "an encoder predicts nothing"
         if self.kind == "classifier":
@@ -72,12 +75,16 @@ class LoadedModel:
             head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]  # it has no types
             chosen = head(hidden[owner, position])
         elif self.shortcuts.logits == "keep":
-            kept, place = torch.unique(batch.position, return_inverse=True)
-            chosen = forward(self.model, self.kind, batch, logits_to_keep=kept.cpu()).logits[batch.owner, place]
+            positions, column = torch.unique(batch.position, return_inverse=True)
+            chosen = forward(self.model, self.kind, batch, logits_to_keep=positions.cpu()).logits[batch.owner, column]
         else:
             chosen = forward(self.model, self.kind, batch).logits[batch.owner, batch.position]
         wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
         return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
+
+    def collated(self, examples: Sequence[Encoded]) -> Batch:
+        """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
+        return collate(examples, self.tokenizer.pad_token_id or 0, self.device)
 
     def run(self, batch: Batch) -> None:
         """Run the model for what hooks see of it, without vocabulary logits."""
@@ -85,7 +92,7 @@ class LoadedModel:
 
     @torch.no_grad()
     def generated_match(self, batch: Batch) -> Float[Tensor, example]:
-        """1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
+        """Return 1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
         steps, written = longest_answer(self.tokenizer, batch), in_decoder if self.kind == "seq2seq" else after_prompt
         ids = written(self.answer_logits, batch, steps, self.tokenizer.pad_token_id or 0)
         end = self.tokenizer.eos_token_id
@@ -93,7 +100,7 @@ class LoadedModel:
 
     @torch.no_grad()
     def first_nan(self, batch: Batch) -> str:
-        """Where NaN first appears while the batch runs: the embeddings, a layer's path, or the output."""
+        """Find where NaN first appears while the batch runs: the embeddings, a layer's path, or the output."""
         embedded = list[Tensor]()
         watched = self.model.get_input_embeddings().register_forward_hook
         with (
@@ -110,11 +117,11 @@ class LoadedModel:
     def resumed(
         self, record: Record | None, site: int, copies: int, edits: Mapping[int, Edit]
     ) -> AbstractContextManager[None]:
-        """As ``resume.resumed_at``."""
+        """Resume, within the context, as ``partial_forward.resumed_at`` does."""
         return resumed_at(self.model, self.heads, record, site, copies, edits)
 
     def recording(self, run: Callable[[], T], examples: int) -> tuple[T, Record | None]:
-        """The result of a run, and its layers' outputs to resume from (None where the model cannot be resumed)."""
+        """Return a run's result, and its layers' outputs to resume from (None where the model cannot be resumed)."""
         if not self.shortcuts.resumes:
             return run(), None
         with Recorder(self.model, self.heads, sorted(self.shortcuts.enters)).watching() as recorder:
@@ -122,8 +129,9 @@ class LoadedModel:
         return result, recorder.record(examples)
 
     def narrowed(self, batch: Batch) -> AbstractContextManager[None]:
-        """Within the context, runs of the batch compute nothing that its answers' logits do not need, as far as is
-        known; what hooks see of the last layer holds then at answer positions alone.
+        """Compute nothing, within the context, that the batch's answers' logits do not need, as far as is known.
+
+        What hooks see of the last layer holds then at answer positions alone.
         """
         return narrowed(self.model, self.shortcuts.narrow, batch)
 
@@ -137,13 +145,12 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     with enough(section.path):
         folder = read_folder(section)
         model = folder.model
-        kind: Any = folder.kind
-        heads = find(model)
+        kind, heads = folder.kind, find(model)
         if kind == "causal":
             refuse_looking_ahead(model)
-        notes_on = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        found = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
         short = shortcuts(model, kind, heads)
-    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), notes_on)
+    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), found)
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
@@ -160,6 +167,7 @@ def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int 
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
-    notes_on = getattr(tokenizer, "model_max_length", None)
-    limits = [limit for limit in (greatest, notes_on) if isinstance(limit, int) and 0 < limit < 10**9]
+    longest = getattr(tokenizer, "model_max_length", None)
+    # transformers writes 10^30 where a tokenizer has no limit
+    limits = [limit for limit in (greatest, longest) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=None)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name under which everyone knows it)
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reportgen.scoring.model.accelerate_private import execution_device
+from reportgen.scoring.model.hooks import hooked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +31,7 @@ class Attention:
 
     ``result`` is a leaf of a fresh gradient graph that the model went on with: the pattern of a softmax, the heads'
     outputs of the latter. ``path`` is the module that computed it, ``queries`` and ``keys`` the lengths of its axes,
-    ``kv_heads`` the heads of the keys where they are seen, ``at`` its place among all that was watched.
+    ``kv_heads`` the heads of the keys where they are seen, ``at`` its number among all that was watched.
     """
 
     result: Tensor
@@ -92,10 +92,19 @@ class _Watch(FunctionWatch):
         super().__init__()
         self.trace, self.running = trace, running
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[Tensor, ...] = (),
+        kwargs: dict[str, Tensor] | None = None,
+    ) -> object:
+        named = kwargs or {}
+        result = func(*args, **named)
+        if not isinstance(result, Tensor):
+            return result
         if func is F.scaled_dot_product_attention:
-            key = args[1] if len(args) > 1 else kwargs["key"]
+            key = args[1] if len(args) > 1 else named["key"]
             return self._noted(result, result.shape[-2], key.shape[-2], key.shape[1] if key.ndim == 4 else None, True)
         if func in SOFTMAX and result.is_floating_point() and _over_keys(result, self.running[-1]):
             return self._noted(result, result.shape[-2], result.shape[-1], None, False)
@@ -135,19 +144,10 @@ def watch(model: PreTrainedModel) -> Trace:
     def leave(*_: object) -> None:
         running.pop()
 
-    with _hooked(names, enter, leave), torch.enable_grad(), _Watch(trace, running):
+    hooks = [p for m in names for p in ((m.register_forward_pre_hook, enter), (m.register_forward_hook, leave))]
+    with hooked(hooks), torch.enable_grad(), _Watch(trace, running):
         model(**short_inputs(model))
     return trace
-
-
-@contextmanager
-def _hooked(modules: Iterable[nn.Module], enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
-    handles = [h for m in modules for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _multiplies(module: nn.Module) -> bool:
@@ -159,7 +159,7 @@ def _multiplies(module: nn.Module) -> bool:
 
 
 def input_device(model: PreTrainedModel) -> torch.device:
-    """Where the model's inputs go; weights that are fetched when they run lie nowhere until then."""
+    """Return where the model's inputs go; weights that are fetched when they run lie nowhere until then."""
     device = embedding_table(model).device
     return (execution_device(model.get_input_embeddings()) if device.type == "meta" else None) or device
 
@@ -172,11 +172,12 @@ def embedding_table(model: PreTrainedModel) -> Float[Tensor, "token width"]:
     return table
 
 
-def short_inputs(model: PreTrainedModel) -> dict[str, Int[Tensor, "example token"]]:
-    """Two short texts without padding; of an encoder-decoder, with another length for its decoder."""
+def short_inputs(model: PreTrainedModel) -> dict[str, Int[Tensor, "example token"] | bool]:
+    """Return two short texts without padding; of an encoder-decoder, with another length for its decoder."""
+    # steps of 7 from 3, as in ``forward.short_batch``: tokens that differ, in two texts that differ
     ids = (torch.arange(EXAMPLES * TOKENS, device=input_device(model)) * 7 + 3) % len(embedding_table(model))
     ids = ids.reshape(EXAMPLES, TOKENS)
-    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    inputs: dict[str, Tensor | bool] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     known = inspect.signature(model.forward).parameters
     if model.config.is_encoder_decoder and "decoder_input_ids" in known:
         inputs["decoder_input_ids"] = ids[:, :DECODED]

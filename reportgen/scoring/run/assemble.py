@@ -46,7 +46,7 @@ def _of_method(
     results: Mapping[str, ShardScores],
     notify: Callable[[str], None],
 ) -> Scored:
-    """A method's scores task by task, each in file order."""
+    """Return a method's scores task by task, each in file order."""
     own = [shard for shard in shards if shard.method == chosen.method.name]
     if chosen.method.together is not None:
         stored = results[own[0].key]
@@ -78,7 +78,7 @@ def smaller_batches(prepared: Prepared, shard: Shard, scores: ShardScores) -> st
 def _shrunk(
     prepared: Prepared, own: Sequence[Shard], results: Mapping[str, ShardScores]
 ) -> dict[str, dict[str, float | None]]:
-    """The smallest batch of each task for which memory was too small: the last digits depend on it."""
+    """Return the smallest batch of each task that memory was too small for: the last digits depend on it."""
     found: dict[str, float | None] = {}
     for shard in own:
         if shard.task is not None and smaller_batches(prepared, shard, results[shard.key]):
@@ -88,7 +88,7 @@ def _shrunk(
 
 
 def _joined(shards: Sequence[Shard], results: Mapping[str, ShardScores]) -> ShardScores:
-    """A task's shards as one: they go by length, the result by the examples' order in the file."""
+    """Join a task's shards: they go by length, the result by the examples' order in the file."""
     order = np.argsort([i for shard in shards for batch in shard.batches for i in batch])
     whole = concatenated([results[shard.key] for shard in shards])
     baseline = whole.baseline
@@ -101,7 +101,7 @@ def _joined(shards: Sequence[Shard], results: Mapping[str, ShardScores]) -> Shar
 
 
 def described_tasks(prepared: Prepared, scored: list[Scored]) -> tuple[Task, ...]:
-    """The tasks with the unchanged model's performance, from the first method that asked it for answers."""
+    """Describe the tasks with the unchanged model's performance, from the first method that asked it for answers."""
     owner = {name: group for group, names in prepared.study.tasks.groups.items() for name in names}
     asked = next((s.tasks for s in scored if all(task.baseline is not None for task in s.tasks)), None)
     return tuple(
@@ -144,7 +144,7 @@ def _block(prepared: Prepared, scored: Scored, tasks: tuple[Task, ...], block: s
 
 
 def reduced(values: Float[np.ndarray, "example layer head"], how: Reduction) -> Float[np.ndarray, "layer head"]:
-    """Of each head, over the examples that it was scored on: all of them, but for heads that left a race."""
+    """Reduce each head over the examples that it was scored on: all of them, but for heads that left a race."""
     result = reduce_examples(values, how)
     for layer, head in np.argwhere(np.isnan(result)):
         scored = values[~np.isnan(values[:, layer, head]), layer, head]
@@ -156,7 +156,7 @@ def reduced(values: Float[np.ndarray, "example layer head"], how: Reduction) -> 
 def scattered(
     heads: Heads, values: Float[np.ndarray, "example site head"], block: str | None
 ) -> Float[np.ndarray, "example layer head"]:
-    """The scores of one block by layer, NaN where a layer has no such head."""
+    """Return the scores of one block by layer, NaN where a layer has no such head."""
     widest = max(site.heads for site in heads.sites if site.block == block)
     result = np.full((len(values), heads.depth[block], widest), np.nan, dtype=np.float32)
     for index, site in enumerate(heads.sites):
@@ -166,7 +166,7 @@ def scattered(
 
 
 def _examples(task: PreparedTask, values: np.ndarray, errors: np.ndarray | None) -> Examples:
-    """The examples on which every head was scored: of a race those fixed beforehand."""
+    """Return the examples on which every head was scored: of a race those fixed beforehand."""
     ids, groups, scored = tuple(row.id for row in task.rows), tuple(row.group for row in task.rows), ~np.isnan(values)
     whole = np.flatnonzero(scored[:, scored.any(axis=0)].all(axis=1))
     if len(whole) == len(ids):
@@ -208,7 +208,7 @@ def _method(prepared: Prepared, scored: Scored, reduction: Reduction) -> Method:
 
 
 def _diagnostics(prepared: Prepared, scored: Scored) -> dict[str, dict[str, float | None]]:
-    """What a method says of all tasks, and the mean of what it says of each example (NaN: nothing)."""
+    """Return what a method says of all tasks, and the mean of what it says of each example (NaN: nothing)."""
     found = {check: dict(by_task) for check, by_task in scored.diagnostics.items()}
     for task, scores in zip(prepared.tasks, scored.tasks, strict=True):
         for check, values in scores.checks.items():
@@ -217,5 +217,5 @@ def _diagnostics(prepared: Prepared, scored: Scored) -> dict[str, dict[str, floa
 
 
 def _in_order(overall: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
-    """By name, as files keep them: a page made from a file must be the page made at first."""
+    """Sort by name, as files keep them: a page made from a file must be the page made at first."""
     return {check: {name: numbers[name] for name in sorted(numbers)} for check, numbers in sorted(overall.items())}

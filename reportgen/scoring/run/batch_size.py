@@ -16,7 +16,7 @@ from statistics import median
 
 import numpy as np
 
-from reportgen.scoring.data.batches import Batch, Encoded, collate
+from reportgen.scoring.data.batches import Batch, Encoded
 from reportgen.scoring.methods.common.ablation import at_once, most_tokens, without_each
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.methods.gate_gradient import gradients
@@ -30,13 +30,16 @@ SHARE = 0.5
 def found_size(
     setting: Setting, tasks: Sequence[Sequence[Encoded]], gradients: bool, copies: int, sharing: int = 1
 ) -> int:
-    """The batch size for these tasks. ``gradients``: one of the study's methods takes them; ``copies`` of a batch are
-    run side by side where a parameter asks for that many (0: none does); so many processes are ``sharing`` the memory.
+    """Find the batch size for these tasks.
+
+    ``gradients``: one of the study's methods takes them; ``copies`` of a batch are run side by side where a parameter
+    asks for that many (0: none does); so many processes are ``sharing`` the memory.
 
     Raises InputError where not even one example fits.
     """
     examples = sorted((e for task in tasks for e in task), key=_length)
     fills = most_tokens(setting.model.device) // int(median(map(_length, examples)))
+    # 2n − 1 rounds down to the power of two that holds n: beyond the largest task a batch grows no more
     size = _power(min(fills, 2 * max(map(len, tasks)) - 1))
     trial, devices = Trial(setting, examples[-1], gradients), {p.device for p in setting.model.model.parameters()}
     while size > 1:
@@ -57,7 +60,7 @@ def _length(example: Encoded) -> int:
 
 
 def _power(number: int) -> int:
-    """The greatest power of two that is no greater, and 1 at least."""
+    """Return the greatest power of two that is no greater, and 1 at least."""
     return 1 << max(0, number.bit_length() - 1) if number > 0 else 1
 
 
@@ -69,22 +72,23 @@ class Trial:
         wanted[0, 0] = True  # a head of the lowest layer: nearly all of the model runs again
         self.setting = replace(setting, wanted=wanted)
         self.longest, self.with_gradients = longest, backward
+        # one row and three: what does not grow with the batch (masks, gathered weights) must not count for each row
         self.forward = Line(*(_peak(self._forward, rows) for rows in (1, 3)))
         self.backward = Line(*(_peak(self._backward, rows) if backward else 0 for rows in (1, 3)))
 
     def needs(self, size: int, copies: int) -> float:
-        """Bytes that a batch of so many examples takes at the most, ``copies`` or as many as ablation does at once."""
+        """Return the most bytes that so many examples take, ``copies`` or as many as ablation does at once."""
         many = copies or min(self.setting.heads.widest, at_once(self._batch(size)))
         return max(self.forward.at(size * many), self.backward.at(size))
 
     def run(self, size: int) -> None:
-        """What takes the most of memory in one batch."""
+        """Run what takes the most of memory in one batch."""
         self._forward(size)
         if self.with_gradients:
             self._backward(size)
 
     def _forward(self, rows: int) -> None:
-        """A run whose layers' outputs are kept, and one that is resumed from them."""
+        """Run once with layers' outputs recorded, and once resumed from them."""
         model, batch = self.setting.model, self._batch(rows)
         if model.kind == "encoder":
             model.run(batch)
@@ -92,16 +96,15 @@ class Trial:
             without_each(self.setting, batch, lambda _: 0.0, heads_at_once=1, together=False)
 
     def _backward(self, rows: int) -> None:
-        """A run and its gradients."""
+        """Run once, with gradients."""
         gradients(self.setting, self._batch(rows))
 
     def _batch(self, rows: int) -> Batch:
-        model = self.setting.model
-        return collate([self.longest] * rows, model.tokenizer.pad_token_id or 0, model.device)
+        return self.setting.model.collated([self.longest] * rows)
 
 
 def _peak(run: Callable[[int], object], rows: int) -> float:
-    """Bytes that a run of so many rows takes; infinite where they are not there. One row must fit."""
+    """Measure the bytes that a run of so many rows takes; infinite where they are not there. One row must fit."""
     try:
         return peak_bytes(lambda: run(rows))
     except (RuntimeError, MemoryError) as error:
@@ -117,5 +120,5 @@ class Line:
     three: float
 
     def at(self, rows: int) -> float:
-        """Bytes of so many rows."""
+        """Return the bytes of so many rows."""
         return self.one + max(0.0, self.three - self.one) * (rows - 1) / 2 if rows > 1 else self.one

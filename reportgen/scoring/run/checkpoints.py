@@ -22,7 +22,7 @@ class Checkpoints:
         self.still_ours: Check = lambda: None
 
     def continue_run(self, record: RunRecord) -> RunRecord:
-        """The record, with the threads and the batch size of the run that is gone on with, if there is one.
+        """Return the record, with the threads and the batch size of the run that is gone on with, if there is one.
 
         Raises InputError where another run is at work here, or where inputs have changed; changes nothing.
         """
@@ -33,7 +33,7 @@ class Checkpoints:
         return continued(old, record) if old else record
 
     def _agreed(self, record: RunRecord) -> RunRecord | None:
-        """The record of the run that goes on, changed where that is accepted (None: there is none).
+        """Return the record of the run that goes on, changed where that is accepted (None: there is none).
 
         A shard's name holds the hash of its inputs, so that no shard from before a change can be taken for another.
         """
@@ -65,7 +65,7 @@ class Checkpoints:
                 raise
 
     def read(self, shards: Sequence[Shard]) -> dict[str, ShardScores]:
-        """The finished shards among these, by key; what is broken is left out."""
+        """Read the finished shards among these, by key; what is broken is left out."""
         if self.folder is None:
             return {}
         there = self.folder.names()

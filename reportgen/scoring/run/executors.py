@@ -21,7 +21,7 @@ class Executor(Protocol):
     def run(
         self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
     ) -> Iterator[tuple[Shard, ShardScores]]:
-        """The shards with their scores, in the order in which they are done.
+        """Yield the shards with their scores, in the order in which they are done.
 
         ``references`` are batch sizes of methods' references, by method, that finished shards were made with.
         """
@@ -30,8 +30,9 @@ class Executor(Protocol):
 
 @contextmanager
 def executor(study: Study, threads: int, batch_size: int | None, notify: Callable[[str], None]) -> Iterator[Executor]:
-    """The study's executor; its workers compute with so many ``threads``, and end with the context. ``batch_size`` is
-    the one that an earlier run has found, as in ``prepare``.
+    """Make the study's executor; its workers compute with so many ``threads``, and end with the context.
+
+    ``batch_size`` is the one that an earlier run has found, as in ``prepare``.
     """
     if study.scoring.executor == "ray":
         from reportgen.scoring.run.ray_executor import on_ray
@@ -56,7 +57,7 @@ class Local:
     def run(
         self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
     ) -> Iterator[tuple[Shard, ShardScores]]:
-        """The shards in their order."""
+        """Yield the shards with their scores, in their order."""
         worker = Worker(self.prepared)
         for shard in shards:
             begun(shard.method)

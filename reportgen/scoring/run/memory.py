@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +33,13 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self.held: Counter[torch.device] = Counter()
         self.known = set[int]()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         for storage in _storages((args, kwargs)):
             self._note(storage, 0)  # made before the context
         made = func(*args, **(kwargs or {}))
@@ -57,7 +62,7 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
 
 
 def _storages(value: object) -> Iterator[torch.UntypedStorage]:
-    """The memory of all tensors in a value of lists, tuples and dictionaries, as torch's functions take and return."""
+    """Yield the memory of all tensors in a value of lists, tuples and dictionaries, as torch's functions take them."""
     if isinstance(value, Tensor):
         if value.layout == torch.strided:
             yield value.untyped_storage()
@@ -67,16 +72,15 @@ def _storages(value: object) -> Iterator[torch.UntypedStorage]:
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """The most bytes of new tensors that a work holds at once on any one device."""
+    """Measure the most bytes of new tensors that a work holds at once on any one device."""
     with Peak() as counted:
         work()
     return max(counted.bytes.values(), default=0)
 
 
 def free_bytes(devices: set[torch.device]) -> int | None:
-    """What the scarcest of the devices has left; None where none of them tells."""
-    found = [free for free in map(_free, devices) if free is not None]
-    return min(found, default=None)
+    """Return the bytes that the scarcest of the devices has left; None where none of them tells."""
+    return min((free for free in map(_free, devices) if free is not None), default=None)
 
 
 def _free(device: torch.device) -> int | None:
@@ -86,7 +90,7 @@ def _free(device: torch.device) -> int | None:
 
 
 def _bounds() -> Iterator[int]:
-    """What each bound leaves this process of the machine's memory."""
+    """Yield the bytes that each bound leaves this process of the machine's memory."""
     meminfo = _read("/proc/meminfo")
     if "MemAvailable:" in meminfo:
         yield 1024 * int(meminfo.partition("MemAvailable:")[2].split()[0])
@@ -116,7 +120,7 @@ def _read(path: str) -> str:
 
 @contextmanager
 def enough(location: str) -> Iterator[None]:
-    """Within the context, memory that runs out is an InputError: no smaller batch would help there."""
+    """Make an InputError, within the context, of memory that runs out: no smaller batch would help there."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -126,7 +130,7 @@ def enough(location: str) -> Iterator[None]:
 
 
 def halved(size: int, error: Exception, location: str) -> int:
-    """Half the batch size where memory ran out; raises what is another fault, or cannot be mended so."""
+    """Halve the batch size where memory ran out; raise what is another fault, or where one example does not fit."""
     if not ran_out(error):
         raise error
     if size == 1:

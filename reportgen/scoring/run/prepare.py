@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from reportgen.scoring.methods.common.method import (
     ANY,
     METHODS,
     AnyMethod,
+    AnySetting,
     MethodParameters,
     MethodSetting,
     read_parameters,
@@ -68,11 +68,11 @@ class PreparedTask:
     discovery: np.ndarray
 
     def in_batches(self, size: int) -> "PreparedTask":
-        """The same task cut into batches of another size."""
+        """Cut the same anew into batches of this size."""
         return replace(self, batches=tuple(tuple(batch) for batch in plan_batches(self.encoded, size)))
 
     def discovery_batches(self) -> list[tuple[int, ...]]:
-        """The batches, each with the examples of the discovery half alone."""
+        """Return the batches, each with the examples of the discovery half alone."""
         halves = (tuple(i for i in batch if self.discovery[i]) for batch in self.batches)
         return [half for half in halves if half]
 
@@ -110,8 +110,8 @@ class Prepared:
         heads = sum(site.heads for site in self.model.heads.sites)
         return min(heads, self.study.scoring.top_k or max(1, round(heads / 10)))
 
-    def setting(self, chosen: Chosen, reference: Any = None) -> MethodSetting[Any, Any]:
-        """What a method works with."""
+    def setting(self, chosen: Chosen, reference: object = None) -> AnySetting:
+        """Return what a method works with."""
         scoring = self.study.scoring
         return MethodSetting(
             self.model,
@@ -124,15 +124,14 @@ class Prepared:
         )
 
     def in_batches(self, size: int) -> "Prepared":
-        """The same with the tasks cut into batches of this size."""
+        """Cut the same anew into batches of this size."""
         return replace(self, tasks=tuple(task.in_batches(size) for task in self.tasks), batch_size=size)
 
     def portable(self) -> "Prepared":
-        """The same without the model itself and the methods' code: what another process needs for planning."""
-        heads = self.model.heads
-        sites = tuple(replace(site, projection=None) for site in heads.sites)  # type: ignore[arg-type]
-        planned = replace(heads, sites=sites)
-        model = replace(self.model, model=None, tokenizer=None, heads=planned)  # type: ignore[arg-type]
+        """Return the same without the model itself and the methods' code: what another process needs for planning."""
+        sites = tuple(replace(site, projection=None) for site in self.model.heads.sites)  # type: ignore[arg-type]
+        heads = replace(self.model.heads, sites=sites)
+        model = replace(self.model, model=None, tokenizer=None, heads=heads)  # type: ignore[arg-type]
         return replace(self, model=model, methods=())
 
 
@@ -156,8 +155,8 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    identity = _identity(study.model, model)
-    prepared = Prepared(study, methods, model, tasks, tuple(notes), identity, 0, plugins_of(study))
+    identity, used = _identity(study.model, model), METHODS.used({study.scoring.method, *study.scoring.also})
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), identity, 0, used)
     for chosen in methods:
         prepared = _checked(prepared, chosen)
     return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
@@ -176,7 +175,7 @@ def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
 
 
 def _checked(prepared: Prepared, chosen: Chosen) -> Prepared:
-    """The same, without a further method of another package that raises before anything is scored."""
+    """Return the same, without a further method of another package that raises before anything is scored."""
     try:
         if chosen.plugin is not None:
             chosen.method.unit.format(label="")
@@ -191,8 +190,10 @@ def _checked(prepared: Prepared, chosen: Chosen) -> Prepared:
 
 
 def without(prepared: Prepared, chosen: Chosen, error: Exception) -> Prepared:
-    """The same without a method of another package; raises what was raised where the method is ours, and InputError
-    where it is the study's first: without its scores there is no report.
+    """Leave out a method of another package that has raised.
+
+    Raise what was raised where the method is ours, and InputError where it is the study's first: without its scores
+    there is no report.
     """
     if chosen.plugin is None:
         raise error
@@ -204,35 +205,33 @@ def without(prepared: Prepared, chosen: Chosen, error: Exception) -> Prepared:
 
 
 def _unusable(plugin: Plugin) -> InputError:
-    hint = "Mend that package, or choose another method"
-    return InputError(f"the {plugin} cannot be used ({plugin.error})", "[scoring] method", hint)
-
-
-def plugins_of(study: Study) -> tuple[Plugin, ...]:
-    """The methods of other packages that a study asks for, those that cannot be loaded among them."""
-    names = {study.scoring.method, *study.scoring.also}
-    return METHODS.used(names)
+    return InputError(
+        f"the {plugin} cannot be used ({plugin.error})",
+        "[scoring] method",
+        "Mend that package, or choose another method",
+    )
 
 
 def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
     weights, config = model.described.weights_sha256 or "", model.model.config.to_json_string()
-    compiled = {"compiled": "by torch.compile"} if section.compile else {}
     return {
         "the model's weights": weights,
         "the model's config.json": config,
         "dtype": section.dtype,
         "kind of device": model.device.type,
         "kind of model": model.kind,
-        **compiled,
+        **({"compiled": "by torch.compile"} if section.compile else {}),
         **versions(),
     }
 
 
 def chosen_methods(study: Study) -> tuple[Chosen, ...]:
-    """The study's methods with their parameters; the activation norm joins where one of them is cheap."""
+    """Return the study's methods with their parameters; the activation norm joins where one of them is cheap."""
     usable = {method.name: method for method in METHODS.known()}
     names = list(dict.fromkeys([study.scoring.method, *study.scoring.also]))
-    plugins = {plugin.name: plugin for plugin in plugins_of(study) if plugin.name not in usable or not plugin.error}
+    plugins = {
+        plugin.name: plugin for plugin in METHODS.used(set(names)) if plugin.name not in usable or not plugin.error
+    }
     for name, key in [
         *((n, "method" if n == names[0] else "also") for n in names),
         *((n, "parameters") for n in study.scoring.parameters),
@@ -254,23 +253,20 @@ def chosen_methods(study: Study) -> tuple[Chosen, ...]:
     return tuple(chosen[name] for name in names)
 
 
-def _chosen(method: AnyMethod, values: Mapping[str, Any], plugin: Plugin | None = None) -> Chosen:
-    """A method with what the study sets of its parameters; ``signed`` is one more of those that have a sign."""
-    location, signed = f"[scoring] parameters.{method.name}", False
-    others = [SIGNED] if method.reduction == "mean_abs" else []
-    if others and SIGNED in values:
-        signed = values[SIGNED]
-        if not isinstance(signed, bool):
-            raise InputError(f"signed is {signed!r}", location, "Give true or false")
+def _chosen(method: AnyMethod, values: Mapping[str, object], plugin: Plugin | None = None) -> Chosen:
+    """Join a method and what the study sets of its parameters; ``signed`` is one more of those that have a sign."""
+    location, others = f"[scoring] parameters.{method.name}", [SIGNED] if method.reduction == "mean_abs" else []
+    signed = values.get(SIGNED, False) if others else False
+    if not isinstance(signed, bool):
+        raise InputError(f"signed is {signed!r}", location, "Give true or false")
     own = {name: value for name, value in values.items() if name not in others}
     return Chosen(method, read_parameters(method.parameters, own, location, others), signed, plugin)
 
 
 def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel) -> None:
-    """What the model, the metric and the methods cannot do with each other."""
+    """Raise InputError for what the model, the metric and the methods cannot do with each other."""
     metric, positions, location = METRICS[study.scoring.metric], study.scoring.positions, "[scoring] metric"
-    asks = [chosen.method for chosen in methods if model.kind not in chosen.method.kinds]
-    for method in asks:
+    for method in (chosen.method for chosen in methods if model.kind not in chosen.method.kinds):
         fit = [m.name for m in METHODS.known() if model.kind in m.kinds]
         raise InputError(
             f"{method.name} cannot score {KINDS[model.kind]}", "[scoring] method", f"Choose one of {', '.join(fit)}"
@@ -284,8 +280,11 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
         _refuse_race(methods)
     for chosen in methods:
         if metric.generated and chosen.method.needs & {"gradient", "logits"}:
-            problem = f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it"
-            raise InputError(problem, location, "Choose an ablation, or a metric such as log_odds")
+            raise InputError(
+                f"{chosen.method.name} needs the logits of the answer, and {metric.name} generates it",
+                location,
+                "Choose an ablation, or a metric such as log_odds",
+            )
     if positions != "all" and (metric.generated or model.kind in ("seq2seq", "classifier", "encoder")):
         why = f"the metric {metric.name}" if metric.generated else KINDS[model.kind]
         raise InputError(f"{positions!r} has no meaning for {why}", "[scoring] positions", 'Choose "all"')
@@ -298,8 +297,11 @@ def _refuse_race(methods: tuple[Chosen, ...]) -> None:
         raise InputError("no method of the study can score some heads alone", location, f"Score with {able}")
     for chosen in raced:
         if chosen.signed:
-            problem = f"a race is for the greatest |s|, and {chosen.method.name} is to be averaged with its sign"
-            raise InputError(problem, location, 'Leave signed out, or give examples = "all"')
+            raise InputError(
+                f"a race is for the greatest |s|, and {chosen.method.name} is to be averaged with its sign",
+                location,
+                'Leave signed out, or give examples = "all"',
+            )
 
 
 def _prepare_task(
@@ -328,7 +330,7 @@ def _prepare_task(
 
 
 def versions() -> dict[str, str]:
-    """The versions that the numbers depend on."""
+    """Return the versions that the numbers depend on."""
     import transformers
 
     return {"torch": str(torch.__version__), "transformers": str(transformers.__version__), "reportgen": __version__}

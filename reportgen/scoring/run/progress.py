@@ -41,18 +41,18 @@ class RunProgress:
                 self.begin(method)
 
     def begin(self, method: str) -> None:
-        """A method's first shard has begun, or all of its shards were there already."""
+        """Note that a method's first shard has begun, or that all of its shards were there already."""
         if method not in self.started:
             self.started[method] = self.clock()
             self._report(method, self.done[method])
 
     def within(self, shard: Shard, examples: int) -> None:
-        """So many of a running shard's examples are done; the last of them count when the shard is kept."""
+        """Report so many of a running shard's examples as done; the last of them count when the shard is stored."""
         if examples < shard.examples:
             self._report(shard.method, self.done[shard.method] + examples)
 
     def finish(self, shard: Shard) -> None:
-        """A shard is done and kept."""
+        """Note that a shard is done and stored."""
         self.done[shard.method] += shard.examples
         self.finished[shard.method] += 1
         self._report(shard.method, self.done[shard.method])
@@ -68,7 +68,7 @@ class RunProgress:
         self.progress(f"{method}: {', '.join(words)}", done, self.total[method])
 
     def _left(self, method: str, done: int, now: float) -> float | None:
-        """Seconds for what is left of all methods, at the speed so far; None before there is any."""
+        """Return the seconds for what is left of all methods, at the speed so far; None before there is any."""
         reached = {**self.done, method: done}
         work = sum((reached[m] - self.before[m]) * weight for m, weight in self.weights.items())
         left = sum((self.total[m] - reached[m]) * weight for m, weight in self.weights.items())
@@ -76,7 +76,7 @@ class RunProgress:
 
 
 def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Write hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

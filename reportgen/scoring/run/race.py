@@ -22,7 +22,6 @@ Where a cheap score's mean over all examples is known, effects are taken less th
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -32,7 +31,7 @@ from reportgen.scoring.data.batches import plan_batches
 from reportgen.scoring.data.metrics import Baseline
 from reportgen.scoring.methods import gate_gradient
 from reportgen.scoring.methods.common.ablation import most_tokens
-from reportgen.scoring.methods.common.method import MethodSetting
+from reportgen.scoring.methods.common.method import AnySetting
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
 from reportgen.scoring.run.shards import OVERALL, Shard, ShardScores, unflattened
 
@@ -52,7 +51,7 @@ Ablate = Callable[[Int[np.ndarray, "some"], Int[np.ndarray, "alive"]], Float[np.
 Cheap = Callable[[Float[np.ndarray, "fixed head"], Int[np.ndarray, "alive"]], Float[np.ndarray, "example head"] | None]
 Done = Callable[[int], None]  # called with the number of examples that some head was scored on
 Effects = Mapping[str, Mapping[str, float | None]]  # of the heads that a title names, by title
-ScoreBatch = Callable[[MethodSetting[Any, Any], Chosen, PreparedTask, tuple[int, ...]], ShardScores]
+ScoreBatch = Callable[[AnySetting, Chosen, PreparedTask, tuple[int, ...]], ShardScores]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def race(
     cheap: Cheap | None = None,
     exact: bool = False,
 ) -> Raced:
-    """The top ``top`` heads by mean |s|, with probability ``confidence`` but for heads tied with the last of them.
+    """Find the ``top`` heads by mean |s|, with probability ``confidence`` but for heads tied with the last of them.
 
     ``exact``: the top heads are scored on every example.
     """
@@ -91,6 +90,7 @@ def race(
             first, was = done == FIXED, sizes
             if beside is not None:
                 sizes = adjusted(sizes, beside[np.ix_(order, field.alive)])
+            # δ in equal shares over the pairs of a top head and one that is not, half of it for either kind of claim
             field.look(sizes, n, (1 - confidence) / (2 * top * (heads - top)), 1 if beside is None else 2)
             if first and cheap is not None and not field.over:
                 beside = cheap(was, field.alive)
@@ -138,7 +138,7 @@ class _Field:
         self.alive = self.alive[stay]
 
     def result(self, values: Float[np.ndarray, "example head"], order: Int[np.ndarray, "example"], done: int) -> Raced:
-        """How it ended, after so many examples."""
+        """Say how it ended, after so many examples."""
         taken, whole = float(np.isfinite(values).mean()), done == len(order)
         chosen, tied = self.chosen, self.alive.tolist()
         if whole:
@@ -155,9 +155,11 @@ class _Field:
 def claims(
     sizes: Float[np.ndarray, "done head"], n: int, alpha: float, fitted: int = 1
 ) -> tuple[Bool[np.ndarray, "head head"], Bool[np.ndarray, "head head"]]:
-    """Of which pairs of heads, by the first of all ``n`` examples in a random order, the first one's mean over all is
-    greater than the second one's, and greater than that less ``TIE``: each wrong at any look with probability
-    ``alpha``. ``fitted``: parameters of each head that were fitted to the same examples.
+    """Say of which pairs of heads the first one's mean over all examples is greater than the second one's.
+
+    And of which it is greater than that less ``TIE``: both by the first of all ``n`` examples in a random order, each
+    wrong at any look with probability ``alpha``. ``fitted``: parameters of each head that were fitted to the same
+    examples.
     """
     done, mean = len(sizes), sizes.mean(axis=0)
     centred = (sizes - mean) / np.sqrt(done - fitted)
@@ -177,9 +179,11 @@ def claims(
 
 
 def bound(done: int, n: int, alpha: float) -> float:
-    """Standard errors of a mean that it keeps below at all looks, but for a probability ``alpha``."""
+    """Return the standard errors that a mean stays below at all looks, but for a probability ``alpha``."""
     log = -2 * np.log(2 * alpha)
-    rho = (log + np.log(log) + 1) / (2 * FIXED)  # narrowest at about twice the fixed examples
+    # Waudby-Smith et al. (2024) choose ρ so that the bound is about narrowest at a time of one's own, here about
+    # twice the fixed examples; one-sided, so that 2 α stands for their α
+    rho = (log + np.log(log) + 1) / (2 * FIXED)
     time = done * n / (n - done) * rho
     return float(np.sqrt(2 * (1 + 1 / time) * np.log1p(np.sqrt(time + 1) / (2 * alpha))))
 
@@ -187,7 +191,7 @@ def bound(done: int, n: int, alpha: float) -> float:
 def adjusted(
     sizes: Float[np.ndarray, "done head"], cheap: Float[np.ndarray, "example head"]
 ) -> Float[np.ndarray, "done head"]:
-    """Sizes of the first examples less each head's regression on its cheap score, about that score's mean over all."""
+    """Take off sizes each head's regression on its cheap score, about that score's mean over all examples."""
     centred = cheap[: len(sizes)] - cheap[: len(sizes)].mean(axis=0)
     spread: np.ndarray = (centred**2).sum(axis=0)
     slopes: np.ndarray = (centred * sizes).sum(axis=0) / np.where(spread > 0, spread, 1)
@@ -198,18 +202,19 @@ def adjusted(
 def explained(
     sizes: Float[np.ndarray, "done head"], cheap: Float[np.ndarray, "done head"]
 ) -> Float[np.ndarray, "head"]:
-    """The share of each head's variance over examples that its cheap score explains (0 where it has none)."""
+    """Return the share of each head's variance over examples that its cheap score explains (0 where it has none)."""
     whole: np.ndarray = sizes.var(axis=0)
     left: np.ndarray = adjusted(sizes, cheap).var(axis=0)
-    share: np.ndarray = 1 - np.where(whole > 0, left, 1) / np.where(whole > 0, whole, 1)
-    return share
+    return 1 - np.where(whole > 0, left, 1) / np.where(whole > 0, whole, 1)
 
 
 def agreement(
     values: Float[np.ndarray, "example head"], cheap: Float[np.ndarray, "fixed head"], best: tuple[int, ...]
 ) -> tuple[float, float]:
-    """How well a cheap score of the fixed examples foretold the race: the rank correlation of its mean |·| with the
-    exact one over heads, and the share of the top heads that are among its own.
+    """Measure how well a cheap score of the fixed examples foretold the race.
+
+    Return the rank correlation of its mean |·| with the exact one over heads, and the share of the top heads that are
+    among its own.
     """
     from scipy.stats import spearmanr
 
@@ -222,7 +227,7 @@ class TaskRace:
     """One shard's race over a task, and what is known of its examples as they are scored, by index in the task."""
 
     def __init__(
-        self, prepared: Prepared, shard: Shard, setting: MethodSetting[Any, Any], size: int, score_batch: ScoreBatch
+        self, prepared: Prepared, shard: Shard, setting: AnySetting, size: int, score_batch: ScoreBatch
     ) -> None:
         assert shard.task is not None, "a race is over one task"
         self.prepared, self.shard, self.setting, self.size, self.score_batch = (
@@ -242,12 +247,13 @@ class TaskRace:
         self.seen: set[int] = set()
 
     def run(self, done: Done) -> ShardScores:
-        """The shard's scores: NaN where a head was not scored; how many examples a head took, what the gradient would
-        have foretold, and the top heads with those tied with them, among its checks.
+        """Race, and return the shard's scores: NaN where a head was not scored.
+
+        Among the checks are how many examples a head took, what the gradient would have foretold, and the top heads
+        with those tied with them.
         """
         scoring, name = self.prepared.study.scoring, self.task.name
-        drawn = [self.setting.generator(row, "race").random() for row in self.task.rows]
-        order = np.argsort(drawn)
+        order = np.argsort([self.setting.generator(row, "race").random() for row in self.task.rows])
         cheap = Gradients(self, order)
 
         def ablate(some: np.ndarray, alive: np.ndarray) -> np.ndarray:
@@ -273,7 +279,7 @@ class TaskRace:
         return self._result(raced.values, checks)
 
     def batches(self, some: np.ndarray, size: int) -> list[tuple[int, ...]]:
-        """Batches of examples of like length, given by index in the task."""
+        """Cut examples into batches of like length, by index in the task."""
         return [tuple(int(some[i]) for i in b) for b in plan_batches([self.task.encoded[i] for i in some], size)]
 
     def _name(self, head: int) -> str:
@@ -282,14 +288,17 @@ class TaskRace:
         return f"{f'{site.block}.' if site.block else ''}{Head(site.layer, number)}"
 
     def _size(self, some: np.ndarray, heads: list[tuple[int, int]]) -> int:
-        """Examples of a batch: up to twice as many as planned, where few heads of a layer would fill no larger one; as
-        few as fill the device with a layer's heads, where a tenth of the tokens would else be padding.
+        """Choose the examples of a batch.
+
+        Up to twice as many as planned, where few heads of a layer would fill no larger one; as few as fill the device
+        with a layer's heads, where a tenth of the tokens would else be padding.
         """
         widest = max(Counter(site for site, _ in heads).values(), default=1)
         lengths = np.sort([len(self.task.encoded[i].inputs) for i in some])
         room = most_tokens(self.setting.model.device) // (widest * int(max(lengths, default=1)))
         size = min(2 * self.size, max(self.size, room))
         small = min(size, max(1, room))
+        # where lengths differ so much, small batches saved a third of the time (docs/scoring-speed.md)
         return small if padded(lengths, small) < 0.9 * padded(lengths, size) else size
 
     def _ablated(self, some: np.ndarray, heads: list[tuple[int, int]]) -> np.ndarray:
@@ -322,7 +331,7 @@ class TaskRace:
 
 
 def padded(lengths: np.ndarray, size: int) -> int:
-    """Tokens of examples, whose lengths ascend, in batches of ``size``, each as long as its longest."""
+    """Count tokens of examples, whose lengths ascend, in batches of ``size``, each as long as its longest."""
     return sum(int(lengths[i : i + size][-1]) * len(lengths[i : i + size]) for i in range(0, len(lengths), size))
 
 
@@ -337,7 +346,7 @@ class Gradients:
             self.fixed = self._sizes(order[:FIXED])
 
     def where_it_pays(self, sizes: np.ndarray, alive: np.ndarray) -> np.ndarray | None:
-        """Of all examples, where the share of variance that it explains spares more forwards than it takes."""
+        """Score all examples, where the share of variance that it explains spares more forwards than it takes."""
         task_race = self.task_race
         if self.fixed is None:
             return None
@@ -353,7 +362,7 @@ class Gradients:
         return found
 
     def foretold(self, raced: Raced) -> dict[str, float]:
-        """How the gradient would have ranked the heads; nothing where there is none."""
+        """Say how the gradient would have ranked the heads; nothing where there is none."""
         if self.fixed is None:
             return {}
         correlation, recall = agreement(raced.values, self.fixed, raced.best)
@@ -374,20 +383,21 @@ class Gradients:
 
 
 def top_of(prepared: Prepared, task: str) -> str:
-    """What the effects of a task's top heads are called."""
+    """Name the effects of a task's top heads."""
     return f"{task}: top {prepared.top}"
 
 
 def tied_in(task: str) -> str:
-    """What the effects of the heads are called that may be as great as the last of the top."""
+    """Name the effects of the heads that may be as great as the last of the top."""
     return f"{task}: tied with the last of them"
 
 
 def race_result(
     prepared: Prepared, chosen: Chosen, task: PreparedTask, raced: ShardScores
 ) -> tuple[str, ShardScores, Effects]:
-    """How a race ended, in words, its scores with no more checks than those of each example, and the effects of its top
-    heads and of those tied with the last of them, by name.
+    """Say how a race ended: a sentence, its scores, and the effects of its top heads and of those tied, by name.
+
+    The scores have no more checks than those of each example.
     """
     stored = {name: of for name, of in raced.checks.items() if name.startswith(f"{OVERALL}\n")}
     effects = unflattened(stored, OVERALL)

@@ -1,4 +1,6 @@
-"""Shards on the workers of a Ray cluster: Ray places them, starts them and tells which have died."""
+"""Shards on the workers of a Ray cluster: Ray puts them on nodes, starts them and says which have died."""
+
+from __future__ import annotations
 
 import logging
 import os
@@ -12,21 +14,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 
 from reportgen.core.config import HUB, Study
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
+from reportgen.scoring.model.load import reason
 from reportgen.scoring.run.memory import HINT
 from reportgen.scoring.run.prepare import Prepared, chosen_methods, prepare
 from reportgen.scoring.run.run_record import differing
 from reportgen.scoring.run.shards import Begun, Shard, ShardScores, Within, shards_of
 from reportgen.scoring.run.worker import Worker
 
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
+
 Notify = Callable[[str], None]
 DEATHS = 3  # so many workers may die over one shard before it is taken for the cause
-PATIENCE = 60.0  # seconds without a running worker before the user is told what is waited for
+PATIENCE = 60.0  # seconds without a running worker before the user reads what is waited for
 RECOUNT = 2.0  # seconds after which the nodes are counted again while workers start
 NO_MEMORY = ("running low on memory", "NODE_OUT_OF_MEMORY")  # what Ray says of workers that it ended for want of memory
 ANSWERS_WITHIN = 30.0  # seconds for a cluster to answer
@@ -46,8 +54,8 @@ class Started:
 
 
 @contextmanager
-def on_ray(study: Study, threads: int, batch_size: int | None, notify: Notify) -> Iterator["Cluster"]:
-    """Workers on the study's cluster, each with one copy of the model, and one GPU where the study computes on GPUs.
+def on_ray(study: Study, threads: int, batch_size: int | None, notify: Notify) -> Iterator[Cluster]:
+    """Start workers on the study's cluster, each with one copy of the model, and one GPU where it computes on GPUs.
 
     Without an address a cluster of this machine alone is started, and ended with the context.
     Raises MissingResourceError without Ray or where no node has room for a worker, InputError where no cluster answers
@@ -64,40 +72,42 @@ def on_ray(study: Study, threads: int, batch_size: int | None, notify: Notify) -
             ray.shutdown()
 
 
-def _imported() -> Any:
+def _imported() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone unasked
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning about what a later Ray will do
     try:
         import ray
     except ImportError as error:
-        hint = 'Install it with `pip install "reportgen[ray]"`'
-        raise MissingResourceError("Ray is not installed", '[scoring] executor "ray"', hint) from error
+        raise MissingResourceError(
+            "Ray is not installed", '[scoring] executor "ray"', 'Install it with `pip install "reportgen[ray]"`'
+        ) from error
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(ray: ModuleType, address: str | None) -> None:
     location = f"[scoring] address {address!r}" if address else '[scoring] executor "ray"'
     if address and address != "auto":
         _refuse_silent(address, location)
-    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    options: dict[str, object] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: no cluster, another version of Ray or Python, no memory for its store
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-        raise InputError(f"no Ray cluster can be joined there ({reason})", location, START) from error
+        raise InputError(f"no Ray cluster can be joined there ({reason(error)})", location, START) from error
 
 
 def _refuse_silent(address: str, location: str) -> None:
     """Raise InputError where nothing answers: Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:  # ray:// is that of Ray's client, which is no node of the cluster
-        hint = 'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster'
-        raise InputError("this is no address of a Ray cluster's head", location, hint)
+        raise InputError(
+            "this is no address of a Ray cluster's head",
+            location,
+            'Write HOST:PORT, as `ray start --head` says it, or "auto", on a node of the cluster',
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
         check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-        done = subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
-        if done.returncode == 0:
+        if subprocess.run(check, capture_output=True, timeout=ANSWERS_WITHIN, check=False).returncode == 0:
             return
         reason = "what is there is no Ray cluster, or one of another version, or it wants a token"
     except subprocess.TimeoutExpired:
@@ -109,7 +119,7 @@ def _refuse_silent(address: str, location: str) -> None:
 
 @contextmanager
 def named_node(study: Study) -> Iterator[None]:
-    """Within the context, errors name this machine beside the place that they are about, and files that it lacks."""
+    """Name this machine, within the context, beside the location of errors, and the files that it lacks."""
     try:
         yield
     except ReportgenError as error:
@@ -141,11 +151,11 @@ class RemoteWorker:
         return Started(platform.node(), dict(prepared.identity), frozenset(self.shards), prepared.batch_size)
 
     def prepared(self) -> Prepared:
-        """What was read and checked, without the model."""
+        """Return what was read and checked, without the model."""
         return self.worker.prepared.portable()
 
     def score(self, key: str, size: int, reference_size: int) -> ShardScores:
-        """One shard, as ``Worker.score``."""
+        """Score one shard, as ``Worker.score``."""
         with named_node(self.study):
             return self.worker.score(self.shards[key], lambda _: None, size, reference_size)
 
@@ -153,15 +163,14 @@ class RemoteWorker:
 class Cluster:
     """Hands shards to the workers of a cluster; a worker that dies is replaced, and its shard computed again."""
 
-    def __init__(self, ray: Any, study: Study, threads: int, batch_size: int | None, notify: Notify) -> None:
+    def __init__(self, ray: ModuleType, study: Study, threads: int, batch_size: int | None, notify: Notify) -> None:
         self.ray, self.study, self.threads, self.notify = ray, study, threads, notify
         resource, wanted = self._needs()
         on_gpus = resource == "GPU"
         self.actor = ray.remote(num_cpus=0 if on_gpus else wanted, num_gpus=wanted if on_gpus else 0)(RemoteWorker)
-        self.running: dict[
-            Any, tuple[Any, Shard | None]
-        ] = {}  # by what is waited for: worker and shard (None: starting)
-        self.idle, self.deaths, self.sizes = list[Any](), Counter[str](), dict[str, int]()
+        # by what is waited for: worker and shard (None: starting)
+        self.running: dict[ObjectRef[object], tuple[ActorHandle[RemoteWorker], Shard | None]] = {}
+        self.idle, self.deaths, self.sizes = list["ActorHandle[RemoteWorker]"](), Counter[str](), dict[str, int]()
         room = self._room(resource, wanted)
         self.batch_size = batch_size
         self.sharing = 1 if on_gpus else max(number // wanted for number in self._nodes(resource))
@@ -169,7 +178,7 @@ class Cluster:
         self.first: Started | None = None
         if study.scoring.batch_size == "auto" and batch_size is None:
             room -= 1
-            self._first()  # it finds the batch size that all the others are told
+            self._first()  # it finds the batch size that all the others use
         for _ in range(room):
             self._start()
         self._first()
@@ -182,7 +191,7 @@ class Cluster:
     def run(
         self, shards: Sequence[Shard], references: Mapping[str, int], begun: Begun, within: Within
     ) -> Iterator[tuple[Shard, ShardScores]]:
-        """The shards in the order in which workers finish them, those of all tasks first, which last longest."""
+        """Yield the shards as workers finish them, begun with those of all tasks, which last longest."""
         waiting, left = deque(sorted(shards, key=lambda shard: shard.task is not None)), len(shards)
         while left:
             while waiting and self.idle:
@@ -197,32 +206,35 @@ class Cluster:
                 yield finished, got
             elif isinstance(got, Started):
                 self._ready(worker, got)
-            else:
+            elif isinstance(got, Exception):
                 self._lost(worker, finished, got)
                 if finished is not None:
                     waiting.appendleft(finished)
 
     def _nodes(self, resource: str) -> list[int]:
-        """How much of it each node has."""
+        """Count how much of it each node has."""
         return [int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"]]
 
-    def _places(self, resource: str, wanted: int) -> int:
-        """How many workers fit on the nodes that live."""
+    def _capacity(self, resource: str, wanted: int) -> int:
+        """Count how many workers fit on the nodes that live."""
         return sum(number // wanted for number in self._nodes(resource))
 
     def _needs(self) -> tuple[str, int]:
-        """What a worker takes: a GPU, all those of a node where the model is spread, or the cores of its threads."""
+        """Say what a worker takes: a GPU, all of a node's where the model is spread, or its threads' cores."""
         model, gpus = self.study.model, [number for number in self._nodes("GPU") if number]
         if model is not None and model.device_map is not None and gpus:
             return "GPU", min(gpus)
         return ("GPU", 1) if model is not None and model.device.startswith("cuda") else ("CPU", self.threads)
 
     def _room(self, resource: str, wanted: int) -> int:
-        """How many workers the cluster has room for."""
-        room = self._places(resource, wanted)
+        """Count how many workers the cluster has room for; raise MissingResourceError where it has none."""
+        room = self._capacity(resource, wanted)
         if not room:
-            hint = "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use"
-            raise MissingResourceError(f"no node has {wanted} {resource} for a worker", "the Ray cluster", hint)
+            raise MissingResourceError(
+                f"no node has {wanted} {resource} for a worker",
+                "the Ray cluster",
+                "Start a node that has them, or set OMP_NUM_THREADS to the threads that a worker may use",
+            )
         return room
 
     def _first(self) -> None:
@@ -240,7 +252,7 @@ class Cluster:
         another's work may hold the cores. Those join the run when they are ready.
         """
         until = time.monotonic() + PATIENCE
-        while self.running and len(self.idle) < self._places(resource, wanted):
+        while self.running and len(self.idle) < self._capacity(resource, wanted):
             if time.monotonic() > until:
                 self.notify(
                     f"{len(self.idle)} of {len(self.idle) + len(self.running)} workers are ready: "
@@ -262,10 +274,10 @@ class Cluster:
         worker, _, got = self._next()
         if isinstance(got, Started):
             self._ready(worker, got)
-        else:
+        elif isinstance(got, Exception):
             self._lost(worker, None, got)
 
-    def _ready(self, worker: Any, started: Started) -> None:
+    def _ready(self, worker: ActorHandle[RemoteWorker], started: Started) -> None:
         """Take a worker into service that computes the same as the first; raises InputError where it would not."""
         self.first = first = self.first or started
         found = [
@@ -275,15 +287,19 @@ class Cluster:
         if not found and started.shards != first.shards:
             found = ["the task file"]
         if found:
-            hint = "Give every node the same versions, model and task files, best on a disk that all of them share"
-            problem = f"it and the worker {first.node} differ in {' and '.join(found)}"
-            raise InputError(problem, f"the worker {started.node}", hint)
+            raise InputError(
+                f"it and the worker {first.node} differ in {' and '.join(found)}",
+                f"the worker {started.node}",
+                "Give every node the same versions, model and task files, best on a disk that all of them share",
+            )
         self.idle.append(worker)
         self.deaths[""] = 0  # only workers that die one after the other while they start show that none can
 
-    def _next(self) -> tuple[Any, Shard | None, Any]:
-        """The next worker that has something to say, its shard (None: it was starting), and what it says: an exception
-        where it has died. Raises what the worker itself raised.
+    def _next(self) -> tuple[ActorHandle[RemoteWorker], Shard | None, ShardScores | Started | Exception]:
+        """Wait for the next worker that has something to say.
+
+        Return it, its shard (None: it was starting), and what it says: an exception where it has died. Raise what the
+        worker itself raised.
         """
         done = self.ray.wait(list(self.running), num_returns=1, timeout=PATIENCE)[0]
         if not done and not any(shard for _, shard in self.running.values()):
@@ -299,7 +315,7 @@ class Cluster:
         except self.ray.exceptions.RayError as error:
             return worker, shard, error
 
-    def _lost(self, worker: Any, shard: Shard | None, error: Exception) -> None:
+    def _lost(self, worker: ActorHandle[RemoteWorker], shard: Shard | None, error: Exception) -> None:
         """Replace a worker that has died; raises where the same work has killed too many."""
         self.ray.kill(worker)  # it may only have been out of reach
         memory = any(sign in str(error) for sign in NO_MEMORY)
@@ -309,17 +325,17 @@ class Cluster:
         if memory and shard is not None and shard.task is not None:
             self._smaller(shard)
         elif self.deaths[key] >= DEATHS:
-            hint = "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished shards are kept"
-            problem = (
-                f"{DEATHS} workers died while {what}" if shard is None else f"{DEATHS} workers died over one shard"
-            )
-            raise MissingResourceError(problem, "the Ray cluster" if shard is None else what, hint) from error
+            raise MissingResourceError(
+                f"{DEATHS} workers died while {what}" if shard is None else f"{DEATHS} workers died over one shard",
+                "the Ray cluster" if shard is None else what,
+                "Look into Ray's logs on the nodes (/tmp/ray/session_latest/logs); finished shards are kept",
+            ) from error
         why = "the node's memory ran out" if memory else "its process or node has gone"
         self.notify(f"a worker died ({what}; {why}): another one takes its place")
         self._start()
 
     def _smaller(self, shard: Shard) -> None:
-        """Half the batches for a shard that took more memory than the node had."""
+        """Halve the batches for a shard that took more memory than the node had."""
         size = self.sizes.get(shard.key) or max(map(len, shard.batches))
         if size == 1:
             raise InputError("out of memory with batches of one example", self._task(shard), HINT)

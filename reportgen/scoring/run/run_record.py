@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 import torch
 
@@ -35,7 +35,7 @@ class RunRecord(TypedDict):
 
     schema: str
     versions: dict[str, str]
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, object]]
     rows: dict[str, dict[str, str]]
     order: str
     threads: int
@@ -44,8 +44,10 @@ class RunRecord(TypedDict):
 
 
 def record_of(study: Study) -> RunRecord:
-    """Versions, settings, a hash of every row, and what the last digits depend on: the number of threads, and the batch
-    size that is found where the study leaves it to be found (None: not found yet).
+    """Record versions, settings, a hash of every row, and what the last digits depend on.
+
+    That is the number of threads, and the batch size that is found where the study leaves it to be found (None: not
+    yet).
     """
     file = read_tasks(study.tasks, answers=False)
     settings = {
@@ -70,7 +72,7 @@ def _hash(row: Row) -> str:
 
 
 def read_record(folder: StorageFolder) -> RunRecord | None:
-    """What the folder's run was started with; None where none has begun there.
+    """Read what the folder's run was started with; None where none has begun there.
 
     Raises InputError where the folder's shards are of a version that kept no record.
     """
@@ -82,9 +84,8 @@ def read_record(folder: StorageFolder) -> RunRecord | None:
     if isinstance(record, dict) and record.get("schema") == SCHEMA:
         return cast(RunRecord, record)
     if record is not None or any(name.endswith(".safetensors") for name in folder.names()):
-        problem = "the unfinished run in it was started by another version of reportgen"
         raise InputError(
-            problem,
+            "the unfinished run in it was started by another version of reportgen",
             str(folder),
             "Finish it with that version, choose another folder with -o, or start anew with --force",
         )
@@ -92,7 +93,7 @@ def read_record(folder: StorageFolder) -> RunRecord | None:
 
 
 def continued(old: RunRecord, new: RunRecord) -> RunRecord:
-    """The new record with what a run that is gone on with computes by: its threads, and the batch size it has found."""
+    """Return the new record with what a run that is gone on with computes by: its threads, and the batch size found."""
     asked, before = (of["settings"]["scoring"].get("batch_size") for of in (new, old))
     size = old.get("batch_size") if asked == before == "auto" else None
     return {**new, "threads": old["threads"], "batch_size": size}
@@ -105,8 +106,8 @@ def write_record(folder: StorageFolder, record: RunRecord) -> None:
 
 def refuse_changes(folder: StorageFolder, old: RunRecord, new: RunRecord, study: Study) -> None:
     """Raise InputError, naming what has changed, where a run that was started with other inputs is not finished."""
-    found = [*_versions(old["versions"], new["versions"]), *_settings(old["settings"], new["settings"])]
-    found += _rows(old, new, str(study.tasks.path))
+    found = [f"{name} {_was(now, was)}" for name, was, now in differing(old["versions"], new["versions"])]
+    found += [*_settings(old["settings"], new["settings"]), *_rows(old, new, str(study.tasks.path))]
     if new["identity"] and old["identity"]:
         found += [
             f"{name} changed" if name.startswith("the model's") else f"{name} {_was(value, was)}"
@@ -124,17 +125,13 @@ def _was(now: object, was: object) -> str:
     return f"is {'not set' if now is None else now}, was {'not set' if was is None else was}"
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Names whose values differ, with the old and the new one."""
+def differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[tuple[str, object, object]]:
+    """List names whose values differ, with the old and the new one."""
     names = dict.fromkeys([*old, *new])
     return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
-def _versions(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    return [f"{name} {_was(now, was)}" for name, was, now in differing(old, new)]
-
-
-def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _settings(old: Mapping[str, Mapping[str, object]], new: Mapping[str, Mapping[str, object]]) -> list[str]:
     return [
         f"[{section}] {key} {_was(now, was)}"
         for section in new
@@ -143,7 +140,7 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(old: RunRecord, new: RunRecord, path: str) -> list[str]:
-    """What happened to the rows, task by task."""
+    """Say what happened to the rows, task by task."""
     found = []
     for task in dict.fromkeys([*old["rows"], *new["rows"]]):
         was, now = old["rows"].get(task), new["rows"].get(task)

@@ -1,4 +1,4 @@
-"""Shards of scoring: one method on a shard of one task's examples, which any process may compute, kept in a file each.
+"""Shards of scoring: one method on a shard of one task's examples, which any process may compute; each has a file.
 
 A shard's result depends on the shard alone: its examples, the batches they stand in, the method, the model, and the
 number of threads. Shards are whole batches of the plan, so that they do not change the batches; how many is set by the
@@ -8,7 +8,6 @@ method's cost alone, never by who computes them.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +22,9 @@ from reportgen.storage.files import sha256
 from reportgen.storage.json_files import canonical_json, key_of
 
 SHARD_FORMAT = 6  # raised when the same inputs come to mean other numbers
-SHARD_FORWARDS = 64  # the least work of a shard, in plain forwards of one batch: what a killed run repeats at most
+# The least work of a shard, in plain forwards of one batch: what a killed run repeats at most. Cut by cost, never by
+# the number of workers, so that bytes do not depend on them (docs/decisions/0016-shards.md)
+SHARD_FORWARDS = 64
 OVERALL = "overall"
 SUMMARIES = ("diagnostics", OVERALL)  # what a method of all tasks says beside its scores
 
@@ -57,8 +58,8 @@ class Shard:
         return f"{self.method}-{self.key[:32]}.safetensors"
 
 
-Begun = Callable[[str], None]  # told a method's name when its first shard begins
-Within = Callable[[Shard, int], None]  # told how many of a running shard's examples are done
+Begun = Callable[[str], None]  # gets a method's name when its first shard begins
+Within = Callable[[Shard, int], None]  # gets a running shard and how many of its examples are done
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def concatenated(parts: Sequence[ShardScores]) -> ShardScores:
 
 
 def shards_of(prepared: Prepared) -> tuple[Shard, ...]:
-    """All shards of a run in the order in which one process computes them."""
+    """Cut all work into shards, in the order in which one process computes them."""
     hashed = [_hashed(task) for task in prepared.tasks]
     return tuple(shard for chosen in prepared.methods for shard in _of_method(prepared, chosen, hashed))
 
@@ -118,9 +119,9 @@ def _of_method(prepared: Prepared, chosen: Chosen, hashed: Sequence[Sequence[str
     return shards
 
 
-def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
+def _same(prepared: Prepared, chosen: Chosen) -> list[object]:
     scoring = prepared.study.scoring
-    measured: list[Any] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
+    measured: list[object] = [scoring.metric, scoring.answer_reduction, scoring.positions, scoring.seed]
     if prepared.races(chosen):
         measured += [scoring.examples, prepared.top, scoring.confidence, scoring.exact_top]
     others_own = [] if chosen.plugin is None else identity("methods", [chosen.plugin.name])
@@ -135,7 +136,7 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[Any]:
 
 
 def _hashed(task: PreparedTask) -> list[str]:
-    """A hash of each example."""
+    """Hash each example."""
     return [
         key_of([e.inputs, e.prompt, e.answer, e.positions, e.decoder, e.foil, e.corrupted, r.id, r.answer, r.answers])
         for e, r in zip(task.encoded, task.rows, strict=True)
@@ -143,7 +144,7 @@ def _hashed(task: PreparedTask) -> list[str]:
 
 
 def flattened(made: StudyScores) -> dict[str, np.ndarray]:
-    """What is said of each task and of all, as a shard's checks can hold it."""
+    """Return what is said of each task and of all, as a shard's checks can hold it."""
     return {
         f"{summary}\n{check}\n{name}": np.array([np.nan if value is None else value])
         for summary in SUMMARIES
@@ -153,7 +154,7 @@ def flattened(made: StudyScores) -> dict[str, np.ndarray]:
 
 
 def unflattened(stored: Mapping[str, np.ndarray], wanted: str) -> dict[str, dict[str, float | None]]:
-    """One part of it again, in an order of its own, which a file does not keep."""
+    """Return one part of it again, in an order of its own, which a file does not keep."""
     result: dict[str, dict[str, float | None]] = {}
     for key in sorted(stored):
         summary, check, name = key.split("\n", 2)
@@ -164,7 +165,7 @@ def unflattened(stored: Mapping[str, np.ndarray], wanted: str) -> dict[str, dict
 
 
 def shard_bytes(key: str, scores: ShardScores) -> bytes:
-    """A shard's file, with its key and a checksum."""
+    """Return a shard's file, with its key and a checksum."""
     tensors = {"values": np.ascontiguousarray(scores.values)}
     if scores.baseline is not None:
         tensors |= {"correct": scores.baseline.correct, "log_probability": scores.baseline.log_probability}
@@ -177,11 +178,13 @@ def shard_bytes(key: str, scores: ShardScores) -> bytes:
 
 
 def shard_from(data: bytes | None, key: str) -> ShardScores | None:
-    """A finished shard, or None where its file is missing, broken or of other inputs (it is then computed again)."""
+    """Read a finished shard, or None where its file is missing, broken or of other inputs (it is computed again)."""
     if data is None:
         return None
     try:
-        tensors, described = load(data), _metadata(data)
+        # a safetensors file's header is JSON behind eight bytes that hold its length
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        tensors, described = load(data), json.loads(header["__metadata__"]["reportgen"])
         if described["key"] != key or described["sha256"] != _checksum(tensors):
             return None
         plain = Baseline(tensors["correct"], tensors["log_probability"]) if "correct" in tensors else None
@@ -196,13 +199,6 @@ def shard_from(data: bytes | None, key: str) -> ShardScores | None:
         )
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _metadata(data: bytes) -> dict[str, Any]:
-    """What a safetensors file says of itself: its header is JSON behind eight bytes that hold its length."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    described: dict[str, Any] = json.loads(header["__metadata__"]["reportgen"])
-    return described
 
 
 def _checksum(tensors: dict[str, np.ndarray]) -> str:

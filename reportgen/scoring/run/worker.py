@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import baseline
-from reportgen.scoring.methods.common.method import MethodSetting, Setting, TaskExamples
+from reportgen.scoring.methods.common.method import AnySetting, Setting, TaskExamples
 from reportgen.scoring.run.memory import halved
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
 from reportgen.scoring.run.race import TaskRace
@@ -25,9 +24,8 @@ class Worker:
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
-        self.settings: dict[
-            str, tuple[MethodSetting[Any, Any], int]
-        ] = {}  # by method, with the batch size of its references
+        # by method, with the batch size of its references
+        self.settings: dict[str, tuple[AnySetting, int]] = {}
 
     def score(self, shard: Shard, done: Done, size: int = 0, reference_size: int = 0) -> ShardScores:
         """Score a shard. Where memory runs out, begin it again with batches half as large.
@@ -59,11 +57,9 @@ class Worker:
             except (RuntimeError, MemoryError) as error:
                 size = halved(size, error, f"task {task.name}")
 
-    def score_batch(
-        self, setting: MethodSetting[Any, Any], chosen: Chosen, task: PreparedTask, members: Members
-    ) -> ShardScores:
+    def score_batch(self, setting: AnySetting, chosen: Chosen, task: PreparedTask, members: Members) -> ShardScores:
         """Score one batch; raises InputError where numbers are not finite."""
-        batch = self._batch(task, members)
+        batch = self.prepared.model.collated([task.encoded[i] for i in members])
         assert chosen.method.score is not None, "methods of all tasks are scored in _score_tasks"
         scored = chosen.method.score(setting, batch)
         _refuse_nan(setting, task, members, scored.logits, batch)
@@ -71,28 +67,25 @@ class Worker:
         plain = None if scored.logits is None else baseline(scored.logits, batch)
         return ShardScores(scored.values, plain, scored.errors, scored.checks)
 
-    def _setting(self, chosen: Chosen, size: int) -> tuple[MethodSetting[Any, Any], int]:
-        """What the method works with, its references from the discovery half of all tasks among it."""
+    def _setting(self, chosen: Chosen, size: int) -> tuple[AnySetting, int]:
+        """Return what the method works with, its references from the discovery half of all tasks among it."""
         name = chosen.method.name
         if name not in self.settings:
             self.settings[name] = self._fresh_setting(chosen, size or self.prepared.batch_size)
         return self.settings[name]
 
-    def _fresh_setting(self, chosen: Chosen, size: int) -> tuple[MethodSetting[Any, Any], int]:
+    def _fresh_setting(self, chosen: Chosen, size: int) -> tuple[AnySetting, int]:
         setting = self.prepared.setting(chosen)
         if chosen.method.prepare is None:
             return setting, 0
         while True:
             tasks = [task.in_batches(size) for task in self.prepared.tasks]
-            batches = [self._batch(task, members) for task in tasks for members in task.discovery_batches()]
+            halves = [[t.encoded[i] for i in members] for t in tasks for members in t.discovery_batches()]
+            batches = list(map(self.prepared.model.collated, halves))
             try:
                 return self.prepared.setting(chosen, chosen.method.prepare(setting, batches)), size
             except (RuntimeError, MemoryError) as error:
                 size = halved(size, error, f"the references of {chosen.method.name}")
-
-    def _batch(self, task: PreparedTask, members: Members) -> Batch:
-        model = self.prepared.model
-        return collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
 
     def _score_tasks(self, chosen: Chosen, done: Done) -> ShardScores:
         """Score all tasks in one go."""
@@ -114,9 +107,11 @@ def _refuse_nan(
     if len(bad):
         example = int(bad[0])
         row, layer = task.rows[members[example]], setting.model.first_nan(batch.taken([example]))
-        hint = 'Check the weights, or compute in dtype = "float32"'
-        location = f"task {task.name}, example {row.id!r} ({row.location})"
-        raise InputError(f"the model's logits hold NaN, first in {layer}", location, hint)
+        raise InputError(
+            f"the model's logits hold NaN, first in {layer}",
+            f"task {task.name}, example {row.id!r} ({row.location})",
+            'Check the weights, or compute in dtype = "float32"',
+        )
 
 
 def _refuse_nonfinite(setting: Setting, task: PreparedTask, members: Members, values: np.ndarray) -> None:
@@ -126,5 +121,8 @@ def _refuse_nonfinite(setting: Setting, task: PreparedTask, members: Members, va
         if len(bad):
             row = task.rows[members[int(bad[0, 0])]]
             name = f"{f'{site.block}.' if site.block else ''}L{site.layer}H{bad[0, 1]}"
-            location = f"task {task.name}, example {row.id!r} ({row.location}), {name}"
-            raise InputError("the score is not finite", location, 'Compute in dtype = "float32", or change the metric')
+            raise InputError(
+                "the score is not finite",
+                f"task {task.name}, example {row.id!r} ({row.location}), {name}",
+                'Compute in dtype = "float32", or change the metric',
+            )

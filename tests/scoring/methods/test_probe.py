@@ -23,7 +23,7 @@ from reportgen.scoring.methods.common.method import Setting, StudyScores, TaskEx
 from reportgen.scoring.methods.common.probe_baselines import (
     bag_of_words,
     compared,
-    length_and_place,
+    length_and_number,
     recalls,
     separated,
     shuffled_between_groups,
@@ -309,11 +309,11 @@ def test_labels_that_length_separates_are_separated_by_the_length_baseline_too(b
 def test_the_baselines_read_length_place_and_words(bert: LoadedModel) -> None:
     rows = {"a": [{"prompt": "one two", "id": f"{q}.{s}", "group": f"{q}"} for q in range(2) for s in range(3)]}
     encoded = made_tasks(bert, rows)[0].encoded
-    x = length_and_place(encoded)
+    x = length_and_number(encoded)
     assert (x[:, :4] == 0).all(), "one length alone tells nothing"
     np.testing.assert_array_equal(x[:, 4:].argmax(axis=1), [0, 1, 2, 0, 1, 2])
     plain = made_tasks(bert, {"a": [{"prompt": "one one two", "id": "7"}, {"prompt": "two", "id": "8"}]})[0].encoded
-    assert not length_and_place(plain)[:, 4:].any(), "no place in ids of another form"
+    assert not length_and_number(plain)[:, 4:].any(), "no place in ids of another form"
     words = bag_of_words(plain).toarray()
     ids = np.unique([token for e in plain for token in e.inputs])
     expected = np.log1p([[e.inputs.count(token) for token in ids] for e in plain])

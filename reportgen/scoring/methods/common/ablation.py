@@ -21,7 +21,7 @@ from reportgen.scoring.fast_forward.prefix_cache import (
     shared_tokens,
     without,
 )
-from reportgen.scoring.methods.common.method import BatchScores, Setting, absent
+from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, Setting, absent
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, edited, only, replaced
 
@@ -33,7 +33,16 @@ LIMIT = (
 HeadsAtOnce = Annotated[
     int, Field(ge=0, description="heads of a layer ablated side by side in one larger batch (0: by its length)")
 ]
-# Tokens of one larger batch: enough to fill the matrix products, few enough for a core's cache, as measured
+
+
+class AblationParameters(MethodParameters):
+    """The settings of an ablation that draws nothing."""
+
+    heads_at_once: HeadsAtOnce = 0
+
+
+# Tokens of one larger batch: enough to fill the matrix products, few enough for a core's cache. With 2048 in place of
+# 1024 races took 0.97 of the time (docs/scoring-speed.md), for twice the memory; the accelerators' is not measured
 TOKENS, TOKENS_ON_ACCELERATOR = 1024, 16384
 # of a site, what stands in place of its heads: a number, or a function of their outputs, several copies of the batch's
 Substitute = Callable[[int], Edit | float]
@@ -49,7 +58,7 @@ def without_each(
     together: bool = True,
     alike: bool = False,
 ) -> BatchScores:
-    """The metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
+    """Measure the metric's change, baseline minus ablated, with each head in turn replaced by ``substitute(site)``.
 
     Layers below the ablated one, and its attention, put out what the baseline run recorded, where the model can be
     resumed and the metric reads the answer as it stands; of what lies behind the last attention only answer
@@ -76,7 +85,7 @@ def without_each(
 
 
 def _without_all(setting: Setting, batch: Batch, substitute: Substitute) -> Float[Tensor, "example"]:
-    """The metric of the batch with every head replaced."""
+    """Measure the metric of the batch with every head replaced."""
     edits = {}
     for index, site in enumerate(setting.heads.sites):
         lost = torch.ones((batch.size, site.heads), dtype=torch.bool, device=setting.model.device)
@@ -90,18 +99,18 @@ def _all_wanted(setting: Setting) -> bool:
 
 
 def at_once(batch: Batch, shared: int = 0) -> int:
-    """How many heads of a batch are ablated side by side, whose first tokens are run once where they are ``shared``."""
+    """Say how many heads of a batch are ablated side by side; its ``shared`` first tokens are run once."""
     run = batch.input_ids.numel() - shared * (batch.size - 1)
     return max(1, most_tokens(batch.input_ids.device) // run)
 
 
 def most_tokens(device: torch.device) -> int:
-    """Tokens that fill the device: in larger batches they cost as much each, and take more memory."""
+    """Return the tokens that fill the device: in larger batches they cost as much each, and take more memory."""
     return TOKENS if device.type == "cpu" else TOKENS_ON_ACCELERATOR
 
 
 def _parts(setting: Setting, index: int, step: int) -> list[np.ndarray]:
-    """A site's wanted heads in parts of like size, none greater than ``step``."""
+    """Cut a site's wanted heads into parts of like size, none greater than ``step``."""
     heads = np.arange(setting.heads.sites[index].heads)
     if setting.wanted is not None:
         heads = np.flatnonzero(setting.wanted[index])
@@ -115,7 +124,7 @@ def _baseline(setting: Setting, batch: Batch) -> tuple[tuple[Tensor, Tensor], Re
 
 
 def _prefix(setting: Setting, batch: Batch, record: Record | None) -> Prefix | None:
-    """The tokens that all examples begin with, where running them once is possible and pays."""
+    """Return the tokens that all examples begin with, where running them once is possible and pays."""
     if record is None or not setting.model.shortcuts.prefixes or setting.positions != "all":
         return None
     tokens = shared_tokens(batch)
@@ -131,7 +140,7 @@ def _ablated(
     by: Edit | float,
     prefix: Prefix | None,
 ) -> Float[Tensor, "lost example"]:
-    """The metric with each of the chosen heads of a site replaced in one of the batch's copies."""
+    """Measure the metric with each of the chosen heads of a site replaced in one of the batch's copies."""
     copies, model, site = len(chosen), setting.model, setting.heads.sites[index]
     lost = only(chosen.repeat_interleave(many.size // copies), site.heads)
     if prefix is not None:
@@ -144,11 +153,11 @@ def _ablated(
 
 
 def _narrowed(setting: Setting, batch: Batch) -> AbstractContextManager[None]:
-    """A generated answer is read at positions that the batch does not name."""
+    """Narrow runs to answer positions, but for a generated answer, which is read at positions that no batch names."""
     return nullcontext() if setting.metric.generated else setting.model.narrowed(batch)
 
 
 def forwards(heads: Heads) -> float:
-    """Plain forwards of a batch: of each head the layers from its own upward, and two: baseline, and all heads."""
+    """Count a batch's plain forwards: of each head the layers from its own upward, and two: baseline, and all heads."""
     calls = len(heads.sites)
     return 2 + sum(site.heads * (calls - index) / calls for index, site in enumerate(heads.sites))

@@ -41,8 +41,9 @@ def observed(
     for index, call in seen.items():
         if tuple(call.pattern.shape[-2:]) != wanted:
             shape = " by ".join(map(str, call.pattern.shape[-2:]))
-            problem = f"its pattern is {shape} for a text of {wanted[0]} tokens"
-            raise InputError(problem, setting.heads.sites[index].name, HINT)
+            raise InputError(
+                f"its pattern is {shape} for a text of {wanted[0]} tokens", setting.heads.sites[index].name, HINT
+            )
     return ((index, seen[index].pattern) for index in sorted(seen)), logits
 
 
@@ -52,17 +53,20 @@ def seen(setting: Setting) -> None:
 
 
 def refuse_other_texts(setting: Setting) -> None:
-    """Raises InputError for heads that attend to another text than their own: positions do not compare there."""
+    """Raise InputError for heads that attend to another text than their own: positions do not compare there."""
     for site in setting.heads.sites:
         if site.block is not None:
-            problem = f"the model is an encoder-decoder, and its {site.block} heads are not scored by positions"
-            raise InputError(problem, site.name, HINT)
+            raise InputError(
+                f"the model is an encoder-decoder, and its {site.block} heads are not scored by positions",
+                site.name,
+                HINT,
+            )
 
 
 def scores(
     setting: Setting, batch: Batch, read: Callable[[Pattern], Float[Tensor, "example head"]], answer: bool = True
 ) -> BatchScores:
-    """What ``read`` makes of each site's pattern."""
+    """Score a batch by what ``read`` makes of each site's pattern."""
     values = absent(setting.heads, batch.size)
     patterns, logits = observed(setting, batch, answer)
     for index, pattern in patterns:
@@ -71,14 +75,13 @@ def scores(
 
 
 def mean_weight(pattern: Pattern, pairs: Pairs) -> Float[Tensor, "example head"]:
-    """The attention on the paired keys, summed over them, mean over the queries that have any."""
+    """Return the attention on the paired keys, summed over them, mean over the queries that have any."""
     asked = pairs.any(dim=2).sum(dim=1)
-    total: Tensor = (pattern * pairs[:, None]).sum(dim=(2, 3)) / asked[:, None]
-    return total
+    return (pattern * pairs[:, None]).sum(dim=(2, 3)) / asked[:, None]
 
 
 def after_repeats(ids: Int[Tensor, "example token"], real: Bool[Tensor, "example token"]) -> Pairs:
-    """Of each token, the places right behind the same token's earlier occurrences, itself left out."""
+    """Return, of each token, the positions right behind the same token's earlier occurrences, itself left out."""
     same = (ids[:, :, None] == ids[:, None, :]) & real[:, :, None] & real[:, None, :]
     behind = torch.zeros_like(same)
     behind[:, :, 1:] = same[:, :, :-1]  # key j stands behind an occurrence at j − 1
@@ -86,7 +89,7 @@ def after_repeats(ids: Int[Tensor, "example token"], real: Bool[Tensor, "example
 
 
 def refuse_empty(pairs: Pairs, rows: tuple[Row, ...], problem: str, hint: str) -> None:
-    """Raises InputError naming the first row without a pair."""
+    """Raise InputError naming the first row without a pair."""
     for row, found in zip(rows, pairs.any(dim=2).any(dim=1).tolist(), strict=True):
         if not found:
             raise InputError(problem, f"{row.location} (id {row.id!r})", hint)

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.fast_forward.partial_forward import Register, hooked, stacked
+from reportgen.scoring.fast_forward.partial_forward import stacked
 from reportgen.scoring.model.forward import short_batch
 from reportgen.scoring.model.heads import Site
+from reportgen.scoring.model.hooks import Register, hooked
 from reportgen.scoring.model.interventions import Edit, edited
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.model.trace import FunctionWatch
@@ -69,7 +70,7 @@ class _Run:
     calls: int = field(default=0)
 
     def constant(self, result: Tensor) -> Tensor:
-        """The result as a constant, or the other run's in its place."""
+        """Return the result as a constant, or the other run's in its place."""
         if self.constants is None:
             return result.detach()
         if not self.replayed:
@@ -86,7 +87,13 @@ class _Frozen(FunctionWatch):
         super().__init__()
         self.run = run
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         run, name, named = self.run, getattr(func, "__name__", ""), kwargs or {}
         if name in ("layer_norm", "rms_norm"):
             return _norm(run, name, *args, **named)
@@ -111,7 +118,7 @@ def _norm(
     bias: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """The fused norms of torch, with their scale as a constant; torch's own default for ``eps`` depends on the norm."""
+    """Compute torch's fused norms with their scale as a constant; torch's default for ``eps`` depends on the norm."""
     axes = tuple(range(-len(shape), 0)) if isinstance(shape, tuple | list | torch.Size) else (-1,)
     wide = x if x.dtype == torch.float64 else x.float()
     least = (1e-5 if name == "layer_norm" else torch.finfo(x.dtype).eps) if eps is None else eps
@@ -124,7 +131,7 @@ def _norm(
 
 @contextmanager
 def _followed(model: LoadedModel, run: _Run, edits: dict[int, Edit], written: dict[int, Tensor]) -> Iterator[None]:
-    """Within the context, one run with ``edits`` of heads' outputs; projections' outputs go into ``written``."""
+    """Follow one run, in the context, with ``edits`` of heads' outputs; projections' outputs go into ``written``."""
     sites = model.heads.sites
     before, after = _marks(run, sites, written)
     layers = [layer for _, layer in stacked(model.model, model.heads)]
@@ -206,7 +213,7 @@ def _leaf(seen: dict[int, Tensor], index: int, z: Tensor) -> Tensor:
 
 
 def contributions(found: Direct, index: int) -> Float[Tensor, "example token head"]:
-    """What each head of a site adds at each token: output · slope, in float32 or wider."""
+    """Return what each head of a site adds at each token: output · slope, in float32 or wider."""
     z, slope = found.outputs[index], found.slopes[index]
     wide = torch.promote_types(z.dtype, torch.float32)
     return (z.to(wide) * slope.to(wide)).sum(dim=-1)
@@ -227,15 +234,19 @@ def checked(model: LoadedModel) -> None:
         after = model.answer_logits(batch)
     change = float((after - found.logits).gather(1, batch.target[:, None]).double().sum())
     total, size = (float(sum(part.sum() for part in summed)) for summed in (parts, [part.abs() for part in parts]))
+    # of the sizes that add up: the affine function and the run round differently, within a thousandth in float32;
+    # bfloat16 has under three digits, and loses some at each layer
     exact = model.model.dtype in (torch.float32, torch.float64)
     if not abs(change - (LARGE - 1) * total) <= (1e-3 if exact else 0.05) * (LARGE - 1) * size:
-        problem = "the way from its heads to the logits past the other layers is not linear"
-        raise InputError(problem, type(model.model).__name__, HINT)
+        raise InputError(
+            "the way from its heads to the logits past the other layers is not linear", type(model.model).__name__, HINT
+        )
 
 
 def refuse_without_stream(model: LoadedModel) -> None:
-    """Raises InputError for a model without one residual stream, and for a site that stands in no list of layers,
-    whose layer could not be told from the rest.
+    """Raise InputError for a model without one residual stream, or a site in no list of layers.
+
+    The latter's layer could not be told from the rest.
     """
     if model.model.config.model_type in SEVERAL_STREAMS:
         raise InputError("its layers mix several residual streams", type(model.model).__name__, HINT)

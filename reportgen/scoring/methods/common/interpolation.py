@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.fast_forward.partial_forward import hooked
 from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import Edit, edited
 
 LEAST_CHANGE = 0.1  # natural-log units: relative to a smaller change of the metric a gap would mean nothing
@@ -44,13 +44,13 @@ class Differentiated(Observed):
 
 
 def observed(setting: Setting, batch: Batch) -> Observed:
-    """A plain run."""
+    """Run the batch as it is, without gradients."""
     with torch.no_grad():
         return _run(setting, batch, None)
 
 
 def differentiated(setting: Setting, batch: Batch, embeddings: Embeddings | None = None) -> Differentiated:
-    """A run with gradients; ``embeddings`` take the place of what the token embeddings put out."""
+    """Run the batch with gradients; ``embeddings`` take the place of what the token embeddings put out."""
     with torch.enable_grad():
         run = _run(setting, batch, embeddings)
         # examples do not meet, so the gradient of the sum holds each example's own
@@ -69,8 +69,11 @@ def _run(setting: Setting, batch: Batch, embeddings: Embeddings | None) -> Obser
     with hooked([embedded]), edited(model.model, model.heads, edits):
         value, logits = setting.value(batch)
     if watched.embedded is None:
-        location = type(model.model).__name__
-        raise InputError("its token embeddings do not run", location, "Choose a method that needs no corrupted prompt")
+        raise InputError(
+            "its token embeddings do not run",
+            type(model.model).__name__,
+            "Choose a method that needs no corrupted prompt",
+        )
     return Observed(value, logits, tuple(watched.outputs[i] for i in range(len(watched.outputs))), watched.embedded)
 
 
@@ -99,7 +102,7 @@ class _Watched:
 
 
 def difference(one: Tensor, other: Tensor) -> Tensor:
-    """One less the other, in float32 or wider."""
+    """Return one less the other, in float32 or wider."""
     wide = torch.promote_types(one.dtype, torch.float32)
     return one.to(wide) - other.to(wide)
 
@@ -107,19 +110,20 @@ def difference(one: Tensor, other: Tensor) -> Tensor:
 def attributed(
     change: Outputs, gradient: Outputs, where: Bool[Tensor, "example token"] | None = None
 ) -> Float[Tensor, "example head"]:
-    """Change · gradient, summed over the tokens of ``where`` (None: all of them) and over dimensions."""
+    """Sum change · gradient over the tokens of ``where`` (None: all of them) and over dimensions."""
     products = (change * gradient.to(change.dtype)).sum(dim=-1)
     return (products if where is None else products * where[:, :, None].to(products.device)).sum(dim=1)
 
 
 def legendre(steps: int) -> list[tuple[float, float]]:
-    """Points on [0, 1] and weights that sum to 1: the Gauss–Legendre rule, exact for polynomials of 2 · steps − 1."""
+    """Return points on [0, 1] and weights that sum to 1: Gauss–Legendre's rule, exact for degree 2 · steps − 1."""
     points, weights = np.polynomial.legendre.leggauss(steps)
     return [((1 + float(point)) / 2, float(weight) / 2) for point, weight in zip(points, weights, strict=True)]
 
 
 def gap(found: Float[Tensor, "..."], change: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """How far scores are from adding up to a change: |found − change| / |change|, a |change| below LEAST_CHANGE counted
-    as LEAST_CHANGE.
+    """Measure how far scores are from adding up to a change: |found − change| / |change|.
+
+    A |change| below LEAST_CHANGE counts as LEAST_CHANGE.
     """
     return (found - change).abs() / change.abs().clamp(min=LEAST_CHANGE)

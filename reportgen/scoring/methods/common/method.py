@@ -14,7 +14,7 @@ from reportgen.core.plugins import Record, Registry
 from reportgen.core.scores import Family, Reduction
 from reportgen.errors import InputError, nearest
 from reportgen.scoring.data.batches import Batch, Encoded, Positions
-from reportgen.scoring.data.metrics import ANSWERING, LANGUAGE, AnswerReduction, Metric, measure
+from reportgen.scoring.data.metrics import ANSWERING, AnswerReduction, Metric, measure
 from reportgen.scoring.data.tasks import Row
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
@@ -57,14 +57,17 @@ def read_parameters(model: type[P], values: Mapping[str, object], location: str,
         for name in (name for name in values if name in refused):
             if name not in model.model_fields:
                 known = [*model.model_fields, *others]
-                hint = nearest(name, known) if known else "Remove it: this method has none"
-                raise InputError(f"unknown parameter {name!r}", location, hint) from error
+                raise InputError(
+                    f"unknown parameter {name!r}",
+                    location,
+                    nearest(name, known) if known else "Remove it: this method has none",
+                ) from error
             raise InputError(f"{name} is {values[name]!r}", location, f"Give {_wanted(model, name)}") from error
         raise InputError(f"its parameters do not fit ({error.errors()[0]['msg']})", location, "Change them") from error
 
 
 def _wanted(model: type[MethodParameters], name: str) -> str:
-    """What may be given for a parameter, in words."""
+    """Say what may be set for a parameter, in words."""
     described = model.model_json_schema()["properties"][name]
     if "enum" in described:
         return " or ".join(repr(choice) for choice in described["enum"])
@@ -105,12 +108,12 @@ class Setting:
         return measure(self.metric, logits, batch, self.answer_reduction), logits
 
     def generator(self, row: Row, purpose: str = "") -> np.random.Generator:
-        """Random numbers of one example: the same for the study's seed whatever batch the example stands in."""
+        """Return one example's random numbers: the same for the study's seed whatever batch it stands in."""
         name = f"{purpose}\n{row.task}\n{row.id}".encode()
         return np.random.default_rng([self.seed, *hashlib.sha256(name).digest()])
 
     def where(self, batch: Batch, site: int) -> Bool[Tensor, "example token"] | None:
-        """The tokens at which a site's heads are touched (None: all of them, padding too, which changes nothing)."""
+        """Return the tokens at which a site's heads are touched (None: all, padding too, which changes nothing)."""
         if self.positions == "all":
             return None
         return batch.gated(self.heads.sites[site].block, self.positions)
@@ -232,12 +235,14 @@ class ScoringMethod(Record, Generic[P, R]):
 
 
 AnyMethod: TypeAlias = ScoringMethod[Any, Any]  # of whatever parameters and references
+AnySetting: TypeAlias = MethodSetting[Any, Any]
 METHODS: Registry[AnyMethod] = Registry("methods", ScoringMethod)
 
 
 def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor | None) -> BatchScores:
-    """Scores that are means of two or more independent draws, with their standard errors; the check "sampling error"
-    is the root mean square of an example's standard errors over heads.
+    """Average two or more independent draws of scores, with their standard errors.
+
+    The check "sampling error" is the root mean square of an example's standard errors over heads.
     """
     errors = draws.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(draws))
     typical = np.sqrt(np.nanmean(errors**2, axis=(1, 2)))
@@ -250,27 +255,5 @@ def sampled(draws: Float[np.ndarray, "draw example site head"], logits: Tensor |
 
 
 def absent(heads: Heads, examples: int) -> Float[np.ndarray, "example site head"]:
-    """Scores to be filled in: NaN for every head."""
+    """Return scores to be filled in: NaN for every head."""
     return np.full((examples, len(heads.sites), heads.widest), np.nan, dtype=np.float32)
-
-
-__all__ = [
-    "ANSWERING",
-    "ANY",
-    "LANGUAGE",
-    "METHODS",
-    "MICHEL",
-    "VOITA",
-    "AnyMethod",
-    "BatchScores",
-    "MethodParameters",
-    "MethodSetting",
-    "Need",
-    "ScoringMethod",
-    "Setting",
-    "StudyScores",
-    "TaskExamples",
-    "absent",
-    "read_parameters",
-    "sampled",
-]

@@ -1,12 +1,12 @@
 """What a probe must be held against: how well simpler things separate the tasks, in the same folds.
 
-Logistic regressions on the length and place of a row, on its words, and on its input embeddings; and the control task
-of Hewitt & Liang 2019 (arXiv 1909.03368): the same probe on labels that were shuffled between groups.
+Logistic regressions on the length of a row and its position in a chain, on its words, and on its input embeddings; and
+the control task of Hewitt & Liang 2019 (arXiv 1909.03368): the same probe on labels shuffled between groups.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,30 +19,31 @@ from reportgen.scoring.data.batches import Encoded
 # From where all weights are held near 0 to where rows are separated as well as words allow; the one that is most often
 # right on rows of other groups is taken, so that no baseline is weak for want of a fitting penalty
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-LAST_PLACE = 12  # sub-questions further on in their chain count as one
+LAST_NUMBER = 12  # sub-questions further on in their chain count as one
+Inputs: TypeAlias = Float[np.ndarray, "example feature"] | csr_matrix
 # by name: the task predicted for each example, and the one it should have been
 Guesses = Mapping[str, tuple[Int[np.ndarray, "example"], Int[np.ndarray, "example"]]]
 
 
-def length_and_place(examples: Sequence[Encoded]) -> Float[np.ndarray, "example feature"]:
-    """The logarithms of the number of tokens read and of the answer's characters, their squares, and the row's place.
+def length_and_number(examples: Sequence[Encoded]) -> Float[np.ndarray, "example feature"]:
+    """Return the logarithms of tokens read and of the answer's characters, their squares, and the row's position.
 
-    The place in its chain is the number behind the group in ids such as CogQA's, ``group.number``; none for others.
+    That position in a chain is the number behind the group in ids such as CogQA's, ``group.number``; none for others.
     """
     lengths = np.log1p([[len(e.inputs) + len(e.decoder or ()), len(e.row.answer)] for e in examples])
     lengths = (lengths - lengths.mean(axis=0)) / np.where(np.ptp(lengths, axis=0) > 0, lengths.std(axis=0), 1.0)
-    place = np.array([_place(e) for e in examples])
-    places = (place[:, None] == np.arange(LAST_PLACE + 1)).astype(np.float64)
-    return np.hstack([lengths, lengths**2, places])
+    number = np.array([_number(e) for e in examples])
+    numbers = (number[:, None] == np.arange(LAST_NUMBER + 1)).astype(np.float64)
+    return np.hstack([lengths, lengths**2, numbers])
 
 
-def _place(example: Encoded) -> int:
+def _number(example: Encoded) -> int:
     found = re.fullmatch(r"\.(\d+)", example.row.id.removeprefix(example.row.group))
-    return -1 if found is None else min(int(found[1]), LAST_PLACE)
+    return -1 if found is None else min(int(found[1]), LAST_NUMBER)
 
 
 def bag_of_words(examples: Sequence[Encoded]) -> csr_matrix:
-    """log(1 + count) of every token id that an example's model reads, each row of length 1."""
+    """Return log(1 + count) of every token id that an example's model reads, each row of length 1."""
     read = [np.array([*e.inputs, *(e.decoder or ())]) for e in examples]
     owner = np.repeat(np.arange(len(read)), [len(ids) for ids in read])
     _, column = np.unique(np.concatenate(read), return_inverse=True)
@@ -53,7 +54,7 @@ def bag_of_words(examples: Sequence[Encoded]) -> csr_matrix:
 
 
 def standardised(x: Float[np.ndarray, "example feature"]) -> Float[np.ndarray, "example feature"]:
-    """Features of mean 0 and standard deviation 1 (0 where one does not vary); labels play no part in it."""
+    """Scale features to mean 0 and standard deviation 1 (0 where one does not vary); labels play no part in it."""
     wide = x.astype(np.float64)
     spread = wide.std(axis=0)
     result: np.ndarray = (wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
@@ -61,9 +62,9 @@ def standardised(x: Float[np.ndarray, "example feature"]) -> Float[np.ndarray, "
 
 
 def separated(
-    x: Any, labels: Int[np.ndarray, "example"], fold: Int[np.ndarray, "example"]
+    x: Inputs, labels: Int[np.ndarray, "example"], fold: Int[np.ndarray, "example"]
 ) -> Int[np.ndarray, "example"]:
-    """The task that a logistic regression on the other folds predicts for each example.
+    """Predict each example's task by a logistic regression on the other folds.
 
     Its penalty is the one of PENALTIES that is most often right on the next fold, from a fit to all the rest.
     """
@@ -79,10 +80,12 @@ def separated(
 
 
 def path(
-    x: Any, labels: np.ndarray, classes: int, last: int = len(PENALTIES) - 1, *, balanced: bool = False
+    x: Inputs, labels: np.ndarray, classes: int, last: int = len(PENALTIES) - 1, *, balanced: bool = False
 ) -> list[np.ndarray]:
-    """Weights (feature and intercept, class) of logistic regressions at each penalty up to the ``last``, each fit begun
-    at the one before. ``balanced``: all classes count alike, however many rows they have.
+    """Fit logistic regressions at each penalty up to the ``last``, each begun at the one before.
+
+    Return their weights (feature and intercept, class). ``balanced``: all classes count alike, however many rows they
+    have.
     """
     counts = np.bincount(labels, minlength=classes)
     wanted, shares = np.eye(classes)[labels], np.ones(len(labels))
@@ -106,7 +109,7 @@ def path(
     return found
 
 
-def _predict(x: Any, weights: np.ndarray) -> np.ndarray:
+def _predict(x: Inputs, weights: np.ndarray) -> np.ndarray:
     best: np.ndarray = np.argmax(x @ weights[:-1] + weights[-1], axis=1)
     return best
 
@@ -114,7 +117,7 @@ def _predict(x: Any, weights: np.ndarray) -> np.ndarray:
 def shuffled_between_groups(
     labels: Int[np.ndarray, "example"], groups: Sequence[str], seed: int
 ) -> Int[np.ndarray, "example"]:
-    """The labels of whole groups dealt to the rows of other groups, in a random order within each: a control task.
+    """Deal the labels of whole groups to the rows of other groups, in a random order within each: a control task.
 
     Each task keeps its number of rows, and rows of one group mostly get labels that stood together.
     """
@@ -128,7 +131,7 @@ def shuffled_between_groups(
 
 
 def recalls(guesses: Guesses, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """By task: the share of its rows among all (what guessing recalls), and of its rows that each guess finds."""
+    """Return by task the share of its rows among all (what guessing recalls), and of its rows that each guess finds."""
     first = next(iter(guesses.values()))[1]
     table: dict[str, dict[str, float | None]] = {
         "share of rows": {name: float(np.mean(first == task)) for task, name in enumerate(names)}
@@ -145,10 +148,12 @@ def recalls(guesses: Guesses, names: Sequence[str]) -> dict[str, dict[str, float
 
 
 def compared(guesses: Guesses, groups: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Over all rows: accuracy and balanced accuracy (mean recall) of each guess, of always guessing the commonest task
-    and of guessing one at random; and how much more accurate the probe is than each other guess, with the standard
-    error of that. Rows of one group are not independent: the error is that of a sum over groups. Beside shuffled labels
-    the difference is Hewitt & Liang's selectivity; it is of other labels, and has no error here.
+    """Compare guesses over all rows: accuracy and balanced accuracy (mean recall) of each.
+
+    Beside them stand always guessing the commonest task and guessing one at random; and how much more accurate the
+    probe is than each other guess, with the standard error of that. Rows of one group are not independent: the error is
+    that of a sum over groups. Beside shuffled labels the difference is Hewitt & Liang's selectivity; it is of other
+    labels, and has no error here.
     """
     predicted, labels = guesses["probe"]
     tasks = len(set(labels))

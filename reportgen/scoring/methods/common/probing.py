@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import captured
@@ -59,7 +59,7 @@ def collect(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[
     done, first = 0, 0
     for task in tasks:
         for members in task.batches:
-            batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
+            batch = model.collated([task.encoded[i] for i in members])
             with captured(model.model, setting.heads) as seen:
                 model.run(batch)
             rows = torch.as_tensor(members) + first
@@ -75,15 +75,16 @@ def collect(setting: Setting, tasks: Sequence[TaskExamples], progress: Callable[
 
 
 def gigabytes(heads: Heads, examples: int) -> float:
-    """The memory that the features of so many examples take: 1.4 GB for 2,700 and 32 × 32 heads of 128."""
+    """Return the memory that the features of so many examples take: 1.4 GB for 2,700 and 32 × 32 heads of 128."""
     return 4e-9 * examples * sum((site.heads + 1) * site.size for site in heads.sites)
 
 
 def half_of_memory() -> float:
-    """Half of the machine's memory in gigabytes (without a bound where the system does not tell)."""
+    """Return half of the machine's memory in gigabytes (infinite where the system does not tell)."""
     names = getattr(os, "sysconf_names", {})
     if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(names):
         return math.inf
+    # half: the model, the probes and all else on the machine need the rest
     return 0.5e-9 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -91,10 +92,11 @@ def refuse_too_large(heads: Heads, examples: int, allowed: float | None = None) 
     """Raise InputError, before anything runs, where the features take more than ``allowed`` (half of the memory)."""
     needed, allowed = gigabytes(heads, examples), half_of_memory() if allowed is None else allowed
     if needed > allowed:
-        problem = (
-            f"the probe's features of {examples} rows take {needed:.2g} GB, more than half of this machine's memory"
+        raise InputError(
+            f"the probe's features of {examples} rows take {needed:.2g} GB, more than half of this machine's memory",
+            "[tasks]",
+            "Set a limit of rows per task, or use a machine with more memory",
         )
-        raise InputError(problem, "[tasks]", "Set a limit of rows per task, or use a machine with more memory")
 
 
 def _empty(heads: Heads, examples: int) -> tuple[Bundle, ...]:
@@ -119,14 +121,14 @@ def _store(
 
 
 def _average(z: Tensor, batch: Batch, setting: Setting, index: int) -> Float[Tensor, "example head size"]:
-    """The mean over the scored positions; padding, whatever stands there, never counts."""
+    """Average over the scored positions; padding, whatever stands there, never counts."""
     where = batch.gated(setting.heads.sites[index].block, setting.positions)[:, :, None, None].to(z.device)
     total = torch.where(where, z.float(), 0.0).sum(dim=1)
     return (total / where.sum(dim=1)).cpu()
 
 
 def _mean_embedding(setting: Setting, batch: Batch) -> Float[np.ndarray, "example width"]:
-    """The mean input embedding at the scored positions, of an encoder-decoder the encoder's beside the decoder's."""
+    """Average the input embeddings at the scored positions, an encoder-decoder's encoder's beside the decoder's."""
     embed = setting.model.model.get_input_embeddings()
     read = [(batch.input_ids, "enc" if batch.decoder_ids is not None else None)]
     if batch.decoder_ids is not None:
@@ -135,8 +137,7 @@ def _mean_embedding(setting: Setting, batch: Batch) -> Float[np.ndarray, "exampl
     for ids, block in read:
         where = batch.gated(block, setting.positions)[:, :, None]
         parts.append(torch.where(where, embed(ids).float(), 0.0).sum(dim=1) / where.sum(dim=1))
-    vectors: np.ndarray = torch.cat(parts, dim=1).cpu().numpy()
-    return vectors
+    return torch.cat(parts, dim=1).cpu().numpy()
 
 
 def _refuse_nonfinite(bundles: tuple[Bundle, ...], task: TaskExamples, first: int) -> None:
@@ -144,14 +145,15 @@ def _refuse_nonfinite(bundles: tuple[Bundle, ...], task: TaskExamples, first: in
         finite = bundle.outputs[first : first + len(task.encoded)].isfinite().all(dim=2).all(dim=1)
         for bad in torch.nonzero(~finite)[:1, 0].tolist():
             row, hint = task.encoded[bad].row, 'Check the weights, or compute in dtype = "float32"'
-            location = f"task {task.name}, example {row.id!r} ({row.location})"
-            raise InputError("the heads' outputs are not finite", location, hint)
+            raise InputError(
+                "the heads' outputs are not finite", f"task {task.name}, example {row.id!r} ({row.location})", hint
+            )
 
 
 def folds_of(
     labels: Int[np.ndarray, "example"], groups: Sequence[str], folds: int, seed: int
 ) -> Int[np.ndarray, "example"]:
-    """The fold of each example: a group stands in one fold, and every task is spread over them as evenly as can be.
+    """Return each example's fold: a group stands in one, and every task is spread over them as evenly as can be.
 
     Groups come in an order drawn by ``seed``, the largest first; each goes where the tasks of its rows are rarest.
     """
@@ -202,14 +204,14 @@ class Probe:
         return [tensor for pair in (*self.projections, self.hidden, self.out) for tensor in pair]
 
     def _linear(self, wide: int, narrow: int) -> tuple[Tensor, Tensor]:
-        """Weight and bias, uniform as torch's Linear begins."""
+        """Draw weight and bias, uniform as torch's Linear begins."""
         bound = wide**-0.5
         draw = (torch.rand(shape, generator=self.random) for shape in ((narrow, wide), (narrow,)))
         weight, bias = ((bound * (2 * x - 1)).to(self.device).requires_grad_() for x in draw)
         return weight, bias
 
     def project(self, rows: Int[Tensor, "row"]) -> Float[Tensor, "row head projected"]:
-        """The projected features p of these examples' heads, bundle after bundle."""
+        """Compute the projected features p of these examples' heads, bundle after bundle."""
         parts = []
         for bundle, (own, mean), (weight, bias) in zip(self.bundles, self.scales, self.projections, strict=True):
             projected = self._standard(bundle.outputs[rows], own) @ weight[:, : bundle.size].T + bias
@@ -224,11 +226,11 @@ class Probe:
         return (x.to(self.device) - centre) / spread
 
     def logits(self, projected: Float[Tensor, "row head projected"], drop: bool = False) -> Float[Tensor, "row task"]:
-        """The tasks' logits; ``drop``: with dropout, as in training."""
+        """Compute the tasks' logits; ``drop``: with dropout, as in training."""
         hidden = torch.nn.functional.linear(projected.flatten(1), *self.hidden).relu()
         if drop:
-            kept = torch.rand(hidden.shape, generator=self.random).to(self.device) >= DROPOUT
-            hidden = hidden * kept / (1 - DROPOUT)
+            stays = torch.rand(hidden.shape, generator=self.random).to(self.device) >= DROPOUT
+            hidden = hidden * stays / (1 - DROPOUT)
         return torch.nn.functional.linear(hidden, *self.out)
 
     @torch.enable_grad()
@@ -248,12 +250,13 @@ class Probe:
 
     @torch.no_grad()
     def predict(self, rows: Int[Tensor, "row"]) -> Int[Tensor, "row"]:
-        """The task of the largest logit."""
+        """Predict the task: that of the largest logit."""
+        # 256 rows at once, for memory: no row's result depends on another's
         return torch.cat([self.logits(self.project(some)).argmax(dim=1).cpu() for some in torch.split(rows, 256)])
 
     @torch.enable_grad()
     def importance(self, rows: Int[Tensor, "row"], labels: Int[Tensor, "example"]) -> Float[Tensor, "row head"]:
-        """The mean over p's 64 dimensions of ∂logit / ∂p · p, the logit being that of the row's own task."""
+        """Average ∂logit / ∂p · p over p's 64 dimensions, the logit being that of the row's own task."""
         parts = []
         for some in torch.split(rows, 256):
             projected = self.project(some).detach().requires_grad_()
@@ -266,14 +269,15 @@ class Probe:
 def _scale(
     x: Float[Tensor, "example item size"], rows: Int[Tensor, "row"], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each feature over ``rows`` (1 where it does not vary)."""
+    """Return mean and standard deviation of each feature over ``rows`` (1 where it does not vary)."""
     # item by item: a copy of all the features of large models would not fit
     pairs = [torch.std_mean(x[rows, item], dim=0, correction=0) for item in range(x.shape[1])]
     spread, centre = (torch.stack(parts).to(device) for parts in zip(*pairs, strict=True))
+    # less than a millionth of its mean is rounding in float32 (its steps are 1.2e-7), which must not be blown up to 1
     return centre, torch.where(spread > 1e-6 * centre.abs().clamp(min=1e-6), spread, 1.0)
 
 
 def splits(fold: Int[np.ndarray, "example"]) -> Iterator[tuple[int, Int[Tensor, "row"], Int[Tensor, "row"]]]:
-    """For each fold its number, the rows outside it (to train on) and those inside (to read)."""
+    """Yield for each fold its number, the rows outside it (to train on) and those inside (to read)."""
     for number in range(int(fold.max()) + 1):
         yield number, torch.from_numpy(np.flatnonzero(fold != number)), torch.from_numpy(np.flatnonzero(fold == number))

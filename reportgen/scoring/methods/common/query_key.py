@@ -28,17 +28,17 @@ Pattern = Float[Tensor, "head query key"]
 
 
 def value_effect(pattern: Pattern, change: Vectors, gradient: Vectors) -> Float[Tensor, "head"]:
-    """What patching all values changes; ``change`` is v′ − v, ``gradient`` that of the metric to z."""
+    """Return what patching all values changes; ``change`` is v′ − v, ``gradient`` that of the metric to z."""
     return ((pattern @ change) * gradient).sum(dim=(1, 2))
 
 
 def query_effect(pattern: Pattern, patched: Pattern, slope: Pattern) -> Float[Tensor, "head query"]:
-    """What patching the query at each position changes; ``patched`` is A_q, ``slope`` G."""
+    """Return what patching the query at each position changes; ``patched`` is A_q, ``slope`` G."""
     return ((patched - pattern) * slope).sum(dim=2)
 
 
 def key_effect(pattern: Pattern, moved: Pattern, slope: Pattern) -> Float[Tensor, "head key"]:
-    """What patching the key at each position changes; ``moved`` are the changes δ of the logits, ``slope`` G."""
+    """Return what patching the key at each position changes; ``moved`` are the changes δ of the logits, ``slope`` G."""
     # the weight and the slopes of the other keys: of the key that leads its row by themselves, for one less its weight
     # would be lost to rounding where the softmax saturates, which is what the correction is for
     leads = torch.zeros_like(pattern, dtype=torch.bool).scatter(2, pattern.argmax(dim=2, keepdim=True), True)
@@ -63,8 +63,10 @@ def corrected(
     gradient: Outputs,
     where: Bool[Tensor, "example token"] | None,
 ) -> Float[Tensor, "example head"]:
-    """Baseline minus patched of a site's heads: the sum of the effects on their outputs at the tokens of ``where``
-    (None: all) of patching queries, keys and values from ``other`` into ``clean``, whose heads put out ``outputs``.
+    """Score a site's heads, baseline minus patched, by queries, keys and values one kind at a time.
+
+    The sum of the effects on their outputs at the tokens of ``where`` (None: all) of patching queries, keys and values
+    from ``other`` into ``clean``, whose heads put out ``outputs``.
 
     Raises InputError where queries and keys are not seen, or outputs are not the pattern times the values.
     """
@@ -105,11 +107,13 @@ class _Example:
         return cls(query, key, value, mask, call.scale)
 
     def pattern(self, queries: Vectors) -> Pattern:
-        """The softmax of these queries over the example's keys."""
+        """Return the softmax of these queries over the example's keys."""
         return (self.scale * queries @ self.keys.transpose(1, 2) + self.mask).softmax(dim=-1)
 
 
 def _check(site: Site, made: Vectors, outputs: Vectors) -> None:
+    # the pattern is computed anew in float64, the outputs in the model's precision: bounds above its rounding (its
+    # steps: 1e-7 of a number in float32, 8e-3 in bfloat16), far below what a wrong pattern would differ by
     agrees = {torch.float64: 1e-6, torch.float32: 1e-3}.get(outputs.dtype, 0.05)  # of the greatest output
     if made.shape != outputs.shape or (made - outputs).abs().max() > agrees * outputs.abs().max():
         raise _refused(site, "its heads' outputs are not their attention patterns times their values")

@@ -23,7 +23,7 @@ HINT = "Give more rows, of several groups, so that each half of the tasks has so
 
 @torch.no_grad()
 def outputs(setting: Setting, batch: Batch) -> Outputs:
-    """What the heads of each site put out in a plain run."""
+    """Return what the heads of each site put out in a plain run."""
     with captured(setting.model.model, setting.heads) as seen:
         setting.model.run(batch)
     return seen
@@ -37,7 +37,7 @@ class Means:
     others: tuple[Float[Tensor, "head size"], ...]
 
     def substitute(self, site: int) -> Edit:
-        """Puts the means in the place of all heads of a site."""
+        """Return the edit that puts the means in the place of all heads of a site."""
 
         def edit(z: Tensor) -> Tensor:
             by = self.others[site].expand_as(z).clone()
@@ -48,7 +48,7 @@ class Means:
 
 
 def means(setting: Setting, batches: Sequence[Batch]) -> Means:
-    """Over the scored positions, the mean of each task's mean over tokens, so that tasks count alike.
+    """Average each task's mean over the tokens at scored positions, so that tasks count alike.
 
     A site that is never scored at a first token (or at no other) has the other mean in its place.
     Raises InputError where there are no examples.
@@ -70,13 +70,13 @@ def means(setting: Setting, batches: Sequence[Batch]) -> Means:
 
 
 def _mean_of_tasks(sums: Mapping[_Key, Tensor], counts: Mapping[_Key, int], site: int, part: int) -> Tensor:
-    """The mean of the means of those tasks that have such tokens; where none has, that of the other tokens."""
+    """Average the means of those tasks that have such tokens; where none has, of the other tokens."""
     found = [total / counts[key] for key, total in sums.items() if key[0] == site and key[2] == part and counts[key]]
     return torch.stack(found).mean(dim=0) if found else _mean_of_tasks(sums, counts, site, 1 - part)
 
 
 def _apart(positions: Bool[Tensor, "example token"]) -> tuple[Tensor, Tensor]:
-    """Those of the places that are a first token, and the others."""
+    """Part the positions into those of a first token, and the others."""
     first = torch.zeros_like(positions)
     first[:, 0] = positions[:, 0]
     return first, positions & ~first
@@ -85,16 +85,16 @@ def _apart(positions: Bool[Tensor, "example token"]) -> tuple[Tensor, Tensor]:
 @dataclass(frozen=True)
 class Donor:
     """A reference example: its row, and of each site the heads' outputs at the first token (head, size) and at some
-    others, in their order (kept, head, size).
+    others, in their order (position, head, size).
     """
 
     row: Row
     first: tuple[Float[Tensor, "head size"], ...]
-    others: tuple[Float[Tensor, "kept head size"], ...]
+    others: tuple[Float[Tensor, "position head size"], ...]
 
 
-def donors(setting: Setting, batches: Sequence[Batch], count: int, kept: int) -> tuple[Donor, ...]:
-    """Up to ``count`` examples of the batches, as many of each task as may be, each with up to ``kept`` positions.
+def donors(setting: Setting, batches: Sequence[Batch], count: int, positions: int) -> tuple[Donor, ...]:
+    """Take up to ``count`` examples, as many of each task as may be, each with up to so many ``positions``.
 
     Which ones is drawn with the study's seed. Raises InputError where the examples are of fewer than two groups.
     """
@@ -107,13 +107,13 @@ def donors(setting: Setting, batches: Sequence[Batch], count: int, kept: int) ->
         if indices:
             part = batch.taken(indices)
             seen = outputs(setting, part)
-            found += [_donor(setting, part, seen, e, kept) for e in range(part.size)]
+            found += [_donor(setting, part, seen, e, positions) for e in range(part.size)]
     order = {(row.task, row.id): i for i, row in enumerate(chosen)}
     return tuple(sorted(found, key=lambda donor: order[donor.row.task, donor.row.id]))
 
 
 def _drawn(setting: Setting, rows: Sequence[Row], count: int) -> list[Row]:
-    """The rows in an order of their own, one of each task in turn, the first ``count``."""
+    """Draw the first ``count`` rows of an order of their own, one of each task in turn."""
     by_task: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: setting.generator(row, "donors").random()):
         by_task.setdefault(row.task, []).append(row)
@@ -121,22 +121,22 @@ def _drawn(setting: Setting, rows: Sequence[Row], count: int) -> list[Row]:
     return [by_task[t][i] for i in range(turns) for t in sorted(by_task) if i < len(by_task[t])][:count]
 
 
-def _donor(setting: Setting, batch: Batch, seen: Outputs, example: int, kept: int) -> Donor:
+def _donor(setting: Setting, batch: Batch, seen: Outputs, example: int, count: int) -> Donor:
     row, first, others = batch.rows[example], list[Tensor](), list[Tensor]()
     for site, z in sorted(seen.items()):
-        positions = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example].to(z.device))[1:, 0]
-        picked = setting.generator(row, "places").permutation(len(positions))[:kept]
-        positions = positions[torch.as_tensor(picked, dtype=torch.long, device=z.device).sort().values]
+        found = torch.nonzero(batch.gated(setting.heads.sites[site].block, "all")[example].to(z.device))[1:, 0]
+        picked = setting.generator(row, "places").permutation(len(found))[:count]
+        found = found[torch.as_tensor(picked, dtype=torch.long, device=z.device).sort().values]
         first.append(z[example, 0].clone())
         # a text of one token has no other: its only one stands in
-        others.append(z[example, positions].clone() if len(positions) else z[example, :1].clone())
+        others.append(z[example, found].clone() if len(found) else z[example, :1].clone())
     return Donor(row, tuple(first), tuple(others))
 
 
 def resampled(setting: Setting, batch: Batch, donors: Sequence[Donor], draw: int) -> Callable[[int], Edit]:
-    """One draw: for each example a donor of another group, whose outputs stand in for its own at every token.
+    """Make one draw: for each example a donor of another group, whose outputs stand in for its own at every token.
 
-    The donor's first token stands for the first; for the others its kept positions, in order and over again, from one
+    The donor's first token stands for the first; for the others its positions, in order and over again, from one
     that is drawn. All heads of an example share a draw.
     Raises InputError naming a row all of whose possible donors are of its own group.
     """
