@@ -70,7 +70,8 @@ class Remaking:
             return True
         if self.plugins:
             return name != "scores.csv"
-        worded = ("findings.json", "manifest.json", "tables/findings.csv", "tables/findings.tex", PDF)
+        tables = ("tables/findings.csv", "tables/findings.tex")
+        worded = ("findings.json", "claims.json", "manifest.json", *tables, PDF)
         # the text alternatives of figures, and their captions, hold sentences
         prose = name.endswith((".html", ".css", ".js", ".jsonld", ".svg", "captions.tex"))
         return bool(self.foreign) and (prose or name in worded or name.startswith(f"{TEMPLATES}/"))
