@@ -94,12 +94,18 @@ def _same_packed(old: bytes, new: bytes, halves: bool) -> bool:
         return unpacker.eof and not unpacker.unused_data
     if not halves or len(stood) != len(made):
         return False
-    return bool(np.allclose(_halves(stood), _halves(made), rtol=HALF_STEP, atol=HALF_STEP, equal_nan=True))
+    a, b = _halves(stood), _halves(made)
+    absent = np.isnan(a) | np.isnan(b)
+    # of what is no number there are 2,046 patterns, and one that is written: another one is a change, unseen by value
+    if (a.view("<u2") != b.view("<u2"))[absent].any():
+        return False
+    rest = a[~absent].astype(float), b[~absent].astype(float)
+    return bool(np.allclose(*rest, rtol=HALF_STEP, atol=HALF_STEP))
 
 
 def _halves(planes: bytes) -> np.ndarray:
     """Return numbers of half precision from their byte planes."""
-    return np.frombuffer(planes, np.uint8).reshape(2, -1).T.copy().view("<f2").astype(float)
+    return np.frombuffer(planes, np.uint8).reshape(2, -1).T.copy().view("<f2")[:, 0]
 
 
 def same_picture(old: bytes, new: bytes) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pikepdf
 import pytest
 
+from reportgen.archive.values import unlike
 from reportgen.archive.verify import Verification, lines, verify
 from reportgen.core.provenance import made_with
 from reportgen.errors import InputError
@@ -18,6 +19,7 @@ from reportgen.pipeline.build import remake
 from reportgen.pipeline.cache_keys import report_key
 from reportgen.pipeline.run_directory import forms_of, found_hash
 from reportgen.pipeline.source import open_study
+from reportgen.rendering.html.embedded_data import packed
 from reportgen.storage.crate import CRATE, crate_json
 from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import pretty_json
@@ -311,3 +313,17 @@ def test_a_folder_of_a_newer_version_is_refused(copy: Path) -> None:
         f"{copy / 'manifest.json'}: a newer reportgen made it (reportgen/manifest/2; this one reads "
         "reportgen/manifest/1). Install that version."
     )
+
+
+def test_another_pattern_of_what_is_no_number_is_a_change() -> None:
+    """Packed halves agree to their last step; of the patterns that are no number, only the one that is written does."""
+
+    def page(*halves: float, pattern: int | None = None) -> bytes:
+        numbers = np.array(halves, np.float16)
+        if pattern is not None:
+            numbers.view(np.uint16)[-1] = pattern
+        return f'{{"below":"{packed(numbers)}"}}'.encode()
+
+    assert unlike("report.html", page(1.0, np.nan), page(1.0, np.nan)) == ""
+    assert unlike("report.html", page(1.0, np.nan, pattern=0x7F00), page(1.0, np.nan)) != ""
+    assert unlike("report.html", page(1.5, np.nan), page(1.0, np.nan)) != ""
