@@ -16,6 +16,8 @@ import numpy as np
 AGREEMENT = 1e-5
 ZERO = 1e-12  # what is left of a difference that is nothing, in float64
 HALF_STEP = 2e-3  # relative, two steps of half precision: IEEE 754's binary16 has 11 bits, a step of 2^-10 at most
+# Two of the least steps of half precision: the sides of intervals come of float64, which errs far below that near 0.
+HALF_LEAST = 2.0**-23
 COLOUR = 2  # steps of 255 by which a colour may be rounded otherwise
 # What may be written otherwise and mean the same: a picture, packed numbers, a number. All else is as it is written.
 _PARTS = re.compile(
@@ -100,7 +102,7 @@ def _same_packed(old: bytes, new: bytes, halves: bool) -> bool:
     if (a.view("<u2") != b.view("<u2"))[absent].any():
         return False
     rest = a[~absent].astype(float), b[~absent].astype(float)
-    return bool(np.allclose(*rest, rtol=HALF_STEP, atol=HALF_STEP))
+    return bool(np.allclose(*rest, rtol=HALF_STEP, atol=HALF_LEAST))
 
 
 def _halves(planes: bytes) -> np.ndarray:

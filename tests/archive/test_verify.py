@@ -327,3 +327,4 @@ def test_another_pattern_of_what_is_no_number_is_a_change() -> None:
     assert unlike("report.html", page(1.0, np.nan), page(1.0, np.nan)) == ""
     assert unlike("report.html", page(1.0, np.nan, pattern=0x7F00), page(1.0, np.nan)) != ""
     assert unlike("report.html", page(1.5, np.nan), page(1.0, np.nan)) != ""
+    assert unlike("report.html", page(1.0, 1.5e-5), page(1.0, 0.0)) != ""

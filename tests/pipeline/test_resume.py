@@ -24,6 +24,8 @@ from reportgen.pipeline.source import Source, check, open_source
 from reportgen.storage.remote_folders import StorageFolder
 from reportgen.storage.scores_file import read_scores, scores_bytes
 
+pytestmark = pytest.mark.slow
+
 FILES = {"scores.safetensors", "scores-activation_norm.safetensors"}
 STUDY = """[study]
 title = "Tiny"

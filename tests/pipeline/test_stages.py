@@ -16,6 +16,8 @@ from reportgen.errors import InputError
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from cases import copying_case
 
+pytestmark = pytest.mark.slow
+
 STUDY = """[study]
 title = "Tiny"
 [model]

@@ -18,6 +18,8 @@ import readers
 from reportgen.pipeline import build as pipeline
 from reportgen.rendering.pdf.document import pdf
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NAMES = (
     "<script>window.ran = 1</script>",

@@ -21,6 +21,8 @@ from reportgen.scoring.run.memory import free_bytes, peak_bytes
 from reportgen.scoring.run.prepare import prepare
 from reportgen.scoring.score import score
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Study]
 MANY = [{**ROWS[0], "id": f"r{i}"} for i in range(200)]
 

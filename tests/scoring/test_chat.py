@@ -12,6 +12,8 @@ from reportgen.errors import InputError
 from reportgen.scoring.data.chat_templates import Chat
 from reportgen.scoring.data.prompts import prompted
 
+pytestmark = pytest.mark.slow
+
 NORMAL = (
     TEMPLATE,
     REFUSING,

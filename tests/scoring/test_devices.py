@@ -21,6 +21,8 @@ from reportgen.scoring.model import load as load_module
 from reportgen.scoring.model.interventions import replaced, scaled
 from reportgen.scoring.score import score
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Study]
 METHODS = ["zero_ablation", "mean_ablation", "attribution_patching", "direct_logit_attribution", "retrieval"]
 SOME = ["zero_ablation", "direct_logit_attribution"]  # beside the gradient

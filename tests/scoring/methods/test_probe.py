@@ -40,6 +40,8 @@ from reportgen.scoring.methods.common.probing import (
 from reportgen.scoring.methods.probe import METHOD, checked_folds, cross_fitted
 from reportgen.scoring.model.loaded import LoadedModel
 
+pytestmark = pytest.mark.slow
+
 PLANTED = ((1, 3), (2, 0))
 WORDS = "one two three four five six seven eight red green blue".split()
 
