@@ -93,9 +93,7 @@ def one_by_one(setting: Setting, batch: Batch) -> np.ndarray:
     for e in range(batch.size):
         one = batch.taken([e])
         length = int(one.attention_mask.sum())
-        one = replace(
-            one, **{name: getattr(one, name)[:, :length] for name in ("input_ids", "attention_mask", "position_ids")}
-        )
+        one = replace(one, **{name: getattr(one, name)[:, :length] for name in ("input_ids", "attention_mask")})
         gates = [torch.ones(1, site.heads, requires_grad=True) for site in setting.heads.sites]
         edits = {i: scaled(gate, None) for i, gate in enumerate(gates)}
         with edited(setting.model.model, setting.heads, edits):
@@ -121,7 +119,6 @@ def headed(batch: Batch) -> Batch:
         input_ids=ids,
         attention_mask=mask,
         prompt=batch.prompt + HEADER,
-        position_ids=torch.arange(ids.shape[1]).repeat(batch.size, 1),
         position=batch.position + HEADER,
     )
 

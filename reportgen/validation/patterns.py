@@ -123,7 +123,6 @@ def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
 
 def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Pattern]:
     """Run the model on the chosen examples, task by task, and read the heads' patterns."""
-    from reportgen.scoring.data.batches import collate, plan_batches
     from reportgen.scoring.data.metrics import METRICS
     from reportgen.scoring.methods.common.attention_patterns import observed
     from reportgen.scoring.methods.common.method import Setting
@@ -143,10 +142,10 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
         assert examples is not None
         rows = {row.id: i for i, row in enumerate(task.rows)}
         numbers = sorted({rows[examples.ids[w.example]] for _, w in here})
-        for members in plan_batches([task.encoded[i] for i in numbers], prepared.batch_size):
+        for members in model.running.planned([task.encoded[i] for i in numbers], prepared.batch_size):
             at = {numbers[m]: row for row, m in enumerate(members)}
             encoded = [task.encoded[i] for i in at]
-            batch = collate(encoded, model.tokenizer.pad_token_id or 0, model.device)
+            batch = model.collated(encoded)
             sites, _ = observed(setting, batch, answer=False)
             seen = {setting.heads.sites[i].layer: pattern for i, pattern in sites}
             for n, w in here:

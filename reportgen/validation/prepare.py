@@ -8,7 +8,7 @@ import numpy as np
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, collate, plan_batches
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.methods.activation_norm import norms
 from reportgen.scoring.methods.common.method import Setting
@@ -52,13 +52,9 @@ class Setup:
         them.
         """
         encoded = [self.tasks[t].encoded[i] for i in members]
-        planned = plan_batches(encoded, self.prepared.batch_size)
-        return [(rows, _collated(self.prepared, [encoded[i] for i in rows])) for rows in planned]
-
-
-def _collated(prepared: Prepared, some: Sequence[object]) -> Batch:
-    model = prepared.model
-    return collate(some, model.tokenizer.pad_token_id or 0, model.device)  # type: ignore[arg-type]
+        model = self.prepared.model
+        planned = model.running.planned(encoded, self.prepared.batch_size)
+        return [(rows, model.collated([encoded[i] for i in rows])) for rows in planned]
 
 
 def set_up(study: Study, blocks: Blocks) -> Setup:
@@ -75,7 +71,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", scoring.positions, scoring.seed)
     discovery = [
-        _collated(prepared, [task.encoded[i] for i in members])
+        prepared.model.collated([task.encoded[i] for i in members])
         for task in prepared.tasks
         for members in task.discovery_batches()
     ]

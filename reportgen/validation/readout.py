@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from reportgen.core.trials import ReadoutName
-from reportgen.scoring.data.batches import Batch, collate
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import Baseline, baseline
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.methods.common.probe_baselines import path
 from reportgen.scoring.methods.probe import checked_folds
-from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.storage.files import sha256
@@ -95,19 +93,11 @@ def _reader(
     def read(batch: Batch) -> Baseline:
         mine = probes[torch.tensor([fold[row.task, row.id] for row in batch.rows], device=model.device)]
         wanted = torch.tensor([number[row.task] for row in batch.rows], device=model.device)
-        logits = torch.einsum("ed,edt->et", pooled(model, batch), mine[:, :-1]) + mine[:, -1]
+        logits = torch.einsum("ed,edt->et", model.pooled(batch), mine[:, :-1]) + mine[:, -1]
         log_probability = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
         return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), log_probability.cpu().numpy())
 
     return read
-
-
-def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]:
-    """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
-    hidden = forward(model.model, model.kind, batch)[0].double()
-    where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
-    total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
-    return total.to(model.device)
 
 
 @torch.no_grad()
@@ -115,8 +105,8 @@ def _states(model: LoadedModel, task: PreparedTask) -> Float[np.ndarray, "exampl
     """Return the pooled states of a task's rows, in their order."""
     found = dict[int, np.ndarray]()
     for members in task.batches:
-        batch = collate([task.encoded[i] for i in members], model.tokenizer.pad_token_id or 0, model.device)
-        found.update(zip(members, pooled(model, batch).cpu().numpy(), strict=True))
+        batch = model.collated([task.encoded[i] for i in members])
+        found.update(zip(members, model.pooled(batch).cpu().numpy(), strict=True))
     return np.stack([found[i] for i in range(len(task.rows))])
 
 

@@ -12,7 +12,7 @@ from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.trials import Answers, Control, RawControls, RawCurve, RawSet, RawTask, RawValidation
 from reportgen.errors import InputError, ran_out
-from reportgen.scoring.methods.common.ablation import at_once
+from reportgen.scoring.methods.common.ablation import side_by_side
 from reportgen.scoring.run.prepare import versions
 from reportgen.storage.json_files import key_of
 from reportgen.validation.checkpoints import read_checkpoint, write_checkpoint
@@ -131,7 +131,7 @@ def _fresh(setup: Setup, t: int, members: Sequence[int], some: Sequence[Interven
     correct = np.zeros((len(some), len(members)), dtype=bool)
     log_probability = np.zeros((len(some), len(members)))
     for rows, batch in setup.batches(t, members):
-        found, together = None, at_once(batch)
+        found, together = None, side_by_side(setup.setting.model, batch)
         while found is None:
             try:
                 found = outcomes(setup.setting, setup.means, setup.readout.read, batch, some, together)

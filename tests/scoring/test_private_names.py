@@ -38,6 +38,15 @@ def test_a_storage_keeps_its_identity_and_shares_it_with_none() -> None:
     assert gone == [1], "a storage's Python object has to live as long as the storage"
 
 
+def test_writing_in_place_is_counted() -> None:
+    tensor = torch.zeros(3)
+    counts = [torch_private.times_written(tensor)]
+    for write in (lambda: tensor.add(1), lambda: tensor.add_(1), lambda: tensor[1:].copy_(torch.ones(2))):
+        write()
+        counts.append(torch_private.times_written(tensor))
+    assert counts == [0, 0, 1, 2], f"Tensor._version {MOVED}"
+
+
 def test_compilation_in_ever_other_forms_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._dynamo
 

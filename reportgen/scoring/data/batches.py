@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["causal", "masked", "seq2seq", "classifier", "encoder"]  # encoder: no head that predicts anything
 Positions = Literal["all", "prompt", "answer", "last"]
+# Which examples share a batch: any, padded to the longest; those of one length; none
+Batching = Literal["padded", "equal", "single"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,6 @@ class Batch:
 
     input_ids: Int[Tensor, "example token"]
     attention_mask: Int[Tensor, "example token"]
-    position_ids: Int[Tensor, "example token"]
     prompt: Int[Tensor, example]
     owner: Int[Tensor, answer_token]
     position: Int[Tensor, answer_token]
@@ -118,14 +120,20 @@ class Batch:
         return touched
 
 
-def plan_batches(examples: Sequence[Encoded], size: int) -> list[list[int]]:
+def plan_batches(examples: Sequence[Encoded], size: int, batching: Batching = "padded") -> list[list[int]]:
     """Cut examples into batches of indices: by length (ties in file order); fixed by the inputs alone."""
-    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].inputs), len(examples[i].decoder or ()), i))
-    return [order[i : i + size] for i in range(0, len(order), size)]
+
+    def lengths(i: int) -> tuple[int, int]:
+        return len(examples[i].inputs), len(examples[i].decoder or ())
+
+    order = sorted(range(len(examples)), key=lambda i: (*lengths(i), i))
+    parts = [list(part) for _, part in groupby(order, lengths)] if batching == "equal" else [order]
+    step = 1 if batching == "single" else size
+    return [part[i : i + step] for part in parts for i in range(0, len(part), step)]
 
 
 def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.device = "cpu") -> Batch:
-    """Pad examples on the right; positions count from 0, so that padding changes nothing for models with them.
+    """Pad examples on the right, where no token counts the padding.
 
     A foil, a decoder or a corrupted prompt is in the batch where every example has one.
     """
@@ -138,7 +146,6 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
     batch = Batch(
         input_ids=ids,
         attention_mask=mask,
-        position_ids=torch.arange(ids.shape[1]).repeat(len(examples), 1),
         prompt=_list([e.prompt for e in examples]),
         owner=_list([k for k, e in enumerate(examples) for _ in e.answer]),
         position=_list([position for e in examples for position in e.positions]),

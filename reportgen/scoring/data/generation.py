@@ -18,13 +18,14 @@ def after_prompt(logits: AnswerLogits, batch: Batch, steps: int, pad: int) -> li
     device, start = batch.input_ids.device, batch.prompt
     rows, width = torch.arange(batch.size, device=device), int(start.max()) + steps
     ids = torch.full((batch.size, width), pad, device=device)
-    positions = torch.arange(width, device=device).repeat(batch.size, 1)
     known = min(width, batch.input_ids.shape[1])
     ids[:, :known] = batch.input_ids[:, :known]
+    positions = torch.arange(width, device=device)
     for step in range(steps):
         last = start + step - 1
-        asked = Batch(ids, (positions <= last[:, None]).long(), positions, start, rows, last, target=rows)
-        ids[rows, last + 1] = logits(asked).argmax(dim=1)
+        so_far = int(last.max()) + 1  # no wider: how a model scales its positions may hang on a text's length
+        mask = (positions[:so_far] <= last[:, None]).long()
+        ids[rows, last + 1] = logits(Batch(ids[:, :so_far], mask, start, rows, last, target=rows)).argmax(dim=1)
     return [ids[e, start[e] : start[e] + steps].tolist() for e in range(batch.size)]
 
 

@@ -125,7 +125,6 @@ def following(many: Batch, tokens: int, cache: DynamicCache) -> Batch:
     return replace(
         many,
         input_ids=many.input_ids[:, tokens:],
-        position_ids=many.position_ids[:, tokens:],
         position=many.position - tokens,
         prompt=many.prompt - tokens,
         cache=cache,
@@ -147,7 +146,6 @@ def _cut(one: Batch, tokens: int) -> Batch:
         one,
         input_ids=one.input_ids[:, :tokens],
         attention_mask=one.attention_mask[:, :tokens],
-        position_ids=one.position_ids[:, :tokens],
         owner=none,
         position=none,
         target=none,

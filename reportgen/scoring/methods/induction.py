@@ -79,7 +79,6 @@ def _repeated(setting: MethodSetting[Parameters, None], batch: Batch) -> Batch:
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         corrupted_ids=None,
-        position_ids=torch.arange(ids.shape[1], device=ids.device).repeat(len(drawn), 1),
     )
 
 

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.methods.common.ablation import side_by_side
 from reportgen.scoring.methods.common.method import (
     BatchScores,
     MethodParameters,
@@ -80,7 +81,7 @@ def _shares(
 ) -> Float[np.ndarray, "example player"]:
     """Return each player's marginal share when players are taken away in each example's order."""
     rank = order.argsort(axis=1)  # of each player in the order
-    worths, step = [ends[0]], setting.parameters.coalitions_at_once
+    worths, step = [ends[0]], side_by_side(setting.model, batch, setting.parameters.coalitions_at_once)
     for first in range(1, len(players), step):
         gone = [rank < taken for taken in range(first, min(first + step, len(players)))]
         worths += list(_worths(setting, batch, players, gone))

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def forward(module: nn.Module, kind: Kind, batch: Batch, **extra: object) -> Any:
-    """Run the model or its body over a batch, with no cache but the batch's."""
+    """Run the model or its body over a batch, with no cache but the batch's.
+
+    Every model counts its positions as it was trained to (RoBERTa's begin behind the padding's own): padding stands on
+    the right, where no token counts it.
+    """
     known = inspect.signature(module.forward).parameters
     wanted: dict[str, object] = {"use_cache": False, "return_dict": True}
-    if kind == "causal":  # encoders count their positions as they were trained to, and padding stands on the right
-        wanted["position_ids"] = batch.position_ids
     if batch.cache is not None:
         wanted |= {"use_cache": True, "past_key_values": batch.cache}
     if kind == "seq2seq":

@@ -13,6 +13,7 @@ from torch import nn
 from reportgen.errors import InputError, ran_out
 from reportgen.scoring.model.data_flow import HINT, Call, Layout, Order, calls
 from reportgen.scoring.model.load import reason
+from reportgen.scoring.model.state import left_as_it_was
 from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, watch
 
 if TYPE_CHECKING:
@@ -138,13 +139,14 @@ def _watched(model: PreTrainedModel) -> Trace:
 
 @contextmanager
 def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
-    """Freeze parameters, and leave training mode, for the time of the watching."""
+    """Freeze parameters, and leave training mode, for the time of the watching; put back what the run changes."""
     training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
     try:
         for parameter in wanted:
             parameter.requires_grad_(False)
         model.train(False)
-        yield
+        with left_as_it_was(model):
+            yield
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)

@@ -25,7 +25,9 @@ from reportgen.scoring.model.heads import Heads, find
 from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import Edit
 from reportgen.scoring.model.load import read_folder
-from reportgen.scoring.model.trace import input_device
+from reportgen.scoring.model.running import WAYS, Running
+from reportgen.scoring.model.state import left_as_it_was
+from reportgen.scoring.model.trace import embedding_table, input_device
 from reportgen.scoring.run.memory import enough
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class LoadedModel:
     """A transformer in eval mode with frozen parameters, its tokenizer and its heads.
 
     ``kind`` says what it puts out: an encoder nothing but hidden states, a classifier logits of classes. ``shortcuts``
-    says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited).
+    says what of its runs need not be run; ``context`` is the greatest length in tokens (None: unlimited); ``running``
+    is how the study's examples are put together.
     """
 
     model: PreTrainedModel
@@ -49,6 +52,7 @@ class LoadedModel:
     shortcuts: Shortcuts
     context: int | None
     described: Model
+    running: Running = WAYS[0]
 
     @property
     def device(self) -> torch.device:
@@ -66,7 +70,14 @@ class LoadedModel:
         Half-precision ones are widened to float32. Of an encoder, which predicts nothing, it is an error to ask for
         them.
         """
+        chosen = self.read(batch)
+        wide = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
+        return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
+
+    def read(self, batch: Batch) -> Float[Tensor, "answer_token vocabulary"]:
+        """Return the same as the model puts it out, in its own precision and where its last layer lies."""
         assert self.kind != "encoder", "an encoder predicts nothing"
+        chosen: Tensor
         if self.kind == "classifier":
             chosen = forward(self.model, self.kind, batch).logits[batch.owner]
         elif self.shortcuts.logits == "head":
@@ -79,22 +90,53 @@ class LoadedModel:
             chosen = forward(self.model, self.kind, batch, logits_to_keep=positions.cpu()).logits[batch.owner, column]
         else:
             chosen = forward(self.model, self.kind, batch).logits[batch.owner, batch.position]
-        wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
-        return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
+        return chosen
+
+    @property
+    def pad(self) -> int:
+        """The token that texts are padded with: the model's own, by which a classifier finds a text's last token; the
+        tokenizer's where the model names none of its vocabulary.
+        """
+        size = len(embedding_table(self.model))
+        named = (self.model.config.get_text_config().pad_token_id, self.tokenizer.pad_token_id)
+        return next((token for token in named if isinstance(token, int) and 0 <= token < size), 0)
 
     def collated(self, examples: Sequence[Encoded]) -> Batch:
-        """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
-        return collate(examples, self.tokenizer.pad_token_id or 0, self.device)
+        """Return the examples as a batch on the model's device."""
+        return collate(examples, self.pad, self.device)
+
+    def plain(self, example: Encoded) -> Float[Tensor, "answer_token vocabulary"]:
+        """Call the model on one example alone as anyone calls it, without any of our own ways; return what
+        ``answer_logits`` does (an encoder's: its last hidden states).
+        """
+        inputs = {"input_ids": torch.tensor([example.inputs], device=self.device)}
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if example.decoder is not None:
+            inputs["decoder_input_ids"] = torch.tensor([example.decoder], device=self.device)
+        output = self.model(**inputs)
+        found: Tensor = output[0][0] if self.kind == "encoder" else output.logits[0]
+        if self.kind == "classifier":
+            found = output.logits
+        return found if self.kind in ("encoder", "classifier") else found[list(example.positions)]
 
     def run(self, batch: Batch) -> None:
         """Run the model for what hooks see of it, without vocabulary logits."""
         forward(self.model.base_model, self.kind, batch)
 
+    def pooled(self, batch: Batch) -> Float[Tensor, "example feature"]:
+        """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not
+        count.
+        """
+        hidden = forward(self.model, self.kind, batch)[0].double()
+        where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
+        total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
+        return total.to(self.device)
+
     @torch.no_grad()
     def generated_match(self, batch: Batch) -> Float[Tensor, example]:
         """Return 1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
         steps, written = longest_answer(self.tokenizer, batch), in_decoder if self.kind == "seq2seq" else after_prompt
-        ids = written(self.answer_logits, batch, steps, self.tokenizer.pad_token_id or 0)
+        ids = written(self.answer_logits, batch, steps, self.pad)
         end = self.tokenizer.eos_token_id
         return matches(self.tokenizer, [row[: row.index(end)] if end in row else row for row in ids], batch)
 
@@ -146,10 +188,11 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         folder = read_folder(section)
         model = folder.model
         kind, heads = folder.kind, find(model)
-        if kind == "causal":
-            refuse_looking_ahead(model)
-        found = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
-        short = shortcuts(model, kind, heads)
+        with left_as_it_was(model):
+            if kind == "causal":
+                refuse_looking_ahead(model)
+            found = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+            short = shortcuts(model, kind, heads)
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), found)
     if section.compile:
         compile_beside(model, kind, heads)

@@ -4,18 +4,24 @@ Nothing else in reportgen uses a private name of torch. Each of these has no pub
 - ``TorchDispatchMode`` counts tensors as they are made, gradients' too, on any device (memory statistics exist for
   accelerators alone);
 - ``_cdata`` is what a storage is known by however many Python objects stand for it;
+- ``_version`` counts how often a tensor was written in place;
 - ``torch._dynamo.config`` is where compilation in another form than the last is bounded.
 """
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["TorchDispatchMode", "bound_recompilations", "storage_identity"]
+__all__ = ["TorchDispatchMode", "bound_recompilations", "storage_identity", "times_written"]
 
 
 def storage_identity(storage: torch.UntypedStorage) -> int:
     """Return a number that no other storage has as long as this one lives."""
     return int(storage._cdata)
+
+
+def times_written(tensor: torch.Tensor) -> int:
+    """Count how often a tensor, or a view of it, was written in place."""
+    return int(tensor._version)
 
 
 def bound_recompilations(forms: int) -> None:

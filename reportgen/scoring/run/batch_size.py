@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 
 from reportgen.scoring.data.batches import Batch, Encoded
-from reportgen.scoring.methods.common.ablation import at_once, most_tokens, without_each
+from reportgen.scoring.methods.common.ablation import most_tokens, side_by_side, without_each
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.methods.gate_gradient import gradients
 from reportgen.scoring.run.memory import free_bytes, halved, peak_bytes
@@ -78,7 +78,7 @@ class Trial:
 
     def needs(self, size: int, copies: int) -> float:
         """Return the most bytes that so many examples take, ``copies`` or as many as ablation does at once."""
-        many = copies or min(self.setting.heads.widest, at_once(self._batch(size)))
+        many = copies or min(self.setting.heads.widest, side_by_side(self.setting.model, self._batch(size)))
         return max(self.forward.at(size * many), self.backward.at(size))
 
     def run(self, size: int) -> None:

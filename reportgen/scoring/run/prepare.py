@@ -11,7 +11,7 @@ from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, split_halves
 from reportgen.errors import InputError, ReportgenError, nearest
-from reportgen.scoring.data.batches import Encoded, plan_batches
+from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.metrics import METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
@@ -27,6 +27,8 @@ from reportgen.scoring.methods.common.method import (
     read_parameters,
 )
 from reportgen.scoring.model.loaded import LoadedModel, load
+from reportgen.scoring.model.running import Running
+from reportgen.scoring.run.agreement import agreeing
 from reportgen.scoring.run.batch_size import found_size
 
 SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
@@ -67,9 +69,9 @@ class PreparedTask:
     batches: tuple[tuple[int, ...], ...]
     discovery: np.ndarray
 
-    def in_batches(self, size: int) -> "PreparedTask":
-        """Cut the same anew into batches of this size."""
-        return replace(self, batches=tuple(tuple(batch) for batch in plan_batches(self.encoded, size)))
+    def in_batches(self, size: int, running: Running) -> "PreparedTask":
+        """Cut the same anew into batches of this size at most."""
+        return replace(self, batches=tuple(tuple(batch) for batch in running.planned(self.encoded, size)))
 
     def discovery_batches(self) -> list[tuple[int, ...]]:
         """Return the batches, each with the examples of the discovery half alone."""
@@ -124,8 +126,9 @@ class Prepared:
         )
 
     def in_batches(self, size: int) -> "Prepared":
-        """Cut the same anew into batches of this size."""
-        return replace(self, tasks=tuple(task.in_batches(size) for task in self.tasks), batch_size=size)
+        """Cut the same anew into batches of this size at most."""
+        tasks = tuple(task.in_batches(size, self.model.running) for task in self.tasks)
+        return replace(self, tasks=tasks, batch_size=size)
 
     def portable(self) -> "Prepared":
         """Return the same without the model itself and the methods' code: what another process needs for planning."""
@@ -153,13 +156,25 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
     if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
-    if not model.shortcuts.resumes:
-        notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
-    identity, used = _identity(study.model, model), METHODS.used({study.scoring.method, *study.scoring.also})
-    prepared = Prepared(study, methods, model, tasks, tuple(notes), identity, 0, used)
+    used = METHODS.used({study.scoring.method, *study.scoring.also})
+    prepared = Prepared(study, methods, model, tasks, tuple(notes), {}, 0, used)
     for chosen in methods:
         prepared = _checked(prepared, chosen)
-    return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
+    return _agreed(prepared, study.model, _batch_size(prepared, batch_size, sharing))
+
+
+def _agreed(prepared: Prepared, section: ModelSection, size: int) -> Prepared:
+    """Return the same in batches of this size at most, run in the way that agrees with the model's plain call."""
+    # a race puts up to twice as many examples in a batch
+    most = 2 * size if any(map(prepared.races, prepared.methods)) else size
+    model, notes = agreeing(prepared.model, [task.encoded for task in prepared.tasks], most, section.path)
+    if prepared.metric.generated and model.running.batching == "equal":
+        # texts of one length have prompts of several, behind which answers are written
+        model = replace(model, running=replace(model.running, batching="single"))
+    if not model.shortcuts.resumes:
+        notes += ("this model's layers cannot be resumed one by one: ablation runs the whole model for every head",)
+    identity = _identity(section, model)
+    return replace(prepared, model=model, notes=(*prepared.notes, *notes), identity=identity).in_batches(size)
 
 
 def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
@@ -220,6 +235,7 @@ def _identity(section: ModelSection, model: LoadedModel) -> dict[str, str]:
         "dtype": section.dtype,
         "kind of device": model.device.type,
         "kind of model": model.kind,
+        "how examples are run": model.running.said,
         **({"compiled": "by torch.compile"} if section.compile else {}),
         **versions(),
     }

@@ -27,7 +27,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from reportgen.core.scores import Head
-from reportgen.scoring.data.batches import plan_batches
 from reportgen.scoring.data.metrics import Baseline
 from reportgen.scoring.methods import gate_gradient
 from reportgen.scoring.methods.common.ablation import most_tokens
@@ -280,7 +279,8 @@ class TaskRace:
 
     def batches(self, some: np.ndarray, size: int) -> list[tuple[int, ...]]:
         """Cut examples into batches of like length, by index in the task."""
-        return [tuple(int(some[i]) for i in b) for b in plan_batches([self.task.encoded[i] for i in some], size)]
+        planned = self.setting.model.running.planned([self.task.encoded[i] for i in some], size)
+        return [tuple(int(some[i]) for i in batch) for batch in planned]
 
     def _name(self, head: int) -> str:
         index, number = self.heads[head]

@@ -79,7 +79,7 @@ class Worker:
         if chosen.method.prepare is None:
             return setting, 0
         while True:
-            tasks = [task.in_batches(size) for task in self.prepared.tasks]
+            tasks = self.prepared.in_batches(size).tasks
             halves = [[t.encoded[i] for i in members] for t in tasks for members in t.discovery_batches()]
             batches = list(map(self.prepared.model.collated, halves))
             try:

@@ -24,6 +24,7 @@ from reportgen.scoring.fast_forward.prefix_cache import (
 from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, Setting, absent
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.interventions import Edit, edited, only, replaced
+from reportgen.scoring.model.loaded import LoadedModel
 
 EVERY = "all heads ablated"  # the check that says how much there is to lose
 LIMIT = (
@@ -70,7 +71,7 @@ def without_each(
     values = absent(setting.heads, batch.size)
     (before, logits), record = _baseline(setting, batch)
     prefix = _prefix(setting, batch, record) if alike else None
-    step = heads_at_once or at_once(batch, 0 if prefix is None else prefix.tokens)
+    step = side_by_side(setting.model, batch, heads_at_once, 0 if prefix is None else prefix.tokens)
     parts = [_parts(setting, index, step) for index in range(len(setting.heads.sites))]
     many = {copies: batch.repeated(copies) for copies in {len(heads) for part in parts for heads in part}}
     for index, part in enumerate(parts):
@@ -98,8 +99,15 @@ def _all_wanted(setting: Setting) -> bool:
     return setting.wanted is None or int(setting.wanted.sum()) == sum(site.heads for site in setting.heads.sites)
 
 
+def side_by_side(model: LoadedModel, batch: Batch, asked: int = 0, shared: int = 0) -> int:
+    """Say how many copies of a batch run side by side, each without other heads: as many as ``asked`` for (0: as fill
+    the device), or one where the number of copies would change what the model puts out.
+    """
+    return (asked or at_once(batch, shared)) if model.running.copies else 1
+
+
 def at_once(batch: Batch, shared: int = 0) -> int:
-    """Say how many heads of a batch are ablated side by side; its ``shared`` first tokens are run once."""
+    """Say how many copies of a batch fill the device; its ``shared`` first tokens are run once."""
     run = batch.input_ids.numel() - shared * (batch.size - 1)
     return max(1, most_tokens(batch.input_ids.device) // run)
 

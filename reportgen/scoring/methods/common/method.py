@@ -105,7 +105,11 @@ class Setting:
         logits = self.model.answer_logits(batch)
         if self.metric.generated:
             return self.model.generated_match(batch), logits
-        return measure(self.metric, logits, batch, self.answer_reduction), logits
+        return self.measured(logits, batch), logits
+
+    def measured(self, logits: Float[Tensor, "answer_token vocabulary"], batch: Batch) -> Float[Tensor, "example"]:
+        """Return the metric of each example, given the logits that predict its answer."""
+        return measure(self.metric, logits, batch, self.answer_reduction)
 
     def generator(self, row: Row, purpose: str = "") -> np.random.Generator:
         """Return one example's random numbers: the same for the study's seed whatever batch it stands in."""
