@@ -26,6 +26,7 @@ from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import edited, only, replaced
+from reportgen.scoring.model.state import left_as_it_was
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,13 +56,14 @@ class Shortcuts:
 
 def shortcuts(model: PreTrainedModel, kind: Kind, heads: Heads) -> Shortcuts:
     """Try each of them: some ten runs of a text of five tokens, most of them of the last layer alone."""
-    whole = resumes(model, kind, heads, frozenset())
-    enters = _returning(model, kind, heads) if whole else frozenset[int]()
-    if enters and not resumes(model, kind, heads, enters):
-        enters = frozenset()
-    narrowed = narrow(model, kind, heads, whole)
-    shared = whole and kind == "causal" and fits(model) and prefixes(model, heads, enters, narrowed)
-    return Shortcuts(logits_way(model, kind), whole, enters, narrowed, shared)
+    with left_as_it_was(model):
+        whole = resumes(model, kind, heads, frozenset())
+        enters = _returning(model, kind, heads) if whole else frozenset[int]()
+        if enters and not resumes(model, kind, heads, enters):
+            enters = frozenset()
+        narrowed = narrow(model, kind, heads, whole)
+        shared = whole and kind == "causal" and fits(model) and prefixes(model, heads, enters, narrowed)
+        return Shortcuts(logits_way(model, kind), whole, enters, narrowed, shared)
 
 
 def logits_way(model: PreTrainedModel, kind: Kind) -> Literal["head", "keep", "whole"]:

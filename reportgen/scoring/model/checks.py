@@ -19,6 +19,8 @@ from reportgen.scoring.model.trace import embedding_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+NO_TOKEN = -100  # an id that no vocabulary has
+
 
 def notes(heads: Heads) -> list[str]:
     """Write sentences on how the heads were found, for the report."""
@@ -84,6 +86,17 @@ def unmoved(model: PreTrainedModel, kind: Kind, heads: Heads) -> list[Site]:
             "Check the weights: there is nothing to score",
         )
     return still
+
+
+def last_token_read(model: PreTrainedModel) -> list[str]:
+    """Let a classifier whose configuration names no padding token read batches too, each text's last token, as it reads
+    one text: for the token that it is told to look past, name one that no text has. Write a sentence on it.
+    """
+    config = model.config.get_text_config()
+    if config.pad_token_id is not None:
+        return []
+    model.config.pad_token_id = config.pad_token_id = NO_TOKEN
+    return ["its configuration names no padding token: its class is read at the last token of each text"]
 
 
 def unplaced(names: Sequence[str]) -> list[str]:

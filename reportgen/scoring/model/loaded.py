@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from reportgen.core.config import ModelSection
 from reportgen.core.scores import Model
@@ -18,15 +18,15 @@ from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
 from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, narrowed, resumed_at
-from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
+from reportgen.scoring.model.checks import last_token_read, notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
 from reportgen.scoring.model.hooks import hooked
-from reportgen.scoring.model.interventions import Edit
+from reportgen.scoring.model.interventions import Edit, roots
 from reportgen.scoring.model.load import read_folder
 from reportgen.scoring.model.running import WAYS, Running
-from reportgen.scoring.model.state import left_as_it_was
+from reportgen.scoring.model.state import hold, left_as_it_was
 from reportgen.scoring.model.trace import embedding_table, input_device
 from reportgen.scoring.run.memory import enough
 
@@ -187,12 +187,15 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     with enough(section.path):
         folder = read_folder(section)
         model = folder.model
-        kind, heads = folder.kind, find(model)
-        with left_as_it_was(model):
+        kind, told = folder.kind, last_token_read(model) if folder.kind == "classifier" else []
+        heads = find(model)
+        changed = set[nn.Module]()
+        with left_as_it_was(model, changed):
             if kind == "causal":
                 refuse_looking_ahead(model)
-            found = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+            found = [*unplaced(folder.unplaced), *told, *notes(heads), *still(unmoved(model, kind, heads))]
             short = shortcuts(model, kind, heads)
+        hold(roots(model), changed)
     described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), found)
     if section.compile:
         compile_beside(model, kind, heads)
@@ -208,7 +211,7 @@ def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int 
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
-        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
+        if isinstance(module, nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
     longest = getattr(tokenizer, "model_max_length", None)
     # transformers writes 10^30 where a tokenizer has no limit

@@ -49,8 +49,9 @@ class State:
                     type(module).__name__,
                     "Choose a model whose runs do not depend on each other",
                 )
-            tensor.copy_(copy)
-            changed.add(module)
+            if not torch.equal(tensor, copy):
+                tensor.copy_(copy)
+                changed.add(module)
         return changed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -56,11 +56,14 @@ class Product:
 
 @dataclass
 class Trace:
-    """What one forward did. ``modules`` are the paths of all modules that ran."""
+    """What one forward did. ``modules`` are the paths of all modules that ran, ``softmaxes`` the lengths of the last
+    axis of every softmax, by the path of the module that computed it.
+    """
 
     attentions: list[Attention] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
+    softmaxes: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -106,6 +109,8 @@ class _Watch(FunctionWatch):
         if func is F.scaled_dot_product_attention:
             key = args[1] if len(args) > 1 else named["key"]
             return self._noted(result, result.shape[-2], key.shape[-2], key.shape[1] if key.ndim == 4 else None, True)
+        if func in SOFTMAX:
+            self.trace.softmaxes.setdefault(self.running[-1], []).append(result.shape[-1])
         if func in SOFTMAX and result.is_floating_point() and _over_keys(result, self.running[-1]):
             return self._noted(result, result.shape[-2], result.shape[-1], None, False)
         return result
@@ -129,7 +134,21 @@ def _over_keys(result: Tensor, path: str) -> bool:
 
 
 def watch(model: PreTrainedModel) -> Trace:
-    """Run the model once on two short texts, gradients on, and note what it does; hooks are gone afterwards."""
+    """Run the model once on two short texts, gradients on, and note what it does; hooks are gone afterwards.
+
+    A softmax outside any module named after attention, over as many things in a shorter text, is a router's over its
+    experts: it is run once more to tell.
+    """
+    trace = _watched(model, short_inputs(model))
+    doubtful = {a.path for a in trace.attentions if not a.fused and not ATTENDS.search(a.path)}
+    if doubtful:
+        shorter = _watched(model, short_inputs(model, less=2)).softmaxes  # of other lengths, for both its blocks
+        fixed = {path for path in doubtful if shorter.get(path) == trace.softmaxes[path]}
+        trace.attentions = [a for a in trace.attentions if a.path not in fixed]
+    return trace
+
+
+def _watched(model: PreTrainedModel, inputs: Mapping[str, Tensor | bool]) -> Trace:
     trace, running, calls = Trace(), [""], dict[nn.Module, int]()
     names = {module: name for name, module in model.named_modules()}
 
@@ -146,7 +165,7 @@ def watch(model: PreTrainedModel) -> Trace:
 
     hooks = [p for m in names for p in ((m.register_forward_pre_hook, enter), (m.register_forward_hook, leave))]
     with hooked(hooks), torch.enable_grad(), _Watch(trace, running):
-        model(**short_inputs(model))
+        model(**inputs)
     return trace
 
 
@@ -172,15 +191,17 @@ def embedding_table(model: PreTrainedModel) -> Float[Tensor, "token width"]:
     return table
 
 
-def short_inputs(model: PreTrainedModel) -> dict[str, Int[Tensor, "example token"] | bool]:
-    """Return two short texts without padding; of an encoder-decoder, with another length for its decoder."""
+def short_inputs(model: PreTrainedModel, less: int = 0) -> dict[str, Int[Tensor, "example token"] | bool]:
+    """Return two short texts without padding; of an encoder-decoder, with another length for its decoder. Both are
+    ``less`` tokens shorter than they might be.
+    """
     # steps of 7 from 3, as in ``forward.short_batch``: tokens that differ, in two texts that differ
     ids = (torch.arange(EXAMPLES * TOKENS, device=input_device(model)) * 7 + 3) % len(embedding_table(model))
-    ids = ids.reshape(EXAMPLES, TOKENS)
+    ids = ids.reshape(EXAMPLES, TOKENS)[:, : TOKENS - less]
     inputs: dict[str, Tensor | bool] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     known = inspect.signature(model.forward).parameters
     if model.config.is_encoder_decoder and "decoder_input_ids" in known:
-        inputs["decoder_input_ids"] = ids[:, :DECODED]
+        inputs["decoder_input_ids"] = ids[:, : DECODED - less]
     if "use_cache" in known:
         inputs["use_cache"] = False
     return inputs

@@ -3,9 +3,9 @@
 Padding, the lengths and the number of texts that run together are no part of an example, and yet change what some
 models put out for it: positions that are scaled by the longest text, experts that take so many tokens of a batch and no
 more, attention that is sparse from some length on, a classifier that takes padding for the last token. A short text at
-load shows none of that. Here the study's shortest and longest examples are run in real batches, as they are and without
-each of two heads, by every shortcut that is taken; where numbers differ, the first of ``running.WAYS`` that agrees is
-how the study is run.
+load shows none of that. Here the study's own examples, from its shortest to its longest, are run in real batches, those
+at the ends also without each of two heads, by every shortcut that is taken; where numbers differ, the first of
+``running.WAYS`` that agrees is how the study is run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ TOLERANCE = 1e-4
 # Steps of the number format at the greatest logit by which sums in another order may differ, where a model's logits are
 # large and its log-odds small
 STEPS = 32
+SPREAD = 8  # examples of unlike lengths that are run alone and in one batch: what is tried has to stay cheap
 SHARE = 0.5  # of the free memory, for weights widened to float32
 Cell = tuple[int, int]
 T = TypeVar("T")
@@ -48,11 +49,12 @@ class Plain:
     """What the model's plain call puts out for one example: as it is, and without each of the tried heads.
 
     A row is an example's number (its log-odds; an encoder's mean state) under one of them; ``bound`` is how far another
-    way of running may be from it.
+    way of running may be from it, ``changed`` the modules that the call changes.
     """
 
     values: Float[Tensor, "case feature"]
     bound: float
+    changed: frozenset[nn.Module]
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Agreement:
     tasks: Sequence[Sequence[Encoded]]
     size: int
     exact: bool
-    found: dict[int, Plain] = field(default_factory=dict)
+    found: dict[tuple[int, bool], Plain] = field(default_factory=dict)
     changed: set[nn.Module] = field(default_factory=set)
 
     @property
@@ -79,42 +81,52 @@ class Agreement:
         short = model.shortcuts if running.shortcuts == "all" else replace(model.shortcuts, prefixes=False)
         used = replace(model, running=running, shortcuts=Shortcuts() if running.shortcuts == "none" else short)
         setting = replace(self.setting, model=used)
-        for members in self._batches(running):
+        for members, places in self._batches(running):
+            if len({self._plain(members[place], False).changed for place in places}) > 1:
+                return f"{_named(members[-1])}: its code runs otherwise on long texts than on short ones"
             try:
                 with left_as_it_was(model.model, self.changed):
                     cases = self._together(setting, used.collated(members))
             except UNFIT as error:
                 if ran_out(error):
                     raise
-                return f"{members[-1].row.location} (id {members[-1].row.id!r}): {reason(error)}"
-            for place in {0, len(members) - 1}:
-                plain = self._plain(members[place])
-                off = max(float((case[place] - plain.values[i]).abs().max()) for i, case in cases)
+                return f"{_named(members[-1])}: {reason(error)}"
+            for place in places:
+                plain = self._plain(members[place], place in (0, len(members) - 1))
+                far = [(case[place] - plain.values[i]).abs().max() for i, case in cases if i < len(plain.values)]
+                off = float(torch.stack(far).max())
                 if not off <= self._allowed(setting, members, place, plain):
-                    row = members[place].row
-                    return f"{row.location} (id {row.id!r}): off by {off:.2g}"
+                    return f"{_named(members[place])}: off by {off:.2g}"
         return ""
 
     def finite(self) -> bool:
         """Whether the model's plain call puts out numbers; NaN is an error later, by example and layer."""
-        return all(bool(torch.isfinite(self._plain(e).values).all()) for e in self._extremes())
+        ends = self._spread()
+        return all(bool(torch.isfinite(self._plain(e, True).values).all()) for e in (ends[0], ends[-1]))
 
-    def _extremes(self) -> list[Encoded]:
-        """Return the shortest and the longest of all examples."""
+    def _spread(self) -> list[Encoded]:
+        """Return examples from the shortest to the longest, at even steps of their order."""
         ordered = sorted((e for task in self.tasks for e in task), key=_length)
-        return [ordered[0], ordered[-1]]
+        steps = np.linspace(0, len(ordered) - 1, min(len(ordered), self.size, SPREAD)).round().astype(int)
+        return [ordered[i] for i in steps]
 
-    def _batches(self, running: Running) -> Iterator[list[Encoded]]:
-        """Yield the batches to try: the shortest and longest example in one, where the way of running lets them, and
-        the planned batch of the most tokens.
+    def _batches(self, running: Running) -> Iterator[tuple[list[Encoded], list[int]]]:
+        """Yield the batches to try, with the places of the examples to compare: examples of all lengths in one, where
+        the way of running lets them, else the batch of the shortest; and the planned batch of the most tokens, of which
+        those at its ends are.
         """
         planned = [[task[i] for i in part] for task in self.tasks for part in running.planned(task, self.size)]
-        shortest, longest = self._extremes()
+        spread = self._spread()
         if running.batching == "padded":
-            yield [shortest, longest]
+            yield spread, list(range(len(spread)))
+            planned = [max(planned, key=_tokens)]
         else:
-            yield next(batch for batch in planned if any(e is shortest for e in batch))
-        yield max(planned, key=lambda batch: len(batch) * max(map(_length, batch)))
+            planned = [
+                next(batch for batch in planned if any(e is spread[0] for e in batch)),
+                max(planned, key=_tokens),
+            ]
+        for batch in planned:
+            yield batch, sorted({0, len(batch) - 1})
 
     @torch.no_grad()
     def _together(self, setting: Setting, batch: Batch) -> list[tuple[int, Float[Tensor, "example feature"]]]:
@@ -140,20 +152,22 @@ class Agreement:
         return cases
 
     @torch.no_grad()
-    def _plain(self, example: Encoded) -> Plain:
-        """Call the model plainly on one example."""
-        if id(example) not in self.found:
-            setting, values, greatest = self.setting, list[Tensor](), 0.0
-            for cell in (None, *self.heads):
-                with left_as_it_was(setting.model.model, self.changed), _without(setting.model, cell):
+    def _plain(self, example: Encoded, ablated: bool) -> Plain:
+        """Call the model plainly on one example, and, if it is to be ``ablated``, without each of the tried heads."""
+        key = id(example), ablated
+        if key not in self.found:
+            setting, values, greatest, changed = self.setting, list[Tensor](), 0.0, set[nn.Module]()
+            for cell in (None, *(self.heads if ablated else ())):
+                with left_as_it_was(setting.model.model, changed), _without(setting.model, cell):
                     output = setting.model.plain(example).double()
                 greatest = max(greatest, float(output.abs().max()))
                 values.append(_value(setting, output, setting.model.collated([example]))[0])
             size = max(1.0, max(float(v.abs().max()) for v in values))
             dtype = torch.float32 if self.exact else setting.model.model.dtype
             steps = torch.finfo(dtype).eps * greatest * (STEPS * len(example.answer or (0,)) if self.exact else 1)
-            self.found[id(example)] = Plain(torch.stack(values), max(TOLERANCE * size, steps))
-        return self.found[id(example)]
+            self.found[key] = Plain(torch.stack(values), max(TOLERANCE * size, steps), frozenset(changed))
+            self.changed |= changed
+        return self.found[key]
 
     def _allowed(self, setting: Setting, members: Sequence[Encoded], place: int, plain: Plain) -> float:
         """Return how far from the plain call's numbers an example's may be: in a narrow format three times as far as
@@ -224,6 +238,15 @@ def _setting(model: LoadedModel, tasks: Sequence[Sequence[Encoded]]) -> Setting:
 
 def _length(example: Encoded) -> int:
     return len(example.inputs) + len(example.decoder or ())
+
+
+def _tokens(batch: Sequence[Encoded]) -> int:
+    """Count what a batch takes, its padding too."""
+    return len(batch) * max(map(_length, batch))
+
+
+def _named(example: Encoded) -> str:
+    return f"{example.row.location} (id {example.row.id!r})"
 
 
 def _read(setting: Setting, batch: Batch) -> Float[Tensor, "example feature"]:
