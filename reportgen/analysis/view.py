@@ -104,6 +104,7 @@ class View:
     settings: Settings
     others: Mapping[str, HeadScores] = field(default_factory=dict)
     ties: Ties | None = None
+    open_runs: tuple[int, ...] = ()  # lengths, in columns of by_group, of runs that may share keys and values as well
     levels: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -169,18 +170,19 @@ class View:
     @property
     def exchangeable(self) -> str:
         """What is exchangeable within a layer, as nulls name it."""
-        if self.group_size == 1:
-            return "heads"
-        return f"runs of {self.group_size} tied heads" if self.ties is not None else "key/value groups"
+        size = self.group_size
+        named = "heads" if size == 1 else "key/value groups" if self.ties is None else f"runs of {size} tied heads"
+        runs = [str(size * n) for n in self.open_runs]
+        return f"{named}, or runs of {' or '.join(runs)} heads," if runs else named
 
     @property
     def on_ties(self) -> list[Caveat]:
         """The caveat of tests that take heads to be exchangeable where key/value groups are not known."""
         if self.scores.model.kv_groups is not None:
             return []
-        if self.ties is None:
+        if self.open_runs:
             return [caveats.KV_UNKNOWN]
-        return [caveats.KV_UNTIED if self.ties.size == 1 else caveats.KV_ESTIMATED]
+        return [caveats.KV_UNTIED if self.group_size == 1 else caveats.KV_ESTIMATED]
 
     def family(self, kind: str, size: int, correction: str) -> Family:
         """Return the family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to
