@@ -179,6 +179,6 @@ DETECTOR = Detector(
     noun="layer band in which a task group differs from other tasks",
     together=True,
     priority=PRIORITY,
-    weight=18,
+    weight=19,
     able=_able,
 )
