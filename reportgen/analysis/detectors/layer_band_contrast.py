@@ -179,6 +179,6 @@ DETECTOR = Detector(
     noun="layer band in which a task group differs from other tasks",
     together=True,
     priority=PRIORITY,
-    weight=19,
+    weight=20,
     able=_able,
 )

@@ -233,6 +233,6 @@ DETECTOR = Detector(
         "task of neutral text tells these apart. That tasks are strong in the same layers does not count as sharing.",
     ),
     tried=True,
-    weight=2,
+    weight=4,
     able=_able,
 )
