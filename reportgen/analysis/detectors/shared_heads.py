@@ -42,8 +42,8 @@ TESTED = 5000  # pairs, those of largest standardised excess: of a thousand task
 class Data(TypedDict):
     """``shared`` heads (or other ``units``) are among the ``first`` and ``second`` largest of the two tasks, by
     importance or ``relative`` to their layers' medians, where ``expected`` would be if only layers were shared;
-    ``passed`` of ``pairs`` pairs of tasks pass. The sentence names ``shown`` of the shared heads, largest first, and counts ``more``;
-    of the ``control`` task the top was left out.
+    ``passed`` of ``pairs`` pairs of tasks pass. The sentence names ``shown`` of the shared heads, largest first, and
+    counts ``more``; of the ``control`` task the top was left out.
     """
 
     shared: int
