@@ -7,7 +7,7 @@ import pytest
 from made_maps import drift, found, grouped, named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.detectors.layer_band_contrast import relabellings
+from reportgen.analysis.statistics.groupings import relabellings
 
 
 def test_a_contrast_of_three_tasks_of_eight_says_how_small_its_p_can_be() -> None:
@@ -31,8 +31,8 @@ def test_a_contrast_takes_its_part_of_alpha_only_where_it_could_pass() -> None:
         findings = analyze(grouped(named(noise(4)), complex=[f"Task {t}" for t in range(inside)]))
         alphas[inside] = {f.id: f.alpha for f in findings.families}
     assert alphas[2] == alphas[0]
-    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 18 / 55)
-    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 55)
+    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 20 / 61)
+    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 61)
 
 
 def test_a_contrast_of_too_few_tasks_is_only_observed() -> None:

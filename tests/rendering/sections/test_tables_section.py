@@ -1,6 +1,13 @@
 """Data tables: layers, findings, and the heads that findings name."""
 
-from made_reports import make_findings, make_scores, view_of
+import csv
+
+from made_reports import make_findings, make_scores, make_study, view_of
+
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
+from reportgen.rendering.paper.table_files import table_files
+from reportgen.rendering.report import build_report
 
 
 def test_findings_stand_in_order_of_importance_with_their_statistics():
@@ -16,3 +23,33 @@ def test_findings_stand_in_order_of_importance_with_their_statistics():
 def test_without_findings_no_head_is_named():
     view = view_of("tables")
     assert (view["heads"], view["findings"].rows) == (None, ())
+
+
+def test_leading_heads_and_layers_come_first_with_their_ranks_and_anchors():
+    scores = make_scores(("Recall", "Logic"), examples=40)
+    findings = analyze(scores, Settings(detectors=("top_heads", "strongest_layers")))
+    heads, layers = view_of("tables", findings, scores)["leading"]
+    assert [title for title, _ in heads.columns][:2] == ["Task", "Head"]
+    assert [title for title, _ in layers.columns][:2] == ["Task", "Layer"]
+    listed = {f.id: f for f in findings.findings}
+    found = listed["top_heads/recall/1"]
+    assert [row[:2] for row in heads.rows[:5]] == [("Recall", member) for member in found.members]
+    assert [row[4] for row in heads.rows[:5]] == [
+        str(a) if a == b else f"{a}–{b}"
+        for a, b in zip(found.data["first_ranks"], found.data["last_ranks"], strict=True)
+    ]
+    assert [i for i in heads.ids if i] == ["finding-top_heads-recall-1", "finding-top_heads-logic-1"]
+
+
+def test_leading_heads_are_written_as_numbers_too():
+    scores = make_scores(("Recall",), examples=40)
+    findings = analyze(scores, Settings(detectors=("top_heads",)))
+    report = build_report((scores,), findings, make_study(), {}, {})
+    files = dict(table_files(report))
+    rows = list(csv.DictReader(files["tables/leading-heads.csv"].splitlines()))
+    data = findings.findings[0].data
+    assert [row["name"] for row in rows] == findings.findings[0].members
+    for name, key in (("value", "values"), ("low", "lows"), ("rank", "ranks"), ("last_rank", "last_ranks")):
+        assert [float(row[name]) for row in rows] == data[key]
+    assert {row["of"] for row in rows} == {"48"}
+    assert "tables/leading-heads.tex" in files
