@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, collate, plan_batches
+from reportgen.scoring.data.batches import Batch, plan_batches, with_rivals
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.methods.activation_norm import norms
 from reportgen.scoring.methods.common.method import Setting
@@ -51,14 +52,12 @@ class Setup:
         """Return a task's examples of these numbers as batches, each with the places that its examples have among
         them.
         """
-        encoded = [self.tasks[t].encoded[i] for i in members]
-        planned = plan_batches(encoded, self.prepared.batch_size)
-        return [(rows, _collated(self.prepared, [encoded[i] for i in rows])) for rows in planned]
-
-
-def _collated(prepared: Prepared, some: Sequence[object]) -> Batch:
-    model = prepared.model
-    return collate(some, model.tokenizer.pad_token_id or 0, model.device)  # type: ignore[arg-type]
+        encoded, model = [self.tasks[t].encoded[i] for i in members], self.prepared.model
+        # rivals that are run by themselves are rows of their examples' batch, which is to be no larger for it
+        rows = 1 + max((len(e.unlike) for e in encoded), default=0)
+        planned = plan_batches(encoded, max(1, self.prepared.batch_size // rows))
+        together = model.collated if rows == 1 else partial(with_rivals, pad=model.pad, device=model.device)
+        return [(rows, together([encoded[i] for i in rows])) for rows in planned]
 
 
 def set_up(study: Study, blocks: Blocks) -> Setup:
@@ -75,7 +74,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", scoring.positions, scoring.seed)
     discovery = [
-        _collated(prepared, [task.encoded[i] for i in members])
+        prepared.model.collated([task.encoded[i] for i in members])
         for task in prepared.tasks
         for members in task.discovery_batches()
     ]
@@ -86,7 +85,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
         Index(layers, blocks),
         means(setting, discovery),
         _norms(setting, discovery),
-        readout(setting, prepared.tasks),
+        readout(setting, prepared.tasks, scoring.answer_reduction),
     )
 
 

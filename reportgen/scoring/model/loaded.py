@@ -82,9 +82,14 @@ class LoadedModel:
         wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
         return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
 
+    @property
+    def pad(self) -> int:
+        """The token that fills rows up."""
+        return self.tokenizer.pad_token_id or 0
+
     def collated(self, examples: Sequence[Encoded]) -> Batch:
         """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
-        return collate(examples, self.tokenizer.pad_token_id or 0, self.device)
+        return collate(examples, self.pad, self.device)
 
     def run(self, batch: Batch) -> None:
         """Run the model for what hooks see of it, without vocabulary logits."""
@@ -161,13 +166,18 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+def positions(model: PreTrainedModel) -> int | None:
+    """Return the greatest length in tokens that the model has positions for (None: any)."""
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
+    return greatest if isinstance(greatest, int) and greatest > 0 else None
+
+
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     longest = getattr(tokenizer, "model_max_length", None)
     # transformers writes 10^30 where a tokenizer has no limit
-    limits = [limit for limit in (greatest, longest) if isinstance(limit, int) and 0 < limit < 10**9]
+    limits = [limit for limit in (positions(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=None)
