@@ -109,7 +109,7 @@ def chance(rows: tuple[Row, ...]) -> float:
 def _share_of_right(row: Row) -> float:
     """Return the share of right ones among a row's choices; an answer that is not among them is one more."""
     count = len({text.strip() for text in (row.answer, *row.choices)}) if row.choices else 2
-    return 1 - len(rivals(row)) / count
+    return (count - len(rivals(row))) / count
 
 
 def _rows(section: TasksSection, answers: bool, notes: list[str]) -> list[Row]:
