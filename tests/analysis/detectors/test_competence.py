@@ -47,7 +47,7 @@ def test_the_share_among_all_words_is_printed_beside_that_among_choices() -> Non
     (finding,) = kinds(analyze(scores), "competence")
     assert finding.sentence.startswith(
         "a: the model does better than chance: 40 of 40 answers right (100 %, 95 % interval 91.2–100 %; chance 50.0 %; "
-        "the most probable of all words in 7.50 %)"
+        "the most probable of all words in 7.5 %)"
     )
     assert finding.data is not None
     assert finding.data["argmax"] == 7.5
