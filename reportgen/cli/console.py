@@ -93,6 +93,7 @@ def plan_lines(cost: "Plan") -> Iterator[str]:
     yield from map(found_line, cost.found)
     yield from (f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods)
     yield f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all"
+    yield from (f"task {row.task}, row {row.id!r}: {row}" for row in cost.rows)
     yield from cost.notes
 
 

@@ -74,6 +74,12 @@ class TasksSection(_Section):
     stand, answered, before each prompt, with ``separator`` between them. ``truncate`` cuts prompts that exceed the
     model's context: at the beginning ("left") or in the middle. ``control`` names the task of neutral text that others
     are judged against.
+
+    ``answer_prefix`` begins every answer: what the model reads of it, but is not scored ("The capital is"; a space
+    follows). ``chat_template_kwargs`` are values for the chat template, ``{enable_thinking = false}``;
+    ``strftime_now`` among them is the day that its clock shows, for it stands still. ``target_language`` is the code
+    of the language that a model of several writes ("fra_Latn"). ``max_length`` bounds rows in tokens in the place of
+    the tokenizer's own limit.
     """
 
     path: Path | str | None = None
@@ -92,6 +98,16 @@ class TasksSection(_Section):
     separator: str = "\n\n"
     truncate: Literal["left", "middle"] | None = None
     control: str | None = None
+    answer_prefix: str | None = None
+    chat_template_kwargs: dict[str, Any] = {}
+    target_language: str | None = None
+    max_length: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _kwargs_need_a_template(self) -> "TasksSection":
+        if self.chat_template_kwargs and not self.chat_template:
+            raise ValueError("chat_template_kwargs are values of a chat template; give chat_template = true with them")
+        return self
 
     @model_validator(mode="after")
     def _system_needs_a_template(self) -> "TasksSection":

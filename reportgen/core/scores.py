@@ -52,9 +52,11 @@ class Task:
     """One task and the model's baseline performance on it.
 
     ``group`` is the user's name for a set of tasks (``complex``); ``n`` the number of examples; ``accuracy``, the share
-    of examples whose every answer token is the argmax (teacher-forced); ``chance``, what guessing gives;
-    ``log_probability``, the mean over examples of the answer's summed log-probability; ``miss``, the mean over examples
-    of 1 − p(answer). Each is None where unknown.
+    of examples that are right: whose answer has a log-probability above those of all other choices, or of the foil, or
+    where an example has neither, whose every answer token is the argmax (teacher-forced); ``chance``, what guessing
+    gives; ``log_probability``, the mean over examples of the answer's summed log-probability; ``miss``, the mean over
+    examples of 1 − p(answer); ``argmax``, the share right by the argmax alone, where some are judged by choices. Each
+    is None where unknown.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     chance: float | None = None
     log_probability: float | None = None
     miss: float | None = None
+    argmax: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

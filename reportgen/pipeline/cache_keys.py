@@ -16,6 +16,8 @@ from reportgen.storage.json_files import key_of
 from reportgen.storage.scores_file import read_methods
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # weights, configuration, tokenizer
+# Keys of [tasks] that came later: where they are not set, the key is that of studies written before
+LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length")
 # Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
 HALF = 32
 
@@ -31,7 +33,8 @@ def scores_key(study: Study) -> str:
 
     if study.model is None:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
-    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control"})
+    unset = {name for name in LATER if not getattr(study.tasks, name)}
+    tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control", *unset})
     model = study.model.model_dump(mode="json", exclude={"path"})
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     names = [study.scoring.method, *study.scoring.also]

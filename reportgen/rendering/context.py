@@ -151,19 +151,24 @@ def home(finding: Finding) -> str:
     return kind_of(finding.kind).home or ("across_tasks" if finding.task is None else "tasks")
 
 
-def task_views(blocks: Blocks, findings: Findings, views: Mapping[str, FindingView]) -> tuple[TaskView, ...]:
-    """Return the view of every task."""
+def task_views(
+    blocks: Blocks, findings: Findings, views: Mapping[str, FindingView], control: str | None = None
+) -> tuple[TaskView, ...]:
+    """Return the view of every task; whether the model does the ``control`` task is not judged."""
     anchors = _unique([slug(t.name) for t in blocks[0].tasks])
-    return tuple(_task_view(blocks, findings, t, anchor, views) for t, anchor in enumerate(anchors))
+    return tuple(_task_view(blocks, findings, t, anchor, views, control) for t, anchor in enumerate(anchors))
 
 
-def _task_view(blocks: Blocks, findings: Findings, t: int, anchor: str, known: Mapping[str, FindingView]) -> TaskView:
+def _task_view(
+    blocks: Blocks, findings: Findings, t: int, anchor: str, known: Mapping[str, FindingView], control: str | None
+) -> TaskView:
     task = blocks[0].tasks[t]
     found = findings.by_task(task.name)
     views = [known[f.id] for f in found if home(f) == "tasks"]
     maps = tuple(_map_view(b, t, f"task-{anchor}", [v for v in views if v.finding.block == b.block]) for b in blocks)
     general = tuple(v for v in views if v.finding.block is None) if blocks[0].block else ()
-    return TaskView(task, printable(task.name), f"task-{anchor}", maps, general, _at_chance(task, found))
+    weak = None if task.name == control else _at_chance(task, found)
+    return TaskView(task, printable(task.name), f"task-{anchor}", maps, general, weak)
 
 
 def _map_view(scores: HeadScores, t: int, figure: str, found: Sequence[FindingView]) -> MapView:

@@ -29,7 +29,7 @@ def build_report(
     """Return everything that sections draw on."""
     names = tuple(section.name for section in SECTIONS.chosen(study.report.sections, "[report] sections"))
     views = finding_views(findings)
-    tasks = task_views(blocks, findings, views)
+    tasks = task_views(blocks, findings, views, study.tasks.control)
     styles = [style_of(b, study.report.colormap, study.report.layer_order) for b in blocks]
     figures = [[m.figure for m in t.maps] for t in tasks]
     drawings = tuple(with_patterns(drawn(blocks, findings, styles, figures, others, validation), tasks, patterns))

@@ -43,7 +43,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     meta = {
         "format": FORMAT,
         "key": key,
-        "tasks": [asdict(t) for t in first.tasks],
+        "tasks": [_task(t) for t in first.tasks],
         "examples": [_described(e) for e in first.examples],
         "model": {**asdict(first.model), **_sizes(blocks)},
         "method": _without_nan(asdict(first.method)),
@@ -58,6 +58,12 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
     meta |= {"plugins": plain(first.plugins)} if first.plugins else {}
     meta["sha256"] = _digest(meta, tensors)
     return save(tensors, metadata={"reportgen": canonical_json(meta)})
+
+
+def _task(task: Task) -> dict[str, object]:
+    """Describe a task; ``argmax`` only where it is known, so that files say what they said before it was recorded."""
+    described = asdict(task)
+    return described if task.argmax is not None else {k: v for k, v in described.items() if k != "argmax"}
 
 
 def _digest(meta: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:

@@ -106,7 +106,12 @@ def _reasons(setup: Setup, findings: Findings, sets: Sequence[FoundSet]) -> dict
 
 
 def at_chance(setup: Setup, findings: Findings, t: int) -> bool:
-    """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval."""
+    """Whether the model is not shown to do the task better than by guessing: as the analysis says, else by interval.
+
+    The control task asks nothing, and is not judged.
+    """
+    if setup.tasks[t].name == setup.prepared.study.tasks.control:
+        return False
     judged = [f for f in findings.by_task(setup.tasks[t].name) if kind_of(f.kind).performance]
     if judged:
         return any(AT_CHANCE.code in f.caveats for f in judged)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.batches import Batch, with_rivals
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.methods.activation_norm import norms
 from reportgen.scoring.methods.common.method import Setting
@@ -51,10 +52,12 @@ class Setup:
         """Return a task's examples of these numbers as batches, each with the places that its examples have among
         them.
         """
-        encoded = [self.tasks[t].encoded[i] for i in members]
-        model = self.prepared.model
-        planned = model.running.planned(encoded, self.prepared.batch_size)
-        return [(rows, model.collated([encoded[i] for i in rows])) for rows in planned]
+        encoded, model = [self.tasks[t].encoded[i] for i in members], self.prepared.model
+        # rivals that are run by themselves are rows of their examples' batch, which is to be no larger for it
+        rows = 1 + max((len(e.unlike) for e in encoded), default=0)
+        planned = model.running.planned(encoded, max(1, self.prepared.batch_size // rows))
+        together = model.collated if rows == 1 else partial(with_rivals, pad=model.pad, device=model.device)
+        return [(rows, together([encoded[i] for i in rows])) for rows in planned]
 
 
 def set_up(study: Study, blocks: Blocks) -> Setup:
@@ -82,7 +85,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
         Index(layers, blocks),
         means(setting, discovery),
         _norms(setting, discovery),
-        readout(setting, prepared.tasks),
+        readout(setting, prepared.tasks, scoring.answer_reduction),
     )
 
 

@@ -298,17 +298,22 @@ def disagreements(raw: RawValidation, findings: Findings, methods: Mapping[str, 
     if (found := list(dict.fromkeys(curve.order for curve in raw.curves))) != orders:
         differences.append(f"curves: their orders are {found!r}, and should be {orders!r}")
     blocks = next(iter(methods.values()))
-    return [*differences, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
+    return [
+        *differences,
+        *_other_tasks(raw, findings, blocks, study.tasks.control),
+        *_other_sets(raw, findings, blocks),
+    ]
 
 
-def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
+def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks, control: str | None) -> Iterator[str]:
     """Tasks whose examples, chance or competence are not the scores'."""
     for task, described, examples in zip(raw.tasks, blocks[0].tasks, blocks[0].examples, strict=True):
         chance = described.chance if raw.readout == "answer" else 1 / len(raw.tasks)
         if task.chance != chance:
             yield f"task {task.name}: chance is {task.chance!r}, and should be {chance!r}"
         judged = [f for f in findings.by_task(task.name) if kind_of(f.kind).performance]
-        if judged and task.at_chance != any("at-chance" in f.caveats for f in judged):
+        weak = task.name != control and any("at-chance" in f.caveats for f in judged)
+        if (judged or task.name == control) and task.at_chance != weak:
             yield f"task {task.name}: whether it is at chance is not what the findings say"
         if examples is not None:
             held_out = {

@@ -117,7 +117,10 @@ def _checkpointed(
         setup.prepared.batch_size,
         setup.readout.identity,
     ]
-    examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
+    chosen = [task.encoded[i] for i in members]
+    examples = [[e.inputs, e.answer, e.positions, e.decoder, *e.content[5:]] for e in chosen]
+    if any(e.rivals for e in chosen):
+        identity.append(study.scoring.answer_reduction)
     means = [float(m.double().sum()) for m in (*setup.means.first, *setup.means.others)]
     key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
     stored = read_checkpoint(checkpoints, key)

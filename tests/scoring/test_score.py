@@ -36,6 +36,10 @@ def refusal(study: Study, checkpoints: Path | None = None) -> str:
     return str(caught.value)
 
 
+# answered freely: no foil has to be run beside the answer
+FREE = [{name: value for name, value in row.items() if name != "foil"} for row in ROWS]
+
+
 def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Every call of answer_logits from here on, counted in a list."""
     calls, real = list[int](), model_module.LoadedModel.answer_logits
@@ -66,7 +70,7 @@ def test_scores_describe_tasks_examples_model_and_methods(study_of: Make) -> Non
             False,
         )
         assert [(t.name, t.group, t.n, t.chance) for t in got.tasks] == [
-            ("count", None, 4, 0.25),
+            ("count", None, 4, 0.5),  # against a foil
             ("colour", "easy", 2, 0.5),
         ]
         examples = got.examples[1]
@@ -83,16 +87,19 @@ def test_scores_describe_tasks_examples_model_and_methods(study_of: Make) -> Non
 
 def test_baseline_is_the_models_own(study_of: Make, folder_of: Callable[[str], Path]) -> None:
     study, model = study_of("gpt2", batch_size=3), build("gpt2")
-    tokenizer, logs, right = word_tokenizer(), [], []
+    tokenizer, logs, right, argmax = word_tokenizer(), [], [], []
     for row in ROWS[:4]:
-        prompt = tokenizer(row["prompt"])["input_ids"]
-        answer = tokenizer(row["answer"], add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            p = model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)[len(prompt) - 1 : -1]
-        logs.append(float(sum(p[j, t] for j, t in enumerate(answer))))
-        right.append(p.argmax(-1).tolist() == answer)
+        prompt, found = tokenizer(row["prompt"])["input_ids"], []
+        for text in (row["answer"], row["foil"]):
+            answer = tokenizer(text, add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                p = model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)[len(prompt) - 1 : -1]
+            found.append(float(sum(p[j, t] for j, t in enumerate(answer))))
+            argmax.append(p.argmax(-1).tolist() == answer)
+        logs.append(found[0])
+        right.append(found[0] > found[1])
     task = scored(study).tasks[0]
-    assert task.accuracy == np.mean(right)
+    assert (task.accuracy, task.argmax) == (np.mean(right), np.mean(argmax[::2]))
     assert task.log_probability == pytest.approx(np.mean(logs), abs=1e-5)
     assert task.miss == pytest.approx(np.mean(1 - np.exp(logs)), abs=1e-5)
     digest = hashlib.sha256((folder_of("gpt2") / "model.safetensors").read_bytes()).hexdigest()
@@ -110,7 +117,7 @@ def test_importance_does_not_depend_on_the_batch_size(study_of: Make, metric: st
 def test_finished_units_are_used_again_and_broken_ones_are_not(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, checkpoints = study_of(batch_size=2), tmp_path / "checkpoints"
+    study, checkpoints = study_of(rows=FREE, batch_size=2), tmp_path / "checkpoints"
     calls = forwards(monkeypatch)
     first = scored(study, checkpoints=checkpoints)
     files = sorted(checkpoints.glob("*.safetensors"))
@@ -130,7 +137,7 @@ def test_finished_units_are_used_again_and_broken_ones_are_not(
 def test_an_interrupted_run_keeps_its_finished_tasks(
     study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, checkpoints = study_of(batch_size=2), tmp_path / "checkpoints"
+    study, checkpoints = study_of(rows=FREE, batch_size=2), tmp_path / "checkpoints"
 
     def stop(said: str, *_: int) -> None:
         if "1 of 2 shards" in said:

@@ -1,7 +1,7 @@
 """Competence: whether the model does the task that its heads are scored on."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NotRequired
 
 import numpy as np
 from scipy import stats
@@ -15,11 +15,12 @@ from reportgen.core.stats import benjamini_hochberg, wilson
 
 DOC = """Whether the model does the task that its heads are scored on.
 
-Null: the share of right answers is that of guessing (1 / number of choices, else the commonest answer's share); exact
-one-sided binomial test, Benjamini–Hochberg over tasks; Wilson 95 % interval; a group of rows counts once. A task that
-is not above chance is said to be so (observed): importance on it means little. Without a baseline the finding says
-that competence cannot be told.
-Silent about tasks without a baseline where others have one.
+An answer is right where it is preferred to every other choice, or to the foil; without either, where it is the most
+probable of all words. Null: the share of right answers is that of guessing (1 / number of choices, else the commonest
+answer's share); exact one-sided binomial test, Benjamini–Hochberg over tasks; Wilson 95 % interval; a group of rows
+counts once. A task that is not above chance is said to be so (observed): importance on it means little. Without a
+baseline the finding says that competence cannot be told.
+Silent about tasks without a baseline where others have one, and about the control task: neutral text asks nothing.
 Where a probe of the tasks was scored, one finding for all of them instead (observed): on how many rows that it had not
 seen the probe is right, and the best of the simpler separations of the same rows.
 """
@@ -38,7 +39,8 @@ UNKNOWN = "no accuracy of the unchanged model in the scores"
 @closed
 class Answers(TypedDict):
     """``right`` of ``n`` answers, of ``units`` groups; the accuracy, its Wilson 95 % interval, that of guessing and the
-    mean probability of another answer (``miss``) in percent; whether the accuracy is ``above`` chance.
+    mean probability of another answer (``miss``) in percent; whether the accuracy is ``above`` chance. Where answers
+    are judged among choices, ``argmax`` is the percentage of those that are the most probable of all words.
     """
 
     known: Literal[True]
@@ -51,6 +53,7 @@ class Answers(TypedDict):
     chance: float
     above: bool
     miss: float | None
+    argmax: NotRequired[float]
 
 
 @closed
@@ -75,12 +78,13 @@ class Unknown(TypedDict):
     known: Literal[False]
 
 
+def _judged(view: View) -> list[int]:
+    return [t for t in range(len(view.scores.tasks)) if t != view.control]
+
+
 def _known(view: View) -> list[int]:
-    return [
-        t
-        for t, task in enumerate(view.scores.tasks)
-        if task.accuracy is not None and task.chance is not None and task.n
-    ]
+    tasks = view.scores.tasks
+    return [t for t in _judged(view) if tasks[t].accuracy is not None and tasks[t].chance is not None and tasks[t].n]
 
 
 def _able(view: View) -> bool:
@@ -94,6 +98,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
         return Outcome("competence", [_of_probe(view)])
     known = _known(view)
     family = view.family("competence", len(known), "Benjamini–Hochberg over tasks")
+    if not _judged(view):
+        return Outcome("competence", [], family)
     if not known:
         finding = view.finding(
             "competence",
@@ -101,7 +107,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             "observed",
             PRIORITY["not known"],
             rule=UNKNOWN,
-            tasks=list(view.scores.task_names),
+            tasks=[tasks[t].name for t in _judged(view)],
             data=Unknown(known=False),
         )
         return Outcome("competence", [finding])
@@ -178,6 +184,8 @@ def _finding(view: View, t: int, p: float, q: float, family: Family) -> Finding:
         above=above,
         miss=None if task.miss is None else 100 * task.miss,
     )
+    if task.argmax is not None:
+        data["argmax"] = 100 * task.argmax
     value = Value(accuracy, low, high, "accuracy; Wilson 95 % interval", "in-sample")
     effect = Effect("accuracy minus chance", accuracy - chance, low - chance, high - chance)
     if above:

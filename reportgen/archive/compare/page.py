@@ -88,12 +88,13 @@ def _profiles(made: Comparison) -> Table:
                 numbers = profile(block, task)
                 name = f"{run.name} ({title(block.block)})" if block.block else run.name
                 depth = numbers["depth"]
-                n = block.tasks[block.task_names.index(task)].n
+                own = block.tasks[block.task_names.index(task)]
+                freely = "" if own.argmax is None else f" ({share(own.argmax)} by argmax)"
                 rows.append(
                     (
                         printable(task),
                         printable(name),
-                        accuracy(numbers["accuracy"], n),
+                        accuracy(numbers["accuracy"], own.n) + freely,
                         NONE if depth is None else fixed(depth, 2),
                         share(numbers["top_share"]),
                     )
@@ -103,6 +104,8 @@ def _profiles(made: Comparison) -> Table:
         "importance; 0 is the first layer, 1 the last. Top tenth holds: the share of absolute importance in the most "
         "important tenth of the heads."
     )
+    if any(task.argmax is not None for run in made.runs for task in run.scores[0].tasks):
+        note += " Accuracy: among choices, or against a foil, where rows have them; by argmax: over all words."
     return Table("profiles", "Task by task", columns, tuple(rows), note)
 
 

@@ -70,6 +70,8 @@ def _performance(task: Task) -> str:
         known = f"{fmt.count(task.n, 'example')}; " if task.n else ""
         return f"{known}the model’s own performance on this task is not recorded in the scores."
     parts = [f"The unmodified model answers {fmt.accuracy(task.accuracy, task.n)} correctly"]
+    if task.argmax is not None:
+        parts[0] += f", judged among choices ({fmt.share(task.argmax)} are the most probable of all words)"
     parts += [f"chance is {fmt.share(task.chance)}"] if task.chance is not None else []
     parts += (
         [f"the mean log-probability of the answer is {fmt.number(task.log_probability)}"]

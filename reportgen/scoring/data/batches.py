@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ Kind = Literal["causal", "masked", "seq2seq", "classifier", "encoder"]  # encode
 Positions = Literal["all", "prompt", "answer", "last"]
 # Which examples share a batch: any, padded to the longest; those of one length; none
 Batching = Literal["padded", "equal", "single"]
+OF_TOKENS = ("position", "target", "foil", "choices")  # a batch's fields that count answer tokens, not examples
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Encoded:
     0. ``decoder`` is what an encoder-decoder's decoder reads: its first tokens and the answer without its last one.
     ``foil`` are the foil's ids, as many as the answer's. ``corrupted`` are ``inputs`` with the counterfactual prompt:
     as many ids, the answer at the same positions. ``cut`` is the number of prompt tokens left out to fit the context.
+    ``types`` say of each id of ``inputs`` which text of a pair it is of, where the model embeds that (None: it does
+    not, or there is one text). ``rivals`` are the same prompt with what the answer is chosen against: the row's other
+    choices, else its foil (none: the answer is judged against the whole vocabulary). ``joined`` says what was changed
+    where prompt and answer meet (see ``encoding``).
     """
 
     row: Row
@@ -44,6 +49,29 @@ class Encoded:
     foil: tuple[int, ...] | None = None
     corrupted: tuple[int, ...] | None = None
     cut: int = 0
+    types: tuple[int, ...] | None = None
+    rivals: tuple[Encoded, ...] = ()
+    joined: tuple[str, ...] = ()
+
+    @property
+    def unlike(self) -> tuple[Encoded, ...]:
+        """The rivals that the model must read by themselves: the logits of the others stand where the answer's do."""
+        return tuple(rival for rival in self.rivals if not self._alike(rival))
+
+    @property
+    def alike(self) -> tuple[tuple[int, ...], ...]:
+        """The ids of the rivals whose logits stand where the answer's do."""
+        return tuple(rival.answer for rival in self.rivals if self._alike(rival))
+
+    def _alike(self, rival: Encoded) -> bool:
+        return (rival.inputs, rival.decoder, rival.positions) == (self.inputs, self.decoder, self.positions)
+
+    @property
+    def content(self) -> list[object]:
+        """All that the model's answer depends on, for hashing; what an example lacks is left out."""
+        more = [["types", self.types]] if self.types is not None else []
+        more += [["rivals", [rival.content for rival in self.rivals]]] if self.rivals else []
+        return [self.inputs, self.prompt, self.answer, self.positions, self.decoder, *more]
 
 
 @dataclass(frozen=True)
@@ -56,6 +84,10 @@ class Batch:
     ``decoder_ids`` and ``decoder_mask`` are an encoder-decoder's, ``corrupted_ids`` stand against ``input_ids`` token
     by token. Masks are 1 on tokens and 0 on padding. ``cache`` holds keys and values of tokens that stand before
     ``input_ids`` in every example (None: none do); the mask covers them too.
+
+    ``choices`` are the ids of the rivals whose logits stand where the answer's do, -1 where an example has fewer;
+    ``rival`` says which examples are rivals, in rows of their own, of the nearest example before them that is none
+    (see ``Encoded.rivals``; None: nothing is chosen among so).
     """
 
     input_ids: Int[Tensor, "example token"]
@@ -70,6 +102,9 @@ class Batch:
     corrupted_ids: Int[Tensor, "example token"] | None = None
     rows: tuple[Row, ...] = ()
     cache: Cache | None = None
+    token_type_ids: Int[Tensor, "example token"] | None = None
+    choices: Int[Tensor, "answer_token choice"] | None = None
+    rival: Bool[Tensor, example] | None = None
 
     @property
     def size(self) -> int:
@@ -88,7 +123,7 @@ class Batch:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name not in changed and value is not None:
-                changed[field.name] = value[old if field.name in ("position", "target", "foil") else chosen]
+                changed[field.name] = value[old if field.name in OF_TOKENS else chosen]
         return replace(self, **changed)
 
     def corrupted(self) -> Batch:
@@ -143,6 +178,7 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
     corrupted = [e.corrupted for e in examples if e.corrupted is not None]
     corrupted_ids = _padded(corrupted, pad)[0] if len(corrupted) == len(examples) else None
     foils = [e.foil for e in examples if e.foil is not None]
+    types = [e.types or (0,) * len(e.inputs) for e in examples]
     batch = Batch(
         input_ids=ids,
         attention_mask=mask,
@@ -155,11 +191,52 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
         decoder_mask=decoder_mask,
         corrupted_ids=corrupted_ids,
         rows=tuple(e.row for e in examples),
+        token_type_ids=_padded(types, 0)[0] if any(e.types for e in examples) else None,
+        choices=_choices(examples),
     )
     moved: dict[str, Any] = {
         f.name: x.to(device) for f in fields(batch) if isinstance(x := getattr(batch, f.name), Tensor)
     }
     return replace(batch, **moved)
+
+
+def with_rivals(examples: Sequence[Encoded], pad: int = 0, device: str | torch.device = "cpu") -> Batch:
+    """Collate examples, each with its rivals that the model must read by themselves behind it."""
+    rows = [(each, each is not e) for e in examples for each in (e, *e.unlike)]
+    batch = collate([each for each, _ in rows], pad, device)
+    return replace(batch, rival=torch.tensor([rival for _, rival in rows], device=batch.input_ids.device))
+
+
+def rivals_in_batches(examples: Sequence[Encoded], size: int) -> Iterator[list[tuple[int, Encoded]]]:
+    """Cut examples and the rivals that the model must read by themselves into batches of about ``size`` rows.
+
+    Each has its number among the examples. One with many rivals comes again, with some of them each time: it beats all
+    where it beats each part. The others, whose logits stand where its own do, come with every part.
+    """
+    step = max(1, size - 1)
+    parts = [
+        (k, replace(e, rivals=(*(r for r in e.rivals if e._alike(r)), *e.unlike[i : i + step])))
+        for k, e in enumerate(examples)
+        for i in range(0, len(e.unlike), step)
+    ]
+    few = list[tuple[int, Encoded]]()
+    for part in parts:
+        rows = sum(1 + len(each.unlike) for _, each in [*few, part])
+        if few and rows > size:
+            yield few
+            few = []
+        few.append(part)
+    if few:
+        yield few
+
+
+def _choices(examples: Sequence[Encoded]) -> Int[Tensor, "answer_token choice"] | None:
+    alike = [e.alike for e in examples]
+    most = max(map(len, alike))
+    if most == 0:
+        return None
+    held = [[*each, *[(-1,) * len(e.answer)] * (most - len(each))] for e, each in zip(examples, alike, strict=True)]
+    return torch.tensor([tokens for each in held for tokens in zip(*each, strict=True)], dtype=torch.long)
 
 
 def _list(numbers: list[int]) -> Int[Tensor, item]:

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reportgen.core.confined import Confined, Fill
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CALLED = "the tokenizer's chat template"
+CLOCK = "strftime_now"  # what transformers calls the function by which a template reads the clock
+# The day that a template's clock shows: prompts that change from day to day would be other inputs each time. It is the
+# one that Llama 3.1's template, the first to print a date, writes where nobody gives another.
+DAY = date(2024, 7, 26)
+# what a chat template is given by other keys, or by nobody
+TAKEN = (
+    "messages",
+    "conversations",
+    "chat_template",
+    "add_generation_prompt",
+    "continue_final_message",
+    "return_assistant_tokens_mask",
+)
 Turns = Sequence[tuple[str, str]]  # who speaks, and what
 
 
 class Chat:
     """Writes the turns of a chat as a tokenizer's template does; one process serves all rows.
 
-    Raises InputError where the tokenizer has several templates and none that is meant here.
+    ``values`` are the study's for the template's own variables. Its clock stands still (see ``DAY``).
+    Raises InputError where the tokenizer has several templates and none that is meant here, and for values that the
+    template does not read.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, location: str) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, location: str, values: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         try:
             template = tokenizer.get_chat_template()
         except ValueError as error:
@@ -32,7 +52,10 @@ class Chat:
             ) from error
         name = str(getattr(tokenizer, "name_or_path", "") or "")
         self._name = f"({name})" if name else ""
-        setting = (template, dict(tokenizer.special_tokens_map))
+        _refuse_unread(template, values)
+        # pickled for a process of its own, where the clock is made of its day
+        own = {**tokenizer.special_tokens_map, **values, CLOCK: _day(values.get(CLOCK, DAY))}
+        setting = (template, own)
         self._fill = Confined("reportgen.scoring.data.chat_templates:filling", setting, location, CALLED)
 
     def written(self, turns: Turns) -> str:
@@ -40,16 +63,40 @@ class Chat:
         return self._fill(self._name, [{"role": role, "content": text} for role, text in turns])
 
 
+def reads_clock(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a tokenizer's chat template reads the clock."""
+    return CLOCK in str(tokenizer.chat_template)
+
+
+def _refuse_unread(template: str, values: Mapping[str, Any]) -> None:
+    location, words = "[tasks] chat_template_kwargs", set(re.findall(r"[A-Za-z_]\w*", template))
+    for name in values:
+        if name in TAKEN:
+            raise InputError(f"{name!r} is no value to be given", location, "Remove it")
+        if name not in words:
+            raise InputError(f"{CALLED} reads no {name!r}", location, nearest(name, sorted(words)))
+
+
+def _day(value: object) -> date:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(str(value))
+    except ValueError as error:
+        raise InputError(
+            f"{CLOCK} is {value!r}", "[tasks] chat_template_kwargs", "Give the day as 2024-07-26"
+        ) from error
+
+
 def filling(setting: tuple[str, dict[str, Any]]) -> Fill:
     """Return what fills a chat template, with transformers' own filters and names; it loads no torch."""
     from jinja2 import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    template, special = setting
+    template, values = setting
+    values = {**values, CLOCK: values[CLOCK].strftime}
 
     def fill(name: str, messages: list[dict[str, str]]) -> str:
         try:
-            made = render_jinja_template([messages], chat_template=template, add_generation_prompt=True, **special)
+            made = render_jinja_template([messages], chat_template=template, add_generation_prompt=True, **values)
         except (MemoryError, InputError):
             raise
         except Exception as error:

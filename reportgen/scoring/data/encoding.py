@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from reportgen.core.config import TasksSection
-from reportgen.errors import InputError
+from reportgen.errors import InputError, nearest
 from reportgen.scoring.data.batches import Encoded, Kind
-from reportgen.scoring.data.tasks import Row
+from reportgen.scoring.data.joining import joined, together
+from reportgen.scoring.data.tasks import Row, rivals
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# what may be changed where prompt and answer meet, as ``Encoded.joined`` names it
+WHITE_SPACE = "white space"
+DOUBLED = "special tokens"
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,9 @@ class Options:
     ``delimiter`` stands between prompt and answer. ``templated``: the prompt holds its special tokens already, as a
     chat template writes them, so none are added. ``context`` is the model's greatest length in tokens (None: any);
     ``truncate`` cuts longer prompts instead of refusing them (see ``encode``). ``labels`` are a classifier's names,
-    ``decoder_start`` and ``forced_bos`` the first tokens of an encoder-decoder's decoder.
+    ``decoder_start`` and ``forced_bos`` the first tokens of an encoder-decoder's decoder, ``language`` the code of the
+    one that it writes. ``prefix`` begins every answer, but is not scored. ``types`` is the number of texts of a pair
+    that the model tells apart by embeddings (0: it does not).
     """
 
     kind: Kind = "causal"
@@ -35,6 +42,9 @@ class Options:
     labels: Mapping[str, int] = field(default_factory=dict)
     decoder_start: int | None = None
     forced_bos: int | None = None
+    language: str | None = None
+    prefix: str = ""
+    types: int = 0
 
     @classmethod
     def of(
@@ -69,17 +79,27 @@ class Options:
             labels=dict(getattr(config, "label2id", None) or {}),
             decoder_start=next((start for start in starts if isinstance(start, int)), None),
             forced_bos=getattr(settings, "forced_bos_token_id", None),
+            language=section.target_language,
+            prefix=section.answer_prefix or "",
+            types=getattr(config, "type_vocab_size", None) or 0,
         )
 
 
 @dataclass(frozen=True)
 class _Text:
-    """Token ids of which those from ``start`` to before ``stop`` cover the answer, ``own`` of them it alone."""
+    """Token ids of which those from ``start`` to before ``stop`` cover the answer, ``own`` of them it alone.
+
+    ``texts`` is each token's text in a pair (None: a special token), ``types`` the tokenizer's number for it;
+    ``joined`` as in ``Encoded``.
+    """
 
     ids: tuple[int, ...]
     start: int
     stop: int
     own: int = 0
+    texts: tuple[int | None, ...] = ()
+    types: tuple[int, ...] = ()
+    joined: tuple[str, ...] = ()
 
     @property
     def answer(self) -> tuple[int, ...]:
@@ -95,7 +115,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     *masked*: the same, the answer's tokens replaced by the mask; where the prompt holds the mask token, the answer
     stands there. *seq2seq*: the prompt is what the encoder reads; the decoder reads its start token, a first token that
     generation forces or else the tokenizer puts before a target, and the answer. *classifier*: the answer is the name
-    of a label, or its number. *encoder*: the prompt alone.
+    of a label, or its number. *encoder*: the prompt alone. All but causal models may read a pair of texts, as their
+    tokenizer joins them.
+
+    Where prompt, delimiter and answer meet, one run of white space stands (``joining``); a special token that the
+    prompt begins or ends with and that the tokenizer puts there itself stands once. What is changed so, and changes
+    tokens, is in ``Encoded.joined``. The row's other choices, or without any its foil, are tokenised like the answer.
 
     A text longer than the context is refused, or cut as ``options.truncate`` says: "left" leaves out the prompt's first
     tokens, "middle" those halfway between its ends. The answer and all special tokens stay (a chat template's own
@@ -112,10 +137,58 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
             location,
             "Save a fast tokenizer (tokenizer.json) in the model's folder",
         )
-    text = _read(tokenizer, row.prompt, row.answer, options, location)
+    _refuse_unread(row, options, location)
+    text = _whole(tokenizer, row, options, location)
+    against = () if options.kind == "encoder" else rivals(row)
+    others = [_rival(tokenizer, row, *each, text, options) for each in against]
+    # all are cut to the room that the longest leaves, so that they stand behind the same prompt
+    longest = max(len(t.answer) for t in (text, *(other for _, other, _ in others)))
+    encoded = _encoded(tokenizer, row, text, options, longest)
+    found = tuple(_against(tokenizer, encoded, other, options, longest) for other in others)
+    return replace(encoded, rivals=found)
+
+
+def _whole(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options, location: str) -> _Text:
+    """Tokenise a row's prompt with its answer, where the model reads both, and check that the answer has tokens."""
+    text = _read(tokenizer, row, row.prompt, row.answer, options, location)
     if options.kind in ("causal", "masked"):
         _check_answer(tokenizer, text, row, options, location)
-    left = _fitting(tokenizer, text, options, location)
+    return text
+
+
+def _rival(
+    tokenizer: PreTrainedTokenizerBase, row: Row, rival: str, column: str, own: _Text, options: Options
+) -> tuple[Row, _Text, str]:
+    """Tokenise the row with a rival in the answer's place, where the answer stands in what is read."""
+    other = replace(row, answer=rival, choices=(), foil=None, corrupted=None)
+    location = f"{_location(row)}, column {column}"
+    text = _whole(tokenizer, other, options, location) if options.kind in ("causal", "masked") else own
+    return other, text, location
+
+
+def _against(
+    tokenizer: PreTrainedTokenizerBase, own: Encoded, other: tuple[Row, _Text, str], options: Options, longest: int
+) -> Encoded:
+    """Encode a rival of an answer, its tuples shared with the answer's where they are the same."""
+    row, text, location = other
+    try:
+        made = _encoded(tokenizer, row, text, replace(options, with_foil=False, with_corrupted=False), longest)
+    except InputError as error:
+        raise InputError(error.problem, location, error.hint) from error
+    if (made.inputs, made.answer, made.decoder) == (own.inputs, own.answer, own.decoder):
+        raise InputError(
+            f"{row.answer!r} has the answer's tokens, so that the model cannot choose between them",
+            location,
+            "Remove it, or give it another text",
+        )
+    # long prompts with many choices would else be held once for each
+    inputs = own.inputs if own.inputs == made.inputs else made.inputs
+    return replace(made, row=own.row, inputs=inputs, joined=())
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options: Options, longest: int) -> Encoded:
+    location = _location(row)
+    left = _fitting(tokenizer, text, options, location, longest - len(text.answer))
     inputs = _inputs(tokenizer, text, left, options)
     corrupted = _corrupted(tokenizer, row, text, left, options) if options.with_corrupted else None
     if corrupted == inputs:
@@ -129,60 +202,187 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
         first = left.index(text.start) - (options.kind == "causal")
         made["positions"] = tuple(range(first, first + len(text.answer)))
         prompt = first + 1 if options.kind == "causal" else prompt
-    return Encoded(row=row, inputs=inputs, prompt=prompt, corrupted=corrupted, cut=len(text.ids) - len(left), **made)
+    return Encoded(
+        row=row,
+        inputs=inputs,
+        prompt=prompt,
+        corrupted=corrupted,
+        cut=len(text.ids) - len(left),
+        types=_types(text, left, options),
+        **{"joined": text.joined, **made},
+    )
+
+
+def _types(text: _Text, left: list[int], options: Options) -> tuple[int, ...] | None:
+    """Return which text each id is of, where the model embeds so many and the tokenizer tells more than one."""
+    types = tuple(text.types[i] for i in left) if text.types else ()
+    return types if any(types) and max(types) < options.types else None
+
+
+def _refuse_unread(row: Row, options: Options, location: str) -> None:
+    """Raise InputError for what a model of this kind does not read."""
+    for column in ("image", "audio"):
+        if getattr(row, column) is not None:
+            raise InputError(
+                f"the row has an {column}, and only texts are read",
+                f"{location}, column {column}",
+                "Remove the column, and score what the model does with the texts alone",
+            )
+    if options.kind == "causal" and row.prompt_pair is not None:
+        raise InputError(
+            "a causal language model reads one text, no pair",
+            f"{location}, column prompt_pair",
+            "Write both texts into the prompt, or choose a model of pairs, such as a classifier",
+        )
+    if options.prefix and options.kind in ("classifier", "encoder"):
+        raise InputError(
+            "a classifier's or an encoder's answer has no beginning", "[tasks] answer_prefix", "Remove the key"
+        )
+    if options.language is not None and options.kind != "seq2seq":
+        raise InputError(
+            "only an encoder-decoder is told which language to write", "[tasks] target_language", "Remove the key"
+        )
 
 
 def _location(row: Row) -> str:
     return f"{row.location} (id {row.id!r})"
 
 
-def _read(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, options: Options, location: str) -> _Text:
+def _read(
+    tokenizer: PreTrainedTokenizerBase, row: Row, prompt: str, answer: str, options: Options, location: str
+) -> _Text:
     if options.kind == "causal":
-        text = _joint(tokenizer, prompt + options.delimiter, answer, "", options)
-        return _Text(text.ids[: text.stop], text.start, text.stop, text.own)
+        text = _joint(tokenizer, (_before(prompt, options), answer, ""), _as_written(prompt, answer, options), options)
+        return replace(text, ids=text.ids[: text.stop])
     if options.kind == "masked":
-        before, after = _around_mask(tokenizer, prompt, options, location)
-        return _joint(tokenizer, before, answer, after, options)
-    ids = tokenizer(prompt, add_special_tokens=not options.templated, verbose=False)["input_ids"]
-    return _Text(tuple(ids), len(ids), len(ids))
+        return _around_mask(tokenizer, row, prompt, answer, options, location)
+    return _tokens(tokenizer, prompt, row.prompt_pair, options)[0]
 
 
-def _around_mask(tokenizer: PreTrainedTokenizerBase, prompt: str, options: Options, location: str) -> tuple[str, str]:
+def _before(prompt: str, options: Options) -> str:
+    """Return what stands before an answer: the prompt, the delimiter, and what every answer begins with."""
+    parts = [prompt, options.delimiter, *([options.prefix, " "] if options.prefix else [])]
+    return together(*parts, kept=options.templated)
+
+
+def _as_written(prompt: str, answer: str, options: Options) -> str:
+    """Return prompt and answer with all white space that the study writes between them."""
+    return prompt + options.delimiter + (options.prefix + " " if options.prefix else "") + answer
+
+
+def _marked(tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, written: str) -> _Text:
+    """Say that white space was left out, where that changes the tokens."""
+    ids = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+    own = [token for token, of in zip(text.ids, text.texts, strict=True) if of == place]
+    return text if ids == own else replace(text, joined=(*text.joined, WHITE_SPACE))
+
+
+def _around_mask(
+    tokenizer: PreTrainedTokenizerBase, row: Row, prompt: str, answer: str, options: Options, location: str
+) -> _Text:
+    """Tokenise a text, or a pair, with the answer where its mask token stands, else at its end."""
     if tokenizer.mask_token is None:
         raise InputError(
             "the tokenizer has no mask token", location, "Choose another model, or save its tokenizer again"
         )
-    before, *after = prompt.split(tokenizer.mask_token)
-    if len(after) > 1:
+    texts = [prompt, *([] if row.prompt_pair is None else [row.prompt_pair])]
+    held = [text.count(tokenizer.mask_token) for text in texts]
+    if sum(held) > 1:
         raise InputError(
-            f"the prompt holds the mask token {tokenizer.mask_token} {len(after)} times",
+            f"the prompt holds the mask token {tokenizer.mask_token} {sum(held)} times",
             location,
             "Write it once, where the answer stands, or not at all",
         )
-    return (before, after[0]) if after else (prompt + options.delimiter, "")
+    if sum(held) and options.prefix:
+        raise InputError(
+            "the answer stands at the mask token, so that nothing can be put before it",
+            f"{location}, [tasks] answer_prefix",
+            "Remove the key, and write it into the prompt",
+        )
+    place = held.index(1) if sum(held) else len(texts) - 1
+    other = texts[1 - place] if len(texts) > 1 else None
+    if not sum(held):
+        written = _as_written(texts[place], answer, options)
+        return _joint(tokenizer, (_before(texts[place], options), answer, ""), written, options, place, other)
+    before, after = texts[place].split(tokenizer.mask_token)
+    return _joint(tokenizer, (before, answer, after), before + answer + after, options, place, other)
 
 
-def _joint(tokenizer: PreTrainedTokenizerBase, before: str, answer: str, after: str, options: Options) -> _Text:
-    special = not options.templated
-    made = tokenizer(before + answer + after, return_offsets_mapping=True, add_special_tokens=special, verbose=False)
-    return _covering(made, before, answer, after)
+def _joint(
+    tokenizer: PreTrainedTokenizerBase,
+    parts: tuple[str, str, str],
+    written: str,
+    options: Options,
+    place: int = 0,
+    other: str | None = None,
+) -> _Text:
+    """Tokenise what stands before an answer, the answer and what follows it in one piece.
+
+    ``written`` is the same as the study writes it; ``other`` the text beside it in a pair, in which it is number
+    ``place``.
+    """
+    (before, answer), after = joined(parts[0], parts[1], kept=options.templated), parts[2]
+    if after[:1].isspace():
+        answer = answer.rstrip()
+    whole = before + answer + after
+    text, offsets = _tokens(tokenizer, *((whole, other) if place == 0 else (other or "", whole)), options)
+    if written != whole:
+        text = _marked(tokenizer, text, place, written)
+    offsets = [offset if of == place else (0, 0) for offset, of in zip(offsets, text.texts, strict=True)]
+    covered = _covering(text.ids, offsets, before, answer, after)
+    return replace(text, start=covered.start, stop=covered.stop, own=covered.own)
 
 
-def _covering(made: BatchEncoding, before: str, answer: str, after: str = "") -> _Text:
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, options: Options
+) -> tuple[_Text, list[tuple[int, int]]]:
+    """Tokenise a text or a pair, all of it prompt; return it with the characters that each token covers.
+
+    Special tokens that the text itself begins or ends with are not put there again.
+    """
+    made = tokenizer(
+        text,
+        pair,
+        add_special_tokens=not options.templated,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    ids, added = made["input_ids"], made["special_tokens_mask"]
+    lead = next((i for i, special in enumerate(added) if not special), len(ids))
+    tail = next((i for i, special in enumerate(reversed(added)) if not special), 0) if lead < len(ids) else 0
+    first = lead if lead and ids[lead : 2 * lead] == ids[:lead] else 0
+    last = tail if tail and ids[-2 * tail : -tail] == ids[-tail:] else 0
+    kept = slice(first, len(ids) - last)
+    # a pair's texts are told apart by the tokenizer alone; of one text, all but what was added is it
+    texts = [None if special else of or 0 for special, of in zip(added, made.sequence_ids(), strict=True)]
+    types = made.get("token_type_ids") or [0] * len(ids)
+    whole = _Text(
+        tuple(ids[kept]),
+        len(ids[kept]),
+        len(ids[kept]),
+        texts=tuple(texts[kept]),
+        types=tuple(types[kept]),
+        joined=(DOUBLED,) if first or last else (),
+    )
+    return whole, made["offset_mapping"][kept]
+
+
+def _covering(ids: tuple[int, ...], offsets: list[tuple[int, int]], before: str, answer: str, after: str = "") -> _Text:
     first = len(before) + len(answer) - len(answer.lstrip())
     end = len(before) + len(answer.rstrip())
-    offsets = made["offset_mapping"]
     covering = [i for i, (a, b) in enumerate(offsets) if max(a, first) < min(b, end)]
     if not covering:
         return _Text((), 0, 0)
     written = len(before.rstrip())  # a token may begin with the space before the answer, not with the prompt's letters
     follows = len(before) + len(answer) + len(after) - len(after.lstrip())
     own = sum(written <= offsets[i][0] and offsets[i][1] <= follows for i in covering)
-    return _Text(tuple(made["input_ids"]), covering[0], covering[-1] + 1, own)
+    return _Text(ids, covering[0], covering[-1] + 1, own)
 
 
 def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
-    if options.kind == "masked" and tokenizer.mask_token in row.prompt and text.own < len(text.answer):
+    held = tokenizer.mask_token in row.prompt + (row.prompt_pair or "") if options.kind == "masked" else False
+    if held and text.own < len(text.answer):
         raise InputError(
             f"the answer {row.answer!r} shares a token with what stands beside the mask token",
             location,
@@ -198,10 +398,12 @@ def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, opt
         raise InputError("no token stands before the answer, so nothing predicts it", location, "Lengthen the prompt")
 
 
-def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, location: str) -> list[int]:
-    """Return the indices of the ids that stay: all, or as many as the context holds."""
+def _fitting(
+    tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, location: str, spare: int = 0
+) -> list[int]:
+    """Return the indices of the ids that stay: all, or as many as the context holds beside ``spare`` others."""
     ids, context = text.ids, options.context
-    if context is None or len(ids) <= context:
+    if context is None or len(ids) + (spare if options.truncate else 0) <= context:
         return list(range(len(ids)))
     if options.truncate is None:
         what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
@@ -212,16 +414,24 @@ def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, 
         )
     special = _special_ids(tokenizer)
     free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]
-    room = context - (len(ids) - len(free))
+    room = context - spare - (len(ids) - len(free))
     if room < 1:
         raise InputError(
             f"answer and special tokens alone take {context - room} tokens but the model's context is {context}",
             location,
             "Remove the row, or use a model with a longer context",
         )
+    parts = [[i for i in free if (text.texts[i] or 0) == of] for of in (0, 1)]
+    # of a pair the longer text is cut first, until both are as long
+    short, long = sorted(parts, key=len)
+    few = min(len(short), room // 2)
+    kept = {*_cut(short, few, options), *_cut(long, room - few, options)}
+    return [i for i in range(len(ids)) if i in kept or i not in free]
+
+
+def _cut(free: list[int], room: int, options: Options) -> list[int]:
     tail = room if options.truncate == "left" else room - room // 2
-    dropped = set(free[room - tail : len(free) - tail])
-    return [i for i in range(len(ids)) if i not in dropped]
+    return [*free[: room - tail], *free[len(free) - tail :]]
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
@@ -249,7 +459,7 @@ def _corrupted(
             location,
             "Add a corrupted prompt (a counterfactual) to every row, or choose a method that needs none",
         )
-    other = _read(tokenizer, row.corrupted, row.answer, options, location)
+    other = _read(tokenizer, row, row.corrupted, row.answer, options, location)
     hint = "Give a corrupted prompt of as many tokens, or choose a method that needs none"
     count, wanted = (len(t.ids) - len(t.answer) for t in (other, text))
     if count != wanted:
@@ -270,10 +480,10 @@ def _answered(tokenizer: PreTrainedTokenizerBase, row: Row, text: _Text, options
     if options.kind == "classifier":
         return _classified(row, options)
     if options.kind == "seq2seq":
-        return _decoded(tokenizer, row, options)
+        return _decoded(tokenizer, row, text, options)
     foil = None
     if options.with_foil:
-        foil = _foil(row, text, _read(tokenizer, row.prompt, _foil_of(row), options, _location(row)))
+        foil = _foil(row, text, _read(tokenizer, row, row.prompt, _foil_of(row), options, _location(row)))
     return {"answer": text.answer, "foil": foil}
 
 
@@ -301,7 +511,7 @@ def _foil(row: Row, text: _Text, other: _Text) -> tuple[int, ...]:
     return other.answer
 
 
-def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> dict[str, Any]:
+def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, whole: _Text, options: Options) -> dict[str, Any]:
     location = _location(row)
     if options.decoder_start is None:
         raise InputError(
@@ -309,33 +519,80 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> 
             location,
             "Set decoder_start_token_id in the model's generation_config.json",
         )
-    text = _target(tokenizer, row.answer)
+    forced = options.forced_bos if options.language is None else _language(tokenizer, options.language)
+    if forced is None and getattr(tokenizer, "tgt_lang", "") is None:
+        raise InputError(
+            "the model writes several languages, and nothing says which",
+            "[tasks] target_language",
+            f"Give one of them, such as {', '.join(_languages(tokenizer)[:3])}",
+        )
+    text, lead = _target(tokenizer, row.answer, options)
     if text.own == 0:
         raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, "Reword the row")
-    lead = text.ids[: text.start] if options.forced_bos is None else (options.forced_bos,)
-    start = (options.decoder_start, *(lead if lead != (options.decoder_start,) else ()))
-    decoder = (*start, *text.answer[:-1])
+    special = lead if forced is None else (forced,)
+    start = (options.decoder_start, *(special if special != (options.decoder_start,) else ()))
+    begun = (*start, *text.ids[len(lead) : text.start])
+    decoder = (*begun, *text.answer[:-1])
     if options.context is not None and len(decoder) > options.context:
         raise InputError(
             f"the answer takes {len(decoder)} tokens but the model's context is {options.context}",
             location,
             "Shorten the answer, or remove the row",
         )
-    foil = _foil(row, text, _target(tokenizer, _foil_of(row))) if options.with_foil else None
+    foil = _foil(row, text, _target(tokenizer, _foil_of(row), options)[0]) if options.with_foil else None
     return {
         "answer": text.answer,
-        "positions": tuple(range(len(start) - 1, len(decoder))),
+        "positions": tuple(range(len(begun) - 1, len(decoder))),
         "decoder": decoder,
         "foil": foil,
+        "joined": (*whole.joined, *text.joined),
     }
 
 
-def _target(tokenizer: PreTrainedTokenizerBase, answer: str) -> _Text:
-    """Return the answer as a target; before ``start`` stand only special tokens, the same for every answer."""
-    text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
+def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -> tuple[_Text, tuple[int, ...]]:
+    """Return the answer as a target, and the special tokens before every target.
+
+    Nothing stands before a target that its white space could be of, but what every answer begins with.
+    """
+    before = together(options.prefix, " ") if options.prefix else ""
+    own = joined(before, answer)[1] if before else answer.lstrip()
+    settings = {"return_offsets_mapping": True, "verbose": False}
+    # a language that the study chose stands in the place of those that the tokenizer puts before a target
+    if options.language is None:
+        made = tokenizer(text_target=before + own, **settings)
+    else:
+        made = tokenizer(before + own, add_special_tokens=False, **settings)
+    text = _covering(tuple(made["input_ids"]), made["offset_mapping"], before, own)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
-    return _Text(text.ids, min(start, text.start), text.stop, text.own)
+    start = min(start, text.start)
+    if own != answer and not options.prefix and text.own:
+        naive = tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"]
+        changed = naive != [token for token in text.ids if token not in special]
+        text = replace(text, joined=(WHITE_SPACE,) if changed else ())
+    return (text if options.prefix else replace(text, start=start)), text.ids[:start]
+
+
+def _languages(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Return the tokens that may be languages: special ones other than those that every tokenizer has."""
+    usual = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token, tokenizer.mask_token}
+    special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return [content for content in special if content not in usual | {tokenizer.cls_token, tokenizer.sep_token}]
+
+
+def _language(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
+    """Return the token of a language: its code, or, of M2M's tokenizers, the code between underscores."""
+    special = _special_ids(tokenizer)
+    for name in (code, f"__{code}__"):
+        found = tokenizer.convert_tokens_to_ids(name)
+        if isinstance(found, int) and found in special and found != tokenizer.unk_token_id:
+            return found
+    known = [name.strip("_") for name in _languages(tokenizer)]
+    raise InputError(
+        f"the tokenizer knows no language {code!r}",
+        "[tasks] target_language",
+        nearest(code, known) if known else "Remove the key: it has no tokens for languages",
+    )
 
 
 def _classified(row: Row, options: Options) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
@@ -45,12 +45,35 @@ class Metric:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The unchanged model per example: ``correct`` (every answer token is the argmax, teacher-forced) and
-    ``log_probability`` of the whole answer (natural log).
+    """A model's answers per example: ``correct``, and ``log_probability`` of the whole answer (natural log).
+
+    Where an answer is chosen among ``choices``, or against a ``foil``, it is right where its log-probability is above
+    each of theirs; else where every answer token is the argmax (teacher-forced). ``argmax`` says which are right by
+    the latter rule alone (None: no example of these is judged by another).
     """
 
     correct: Bool[np.ndarray, example]
     log_probability: Float[np.ndarray, example]
+    argmax: Bool[np.ndarray, example] | None = None
+
+    @property
+    def by_argmax(self) -> Bool[np.ndarray, example]:
+        """Which examples' every answer token is the argmax."""
+        return self.correct if self.argmax is None else self.argmax
+
+    @classmethod
+    def joined(cls, parts: Sequence[Baseline]) -> Baseline:
+        """Return the parts' examples in one, part after part."""
+        correct, log_probability, argmax = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("correct", "log_probability", "by_argmax")
+        )
+        return cls(correct, log_probability, argmax if any(part.argmax is not None for part in parts) else None)
+
+    def taken(self, indices: Sequence[int] | Int[np.ndarray, some]) -> Baseline:
+        """Return the examples of these indices, in their order."""
+        argmax = None if self.argmax is None else self.argmax[indices]
+        return Baseline(self.correct[indices], self.log_probability[indices], argmax)
 
     @property
     def miss(self) -> Float[np.ndarray, example]:
@@ -99,12 +122,44 @@ def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduc
     return total / _per_example(torch.ones_like(values), batch) if reduction == "mean" else total
 
 
-def baseline(logits: Logits, batch: Batch) -> Baseline:
-    """Measure accuracy and answer log-probability (natural log) of the unchanged model, per example."""
-    wrong = _per_example((logits.argmax(dim=1) != batch.target).double(), batch)
-    log_probability = _per_example(_log_probability(logits.double(), batch), batch)
+def baseline(logits: Logits, batch: Batch, reduction: AnswerReduction = "sum") -> Baseline:
+    """Judge the answers and measure their log-probability (natural log), per example that is not a rival of another.
+
+    An answer and its rivals are compared by the log-probabilities of their tokens, summed or averaged as ``reduction``
+    says. Rivals that the model must read by themselves count where the batch holds them (see ``with_rivals``).
+    """
+    wide = logits.double()
+    argmax = _per_example((wide.argmax(dim=1) != batch.target).double(), batch) == 0
+    whole = _per_example(_log_probability(wide, batch), batch)
+    right, chosen = torch.ones_like(argmax), torch.zeros_like(argmax)
+    if batch.choices is not None:
+        # as many tokens as the answer's, so that sums and means are of one order
+        best, chosen = _best_alike(wide, batch, batch.choices)
+        right = whole > best
+    if batch.rival is not None:
+        own, tokens = ~batch.rival, _per_example(torch.ones_like(wide[:, 0]), batch)
+        value = whole / tokens if reduction == "mean" else whole
+        behind, others = own.cumsum(dim=0) - 1, torch.full_like(value[own], float("-inf"))
+        others = others.scatter_reduce(0, behind[batch.rival], value[batch.rival], "amax")
+        right, chosen, argmax, whole = right[own], chosen[own] | (others > float("-inf")), argmax[own], whole[own]
+        right &= value[own] > others
     # a log-probability may round to a hair above 0, which would make 1 − p negative
-    return Baseline((wrong == 0).cpu().numpy(), log_probability.clamp(max=0.0).cpu().numpy())
+    log_probability = whole.clamp(max=0.0).cpu().numpy()
+    if not chosen.any():
+        return Baseline(argmax.cpu().numpy(), log_probability)
+    return Baseline(torch.where(chosen, right, argmax).cpu().numpy(), log_probability, argmax.cpu().numpy())
+
+
+def _best_alike(
+    wide: Logits, batch: Batch, choices: Int[Tensor, "answer_token choice"]
+) -> tuple[Float[Tensor, example], Bool[Tensor, example]]:
+    """Return each example's greatest log-probability of a rival beside the answer, and whether it has one."""
+    there = choices >= 0
+    values = wide.gather(1, choices.clamp(min=0)) - wide.logsumexp(dim=1, keepdim=True)
+    held = torch.zeros((batch.size, choices.shape[1]), device=wide.device, dtype=wide.dtype)
+    exists = held.index_add(0, batch.owner, there.double()) > 0
+    best = held.index_add(0, batch.owner, values).masked_fill(~exists, float("-inf")).amax(dim=1)
+    return best, exists.any(dim=1)
 
 
 def matches(tokenizer: PreTrainedTokenizerBase, generated: list[list[int]], batch: Batch) -> Float[Tensor, example]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
 from reportgen.scoring.data.chat_templates import Chat
+from reportgen.scoring.data.joining import together
 from reportgen.scoring.data.tasks import Row
 
 if TYPE_CHECKING:
@@ -39,8 +40,17 @@ def prompted(
             "[tasks] chat_template",
             "Remove the key, or choose a model whose tokenizer has one, such as one tuned for chat",
         )
+    for row in rows:
+        if row.prompt_pair is not None and (section.chat_template or section.shots):
+            raise InputError(
+                f"a pair of texts fits no {'chat template' if section.chat_template else 'shots'}",
+                f"{row.location} (id {row.id!r}), column prompt_pair",
+                f"Remove [tasks] {'chat_template' if section.chat_template else 'shots'}, or the column",
+            )
     location = f"[tasks] {'chat_template' if section.system is None else 'system'}"
-    write = partial(_chat, Chat(tokenizer, location), location) if section.chat_template else partial(_plain, tokenizer)
+    write: Write = partial(_plain, tokenizer)
+    if section.chat_template:
+        write = partial(_chat, Chat(tokenizer, location, section.chat_template_kwargs), location)
     return tuple(_prompted(write, row, shots_of(row, rows, section.shots, seed), section) for row in rows)
 
 
@@ -69,22 +79,30 @@ def _prompted(write: Write, row: Row, shots: tuple[Row, ...], section: TasksSect
 def _plain(
     tokenizer: PreTrainedTokenizerBase, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection
 ) -> str:
-    answered = (_answered(tokenizer, shot, section.between) for shot in shots)
-    return section.separator.join([*answered, prompt])
+    # a text begins but once: of the later prompts, a token that begins texts is left out
+    begin = str(tokenizer.bos_token or "")
+    texts = [*(_answered(tokenizer, shot, section) for shot in shots), prompt]
+    return section.separator.join([texts[0], *(text.removeprefix(begin) for text in texts[1:])])
 
 
-def _answered(tokenizer: PreTrainedTokenizerBase, shot: Row, delimiter: str) -> str:
+def _answered(tokenizer: PreTrainedTokenizerBase, shot: Row, section: TasksSection) -> str:
     """Join a shot's prompt and answer: the answer at the mask token where the prompt holds one, else at its end."""
     mask = tokenizer.mask_token
     if mask and mask in shot.prompt:
-        return shot.prompt.replace(mask, shot.answer)
-    return shot.prompt + delimiter + shot.answer
+        before, *after = shot.prompt.split(mask)
+        return together(before, mask.join([shot.answer, *after[1:]]), *after[:1])
+    return together(shot.prompt, section.between, _begun(shot.answer, section))
+
+
+def _begun(answer: str, section: TasksSection) -> str:
+    """Return an answer with what every answer begins with."""
+    return answer if section.answer_prefix is None else together(section.answer_prefix, " ", answer)
 
 
 def _chat(chat: Chat, location: str, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:
     turns = [] if section.system is None else [("system", section.system)]
     for shot in shots:
-        turns += [("user", shot.prompt), ("assistant", shot.answer)]
+        turns += [("user", shot.prompt), ("assistant", _begun(shot.answer, section))]
     try:
         text = chat.written([*turns, ("user", prompt)])
     except InputError as error:

@@ -15,7 +15,7 @@ from reportgen.scoring.data.sources import Record, Values, records, text_of
 from reportgen.storage.json_files import once
 
 REQUIRED = ("task", "prompt", "answer")
-TEXTS = (*REQUIRED, "foil", "corrupted")
+TEXTS = (*REQUIRED, "foil", "corrupted", "prompt_pair", "image", "audio")
 LISTS = ("answers", "choices")
 NAMES = ("id", "group")
 COLUMNS = (*REQUIRED, *LISTS, *TEXTS[3:], *NAMES)
@@ -36,8 +36,9 @@ class Row:
     """One example of a task file.
 
     ``answers`` are accepted alternatives, ``choices`` what the answer is chosen from, ``foil`` a wrong answer,
-    ``corrupted`` a counterfactual prompt. ``group`` names the rows that share a template or a parent question (default:
-    the row's id). ``location`` says where the row stands, for error messages.
+    ``corrupted`` a counterfactual prompt, ``prompt_pair`` a second text for models of pairs, ``image`` and ``audio``
+    files. ``group`` names the rows that share a template or a parent question (default: the row's id). ``location``
+    says where the row stands, for error messages.
     """
 
     task: str
@@ -50,6 +51,9 @@ class Row:
     choices: tuple[str, ...] = ()
     foil: str | None = None
     corrupted: str | None = None
+    prompt_pair: str | None = None
+    image: str | None = None
+    audio: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,29 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
 
 
+def rivals(row: Row) -> tuple[tuple[str, str], ...]:
+    """Return what the answer is chosen against, each with its column: the other choices, or without any the foil."""
+    if row.choices:
+        accepted = {text.strip() for text in (row.answer, *row.answers)}
+        others = {text.strip(): text for text in row.choices if text.strip() not in accepted}
+        return tuple((text, "choices") for text in others.values())
+    return () if row.foil is None else ((row.foil, "foil"),)
+
+
 def chance(rows: tuple[Row, ...]) -> float:
-    """Return the accuracy of guessing: the mean of 1 / choices (for rows without: the commonest answer's share)."""
-    open_ended = Counter(row.answer for row in rows if not row.choices)
-    commonest = max(open_ended.values()) / open_ended.total() if open_ended else 0.0
-    return sum(1 / len(row.choices) if row.choices else commonest for row in rows) / len(rows)
+    """Return the accuracy of guessing: the mean over rows of the share of right ones among the choices.
+
+    Of a row with a foil alone that is a half, of one that is answered freely the commonest answer's share.
+    """
+    free = Counter(row.answer for row in rows if not rivals(row))
+    commonest = max(free.values()) / free.total() if free else 0.0
+    return sum(_share_of_right(row) if rivals(row) else commonest for row in rows) / len(rows)
+
+
+def _share_of_right(row: Row) -> float:
+    """Return the share of right ones among a row's choices; an answer that is not among them is one more."""
+    count = len({text.strip() for text in (row.answer, *row.choices)}) if row.choices else 2
+    return (count - len(rivals(row))) / count
 
 
 def _rows(section: TasksSection, answers: bool, notes: list[str]) -> list[Row]:

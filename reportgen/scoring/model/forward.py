@@ -25,6 +25,8 @@ def forward(module: nn.Module, kind: Kind, batch: Batch, **extra: object) -> Any
     wanted: dict[str, object] = {"use_cache": False, "return_dict": True}
     if batch.cache is not None:
         wanted |= {"use_cache": True, "past_key_values": batch.cache}
+    if batch.token_type_ids is not None:
+        wanted["token_type_ids"] = batch.token_type_ids
     if kind == "seq2seq":
         wanted |= {"decoder_input_ids": batch.decoder_ids, "decoder_attention_mask": batch.decoder_mask}
     passed = {name: value for name, value in wanted.items() if name in known}

@@ -111,6 +111,8 @@ class LoadedModel:
         """
         inputs = {"input_ids": torch.tensor([example.inputs], device=self.device)}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if example.types is not None:
+            inputs["token_type_ids"] = torch.tensor([example.types], device=self.device)
         if example.decoder is not None:
             inputs["decoder_input_ids"] = torch.tensor([example.decoder], device=self.device)
         output = self.model(**inputs)
@@ -207,13 +209,18 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+def positions(model: PreTrainedModel) -> int | None:
+    """Return the greatest length in tokens that the model has positions for (None: any)."""
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
+    return greatest if isinstance(greatest, int) and greatest > 0 else None
+
+
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     longest = getattr(tokenizer, "model_max_length", None)
     # transformers writes 10^30 where a tokenizer has no limit
-    limits = [limit for limit in (greatest, longest) if isinstance(limit, int) and 0 < limit < 10**9]
+    limits = [limit for limit in (positions(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=None)

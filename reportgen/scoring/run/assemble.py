@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from reportgen.core.scores import Examples, HeadScores, Method, Reduction, Task, reduce_examples
-from reportgen.scoring.data.metrics import Baseline
 from reportgen.scoring.data.tasks import chance
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.run.prepare import SIGNED, Chosen, Prepared, PreparedTask, versions
@@ -94,7 +93,7 @@ def _joined(shards: Sequence[Shard], results: Mapping[str, ShardScores]) -> Shar
     baseline = whole.baseline
     return ShardScores(
         whole.values[order],
-        None if baseline is None else Baseline(baseline.correct[order], baseline.log_probability[order]),
+        None if baseline is None else baseline.taken(order),
         None if whole.errors is None else whole.errors[order],
         {name: numbers[order] for name, numbers in whole.checks.items()},
     )
@@ -121,6 +120,7 @@ def _task(task: PreparedTask, group: str | None, scores: ShardScores | None) -> 
         chance=chance(task.rows),
         log_probability=float(plain.log_probability.mean()),
         miss=float(plain.miss.mean()),
+        argmax=None if plain.argmax is None else float(plain.argmax.mean()),
     )
 
 

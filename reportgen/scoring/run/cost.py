@@ -7,6 +7,7 @@ import torch
 
 from reportgen.core.config import Study
 from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.shown import ShownRow, shown
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.model.trace import embedding_table
@@ -44,7 +45,10 @@ class FoundLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will cost, before it is run: ``examples`` per task, batches, work per method, memory in bytes."""
+    """What a run will cost, before it is run: ``examples`` per task, batches, work per method, memory in bytes.
+
+    ``rows`` is the first row of each task in tokens.
+    """
 
     examples: dict[str, int]
     batches: int
@@ -54,6 +58,7 @@ class Plan:
     memory_bytes: int
     notes: tuple[str, ...]
     found: tuple[FoundLayer, ...]
+    rows: tuple[ShownRow, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -79,7 +84,9 @@ def plan(study: Study) -> Plan:
     examples = {t.name: len(t.rows) for t in prepared.tasks}
     found_size = (f"batches of {prepared.batch_size} examples",) if study.scoring.batch_size == "auto" else ()
     notes = (*prepared.notes, *found_size)
-    return Plan(examples, len(batches), sum(heads.depth.values()), heads.widest, costs, memory, notes, found(heads))
+    rows = tuple(shown(model.tokenizer, task.encoded[0], model.kind) for task in prepared.tasks)
+    layers = sum(heads.depth.values())
+    return Plan(examples, len(batches), layers, heads.widest, costs, memory, notes, found(heads), rows)
 
 
 def found(heads: Heads) -> tuple[FoundLayer, ...]:

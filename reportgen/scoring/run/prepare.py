@@ -1,6 +1,6 @@
 """Read and check all that a study's scoring needs, cheapest first, before any of it is scored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,11 @@ from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, split_halves
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded
-from reportgen.scoring.data.encoding import Options, encode
-from reportgen.scoring.data.metrics import METRICS, Metric
+from reportgen.scoring.data.chat_templates import DAY, reads_clock
+from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
+from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
+from reportgen.scoring.data.shown import shown
 from reportgen.scoring.data.tasks import Row, read_tasks
 from reportgen.scoring.methods import activation_norm
 from reportgen.scoring.methods.common.method import (
@@ -29,9 +31,14 @@ from reportgen.scoring.methods.common.method import (
 from reportgen.scoring.model.loaded import LoadedModel, load
 from reportgen.scoring.model.running import Running
 from reportgen.scoring.run.agreement import agreeing
+from reportgen.scoring.model.loaded import LoadedModel, load, positions
+from reportgen.scoring.model.trace import embedding_table
 from reportgen.scoring.run.batch_size import found_size
 
 SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
+CLOCK_NOTE = (
+    f"the chat template reads the clock, which shows {DAY} in every run unless [tasks] chat_template_kwargs give a day"
+)
 KINDS = {
     "causal": "a causal language model",
     "masked": "a masked language model",
@@ -328,13 +335,20 @@ def _prepare_task(
         model.kind,
         model.model,
         study.tasks,
-        context=model.context,
+        context=_context(study, model),
         with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
         with_corrupted=any("corrupted" in c.method.needs for c in methods),
     )
+    if study.tasks.chat_template and reads_clock(model.tokenizer):
+        notes += [] if CLOCK_NOTE in notes else [CLOCK_NOTE]
     texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)
     encoded = tuple(encode(model.tokenizer, text, options) for text in texts)
     unknown = sum(model.tokenizer.unk_token_id in e.answer for e in encoded)
+    _refuse_unembedded(model, encoded)
+    notes += [f"task {name}: {note}" for note in _joins(model, encoded)]
+    outside = sum(bool(row.choices) and row.answer.strip() not in map(str.strip, row.choices) for row in rows)
+    if outside:
+        notes.append(f"task {name}: the answer is none of the choices in {outside} of {len(rows)} rows; it is one more")
     # many byte-level tokenizers name an end-of-text token as their unknown one, and never put it out
     if unknown and model.kind != "classifier":
         notes.append(f"task {name}: the tokenizer does not know a word of the answer in {unknown} of {len(rows)} rows")
@@ -343,6 +357,56 @@ def _prepare_task(
         notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
     halves = split_halves([row.group for row in rows], scoring.seed)
     return PreparedTask(name, rows, encoded, (), halves)
+
+
+def _context(study: Study, model: LoadedModel) -> int | None:
+    """Return the greatest length in tokens: the study's in the place of the tokenizer's, within the model's own."""
+    asked, most = study.tasks.max_length, positions(model.model)
+    if asked is None:
+        return model.context
+    if most is not None and asked > most:
+        raise InputError(
+            f"max_length is {asked} and the model has {most} positions", "[tasks] max_length", f"Give at most {most}"
+        )
+    return asked
+
+
+def _refuse_unembedded(model: LoadedModel, encoded: Sequence[Encoded]) -> None:
+    """Raise InputError for a token of the tokenizer's for which the model has no embedding, or puts no logit out."""
+    read = len(embedding_table(model.model))
+    head = getattr(model.model.get_output_embeddings(), "weight", None)  # type: ignore[no-untyped-call]  # no types
+    put_out = read if head is None or model.kind not in LANGUAGE else len(head)
+    for example in encoded:
+        for each in (example, *example.rivals):
+            ids = [(token, read) for token in (*each.inputs, *(each.decoder or ()), *(each.corrupted or ()))]
+            if model.kind in LANGUAGE:
+                ids += [(token, put_out) for token in (*each.answer, *(each.foil or ()))]
+            for token, known in ids:
+                if token >= known:
+                    name = model.tokenizer.convert_ids_to_tokens(token)
+                    raise InputError(
+                        f"the model has no embedding for the token {name!r} (number {token} of {known})",
+                        f"{example.row.location} (id {example.row.id!r})",
+                        "Resize the model's embeddings to its tokenizer (resize_token_embeddings), train the new "
+                        "tokens and save both, or remove the token from the row",
+                    )
+
+
+JOINS = {
+    WHITE_SPACE: "white space of prompt, delimiter and answer meets in {} of {} rows: one run of it stands",
+    DOUBLED: "{} of {} prompts hold special tokens that the tokenizer puts there itself: they stand once",
+}
+
+
+def _joins(model: LoadedModel, encoded: Sequence[Encoded]) -> list[str]:
+    """Say what was changed where prompts and answers meet, each with the tokens of the first row that it befell."""
+    found = {what: [e for e in encoded if what in e.joined] for what in JOINS}
+    return [
+        f"{JOINS[what].format(len(some), len(encoded))}. Row {some[0].row.id!r} is read as "
+        f"{shown(model.tokenizer, some[0], model.kind)}"
+        for what, some in found.items()
+        if some
+    ]
 
 
 def versions() -> dict[str, str]:

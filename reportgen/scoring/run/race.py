@@ -241,7 +241,7 @@ class TaskRace:
         self.heads = [(i, head) for i, site in enumerate(sites) for head in range(site.heads)]
         # forwards that one example costs without the head: the layers from its own upward
         self.cost = np.array([(len(sites) - i) / len(sites) for i, _ in self.heads])
-        self.plain: dict[int, tuple[bool, float]] = {}
+        self.plain: dict[int, Baseline] = {}
         self.checks: dict[str, dict[int, float]] = {}
         self.seen: set[int] = set()
 
@@ -314,8 +314,7 @@ class TaskRace:
                 for name, numbers in scored.checks.items():
                     self.checks.setdefault(name, {})[member] = numbers[e]
                 if scored.baseline is not None:
-                    plain = scored.baseline
-                    self.plain[member] = bool(plain.correct[e]), float(plain.log_probability[e])
+                    self.plain[member] = scored.baseline.taken([e])
         return np.array([found[int(i)] for i in some]).reshape(len(some), len(heads))
 
     def _result(self, values: np.ndarray, checks: dict[str, float]) -> ShardScores:
@@ -325,9 +324,7 @@ class TaskRace:
         plain = [self.plain[i] for i in members] if self.plain else None
         found = {name: np.array([of.get(i, np.nan) for i in members]) for name, of in self.checks.items()}
         found |= {name: np.full(len(members), value) for name, value in checks.items()}
-        return ShardScores(
-            by_site, None if plain is None else Baseline(*map(np.array, zip(*plain, strict=True))), checks=found
-        )
+        return ShardScores(by_site, None if plain is None else Baseline.joined(plain), checks=found)
 
 
 def padded(lengths: np.ndarray, size: int) -> int:

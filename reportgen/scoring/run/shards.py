@@ -85,9 +85,7 @@ def concatenated(parts: Sequence[ShardScores]) -> ShardScores:
     errors = [part.errors for part in parts if part.errors is not None]
     return ShardScores(
         np.concatenate([part.values for part in parts]),
-        Baseline(np.concatenate([b.correct for b in baselines]), np.concatenate([b.log_probability for b in baselines]))
-        if baselines
-        else None,
+        Baseline.joined(baselines) if baselines else None,
         np.concatenate(errors) if errors else None,
         {name: np.concatenate([part.checks[name] for part in parts]) for name in parts[0].checks},
     )
@@ -138,7 +136,7 @@ def _same(prepared: Prepared, chosen: Chosen) -> list[object]:
 def _hashed(task: PreparedTask) -> list[str]:
     """Hash each example."""
     return [
-        key_of([e.inputs, e.prompt, e.answer, e.positions, e.decoder, e.foil, e.corrupted, r.id, r.answer, r.answers])
+        key_of([*e.content[:5], e.foil, e.corrupted, r.id, r.answer, r.answers, *e.content[5:]])
         for e, r in zip(task.encoded, task.rows, strict=True)
     ]
 
@@ -168,7 +166,9 @@ def shard_bytes(key: str, scores: ShardScores) -> bytes:
     """Return a shard's file, with its key and a checksum."""
     tensors = {"values": np.ascontiguousarray(scores.values)}
     if scores.baseline is not None:
-        tensors |= {"correct": scores.baseline.correct, "log_probability": scores.baseline.log_probability}
+        plain = scores.baseline
+        tensors |= {"correct": plain.correct, "log_probability": plain.log_probability}
+        tensors |= {} if plain.argmax is None else {"argmax": plain.argmax}
     if scores.errors is not None:
         tensors["errors"] = np.ascontiguousarray(scores.errors)
     tensors |= {f"check/{name}": np.ascontiguousarray(values) for name, values in scores.checks.items()}
@@ -187,7 +187,9 @@ def shard_from(data: bytes | None, key: str) -> ShardScores | None:
         tensors, described = load(data), json.loads(header["__metadata__"]["reportgen"])
         if described["key"] != key or described["sha256"] != _checksum(tensors):
             return None
-        plain = Baseline(tensors["correct"], tensors["log_probability"]) if "correct" in tensors else None
+        plain = None
+        if "correct" in tensors:
+            plain = Baseline(tensors["correct"], tensors["log_probability"], tensors.get("argmax"))
         checks = {n.removeprefix("check/"): a for n, a in tensors.items() if n.startswith("check/")}
         return ShardScores(
             tensors["values"],

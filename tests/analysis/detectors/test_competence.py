@@ -1,7 +1,7 @@
 """Competence: whether the model, or a probe, does the task."""
 
 import numpy as np
-from made_maps import kinds, named, probed, with_examples
+from made_maps import kinds, named, only, probed, with_examples
 
 from reportgen.analysis.analyze import analyze
 from reportgen.core.scores import Examples, HeadScores, Method, Task, split_halves
@@ -39,3 +39,28 @@ def test_groups_count_once_in_competence() -> None:
     found = kinds(analyze(scores), "competence")[0]
     assert found.register == "observed"  # 7 of 10 groups is no evidence, 140 of 200 rows would be
     assert "over 10 groups" in found.sentence
+
+
+def test_the_share_among_all_words_is_printed_beside_that_among_choices() -> None:
+    task = Task("a", n=40, accuracy=1.0, chance=0.5, argmax=0.075)
+    scores = HeadScores(np.ones((1, 4, 4)), (task,), Method("m"))
+    (finding,) = kinds(analyze(scores), "competence")
+    assert finding.sentence.startswith(
+        "a: the model does better than chance: 40 of 40 answers right (100 %, 95 % interval 91.2–100 %; chance 50.0 %; "
+        "the most probable of all words in 7.5 %)"
+    )
+    assert finding.data is not None
+    assert finding.data["argmax"] == 7.5
+    plain = kinds(
+        analyze(HeadScores(np.ones((1, 4, 4)), (Task("a", n=9, accuracy=1.0, chance=0.5),), Method("m"))), "competence"
+    )
+    assert "argmax" not in (plain[0].data or {})
+
+
+def test_the_control_task_is_not_judged() -> None:
+    poor = with_examples(np.ones((2, 4, 4)), n=100, accuracy=0.27, chance=0.25)
+    assert [f.task for f in only(poor, "competence", control=poor.task_names[1])] == [poor.task_names[0]]
+    alone = with_examples(np.ones((1, 4, 4)), n=100, accuracy=0.27, chance=0.25)
+    assert only(alone, "competence", control=alone.task_names[0]) == []
+    (unknown,) = only(named(np.ones((2, 4, 4))), "competence", control=poor.task_names[1])
+    assert unknown.tasks == [poor.task_names[0]]
