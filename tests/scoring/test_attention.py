@@ -5,17 +5,21 @@ import torch
 from tiny_models import examples, loaded
 
 from reportgen.scoring.data.batches import collate
-from reportgen.scoring.model.attention import observed_attention
+from reportgen.scoring.model.attention import AttentionCall, observed_attention
 from reportgen.scoring.model.interventions import captured
 
 FUSED = ["llama", "llama-gqa", "gpt2", "gpt_neox", "falcon", "mixtral", "bert", "albert", "bart"]
+
+
+def kept(_: int, call: AttentionCall) -> AttentionCall:
+    return call
 
 
 @pytest.mark.parametrize("architecture", [*FUSED, "gemma2", "t5"])
 def test_patterns_are_distributions_over_the_keys_that_may_be_read(architecture: str) -> None:
     model = loaded(architecture)
     batch = collate(examples(model))
-    with torch.no_grad(), observed_attention(model.model, model.heads) as seen:
+    with torch.no_grad(), observed_attention(model.model, model.heads, kept) as seen:
         model.answer_logits(batch)
     assert sorted(seen) == list(range(len(model.heads.sites)))
     for index, call in seen.items():
@@ -37,7 +41,7 @@ def test_pattern_times_value_is_what_reaches_the_projection(architecture: str) -
     with (
         torch.no_grad(),
         captured(model.model, model.heads) as z,
-        observed_attention(model.model, model.heads) as seen,
+        observed_attention(model.model, model.heads, kept) as seen,
     ):
         model.answer_logits(batch)
     for index, call in seen.items():
@@ -53,7 +57,7 @@ def test_a_plain_softmax_is_the_tensor_that_the_model_goes_on_with() -> None:
     batch = collate(examples(model))
     embeddings = model.model.get_input_embeddings()
     handle = embeddings.register_forward_hook(lambda _, __, output: output.requires_grad_())
-    with torch.enable_grad(), observed_attention(model.model, model.heads) as seen:
+    with torch.enable_grad(), observed_attention(model.model, model.heads, kept) as seen:
         logits = model.answer_logits(batch)
     handle.remove()
     assert seen[0].query is None
