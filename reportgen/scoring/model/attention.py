@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 HINT = "Choose a method that does not read attention patterns"
-# Bytes of a pattern's rows that are computed at once, of which there are a few copies: products over more of them run
-# no faster, and it is little beside a model's weights
-AT_ONCE = 2**25
+# Bytes of a pattern's rows that are computed at once, of which there are a few copies: as many as a processor's caches
+# hold. Four times as many take three times as long, and fewer spend more on each call
+AT_ONCE = 2**23
 T = TypeVar("T")
 Queries = Int[Tensor, "example row"]
 
@@ -75,9 +75,9 @@ class AttentionCall:
         assert self.query is not None
         assert self.key is not None
         queries = queries.to(self.query.device)
-        scores = _taken(self.query, queries).float() @ self.key.float().transpose(-1, -2) * self.scale
+        scores = (_taken(self.query, queries).float() @ self.key.float().transpose(-1, -2)).mul_(self.scale)
         mask = self.added(queries)
-        return (scores if mask is None else scores + mask).softmax(dim=-1)
+        return (scores if mask is None else scores.add_(mask)).softmax(dim=-1)
 
     def added(self, queries: Queries) -> Float[Tensor, "example head row key"] | None:
         """Return what is added to the scores of these queries: a bias, or the least number where a key is left out."""
@@ -121,12 +121,15 @@ class _Watch(FunctionWatch, Generic[T]):
     def __init__(self, heads: Heads, read: Callable[[int, AttentionCall], T], hint: str) -> None:
         super().__init__()
         self.heads, self.read, self.hint = heads, read, hint
-        self.seen, self.since = dict[int, T](), list[AttentionCall | Tensor]()
+        self.seen, self.since, self.reading = dict[int, T](), list[AttentionCall | Tensor](), False
 
     def at_projection(self, index: int, z: Tensor) -> Tensor:
         """Find the site's attention among what ran since the last projection; the heads' outputs stay as they are."""
-        self.seen[index] = self.read(index, _of_site(self.heads.sites[index], self.since, len(z), self.hint))
-        self.since.clear()  # the softmaxes of what was read among it
+        call = _of_site(self.heads.sites[index], self.since, len(z), self.hint)
+        self.since.clear()
+        self.reading = True  # rows are softmaxes too, which would be held until the next projection
+        self.seen[index] = self.read(index, call)
+        self.reading = False
         return z
 
     def __torch_function__(
@@ -137,6 +140,8 @@ class _Watch(FunctionWatch, Generic[T]):
         kwargs: dict[str, Any] | None = None,
     ) -> object:
         named = kwargs or {}
+        if self.reading:
+            return func(*args, **named)
         if func is F.scaled_dot_product_attention and (args[0] if args else named["query"]).ndim == 4:
             self.since.append(_fused(*args, **named))
         result = func(*args, **named)
