@@ -457,7 +457,10 @@ def main() -> NoReturn:
     _on_signals(end)
     streams.ready()
     try:
-        code = ended()
+        try:
+            code = int(app(standalone_mode=False) or 0)  # typer hands back 130 for an interrupt
+        except BaseException as error:
+            code = code_of(error)
         _on_signals(leave)
     except KeyboardInterrupt:  # while an error was printed
         code = INTERRUPTED
@@ -467,18 +470,17 @@ def main() -> NoReturn:
     raise SystemExit(code)
 
 
-def ended() -> int:
-    """Run the command that was asked for, and return the exit code; print its error, if there is one."""
-    try:
-        return int(app(standalone_mode=False) or 0)  # typer hands back 130 for an interrupt
-    except ReportgenError as error:
+def code_of(error: BaseException) -> int:
+    """Print what ended a command, unless it was asked for, and return the exit code."""
+    if isinstance(error, ReportgenError):
         return fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
-    except typer.Exit as asked:
-        return int(asked.exit_code)
-    except Exception as error:
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, Exception):
         return usage_or_internal(error)
+    raise error
 
 
 def leave(*_: object) -> NoReturn:

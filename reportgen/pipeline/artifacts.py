@@ -112,7 +112,13 @@ class ScoresArtifact(Artifact[Scores]):
         study, run = self.run.source.study, self.run
         if study.scores is not None and (run.folder / CHECKPOINTS).exists() and not run.force:
             raise InputError("this folder holds an unfinished scoring of another study", str(run.folder), ELSEWHERE)
-        return scored(study, run.listener, run.options.checkpoints or run.folder / CHECKPOINTS, run.force)
+        if study.scores is not None:
+            return imported(study)
+        from reportgen.scoring.score import score
+
+        heard, parts = run.listener, run.options.checkpoints or run.folder / CHECKPOINTS
+        made = score(study, progress=heard.progress, checkpoints=parts, notify=heard.notify, restart=run.force)
+        return Scores(study, made)
 
     def write(self, scores: Scores, key: str) -> Scores:
         """Write a file a method, the first method's last; a study that does not fit the scores is refused before."""
@@ -122,16 +128,12 @@ class ScoresArtifact(Artifact[Scores]):
         return replace(grouped, key=key)
 
 
-def scored(study: Study, listener: Listener, checkpoints: Path | str | None, restart: bool) -> Scores:
-    """Return the scores of the study's file, or of its model, scored."""
-    if study.scores is not None:
-        from reportgen.importers import load_blocks
+def imported(study: Study) -> Scores:
+    """Return the scores of the study's file."""
+    from reportgen.importers import load_blocks
 
-        return Scores.of(load_blocks(study.scores.path, study.scores), study)
-    from reportgen.scoring.score import score
-
-    methods = score(study, progress=listener.progress, checkpoints=checkpoints, notify=listener.notify, restart=restart)
-    return Scores(study, methods)
+    assert study.scores is not None, "the study names a file of scores"
+    return Scores.of(load_blocks(study.scores.path, study.scores), study)
 
 
 @dataclass(frozen=True)

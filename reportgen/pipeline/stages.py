@@ -22,7 +22,7 @@ from reportgen.core.study_scores import Scores
 from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 from reportgen.pipeline.anonymize import without_path
-from reportgen.pipeline.artifacts import CLAIMS, ReportArtifact, Run, analyzed, judged_by, scored, tried, write_claims
+from reportgen.pipeline.artifacts import CLAIMS, ReportArtifact, Run, analyzed, imported, judged_by, tried, write_claims
 from reportgen.pipeline.build import Built
 from reportgen.pipeline.cache_keys import scores_key, validation_key
 from reportgen.pipeline.options import PLAIN, Options
@@ -55,9 +55,19 @@ def score(
     """
     source = Source(study, {}) if isinstance(study, Study) else open_source(_path(study, "score", "a Study"), {})
     check(source.study)
-    scores = scored(source.study, listener, checkpoints, restart).grouped()
-    named = without_path(scores) if source.study.report.anonymous else scores
-    return replace(named, key=scores_key(source.study))
+    wanted = source.study
+    if wanted.scores is not None:
+        scores = imported(wanted)
+    else:
+        from reportgen.scoring.score import score as score_model
+
+        heard, parts = listener, checkpoints
+        scores = Scores(
+            wanted,
+            score_model(wanted, progress=heard.progress, checkpoints=parts, notify=heard.notify, restart=restart),
+        )
+    grouped = scores.grouped()
+    return replace(without_path(grouped) if wanted.report.anonymous else grouped, key=scores_key(wanted))
 
 
 def analyze(scores: Scores | HeadScores | Path | str) -> Findings:

@@ -9,6 +9,7 @@ smallest; with a single task, its example of smallest score.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,11 @@ from reportgen.core.provenance import versions
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
 from reportgen.storage.json_files import key_of, read_json
+
+if TYPE_CHECKING:
+    from reportgen.scoring.data.batches import Batch, Encoded
+    from reportgen.scoring.methods.common.method import Setting
+    from reportgen.scoring.model.attention import AttentionCall
 
 FILE = "patterns.json"
 # A task's heads at most, and where no finding names one: each is drawn on three examples.
@@ -124,7 +130,6 @@ def _by_size(scores: HeadScores, t: int, head: Head) -> np.ndarray:
 def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Pattern]:
     """Run the model on the chosen examples, task by task, and read the heads' patterns."""
     from reportgen.scoring.data.metrics import METRICS
-    from reportgen.scoring.methods.common.attention_patterns import observed
     from reportgen.scoring.methods.common.method import Setting
     from reportgen.scoring.run.prepare import prepare
     from reportgen.validation.prepare import refuse_others
@@ -144,31 +149,62 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
         numbers = sorted({rows[examples.ids[w.example]] for _, w in here})
         for members in model.running.planned([task.encoded[i] for i in numbers], prepared.batch_size):
             at = {numbers[m]: row for row, m in enumerate(members)}
-            encoded = [task.encoded[i] for i in at]
-            batch = model.collated(encoded)
-            sites, _ = observed(setting, batch, answer=False)
-            seen = {setting.heads.sites[i].layer: pattern for i, pattern in sites}
-            for n, w in here:
-                row = at.get(rows[examples.ids[w.example]])
-                if row is not None:
-                    one = encoded[row]
-                    end = one.positions[0] if one.positions else len(one.inputs) - 1
-                    tokens = one.inputs[: end + 1] if model.kind == "causal" else one.inputs
-                    weights = seen[w.head.layer][row, w.head.head, : len(tokens), : len(tokens)].double().cpu()
-                    spelled = [_spelled(model.tokenizer, i) for i in tokens]
-                    short = len(tokens) <= SHORT and len(scores.tasks) <= TASKS
-                    found[n] = Pattern(
-                        scores.tasks[w.task].name,
-                        str(w.head),
-                        w.role,
-                        scores.tasks[source].name,
-                        examples.ids[w.example],
-                        float(f"{examples.values[w.example][w.head]:.6g}"),
-                        spelled,
-                        _rounded(weights[end].numpy()),
-                        [_rounded(r) for r in weights.numpy()] if short else None,
-                    )
+            there = [(n, w, at.get(rows[examples.ids[w.example]])) for n, w in here]
+            looked = [(n, w, row) for n, w, row in there if row is not None]
+            texts = [_Text.of(task.encoded[i], model.kind, len(scores.tasks)) for i in at]
+            batch = model.collated([task.encoded[i] for i in at])
+            weights = _weights(setting, batch, texts, [(row, w.head) for _, w, row in looked])
+            for (n, w, row), seen in zip(looked, weights, strict=True):
+                text = texts[row]
+                found[n] = Pattern(
+                    scores.tasks[w.task].name,
+                    str(w.head),
+                    w.role,
+                    scores.tasks[source].name,
+                    examples.ids[w.example],
+                    float(f"{examples.values[w.example][w.head]:.6g}"),
+                    [_spelled(model.tokenizer, i) for i in text.tokens],
+                    _rounded(seen[text.end if text.short else 0]),
+                    [_rounded(r) for r in seen] if text.short else None,
+                )
     return [found[n] for n in sorted(found)]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """An example's tokens that are shown, the one that predicts the answer, and whether each one's attention is."""
+
+    tokens: tuple[int, ...]
+    end: int
+    short: bool
+
+    @classmethod
+    def of(cls, one: "Encoded", kind: str, tasks: int) -> "_Text":
+        end = one.positions[0] if one.positions else len(one.inputs) - 1
+        tokens = one.inputs[: end + 1] if kind == "causal" else one.inputs
+        return cls(tokens, end, len(tokens) <= SHORT and tasks <= TASKS)
+
+
+def _weights(
+    setting: "Setting", batch: "Batch", texts: Sequence[_Text], looked: Sequence[tuple[int, Head]]
+) -> list[np.ndarray]:
+    """Return each pair's attention, of an example (its number in the batch) and a head: the rows that are shown."""
+    import torch
+
+    from reportgen.scoring.methods.common.attention_patterns import observed
+
+    found: dict[int, np.ndarray] = {}
+
+    def read(index: int, call: "AttentionCall") -> None:
+        for n, (row, head) in enumerate(looked):
+            if head.layer == setting.heads.sites[index].layer:
+                text = texts[row]
+                asked = torch.arange(len(text.tokens)) if text.short else torch.tensor([text.end])
+                weights = call.taken(row).rows(asked[None])[0, head.head, :, : len(text.tokens)]
+                found[n] = weights.double().cpu().numpy()
+
+    observed(setting, batch, read, answer=False)
+    return [found[n] for n in range(len(looked))]
 
 
 def _rounded(weights: np.ndarray) -> list[float]:

@@ -163,6 +163,16 @@ def test_plan_counts_examples_and_forwards(study_of: Make) -> None:
     assert made.memory_bytes > 0
 
 
+def test_plan_says_what_memory_patterns_take_that_a_model_makes_whole(study_of: Make) -> None:
+    rows = [{**ROWS[0], "prompt": "one two " * 10}]
+    fused, whole = (plan(study_of(name, rows=rows, method="previous_token")) for name in ("llama", "gemma2"))
+    assert not any("pattern" in note for note in fused.notes)
+    (said,) = (note for note in whole.notes if "pattern" in note)
+    assert said.startswith("3 of 3 layers compute their attention pattern as a whole")
+    without = plan(study_of("gemma2", rows=rows))
+    assert whole.memory_bytes - without.memory_bytes == 3 * 4 * 4 * 21**2  # float32, four heads, BOS among the tokens
+
+
 def test_the_models_path_is_kept_as_the_study_writes_it(tmp_path: Path, folder_of: Callable[[str], Path]) -> None:
     shutil.copytree(folder_of("llama"), tmp_path / "model")
     (tmp_path / "tasks.jsonl").write_text(json.dumps(ROWS[0]))

@@ -119,9 +119,11 @@ def wrapped(model: Any, kind: Any = "causal") -> LoadedModel:
     return LoadedModel(model, word_tokenizer(), kind, heads, shortcuts(model, kind, heads), 32, Model())
 
 
-def examples(model: LoadedModel, rows: list[dict[str, Any]] | None = None, **wanted: bool) -> list[Encoded]:
+def examples(
+    model: LoadedModel, rows: list[dict[str, Any]] | None = None, context: int = 32, **wanted: bool
+) -> list[Encoded]:
     """The rows (ROWS) as token ids; ``with_foil`` and ``with_corrupted`` on request."""
-    options = Options.of(model.kind, model.model, TasksSection(), context=32, **wanted)
+    options = Options.of(model.kind, model.model, TasksSection(), context=context, **wanted)
     made = [Row(**{"group": r["id"], "location": "", **r}) for r in (ROWS if rows is None else rows)]
     return [encode(model.tokenizer, row, options) for row in made]
 

@@ -66,7 +66,7 @@ def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScore
 
 
 def _watched(model: LoadedModel, wanted: bool) -> AbstractContextManager[dict[int, AttentionCall]]:
-    return observed_attention(model.model, model.heads, HINT) if wanted else nullcontext({})
+    return observed_attention(model.model, model.heads, lambda _, call: call, HINT) if wanted else nullcontext({})
 
 
 def _check(setting: MethodSetting[Parameters, None]) -> None:

@@ -16,16 +16,17 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
+from torch import Tensor
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.methods.common.attention_patterns import (
     LIMIT,
     OLSSON,
-    Pairs,
-    after_repeats,
-    mean_weight,
+    Rows,
+    Weights,
     refuse_empty,
     scores,
     seen,
@@ -53,20 +54,36 @@ def _check(setting: MethodSetting[Parameters, None]) -> None:
 
 
 def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScores:
-    if setting.parameters.source == "prompt":
-        pairs = _within_prompts(setting, batch)
-        return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs))
-    text = _repeated(setting, batch)
-    repeats = after_repeats(text.input_ids, text.attention_mask.bool())
-    return scores(setting, text, lambda pattern: mean_weight(pattern, repeats), answer=False)
+    prompts = setting.parameters.source == "prompt"
+    text = batch if prompts else _repeated(setting, batch)
+    rows = Rows.of(_occurred(text) & (batch.gated(None, setting.positions) if prompts else True))
+    if prompts:
+        hint = f'Set {LOCATION[10:]} source = "repeated", or leave the row out'
+        refuse_empty(rows, batch.rows, "no scored token of the row occurred before", hint)
+
+    def behind(weights: Weights, part: Rows) -> Float[Tensor, "example head row"]:
+        return (weights.double() * after_repeats(text.input_ids, part.at)[:, None]).sum(dim=3)
+
+    return scores(setting, text, rows, behind, answer=prompts)
 
 
-def _within_prompts(setting: Setting, batch: Batch) -> Pairs:
-    found = after_repeats(batch.input_ids, batch.attention_mask.bool())
-    pairs = found & batch.gated(None, setting.positions)[:, :, None]
-    hint = f'Set {LOCATION[10:]} source = "repeated", or leave the row out'
-    refuse_empty(pairs, batch.rows, "no scored token of the row occurred before", hint)
-    return pairs
+def after_repeats(
+    ids: Int[Tensor, "example token"], at: Int[Tensor, "example row"]
+) -> Bool[Tensor, "example row token"]:
+    """Return, of the tokens ``at``, the positions right behind the same token's earlier occurrences, but its own."""
+    behind = torch.zeros(*at.shape, ids.shape[1], dtype=torch.bool, device=ids.device)
+    behind[:, :, 1:] = ids[:, None, :-1] == ids.gather(1, at)[:, :, None]
+    return behind & (torch.arange(ids.shape[1], device=ids.device) < at[:, :, None])
+
+
+def _occurred(batch: Batch) -> Bool[Tensor, "example token"]:
+    """Say which tokens have such a position: those that occurred two or more tokens before."""
+    numbers: Tensor = torch.unique(batch.input_ids, return_inverse=True)[1]
+    position = torch.arange(numbers.shape[1], device=numbers.device).expand_as(numbers)
+    first = numbers.new_full((batch.size, int(numbers.max()) + 1), numbers.shape[1])
+    first.scatter_reduce_(1, numbers, position, "amin")
+    again: Tensor = first.gather(1, numbers) <= position - 2
+    return batch.attention_mask.bool() & again
 
 
 def _repeated(setting: MethodSetting[Parameters, None], batch: Batch) -> Batch:

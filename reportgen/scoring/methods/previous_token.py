@@ -7,10 +7,11 @@ Cost: one forward. Source: Clark et al. 2019, "What Does BERT Look At?" (arXiv 1
 says where a head looks, not what its output does to the answer.
 """
 
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.attention_patterns import LIMIT, OLSSON, mean_weight, refuse_empty, scores, seen
+from reportgen.scoring.methods.common.attention_patterns import LIMIT, OLSSON, Rows, Weights, refuse_empty, scores, seen
 from reportgen.scoring.methods.common.method import ANY, BatchScores, MethodParameters, ScoringMethod, Setting
 
 CLARK = (
@@ -20,13 +21,18 @@ CLARK = (
 
 
 def _score(setting: Setting, batch: Batch) -> BatchScores:
-    tokens = batch.input_ids.shape[1]
-    before = torch.ones(tokens, tokens, dtype=torch.bool, device=batch.input_ids.device).tril(-1).triu(-1)
-    pairs = before & batch.gated(None, setting.positions)[:, :, None]
+    wanted = batch.gated(None, setting.positions).clone()
+    wanted[:, 0] = False  # nothing stands before it
+    rows = Rows.of(wanted)
     refuse_empty(
-        pairs, batch.rows, "no scored token has another before it", 'Lengthen the prompt, or set positions = "all"'
+        rows, batch.rows, "no scored token has another before it", 'Lengthen the prompt, or set positions = "all"'
     )
-    return scores(setting, batch, lambda pattern: mean_weight(pattern, pairs), setting.model.kind != "encoder")
+    return scores(setting, batch, rows, _before, setting.model.kind != "encoder")
+
+
+def _before(weights: Weights, rows: Rows) -> Float[Tensor, "example head row"]:
+    before = (rows.at - 1).clamp(min=0)[:, None, :, None]
+    return weights.gather(3, before.expand(-1, weights.shape[1], -1, -1))[..., 0]
 
 
 METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(

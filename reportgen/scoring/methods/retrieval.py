@@ -13,11 +13,11 @@ the prompt, every head has 0: the check "answer tokens in the prompt" tells the 
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.methods.common.attention_patterns import LIMIT, Pattern, scores, seen
+from reportgen.scoring.methods.common.attention_patterns import LIMIT, Rows, Weights, scores, seen
 from reportgen.scoring.methods.common.method import BatchScores, MethodParameters, ScoringMethod, Setting
 
 WU = (
@@ -27,23 +27,21 @@ WU = (
 
 
 def _score(setting: Setting, batch: Batch) -> BatchScores:
-    scored = batch.gated(None, setting.positions)[batch.owner, batch.position]
-    owner, position = batch.owner[scored], batch.position[scored]
-    prompt = torch.arange(batch.input_ids.shape[1], device=owner.device) < batch.prompt[:, None]
-    holds = prompt[owner] & (batch.input_ids[owner] == batch.target[scored, None])
-    counts = torch.bincount(owner, minlength=batch.size)
+    wanted, target = torch.zeros_like(batch.input_ids, dtype=torch.bool), torch.zeros_like(batch.input_ids)
+    wanted[batch.owner, batch.position], target[batch.owner, batch.position] = True, batch.target
+    rows = Rows.of(wanted & batch.gated(None, setting.positions))
+    prompt = torch.arange(target.shape[1], device=target.device) < batch.prompt[:, None]
 
-    def copied(pattern: Pattern) -> Float[Tensor, "example head"]:
-        return _share(holds.gather(1, pattern[owner, :, position].argmax(dim=-1)), owner, counts)
+    def holds(part: Rows) -> Bool[Tensor, "example row key"]:
+        return prompt[:, None] & (batch.input_ids[:, None] == target.gather(1, part.at)[:, :, None])
 
-    found = scores(setting, batch, copied)
-    standing = _share(holds.any(dim=1, keepdim=True), owner, counts)[:, 0]
-    return replace(found, checks={"answer tokens in the prompt": standing.cpu().numpy()})
+    def copied(weights: Weights, part: Rows) -> Bool[Tensor, "example head row"]:
+        most = weights.argmax(dim=3)
+        return holds(part).gather(2, most.transpose(1, 2)).transpose(1, 2)
 
-
-def _share(hits: Bool[Tensor, "answer_token column"], owner: Tensor, counts: Tensor) -> Float[Tensor, "example column"]:
-    total = torch.zeros(len(counts), hits.shape[1], dtype=torch.float64, device=hits.device)
-    return total.index_add(0, owner, hits.double()) / counts[:, None]
+    found = scores(setting, batch, rows, copied)
+    standing = (holds(rows).any(dim=2) & rows.asked).sum(dim=1) / rows.asked.sum(dim=1)
+    return replace(found, checks={"answer tokens in the prompt": standing.double().cpu().numpy()})
 
 
 METHOD: ScoringMethod[MethodParameters, None] = ScoringMethod(

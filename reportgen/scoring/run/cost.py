@@ -8,6 +8,9 @@ import torch
 from reportgen.core.config import Study
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.shown import ShownRow, shown
+from reportgen.scoring.methods.common.attention_patterns import observed
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.model.forward import short_batch
 from reportgen.scoring.model.heads import Heads
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.model.trace import embedding_table
@@ -80,13 +83,23 @@ def plan(study: Study) -> Plan:
         for m, work in works
     )
     at_once = [n for chosen in prepared.methods for n in chosen.copies]
-    memory = _memory(model, model.collated(tokens[-1]), max([len(heads.sites), *at_once]))
+    largest = model.collated(tokens[-1])
+    memory = _memory(model, largest, max([len(heads.sites), *at_once]))
     examples = {t.name: len(t.rows) for t in prepared.tasks}
-    found_size = (f"batches of {prepared.batch_size} examples",) if study.scoring.batch_size == "auto" else ()
-    notes = (*prepared.notes, *found_size)
+    notes = [*prepared.notes]
+    if study.scoring.batch_size == "auto":
+        notes.append(f"batches of {prepared.batch_size} examples")
+    if any("attention" in c.method.needs for c in prepared.methods):
+        layers, whole = _whole_patterns(prepared.setting(prepared.methods[0]), largest)
+        memory += whole
+        if layers:
+            notes.append(
+                f"{layers} of {len(heads.sites)} layers compute their attention pattern as a whole, one layer after "
+                f"the other, which takes about {whole / 2**20:.0f} MiB more"
+            )
     rows = tuple(shown(model.tokenizer, task.encoded[0], model.kind) for task in prepared.tasks)
-    layers = sum(heads.depth.values())
-    return Plan(examples, len(batches), layers, heads.widest, costs, memory, notes, found(heads), rows)
+    depth = sum(heads.depth.values())
+    return Plan(examples, len(batches), depth, heads.widest, costs, memory, tuple(notes), found(heads), rows)
 
 
 def found(heads: Heads) -> tuple[FoundLayer, ...]:
@@ -120,3 +133,17 @@ def _memory(model: LoadedModel, batch: Batch, copies: int) -> int:
     # a guide before a run, good to a factor: ``batch_size = "auto"`` measures instead
     activations = batch.input_ids.numel() * width * 16 * copies * model.model.dtype.itemsize
     return int(weights + activations + 3 * 4 * len(batch.target) * copies * size)
+
+
+def _whole_patterns(setting: Setting, batch: Batch) -> tuple[int, int]:
+    """Count the layers whose own code makes a pattern of all tokens over each other, and the bytes of the greatest."""
+    plain = observed(
+        setting,
+        short_batch(setting.model.model, setting.model.kind, 1),
+        lambda _, call: call.softmax is not None,
+        answer=False,
+    )[0]
+    heads = [site.heads for index, site in enumerate(setting.heads.sites) if plain[index]]
+    examples, tokens = batch.input_ids.shape
+    # its logits, those with the mask, and the softmax, which is taken in float32
+    return len(heads), 3 * 4 * examples * max(heads, default=0) * tokens**2

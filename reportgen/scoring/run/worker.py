@@ -9,7 +9,7 @@ import torch
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, rivals_in_batches, with_rivals
 from reportgen.scoring.data.metrics import Baseline, baseline
-from reportgen.scoring.methods.common.method import AnySetting, Setting, TaskExamples
+from reportgen.scoring.methods.common.method import AnySetting, BatchScores, Setting, TaskExamples
 from reportgen.scoring.run.memory import halved
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
 from reportgen.scoring.run.race import TaskRace
@@ -49,9 +49,11 @@ class Worker:
                 if self.prepared.races(chosen):
                     scores = TaskRace(self.prepared, shard, setting, size, self.score_batch).run(done)
                 else:
+                    assert chosen.method.score is not None, "methods of all tasks are scored in _score_tasks"
                     parts, count = list[ShardScores](), 0
                     for members in batches:
-                        parts.append(self.score_batch(setting, chosen, task, members))
+                        batch = self.prepared.model.collated([task.encoded[i] for i in members])
+                        parts.append(self._checked(setting, task, members, batch, chosen.method.score(setting, batch)))
                         count += len(members)
                         done(count)
                     scores = concatenated(parts)
@@ -63,7 +65,12 @@ class Worker:
         """Score one batch; raises InputError where numbers are not finite."""
         batch = self.prepared.model.collated([task.encoded[i] for i in members])
         assert chosen.method.score is not None, "methods of all tasks are scored in _score_tasks"
-        scored = chosen.method.score(setting, batch)
+        return self._checked(setting, task, members, batch, chosen.method.score(setting, batch))
+
+    def _checked(
+        self, setting: AnySetting, task: PreparedTask, members: Members, batch: Batch, scored: BatchScores
+    ) -> ShardScores:
+        """Return a batch's scores with the unchanged model's answers."""
         _refuse_nan(setting, task, members, scored.logits, batch)
         _refuse_nonfinite(setting, task, members, scored.values)
         plain = None if scored.logits is None else self._judged(scored.logits, batch, task, members)

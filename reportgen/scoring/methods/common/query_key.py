@@ -13,7 +13,7 @@ Plain attribution patching has δ in the place of (e^δ − 1) / (1 + A (e^δ �
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from reportgen.errors import InputError
@@ -73,16 +73,20 @@ def corrected(
     if clean.query is None or other.query is None:
         raise _refused(site, "its queries and keys are not seen, for it is no scaled_dot_product_attention")
     slopes = gradient if where is None else gradient * where[:, :, None, None].to(gradient.device)
-    effects = []
+    effects, greatest = [], outputs.abs().amax(dim=(1, 2, 3))
     for e in range(len(outputs)):
         own, patch = _Example.of(clean, e), _Example.of(other, e)
-        gradients, pattern = slopes[e].transpose(0, 1).double(), own.pattern(own.queries)
-        _check(site, pattern @ own.values, outputs[e].transpose(0, 1))
-        slope = gradients @ own.values.transpose(1, 2)
-        by_value = value_effect(pattern, patch.values - own.values, gradients)
-        by_query = query_effect(pattern, own.pattern(patch.queries), slope)
-        moved = own.scale * own.queries @ (patch.keys - own.keys).transpose(1, 2)
-        effects.append(by_value + by_query.sum(dim=1) + key_effect(pattern, moved, slope).sum(dim=1))
+        total = torch.zeros(site.heads, dtype=torch.float64, device=own.values.device)
+        # effects of queries add up: some at a time, so that memory does not grow with the square of the text
+        for at in torch.split(torch.arange(own.call.shape[2], device=total.device), own.call.at_once):
+            gradients, pattern = slopes[e, at].transpose(0, 1).double(), own.pattern(own.queries, at)
+            _check(site, pattern @ own.values, outputs[e, at].transpose(0, 1), greatest[e])
+            slope = gradients @ own.values.transpose(1, 2)
+            total += value_effect(pattern, patch.values - own.values, gradients)
+            total += query_effect(pattern, own.pattern(patch.queries, at), slope).sum(dim=1)
+            moved = own.call.scale * own.queries[:, at] @ (patch.keys - own.keys).transpose(1, 2)
+            total += key_effect(pattern, moved, slope).sum(dim=1)
+        effects.append(total)
     return -torch.stack(effects)
 
 
@@ -90,32 +94,32 @@ def corrected(
 class _Example:
     """One example's attention, in float64."""
 
+    call: AttentionCall
     queries: Vectors
     keys: Vectors
     values: Vectors
-    mask: Float[Tensor, "#head query key"] | float
-    scale: float
 
     @classmethod
     def of(cls, call: AttentionCall, example: int) -> "_Example":
-        assert call.query is not None
-        assert call.key is not None
-        assert call.value is not None
-        assert call.scale is not None
-        query, key, value = (x[example].detach().double() for x in (call.query, call.key, call.value))
-        mask = 0.0 if call.mask is None else call.mask[example if len(call.mask) > 1 else 0].double()
-        return cls(query, key, value, mask, call.scale)
+        one = call.taken(example)
+        assert one.query is not None
+        assert one.key is not None
+        assert one.value is not None
+        query, key, value = (x[0].detach().double() for x in (one.query, one.key, one.value))
+        return cls(one, query, key, value)
 
-    def pattern(self, queries: Vectors) -> Pattern:
-        """Return the softmax of these queries over the example's keys."""
-        return (self.scale * queries @ self.keys.transpose(1, 2) + self.mask).softmax(dim=-1)
+    def pattern(self, queries: Vectors, at: Int[Tensor, "query"]) -> Pattern:
+        """Return the softmax of these queries, of those at ``at``, over the example's keys."""
+        added = self.call.added(at[None])
+        logits = self.call.scale * queries[:, at] @ self.keys.transpose(1, 2)
+        return (logits if added is None else logits + added[0].double()).softmax(dim=-1)
 
 
-def _check(site: Site, made: Vectors, outputs: Vectors) -> None:
+def _check(site: Site, made: Vectors, outputs: Vectors, greatest: Tensor) -> None:
     # the pattern is computed anew in float64, the outputs in the model's precision: bounds above its rounding (its
     # steps: 1e-7 of a number in float32, 8e-3 in bfloat16), far below what a wrong pattern would differ by
     agrees = {torch.float64: 1e-6, torch.float32: 1e-3}.get(outputs.dtype, 0.05)  # of the greatest output
-    if made.shape != outputs.shape or (made - outputs).abs().max() > agrees * outputs.abs().max():
+    if made.shape != outputs.shape or (made - outputs).abs().max() > agrees * greatest:
         raise _refused(site, "its heads' outputs are not their attention patterns times their values")
 
 
