@@ -36,7 +36,11 @@ class StudySection(_Section):
 
 
 class ModelSection(_Section):
-    """The transformer: a local folder or a hub id. ``revision`` is a hub revision.
+    """The transformer: a local folder, a GGUF file, or a hub id. ``revision`` is a hub revision.
+
+    ``adapter`` is a PEFT adapter on it, such as LoRA: its folder or hub id. Of an adapter that lies beside the weights,
+    true says that it is to be applied to them, false that they hold it already. A ``path`` that is an adapter's folder
+    stands for the base model that the adapter names, with the adapter on it.
 
     ``device_map`` spreads it over several devices in place of ``device``: "auto", "balanced" or "sequential" fill the
     accelerators, then the memory of the machine; or it says where each module goes, ``{"model.layers.0" = "cuda:1",
@@ -48,6 +52,7 @@ class ModelSection(_Section):
 
     path: str
     revision: str | None = None
+    adapter: str | bool | None = None
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     device: str = "cpu"
     device_map: Literal["auto", "balanced", "sequential"] | dict[str, str] | None = None

@@ -293,7 +293,12 @@ def _merge(regions: list[Region], values: np.ndarray) -> list[Region]:
         rise, near = values[region.cells].mean() - floor, ndimage.binary_dilation(region.cells)
         for i, other in enumerate(merged):
             rows = max(region.cells.any(axis=1).sum(), other.cells.any(axis=1).sum()) == 1
-            if not rows and region.decided == other.decided and (near & other.cells).any() and rise >= 0.5 * (values[other.cells].mean() - floor):
+            if (
+                not rows
+                and region.decided == other.decided
+                and (near & other.cells).any()
+                and rise >= 0.5 * (values[other.cells].mean() - floor)
+            ):
                 best = min(other, region, key=lambda r: (r.q, -r.statistic))
                 merged[i] = replace(best, cells=other.cells | region.cells)
                 break

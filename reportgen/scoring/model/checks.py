@@ -19,6 +19,8 @@ from reportgen.scoring.model.trace import embedding_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from reportgen.scoring.model.load import Folder
+
 NO_TOKEN = -100  # an id that no vocabulary has
 
 
@@ -97,6 +99,24 @@ def last_token_read(model: PreTrainedModel) -> list[str]:
         return []
     model.config.pad_token_id = config.pad_token_id = NO_TOKEN
     return ["its configuration names no padding token: its class is read at the last token of each text"]
+
+
+def made_of(folder: Folder) -> list[str]:
+    """Write sentences for the report on what the model's weights were made of, and on what it does not read."""
+    weights, dtype = folder.weights, str(folder.model.dtype).removeprefix("torch.")
+    lines = []
+    if weights.quantization:
+        lines.append(f"its weights were stored as {weights.quantization} and are read as {dtype} numbers")
+    if weights.adapter:
+        lines.append(
+            f"its weights are a base model's (sha256 {weights.parts['base'][:12]}…) with an adapter, {weights.adapter} "
+            f"(sha256 {weights.parts['adapter'][:12]}…), merged into them"
+        )
+    if folder.left_over:
+        lines.append("an adapter lies beside the weights and is not applied: the study says that they hold it already")
+    if folder.beside:
+        lines.append(f"the model reads {folder.beside} too; it is scored on text alone")
+    return lines
 
 
 def unplaced(names: Sequence[str]) -> list[str]:

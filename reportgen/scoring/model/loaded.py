@@ -18,7 +18,15 @@ from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
 from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, narrowed, resumed_at
-from reportgen.scoring.model.checks import last_token_read, notes, refuse_looking_ahead, still, unmoved, unplaced
+from reportgen.scoring.model.checks import (
+    last_token_read,
+    made_of,
+    notes,
+    refuse_looking_ahead,
+    still,
+    unmoved,
+    unplaced,
+)
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
@@ -195,10 +203,26 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         with left_as_it_was(model, changed):
             if kind == "causal":
                 refuse_looking_ahead(model)
-            found = [*unplaced(folder.unplaced), *told, *notes(heads), *still(unmoved(model, kind, heads))]
+            found = [
+                *made_of(folder),
+                *unplaced(folder.unplaced),
+                *told,
+                *notes(heads),
+                *still(unmoved(model, kind, heads)),
+            ]
             short = shortcuts(model, kind, heads)
         hold(roots(model), changed)
-    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), found)
+    weights = folder.weights
+    described = Model(
+        as_given or section.path,
+        folder.revision,
+        weights.sha256,
+        _kv_groups(heads),
+        found,
+        weights.adapter,
+        dict(weights.parts),
+        weights.quantization,
+    )
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)

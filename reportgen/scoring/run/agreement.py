@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from reportgen.errors import InputError, ran_out
+from reportgen.errors import InputError, ran_out, reason
 from reportgen.scoring.data.batches import Batch, Encoded
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.fast_forward.capabilities import UNFIT, Shortcuts
@@ -26,7 +26,6 @@ from reportgen.scoring.fast_forward.prefix_cache import pays, shared_tokens
 from reportgen.scoring.methods.common.ablation import side_by_side, without_each
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.model.interventions import edited, only, replaced, roots
-from reportgen.scoring.model.load import reason
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.model.state import hold, left_as_it_was

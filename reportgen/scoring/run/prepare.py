@@ -28,11 +28,10 @@ from reportgen.scoring.methods.common.method import (
     MethodSetting,
     read_parameters,
 )
-from reportgen.scoring.model.loaded import LoadedModel, load
-from reportgen.scoring.model.running import Running
-from reportgen.scoring.run.agreement import agreeing
 from reportgen.scoring.model.loaded import LoadedModel, load, positions
+from reportgen.scoring.model.running import Running
 from reportgen.scoring.model.trace import embedding_table
+from reportgen.scoring.run.agreement import agreeing
 from reportgen.scoring.run.batch_size import found_size
 
 SIGNED = "signed"  # a parameter of every method with a sign: importance is the mean, not the mean of |·|
