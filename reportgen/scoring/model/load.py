@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
+SEEN = ("sdpa", "eager")  # the ways to attend whose heads are seen
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What the last word of an architecture's name says of it, the longest first
 HEADS: dict[str, Kind] = {
@@ -54,7 +55,8 @@ MAPPINGS: dict[Kind, str] = {
 class Folder:
     """A model as its folder holds it, in eval mode with frozen parameters on its device.
 
-    ``unplaced`` names the folder's weights that the model has no place for.
+    ``unplaced`` names the folder's weights that the model has no place for; ``told`` are sentences on what is
+    done otherwise than the folder asks for.
     """
 
     model: PreTrainedModel
@@ -63,6 +65,7 @@ class Folder:
     kind: Kind
     revision: str | None
     weights_sha256: str
+    told: tuple[str, ...] = ()
 
 
 def read_folder(section: ModelSection) -> Folder:
@@ -78,10 +81,50 @@ def read_folder(section: ModelSection) -> Folder:
     with quiet():
         config = _config(folder)
         _refuse_quantised(config, folder)
+        _refuse_pruned(config, folder)
         kind = _kind(config, folder)
-        model, unplaced = _model(folder, config, kind, section, _compiled(weights))
+        loader, asked = _loader(kind, config), unseen_attention(folder)
+        attention = None if asked is None else _seen_attention(loader, config)
+        model, unplaced = _model(folder, config, kind, section, _compiled(weights), loader, attention)
         tokenizer = _tokenizer(folder)
-    return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights))
+    told = () if asked is None else (f"its configuration asks for {asked}; attention is computed by {attention}",)
+    return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights), told)
+
+
+def _loader(kind: Kind, config: PreTrainedConfig) -> Any:
+    """Return transformers' class that loads such a model: its audio language models are filed with encoder-decoders."""
+    import transformers
+
+    filed = kind != "causal" or type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    return getattr(transformers, LOADERS[kind if filed else "seq2seq"])
+
+
+def unseen_attention(folder: Path) -> str | None:
+    """Return the attention kernel that a folder's config.json asks for, at any depth, where it is none that computes a
+    layer's heads by torch's own functions, such as flash_attention_2.
+    """
+    found, open_ones = list[str](), [read_json(folder / "config.json") if (folder / "config.json").is_file() else {}]
+    while open_ones:
+        part = open_ones.pop()
+        if isinstance(part, dict):
+            asked = [part.get(name) for name in ("attn_implementation", "_attn_implementation")]
+            found += [str(name) for name in asked if isinstance(name, str) and name not in SEEN]
+            open_ones += part.values()
+    return found[0] if found else None
+
+
+def _refuse_pruned(config: PreTrainedConfig, folder: Path) -> None:
+    """Raise InputError for a model from which heads were cut out: transformers builds every layer whole again."""
+    pruned = getattr(config, "pruned_heads", None)
+    if pruned:
+        layers = ", ".join(str(layer) for layer in sorted(pruned, key=int))
+        raise InputError(
+            f"heads were pruned from it (pruned_heads in its config.json, layers {layers}), which transformers cannot "
+            "load since version 5",
+            str(folder),
+            "Load it with transformers 4, copy its weights into a model of full size, with zeros for the pruned heads, "
+            "and save that one: it puts out the same",
+        )
 
 
 def _download(section: ModelSection) -> tuple[Path, str | None]:
@@ -184,9 +227,11 @@ def _kind(config: PreTrainedConfig, folder: Path) -> Kind:
 
     known = {kind: getattr(modeling_auto, name) for kind, name in MAPPINGS.items()}
     named = (getattr(config, "architectures", None) or [""])[0]
+    decodes = getattr(config, "is_encoder_decoder", False)
     for ending, kind in HEADS.items():
         if named.endswith(ending) and config.model_type in known[kind]:
-            return kind
+            # transformers counts audio language models, which are decoders alone, among the sequence-to-sequence ones
+            return "causal" if kind == "seq2seq" and not decodes else kind
     if named.endswith("Model") and config.model_type in known["masked"] and not getattr(config, "is_decoder", False):
         return "encoder"
     other: Kind
@@ -213,13 +258,16 @@ def _compiled(weights: list[Path]) -> bool:
 
 
 def _model(
-    folder: Path, config: PreTrainedConfig, kind: Kind, section: ModelSection, compiled: bool
+    folder: Path,
+    config: PreTrainedConfig,
+    kind: Kind,
+    section: ModelSection,
+    compiled: bool,
+    loader: Any,
+    attention: str | None,
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    import transformers
-
     hint, placed = "Save the model again with model.save_pretrained", _placed(section)
     try:
-        loader: Any = getattr(transformers, LOADERS[kind])
         model, info = loader.from_pretrained(
             folder,
             config=config,
@@ -231,6 +279,7 @@ def _model(
             ignore_mismatched_sizes=True,
             **placed,
             **({"key_mapping": {COMPILED: ""}} if compiled else {}),
+            **({"attn_implementation": attention} if attention else {}),
         )
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
         if ran_out(error):
@@ -262,6 +311,16 @@ def _model(
                 'Choose a device this machine has, such as "cpu"',
             ) from error
     return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+
+
+def _seen_attention(loader: Any, config: PreTrainedConfig) -> str:
+    """Return scaled_dot_product_attention where the model can attend by it, else the plain softmax."""
+    try:
+        with torch.device("meta"):
+            loader.from_config(config, attn_implementation=SEEN[0])
+        return SEEN[0]
+    except ValueError:  # it has no such code
+        return SEEN[1]
 
 
 def _placed(section: ModelSection) -> dict[str, object]:

@@ -64,7 +64,8 @@ class Worker:
         scored = chosen.method.score(setting, batch)
         _refuse_nan(setting, task, members, scored.logits, batch)
         _refuse_nonfinite(setting, task, members, scored.values)
-        plain = None if scored.logits is None else baseline(scored.logits, batch)
+        logits = None if self.prepared.model.one_number else scored.logits  # one number is neither right nor wrong
+        plain = None if logits is None else baseline(logits, batch)
         return ShardScores(scored.values, plain, scored.errors, scored.checks)
 
     def _setting(self, chosen: Chosen, size: int) -> tuple[AnySetting, int]:
