@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from reportgen.core.trials import ReadoutName
+from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import AnswerReduction, Baseline, baseline
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.methods.common.probe_baselines import path
 from reportgen.scoring.methods.probe import checked_folds
-from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.loaded import LoadedModel, pooled
 from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.storage.files import sha256
 
@@ -56,9 +57,13 @@ def readout(setting: Setting, tasks: Sequence[PreparedTask], reduction: AnswerRe
 
     Answers are judged as the scores' were: among choices by log-probabilities, ``reduction`` of their tokens'.
 
-    Raises InputError where a probe would have nothing to tell apart, or no other group of rows to learn from.
+    Raises InputError where a probe would have nothing to tell apart, or no other group of rows to learn from, and for a
+    classifier that puts out one number.
     """
     model = setting.model
+    if model.one_number:
+        problem = "the classifier puts out one number, as reward models do: no answer that a knock-out could cost"
+        raise InputError(problem, "[model] path", "Set [validation] enabled = false")
     if model.kind == "encoder":
         return _probed(setting, tasks)
     return Readout("answer", lambda batch: baseline(model.answer_logits(batch), batch, reduction))
@@ -95,7 +100,7 @@ def _reader(
     def read(batch: Batch) -> Baseline:
         mine = probes[torch.tensor([fold[row.task, row.id] for row in batch.rows], device=model.device)]
         wanted = torch.tensor([number[row.task] for row in batch.rows], device=model.device)
-        logits = torch.einsum("ed,edt->et", model.pooled(batch), mine[:, :-1]) + mine[:, -1]
+        logits = torch.einsum("ed,edt->et", pooled(model, batch), mine[:, :-1]) + mine[:, -1]
         log_probability = logits.log_softmax(dim=1).gather(1, wanted[:, None])[:, 0]
         return Baseline((logits.argmax(dim=1) == wanted).cpu().numpy(), log_probability.cpu().numpy())
 
@@ -108,7 +113,7 @@ def _states(model: LoadedModel, task: PreparedTask) -> Float[np.ndarray, "exampl
     found = dict[int, np.ndarray]()
     for members in task.batches:
         batch = model.collated([task.encoded[i] for i in members])
-        found.update(zip(members, model.pooled(batch).cpu().numpy(), strict=True))
+        found.update(zip(members, pooled(model, batch).cpu().numpy(), strict=True))
     return np.stack([found[i] for i in range(len(task.rows))])
 
 

@@ -27,8 +27,9 @@ ANSWERING = LANGUAGE | {"classifier"}
 class Metric:
     """A number per answer token, in natural-log units; ``label`` is its name in units and captions.
 
-    ``kinds`` are the kinds of model that it fits. ``of_tokens`` is None where the answer is not scored token by token
-    but generated: such a metric has no gradient, and no run of it can start from a recorded one.
+    ``kinds`` are the kinds of model that it fits; ``choice``: it holds the answer against others. ``of_tokens`` is None
+    where the answer is not scored token by token but generated: such a metric has no gradient, and no run of it can
+    start from a recorded one.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Metric:
     of_tokens: Callable[[Logits, Batch], Float[Tensor, answer_token]] | None
     needs_foil: bool = False
     kinds: frozenset[str] = ANSWERING
+    choice: bool = True
 
     @property
     def generated(self) -> bool:
@@ -109,7 +111,7 @@ METRICS = {
         Metric("log_probability", "log-probability", _log_probability),
         Metric("logit_difference", "logit difference", _logit_difference, needs_foil=True),
         Metric("exact_match", "exact match", None, kinds=frozenset({"causal", "seq2seq"})),
-        Metric("class_logit", "class logit", _logit, kinds=frozenset({"classifier"})),
+        Metric("class_logit", "class logit", _logit, kinds=frozenset({"classifier"}), choice=False),
     )
 }
 

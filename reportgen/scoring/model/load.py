@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
+SEEN = ("sdpa", "eager")  # the ways to attend whose heads are seen
 # What the last word of an architecture's name says of it, where it is no model that writes text
 HEADS: dict[str, Kind] = {
     "ForSequenceClassification": "classifier",
@@ -63,7 +64,8 @@ class Folder:
     """A model as its folder holds it, in eval mode with frozen parameters on its device.
 
     ``unplaced`` names the folder's weights that the model has no place for; ``beside`` is what the model reads beside
-    text (None: nothing), ``left_over`` an adapter that lies beside the weights and is not applied.
+    text (None: nothing), ``left_over`` an adapter that lies beside the weights and is not applied; ``told`` are sentences on
+    what is done otherwise than the folder asks for.
     """
 
     model: PreTrainedModel
@@ -74,6 +76,7 @@ class Folder:
     weights: Weights
     beside: str | None = None
     left_over: bool = False
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,49 @@ def read_folder(section: ModelSection) -> Folder:
         quantization = of_gguf(found.gguf) if found.gguf else None
         config = _config(found)
         quantization = quantization or stored(config, found.folder)
+        _refuse_pruned(config, found.folder)
         reading = _reading(config, found.folder, adapter)
         compiled = found.gguf is None and _compiled(files)
-        model, unplaced = _model(found, config, reading, section, compiled, adapter, quantization is not None)
+        asked = unseen_attention(found.folder)
+        attention = None if asked is None else _seen_attention(config)
+        whole = quantization is not None
+        model, unplaced = _model(found, config, reading, section, compiled, adapter, whole, attention)
         tokenizer = _tokenizer(found)
     weights = Weights(_hash(files), quantization)
     if adapter is not None:
         parts = {"base": weights.sha256, "adapter": _hash(adapter.files)}
         weights = Weights(_hash([*files, *adapter.files]), quantization, adapter.name, parts)
     kind = _kind(model, reading)
-    return Folder(model, unplaced, tokenizer, kind, found.revision, weights, reading.beside, found.left_over)
+    told = () if asked is None else (f"its configuration asks for {asked}; attention is computed by {attention}",)
+    return Folder(model, unplaced, tokenizer, kind, found.revision, weights, reading.beside, found.left_over, told)
+
+
+def unseen_attention(folder: Path) -> str | None:
+    """Return the attention kernel that a folder's config.json asks for, at any depth, where it is none that computes a
+    layer's heads by torch's own functions, such as flash_attention_2.
+    """
+    found, open_ones = list[str](), [read_json(folder / "config.json") if (folder / "config.json").is_file() else {}]
+    while open_ones:
+        part = open_ones.pop()
+        if isinstance(part, dict):
+            asked = [part.get(name) for name in ("attn_implementation", "_attn_implementation")]
+            found += [str(name) for name in asked if isinstance(name, str) and name not in SEEN]
+            open_ones += part.values()
+    return found[0] if found else None
+
+
+def _refuse_pruned(config: PreTrainedConfig, folder: Path) -> None:
+    """Raise InputError for a model from which heads were cut out: transformers builds every layer whole again."""
+    pruned = getattr(config, "pruned_heads", None)
+    if pruned:
+        layers = ", ".join(str(layer) for layer in sorted(pruned, key=int))
+        raise InputError(
+            f"heads were pruned from it (pruned_heads in its config.json, layers {layers}), which transformers cannot "
+            "load since version 5",
+            str(folder),
+            "Load it with transformers 4, copy its weights into a model of full size, with zeros for the pruned heads, "
+            "and save that one: it puts out the same",
+        )
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -294,6 +330,7 @@ def _model(
     compiled: bool,
     adapter: Adapter | None,
     quantized: bool,
+    attention: str | None,
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     hint, placed, folder = "Save the model again with model.save_pretrained", _placed(section), found.folder
     dtype = getattr(torch, section.dtype)
@@ -313,6 +350,7 @@ def _model(
             **_file(found),
             **placed,
             **({"key_mapping": {COMPILED: ""}} if compiled else {}),
+            **({"attn_implementation": attention} if attention else {}),
         )
     except Exception as error:  # a damaged file shows itself as any of a dozen exceptions
         if ran_out(error):
@@ -369,6 +407,18 @@ def _logits(model: PreTrainedModel, reading: _Reading) -> Tensor:
 def _kind(model: PreTrainedModel, reading: _Reading) -> Kind:
     """Say what the scored part of a model puts out: a text tower may be another kind than the whole."""
     return ("seq2seq" if model.config.is_encoder_decoder else "causal") if reading.tower else reading.kind
+
+
+def _seen_attention(config: PreTrainedConfig) -> str:
+    """Return scaled_dot_product_attention where the model can attend by it, else the plain softmax."""
+    from transformers import AutoModel
+
+    try:
+        with torch.device("meta"):
+            AutoModel.from_config(config, attn_implementation=SEEN[0])
+        return SEEN[0]
+    except ValueError:  # it has no such code
+        return SEEN[1]
 
 
 def _placed(section: ModelSection) -> dict[str, object]:

@@ -68,6 +68,11 @@ class LoadedModel:
         return input_device(self.model)
 
     @property
+    def one_number(self) -> bool:
+        """Whether it is a classifier of one label, such as a reward model: there are no classes to choose from."""
+        return self.kind == "classifier" and self.model.config.num_labels == 1
+
+    @property
     def gate_dtype(self) -> torch.dtype:
         """The precision of gates and reference values: float32, or float64 for a float64 model."""
         return torch.float64 if self.model.dtype == torch.float64 else torch.float32
@@ -133,15 +138,6 @@ class LoadedModel:
         """Run the model for what hooks see of it, without vocabulary logits."""
         forward(self.model.base_model, self.kind, batch)
 
-    def pooled(self, batch: Batch) -> Float[Tensor, "example feature"]:
-        """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not
-        count.
-        """
-        hidden = forward(self.model, self.kind, batch)[0].double()
-        where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
-        total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
-        return total.to(self.device)
-
     @torch.no_grad()
     def generated_match(self, batch: Batch) -> Float[Tensor, example]:
         """Return 1 where the greedily generated text begins with an accepted answer, else 0 (``metrics.matches``)."""
@@ -188,6 +184,14 @@ class LoadedModel:
         return narrowed(self.model, self.shortcuts.narrow, batch)
 
 
+def pooled(model: LoadedModel, batch: Batch) -> Float[Tensor, "example feature"]:
+    """Return the mean of an encoder's last hidden states over each row's tokens, in float64; padding does not count."""
+    hidden = forward(model.model, model.kind, batch)[0].double()
+    where = batch.attention_mask.to(hidden.device)[:, :, None].bool()
+    total: Tensor = torch.where(where, hidden, 0.0).sum(dim=1) / where.sum(dim=1)
+    return total.to(model.device)
+
+
 def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     """Load the study's model; ``as_given`` is its path as the study file writes it.
 
@@ -197,7 +201,9 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
     with enough(section.path):
         folder = read_folder(section)
         model = folder.model
-        kind, told = folder.kind, last_token_read(model) if folder.kind == "classifier" else []
+        kind, told = folder.kind, [*unplaced(folder.unplaced), *folder.told]
+        if kind == "classifier":
+            told += last_token_read(model)
         heads = find(model)
         changed = set[nn.Module]()
         with left_as_it_was(model, changed):
@@ -206,6 +212,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
             found = [
                 *made_of(folder),
                 *unplaced(folder.unplaced),
+                *folder.told,
                 *told,
                 *notes(heads),
                 *still(unmoved(model, kind, heads)),
@@ -240,6 +247,9 @@ def positions(model: PreTrainedModel) -> int | None:
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
+    rotary = getattr(config, "rope_parameters", None) or {}
+    if rotary.get("rope_type") == "dynamic" and greatest:  # its positions stretch as far behind what it was trained on
+        greatest = int(greatest * rotary.get("factor", 1))
     return greatest if isinstance(greatest, int) and greatest > 0 else None
 
 

@@ -26,7 +26,7 @@ from reportgen.scoring.fast_forward.prefix_cache import pays, shared_tokens
 from reportgen.scoring.methods.common.ablation import side_by_side, without_each
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.model.interventions import edited, only, replaced, roots
-from reportgen.scoring.model.loaded import LoadedModel
+from reportgen.scoring.model.loaded import LoadedModel, pooled
 from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.model.state import hold, left_as_it_was
 from reportgen.scoring.run.memory import free_bytes, halved
@@ -110,29 +110,26 @@ class Agreement:
         return [ordered[i] for i in steps]
 
     def _batches(self, running: Running) -> Iterator[tuple[list[Encoded], list[int]]]:
-        """Yield the batches to try, with the places of the examples to compare: examples of all lengths in one, where
-        the way of running lets them, else the batch of the shortest; and the planned batch of the most tokens, of which
-        those at its ends are.
+        """Yield the batches to try, with the places of the examples to compare: examples of all lengths, in one where
+        the way of running lets them, else in their planned batches; and the ends of the batch of the most tokens.
         """
         planned = [[task[i] for i in part] for task in self.tasks for part in running.planned(task, self.size)]
         spread = self._spread()
-        if running.batching == "padded":
-            yield spread, list(range(len(spread)))
-            planned = [max(planned, key=_tokens)]
-        else:
-            planned = [
-                next(batch for batch in planned if any(e is spread[0] for e in batch)),
-                max(planned, key=_tokens),
-            ]
-        for batch in planned:
-            yield batch, sorted({0, len(batch) - 1})
+        chosen = {id(e) for e in spread}
+        for batch in [spread] if running.batching == "padded" else planned:
+            places = [place for place, example in enumerate(batch) if id(example) in chosen]
+            if places:
+                yield batch, places
+        largest = max(planned, key=_tokens)
+        yield largest, sorted({0, len(largest) - 1})
 
     @torch.no_grad()
     def _together(self, setting: Setting, batch: Batch) -> list[tuple[int, Float[Tensor, "example feature"]]]:
         """Run a batch as methods and interventions do; return the number of each case and its values by example."""
         model = setting.model
         whole, record = model.recording(lambda: _read(setting, batch), batch.size)
-        cases = [(0, whole)]
+        with model.narrowed(batch):
+            cases = [(0, whole), (0, _read(setting, batch))]
         for number, (index, head) in enumerate(self.heads, start=1):
             heads = setting.heads.sites[index].heads
             copies = min(heads, side_by_side(model, batch)) if index == 0 else 1
@@ -190,7 +187,7 @@ def agreeing(
     """
     with _widened(model.model) as exact:
         while True:
-            compared = Agreement(_setting(model, tasks), tasks, size, exact)
+            compared = Agreement(_setting(model), tasks, size, exact)
             try:
                 ways = _ways(model) if compared.finite() else ()
                 differences = list[str]()
@@ -229,10 +226,9 @@ def _ways(model: LoadedModel) -> list[Running]:
     return [way for way in WAYS if way.shortcuts not in useless]
 
 
-def _setting(model: LoadedModel, tasks: Sequence[Sequence[Encoded]]) -> Setting:
+def _setting(model: LoadedModel) -> Setting:
     """Return what examples are measured by: their log-odds; where one number is put out, which has none, that."""
-    one = model.kind == "classifier" and model.model.config.num_labels == 1
-    return Setting(model, METRICS["class_logit" if one else "log_odds"], "sum")
+    return Setting(model, METRICS["class_logit" if model.one_number else "log_odds"], "sum")
 
 
 def _length(example: Encoded) -> int:
@@ -252,7 +248,7 @@ def _read(setting: Setting, batch: Batch) -> Float[Tensor, "example feature"]:
     """Run a batch: the metric of each example, or an encoder's mean states."""
     model = setting.model
     if model.kind == "encoder":
-        return model.pooled(batch)
+        return pooled(model, batch)
     return setting.measured(model.read(batch).double().to(batch.target.device), batch)[:, None]
 
 

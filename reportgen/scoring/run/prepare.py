@@ -298,6 +298,12 @@ def _refuse_unfit(study: Study, methods: tuple[Chosen, ...], model: LoadedModel)
         raise InputError(
             f"the metric {metric.name} does not fit {KINDS[model.kind]}", location, f"Choose one of {', '.join(fit)}"
         )
+    if model.one_number and metric.choice:
+        raise InputError(
+            f"the classifier puts out one number, as reward models do, and {metric.name} compares classes",
+            location,
+            'Choose "class_logit": that number itself is the answer then',
+        )
     if study.scoring.examples == "adaptive":
         _refuse_race(methods)
     for chosen in methods:

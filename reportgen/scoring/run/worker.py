@@ -73,7 +73,8 @@ class Worker:
         """Return a batch's scores with the unchanged model's answers."""
         _refuse_nan(setting, task, members, scored.logits, batch)
         _refuse_nonfinite(setting, task, members, scored.values)
-        plain = None if scored.logits is None else self._judged(scored.logits, batch, task, members)
+        logits = None if self.prepared.model.one_number else scored.logits  # one number is neither right nor wrong
+        plain = None if logits is None else self._judged(logits, batch, task, members)
         return ShardScores(scored.values, plain, scored.errors, scored.checks)
 
     @torch.no_grad()
