@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, with_rivals
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.data.metrics import METRICS
 from reportgen.scoring.methods.activation_norm import norms
 from reportgen.scoring.methods.common.method import Setting
@@ -51,13 +50,13 @@ class Setup:
     def batches(self, t: int, members: Sequence[int]) -> list[tuple[list[int], Batch]]:
         """Return a task's examples of these numbers as batches, each with the places that its examples have among
         them.
+
+        Behind them stand the rivals of their answers that the model must read by themselves, example after example.
         """
         encoded, model = [self.tasks[t].encoded[i] for i in members], self.prepared.model
-        # rivals that are run by themselves are rows of their examples' batch, which is to be no larger for it
-        rows = 1 + max((len(e.unlike) for e in encoded), default=0)
-        planned = model.running.planned(encoded, max(1, self.prepared.batch_size // rows))
-        together = model.collated if rows == 1 else partial(with_rivals, pad=model.pad, device=model.device)
-        return [(rows, together([encoded[i] for i in rows])) for rows in planned]
+        encoded += [rival for example in encoded for rival in example.unlike]
+        planned = model.running.planned(encoded, self.prepared.batch_size)
+        return [(rows, model.collated([encoded[i] for i in rows])) for rows in planned]
 
 
 def set_up(study: Study, blocks: Blocks) -> Setup:
@@ -74,7 +73,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", scoring.positions, scoring.seed)
     discovery = [
-        prepared.model.collated([task.encoded[i] for i in members])
+        _collated(prepared, [task.encoded[i] for i in members])
         for task in prepared.tasks
         for members in task.discovery_batches()
     ]
@@ -85,7 +84,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
         Index(layers, blocks),
         means(setting, discovery),
         _norms(setting, discovery),
-        readout(setting, prepared.tasks, scoring.answer_reduction),
+        readout(setting, prepared.tasks),
     )
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from reportgen.core.trials import ReadoutName
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch
-from reportgen.scoring.data.metrics import AnswerReduction, Baseline, baseline
+from reportgen.scoring.data.metrics import Baseline, baseline
 from reportgen.scoring.methods.common.method import Setting, TaskExamples
 from reportgen.scoring.methods.common.probe_baselines import path
 from reportgen.scoring.methods.probe import checked_folds
@@ -52,10 +52,8 @@ class Readout:
     identity: str = ""
 
 
-def readout(setting: Setting, tasks: Sequence[PreparedTask], reduction: AnswerReduction = "sum") -> Readout:
+def readout(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
     """Return the readout: the model's own answers; of an encoder, probes of its pooled states.
-
-    Answers are judged as the scores' were: among choices by log-probabilities, ``reduction`` of their tokens'.
 
     Raises InputError where a probe would have nothing to tell apart, or no other group of rows to learn from, and for a
     classifier that puts out one number.
@@ -66,7 +64,7 @@ def readout(setting: Setting, tasks: Sequence[PreparedTask], reduction: AnswerRe
         raise InputError(problem, "[model] path", "Set [validation] enabled = false")
     if model.kind == "encoder":
         return _probed(setting, tasks)
-    return Readout("answer", lambda batch: baseline(model.answer_logits(batch), batch, reduction))
+    return Readout("answer", lambda batch: baseline(model.answer_logits(batch), batch))
 
 
 def _probed(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:

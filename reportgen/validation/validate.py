@@ -12,6 +12,7 @@ from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.trials import Answers, Control, RawControls, RawCurve, RawSet, RawTask, RawValidation
 from reportgen.errors import InputError, ran_out
+from reportgen.scoring.data.metrics import beat
 from reportgen.scoring.methods.common.ablation import side_by_side
 from reportgen.scoring.run.prepare import versions
 from reportgen.storage.json_files import key_of
@@ -131,8 +132,9 @@ def _checkpointed(
 
 
 def _fresh(setup: Setup, t: int, members: Sequence[int], some: Sequence[Intervention]) -> Outcomes:
-    correct = np.zeros((len(some), len(members)), dtype=bool)
-    log_probability = np.zeros((len(some), len(members)))
+    examples = [setup.tasks[t].encoded[i] for i in members]
+    size = len(some), len(examples) + sum(len(e.unlike) for e in examples)
+    correct, log_probability = np.zeros(size, dtype=bool), np.zeros(size)
     for rows, batch in setup.batches(t, members):
         found, together = None, side_by_side(setup.setting.model, batch)
         while found is None:
@@ -141,10 +143,11 @@ def _fresh(setup: Setup, t: int, members: Sequence[int], some: Sequence[Interven
             except (RuntimeError, MemoryError) as error:
                 together = _fewer(error, together, setup.tasks[t].name)
         correct[:, rows], log_probability[:, rows] = found.correct, found.log_probability
-    if not np.isfinite(log_probability).all():
+    own, reduction = slice(len(examples)), setup.prepared.study.scoring.answer_reduction
+    if not np.isfinite(log_probability[:, own]).all():
         problem = "the answer's log-probability is not finite with heads knocked out"
         raise InputError(problem, f"task {setup.tasks[t].name}", 'Compute in dtype = "float32"')
-    return Outcomes(correct, log_probability)
+    return Outcomes(beat(correct[:, own], log_probability, examples, reduction), log_probability[:, own])
 
 
 def _fewer(error: Exception, together: int, task: str) -> int:

@@ -1,26 +1,28 @@
 """Answers that are chosen among: right where they beat every other choice, by hand for every kind of model."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from reference_loop import hooked
 from test_score import Make
 from tiny_models import build, wrapped
 from tiny_tokenizers import tokenizer_of
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Encoded, collate, rivals_in_batches, with_rivals
+from reportgen.scoring.data.batches import Encoded, collate
 from reportgen.scoring.data.encoding import Options, encode
-from reportgen.scoring.data.metrics import METRICS, baseline
+from reportgen.scoring.data.metrics import Baseline, baseline, beat
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.score import score
-from reportgen.validation.engine import Intervention, outcomes
-from reportgen.validation.readout import readout
+from reportgen.validation.engine import Intervention
+from reportgen.validation.prepare import Setup, set_up
+from reportgen.validation.validate import _fresh
 
 PROMPTS = ["The capital of France is", "Is the sky green ? Answer :", "a man", "one two three", "the sky is"]
 CHOICES = [
@@ -85,6 +87,15 @@ def value_by_hand(model: LoadedModel, row: Row, text: str, reduction: str) -> fl
     return sum(found) / (len(found) if reduction == "mean" else 1)
 
 
+@torch.no_grad()
+def judged(model: LoadedModel, some: list[Encoded], reduction: Any) -> Baseline:
+    """The rows' answers, held against all their rivals."""
+    batch = collate([*some, *(rival for e in some for rival in e.unlike)])
+    found = baseline(model.answer_logits(batch), batch).taken(range(batch.size))
+    own = found.taken(range(len(some)))
+    return replace(own, correct=beat(own.correct, found.log_probability, some, reduction), argmax=own.by_argmax)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize(("architecture", "kind", "tokens"), KINDS)
 def test_an_answer_is_right_where_it_beats_every_choice(
@@ -100,14 +111,12 @@ def test_an_answer_is_right_where_it_beats_every_choice(
     assert {True, False} == set(right)
     assert any(e.unlike for e in encoded)
     assert any(e.alike for e in encoded)
+    together, alone = judged(model, encoded, reduction), [judged(model, [e], reduction) for e in encoded]
+    assert together.correct.tolist() == right == [bool(each.correct[0]) for each in alone]
     with torch.no_grad():
-        batch = with_rivals(encoded)
-        made = baseline(model.answer_logits(batch), batch, reduction)
-        alone = [baseline(model.answer_logits(b), b, reduction) for b in (with_rivals([e]) for e in encoded)]
         freely = baseline(model.answer_logits(b := collate([replace(e, rivals=()) for e in encoded])), b)
-    assert made.correct.tolist() == right == [bool(each.correct[0]) for each in alone]
-    np.testing.assert_allclose(made.log_probability, freely.log_probability, atol=1e-5)
-    assert made.by_argmax.tolist() == freely.correct.tolist()
+    np.testing.assert_allclose(together.log_probability, freely.log_probability, atol=1e-5)
+    assert together.by_argmax.tolist() == freely.correct.tolist()
 
 
 def test_a_classifiers_choices_are_its_classes() -> None:
@@ -132,9 +141,7 @@ def test_a_foil_judges_rows_without_choices_whatever_its_length() -> None:
     options = Options.of("causal", model.model, TasksSection())
     for answer, foil in [("Paris", "a red one"), ("a red one", "Paris"), ("Rome", "Paris")]:
         row = Row("t", PROMPTS[0], answer, "0", "0", "", foil=foil)
-        batch = with_rivals([encode(model.tokenizer, row, options)])
-        with torch.no_grad():
-            right = bool(baseline(model.answer_logits(batch), batch).correct[0])
+        right = judged(model, [encode(model.tokenizer, row, options)], "sum").correct[0]
         assert right == (value_by_hand(model, row, answer, "sum") > value_by_hand(model, row, foil, "sum"))
 
 
@@ -179,16 +186,6 @@ def test_a_longer_choice_leaves_all_the_same_prompt() -> None:
     assert made.cut == other.cut > 0
 
 
-def test_rivals_are_cut_into_batches_of_about_the_same_rows() -> None:
-    def example(unlike: int) -> Encoded:
-        others = tuple(Encoded(Row(*"tpaxx", ""), (9, n), 1, (n,), (0,)) for n in range(unlike))
-        return Encoded(Row(*"tpaxx", ""), (1,), 1, (2,), (0,), rivals=others)
-
-    batches = list(rivals_in_batches([example(n) for n in (1, 5, 0, 2)], 4))
-    assert [[(k, len(e.rivals)) for k, e in few] for few in batches] == [[(0, 1)], [(1, 3)], [(1, 2)], [(3, 2)]]
-    assert sum(len(e.unlike) for few in batches for _, e in few) == 8
-
-
 MINIMAL: list[dict[str, Any]] = [
     {"task": "minimal", "prompt": prompt, "answer": choices[0], "choices": choices, "id": prompt}
     for prompt, *choices in [
@@ -198,6 +195,23 @@ MINIMAL: list[dict[str, Any]] = [
         ["four", "five", "six", "two one"],
     ]
 ]
+
+
+def cut(head: int, size: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Zero one head's part of a projection's input."""
+
+    def edit(z: torch.Tensor) -> torch.Tensor:
+        z = z.clone()
+        z[..., head * size : (head + 1) * size] = 0
+        return z
+
+    return edit
+
+
+def model_logits(setup: Setup, example: Encoded) -> torch.Tensor:
+    """The model's own whole forward of one example, at the positions of its answer."""
+    logits: torch.Tensor = setup.prepared.model.model(input_ids=torch.tensor([example.inputs])).logits
+    return logits[0, list(example.positions)]
 
 
 @pytest.mark.parametrize("scoring", [{}, {"method": "zero_ablation", "examples": "adaptive", "top_k": 2}])
@@ -215,14 +229,15 @@ def test_scores_say_both_rates_and_validation_judges_alike(study_of: Make, scori
     with torch.no_grad():
         freely = baseline(model.answer_logits(b := collate(encoded)), b).by_argmax
     assert (task.accuracy, task.argmax, task.chance) == (np.mean(by_hand), np.mean(freely), (3 * 0.5 + 1 / 3) / 4)
-    # the engine of interventions, without one and with one, on a batch that holds the rivals
-    setting = Setting(model, METRICS["log_probability"], "sum")
-    read, batch = readout(setting, ()).read, with_rivals(encoded)
+    # validation holds them against the same rivals, with nothing changed and with heads knocked out
+    setup = set_up(study, (scores,))
     lost = [Intervention(frozenset()), Intervention(frozenset({(0, 1), (2, 3)}), 0.0)]
-    found = outcomes(setting, None, read, batch, lost, 2)  # type: ignore[arg-type]  # means are not asked for
-    assert found.correct.shape == (2, 4)
+    found, examples = _fresh(setup, 0, range(4), lost), setup.tasks[0].encoded
     assert found.correct[0].tolist() == by_hand
-    for e, example in enumerate(encoded):
-        single = outcomes(setting, None, read, with_rivals([example]), lost, 1)  # type: ignore[arg-type]
-        assert single.correct[:, 0].tolist() == found.correct[:, e].tolist()
-        np.testing.assert_allclose(single.log_probability[:, 0], found.log_probability[:, e], atol=1e-5)
+    for e, example in enumerate(examples):
+        size, batch = setup.setting.heads.sites[0].size, [example, *example.unlike]
+        with torch.no_grad(), hooked(setup.prepared.model, {0: cut(1, size), 2: cut(3, size)}):
+            first, *others = [baseline(model_logits(setup, one), collate([one])) for one in batch]
+        assert found.log_probability[1, e] == pytest.approx(float(first.log_probability[0]), abs=1e-5)
+        right = all(first.log_probability[0] > other.log_probability[0] for other in others)
+        assert found.correct[1, e] == (right and bool(first.correct[0]) if example.alike else right)

@@ -47,7 +47,7 @@ def test_the_models_do_their_tasks(known: Any) -> None:
     assert plain.correct.all()
     assert (plain.log_probability > np.log(0.5)).all()
     corrupted = model.answer_logits(batch.corrupted())
-    assert not baseline(corrupted, batch).correct.any(), "nothing in the corrupted prompt tells the answer"
+    assert not baseline(corrupted, batch).by_argmax.any(), "nothing in the corrupted prompt tells the answer"
     assert {model.heads.sites[i].heads for i in range(2)} == {4}, name
 
 

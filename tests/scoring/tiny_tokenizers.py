@@ -44,4 +44,5 @@ def tokenizer_of(kind: str, ends: bool = False, pairs: bool = False) -> PreTrain
         pair=f"<s> $A <sep> $B:1{' </s>:1' if ends else ''}" if pairs else None,
         special_tokens=[(name, SPECIAL.index(name)) for name in ("<s>", "</s>", "<sep>")],
     )
-    return PreTrainedTokenizerFast(tokenizer_object=raw, **NAMES)
+    inputs = ["input_ids", "attention_mask", *(["token_type_ids"] if pairs else [])]  # as BERT's own tokenizer returns
+    return PreTrainedTokenizerFast(tokenizer_object=raw, model_input_names=inputs, **NAMES)

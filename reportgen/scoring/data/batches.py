@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,9 +85,8 @@ class Batch:
     by token. Masks are 1 on tokens and 0 on padding. ``cache`` holds keys and values of tokens that stand before
     ``input_ids`` in every example (None: none do); the mask covers them too.
 
-    ``choices`` are the ids of the rivals whose logits stand where the answer's do, -1 where an example has fewer;
-    ``rival`` says which examples are rivals, in rows of their own, of the nearest example before them that is none
-    (see ``Encoded.rivals``; None: nothing is chosen among so).
+    ``choices`` are the ids of the rivals whose logits stand where the answer's do, -1 where an example has fewer (None:
+    no example has any; see ``Encoded.rivals``).
     """
 
     input_ids: Int[Tensor, "example token"]
@@ -104,7 +103,6 @@ class Batch:
     cache: Cache | None = None
     token_type_ids: Int[Tensor, "example token"] | None = None
     choices: Int[Tensor, "answer_token choice"] | None = None
-    rival: Bool[Tensor, example] | None = None
 
     @property
     def size(self) -> int:
@@ -198,36 +196,6 @@ def collate(examples: Sequence[Encoded], pad: int = 0, device: str | torch.devic
         f.name: x.to(device) for f in fields(batch) if isinstance(x := getattr(batch, f.name), Tensor)
     }
     return replace(batch, **moved)
-
-
-def with_rivals(examples: Sequence[Encoded], pad: int = 0, device: str | torch.device = "cpu") -> Batch:
-    """Collate examples, each with its rivals that the model must read by themselves behind it."""
-    rows = [(each, each is not e) for e in examples for each in (e, *e.unlike)]
-    batch = collate([each for each, _ in rows], pad, device)
-    return replace(batch, rival=torch.tensor([rival for _, rival in rows], device=batch.input_ids.device))
-
-
-def rivals_in_batches(examples: Sequence[Encoded], size: int) -> Iterator[list[tuple[int, Encoded]]]:
-    """Cut examples and the rivals that the model must read by themselves into batches of about ``size`` rows.
-
-    Each has its number among the examples. One with many rivals comes again, with some of them each time: it beats all
-    where it beats each part. The others, whose logits stand where its own do, come with every part.
-    """
-    step = max(1, size - 1)
-    parts = [
-        (k, replace(e, rivals=(*(r for r in e.rivals if e._alike(r)), *e.unlike[i : i + step])))
-        for k, e in enumerate(examples)
-        for i in range(0, len(e.unlike), step)
-    ]
-    few = list[tuple[int, Encoded]]()
-    for part in parts:
-        rows = sum(1 + len(each.unlike) for _, each in [*few, part])
-        if few and rows > size:
-            yield few
-            few = []
-        few.append(part)
-    if few:
-        yield few
 
 
 def _choices(examples: Sequence[Encoded]) -> Int[Tensor, "answer_token choice"] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, tzinfo
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,7 @@ class Chat:
         name = str(getattr(tokenizer, "name_or_path", "") or "")
         self._name = f"({name})" if name else ""
         _refuse_unread(template, values)
-        # pickled for a process of its own, where the clock is made of its day
-        own = {**tokenizer.special_tokens_map, **values, CLOCK: _day(values.get(CLOCK, DAY))}
+        own: dict[str, Any] = {**tokenizer.special_tokens_map, **values, CLOCK: _day(values.get(CLOCK, DAY))}
         setting = (template, own)
         self._fill = Confined("reportgen.scoring.data.chat_templates:filling", setting, location, CALLED)
 
@@ -92,7 +91,7 @@ def filling(setting: tuple[str, dict[str, Any]]) -> Fill:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     template, values = setting
-    values = {**values, CLOCK: values[CLOCK].strftime}
+    stop_clock(values.pop(CLOCK))
 
     def fill(name: str, messages: list[dict[str, str]]) -> str:
         try:
@@ -107,3 +106,24 @@ def filling(setting: tuple[str, dict[str, Any]]) -> Fill:
         return str(made[0][0])
 
     return fill
+
+
+def stop_clock(day: date) -> None:
+    """Have the clock of chat templates show the day's midnight from here on, in the process that fills them.
+
+    transformers gives templates the function ``strftime_now`` and no way to say what it returns: of its keyword
+    arguments it hands on plain data alone. The class that the function asks is replaced in transformers' module, which
+    was tried with 5.23 (5.24 is above the bound in pyproject.toml); that it works is tried each time.
+    """
+    from transformers.utils import chat_template_utils
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(day.year, day.month, day.day, tzinfo=tz)
+
+    chat_template_utils.datetime = Stopped  # type: ignore[attr-defined]  # a name it imports itself
+    asked = f"{{{{ {CLOCK}('%Y-%m-%d %H:%M') }}}}"
+    shown = chat_template_utils.render_jinja_template([[]], chat_template=asked)[0][0]
+    if shown != f"{day} 00:00":
+        raise RuntimeError("transformers' chat templates read another clock than the one that was stopped")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.batches import Batch, Encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -124,32 +124,43 @@ def measure(metric: Metric, logits: Logits, batch: Batch, reduction: AnswerReduc
     return total / _per_example(torch.ones_like(values), batch) if reduction == "mean" else total
 
 
-def baseline(logits: Logits, batch: Batch, reduction: AnswerReduction = "sum") -> Baseline:
-    """Judge the answers and measure their log-probability (natural log), per example that is not a rival of another.
+def baseline(logits: Logits, batch: Batch) -> Baseline:
+    """Judge the answers and measure their log-probability (natural log), per example.
 
-    An answer and its rivals are compared by the log-probabilities of their tokens, summed or averaged as ``reduction``
-    says. Rivals that the model must read by themselves count where the batch holds them (see ``with_rivals``).
+    Of an answer's rivals, those are looked at whose logits are at hand; ``beat`` holds it against the others.
     """
     wide = logits.double()
     argmax = _per_example((wide.argmax(dim=1) != batch.target).double(), batch) == 0
     whole = _per_example(_log_probability(wide, batch), batch)
-    right, chosen = torch.ones_like(argmax), torch.zeros_like(argmax)
-    if batch.choices is not None:
-        # as many tokens as the answer's, so that sums and means are of one order
-        best, chosen = _best_alike(wide, batch, batch.choices)
-        right = whole > best
-    if batch.rival is not None:
-        own, tokens = ~batch.rival, _per_example(torch.ones_like(wide[:, 0]), batch)
-        value = whole / tokens if reduction == "mean" else whole
-        behind, others = own.cumsum(dim=0) - 1, torch.full_like(value[own], float("-inf"))
-        others = others.scatter_reduce(0, behind[batch.rival], value[batch.rival], "amax")
-        right, chosen, argmax, whole = right[own], chosen[own] | (others > float("-inf")), argmax[own], whole[own]
-        right &= value[own] > others
     # a log-probability may round to a hair above 0, which would make 1 − p negative
-    log_probability = whole.clamp(max=0.0).cpu().numpy()
-    if not chosen.any():
-        return Baseline(argmax.cpu().numpy(), log_probability)
-    return Baseline(torch.where(chosen, right, argmax).cpu().numpy(), log_probability, argmax.cpu().numpy())
+    log_probability, freely = whole.clamp(max=0.0).cpu().numpy(), argmax.cpu().numpy()
+    if batch.choices is None:
+        return Baseline(freely, log_probability)
+    # as many tokens as the answer's, so that sums and means are of one order
+    best, chosen = _best_alike(wide, batch, batch.choices)
+    return Baseline(torch.where(chosen, whole > best, argmax).cpu().numpy(), log_probability, freely)
+
+
+def beat(
+    correct: Bool[np.ndarray, "*run example"],
+    log_probability: Float[np.ndarray, "*run example_and_rival"],
+    examples: Sequence[Encoded],
+    reduction: AnswerReduction,
+) -> Bool[np.ndarray, "*run example"]:
+    """Return which answers are right once those rivals are looked at that the model read by themselves.
+
+    Behind the examples' log-probabilities stand these rivals', example after example; all are sums over tokens, and are
+    compared as such or as means, as ``reduction`` says.
+    """
+    result, at = correct.copy(), len(examples)
+    for k, example in enumerate(examples):
+        if example.unlike:
+            rows = [k, *range(at, at := at + len(example.unlike))]
+            tokens = [len(each.answer) if reduction == "mean" else 1 for each in (example, *example.unlike)]
+            value = log_probability[..., rows] / np.array(tokens)
+            right = value[..., 0] > value[..., 1:].max(axis=-1)
+            result[..., k] = right & correct[..., k] if example.alike else right
+    return result
 
 
 def _best_alike(

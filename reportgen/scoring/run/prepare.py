@@ -390,7 +390,8 @@ def _refuse_unembedded(model: LoadedModel, encoded: Sequence[Encoded]) -> None:
                 if token >= known:
                     name = model.tokenizer.convert_ids_to_tokens(token)
                     raise InputError(
-                        f"the model has no embedding for the token {name!r} (number {token} of {known})",
+                        f"the model has no embedding for the token {name!r}: it is number {token}, counted from 0, "
+                        f"and there are {known}",
                         f"{example.row.location} (id {example.row.id!r})",
                         "Resize the model's embeddings to its tokenizer (resize_token_embeddings), train the new "
                         "tokens and save both, or remove the token from the row",

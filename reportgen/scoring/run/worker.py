@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from reportgen.errors import InputError
-from reportgen.scoring.data.batches import Batch, rivals_in_batches, with_rivals
-from reportgen.scoring.data.metrics import Baseline, baseline
+from reportgen.scoring.data.batches import Batch
+from reportgen.scoring.data.metrics import Baseline, baseline, beat
 from reportgen.scoring.methods.common.method import AnySetting, BatchScores, Setting, TaskExamples
 from reportgen.scoring.run.memory import halved
 from reportgen.scoring.run.prepare import Chosen, Prepared, PreparedTask
@@ -26,8 +26,8 @@ class Worker:
         self.prepared = prepared
         # by method, with the batch size of its references
         self.settings: dict[str, tuple[AnySetting, int]] = {}
-        # by task and example: whether the answer beats its rivals, which is the same for every method
-        self.beats: dict[tuple[str, int], bool] = {}
+        # by task and example: the log-probabilities of its answer's rivals, which are the same for every method
+        self.rivals: dict[str, dict[int, list[float]]] = {}
 
     def score(self, shard: Shard, done: Done, size: int = 0, reference_size: int = 0) -> ShardScores:
         """Score a shard. Where memory runs out, begin it again with batches half as large.
@@ -74,25 +74,27 @@ class Worker:
         _refuse_nan(setting, task, members, scored.logits, batch)
         _refuse_nonfinite(setting, task, members, scored.values)
         logits = None if self.prepared.model.one_number else scored.logits  # one number is neither right nor wrong
-        plain = None if logits is None else self._judged(logits, batch, task, members)
+        plain = None if logits is None else self._judged(baseline(logits, batch), task, members)
         return ShardScores(scored.values, plain, scored.errors, scored.checks)
 
     @torch.no_grad()
-    def _judged(self, logits: torch.Tensor, batch: Batch, task: PreparedTask, members: Members) -> Baseline:
-        """Return the unchanged model's answers; rivals of other tokens' places are run beside their answers."""
-        model, reduction = self.prepared.model, self.prepared.study.scoring.answer_reduction
-        plain = baseline(logits, batch, reduction)
-        asked = [m for m in members if task.encoded[m].unlike and (task.name, m) not in self.beats]
-        for few in rivals_in_batches([task.encoded[m] for m in asked], len(members)):
-            pieces = with_rivals([e for _, e in few], model.pad, model.device)
-            found = baseline(model.answer_logits(pieces), pieces, reduction).correct
-            for (k, _), right in zip(few, found, strict=True):
-                key = task.name, asked[k]
-                self.beats[key] = self.beats.get(key, True) and bool(right)
-        if not any(task.encoded[m].unlike for m in members):
+    def _judged(self, plain: Baseline, task: PreparedTask, members: Members) -> Baseline:
+        """Hold the unchanged model's answers against the rivals too that it must read by themselves."""
+        model, known = self.prepared.model, self.rivals.setdefault(task.name, {})
+        asked = [(m, rival) for m in members if m not in known for rival in task.encoded[m].unlike]
+        found = np.zeros(len(asked))
+        for chosen in model.running.planned([rival for _, rival in asked], len(members)):
+            batch = model.collated([asked[i][1] for i in chosen])
+            found[chosen] = baseline(model.answer_logits(batch), batch).log_probability
+        for (m, _), value in zip(asked, found, strict=True):
+            known.setdefault(m, []).append(float(value))
+        rivals = [value for m in members for value in known.get(m, [])]
+        if not rivals:
             return plain
-        correct = [self.beats.get((task.name, m), bool(right)) for m, right in zip(members, plain.correct, strict=True)]
-        return Baseline(np.array(correct), plain.log_probability, plain.by_argmax)
+        log_probability = np.array([*plain.log_probability, *rivals])
+        examples, reduction = [task.encoded[m] for m in members], self.prepared.study.scoring.answer_reduction
+        correct = beat(plain.correct, log_probability, examples, reduction)
+        return Baseline(correct, plain.log_probability, plain.by_argmax)
 
     def _setting(self, chosen: Chosen, size: int) -> tuple[AnySetting, int]:
         """Return what the method works with, its references from the discovery half of all tasks among it."""
