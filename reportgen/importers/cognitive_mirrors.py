@@ -15,7 +15,7 @@ from jaxtyping import Float
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores, Method
 from reportgen.errors import InputError
-from reportgen.importers.common import Importer, method_of, scores_from_examples
+from reportgen.importers.common import Importer, beginning, method_of, scores_from_examples
 from reportgen.storage.json_files import read_json
 
 START = re.compile(r'\s*\{\s*"(?!\d+-\d+")(?:[^"\\]|\\.)*"\s*:\s*\[\s*\[')
@@ -38,13 +38,7 @@ METHOD = Method(
 
 def claims(path: Path) -> bool:
     """Return whether it is a JSON object whose first value is a list of lists, under a key that is no layer-head."""
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            return START.match(file.read(4096)) is not None
-    except (OSError, UnicodeDecodeError):
-        return False
+    return START.match(beginning(path, ".json")) is not None
 
 
 def load(path: Path, section: ScoresSection) -> HeadScores:

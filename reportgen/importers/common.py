@@ -42,6 +42,15 @@ class Importer(Record):
 IMPORTERS = Registry("importers", Importer)
 
 
+def beginning(path: Path, suffix: str) -> str:
+    """Return the first characters of a text file of this suffix; none of another file, or of one that is no text."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(65536) if path.suffix.lower() == suffix else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
     """Return what the section says of the model; raises InputError where it contradicts the scores' shape."""
     for name, stated, found in (("layers", section.layers, shape[1]), ("heads", section.heads, shape[2])):

@@ -13,7 +13,7 @@ import numpy as np
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Head, HeadScores, Method
 from reportgen.errors import InputError
-from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
+from reportgen.importers.common import Importer, as_examples, beginning, method_of, scores_from_examples
 from reportgen.storage.json_files import read_json
 
 METHOD = Method(
@@ -33,14 +33,7 @@ KEY = re.compile(r"(0|[1-9]\d{0,3})-(0|[1-9]\d{0,3})", re.ASCII)
 
 def claims(path: Path) -> bool:
     """Return whether the file is a JSON object whose first key reads layer-head."""
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            start = file.read(64)
-    except (OSError, UnicodeDecodeError):
-        return False
-    return re.match(r'\s*\{\s*"\d+-\d+"\s*:\s*\[', start) is not None
+    return re.match(r'\s*\{\s*"\d+-\d+"\s*:\s*\[', beginning(path, ".json")) is not None
 
 
 def load(path: Path, section: ScoresSection) -> HeadScores:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import reportgen
+from reportgen.cli.main import app
 from reportgen.core.listener import Listener
 from reportgen.errors import InputError
+from reportgen.scoring.methods import zero_ablation
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from cases import copying_case
@@ -50,6 +52,30 @@ def claims(study: Path) -> reportgen.Claims:
 @pytest.fixture(scope="module")
 def report(claims: reportgen.Claims, tmp_path_factory: pytest.TempPathFactory) -> reportgen.Built:
     return reportgen.render(claims, tmp_path_factory.mktemp("rendered") / "out")
+
+
+class ReachedError(Exception):
+    """Ends a run where its method would begin."""
+
+
+def test_from_the_command_to_a_methods_arithmetic_are_few_frames(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[str] = []
+
+    def score(*_: object) -> None:
+        frame = sys._getframe(1)
+        while frame.f_back is not None:
+            name = frame.f_globals["__name__"]
+            passed.extend([f"{name}.{frame.f_code.co_name}"] if name.startswith("reportgen.") else [])
+            frame = frame.f_back
+        raise ReachedError
+
+    monkeypatch.setitem(vars(zero_ablation.METHOD), "score", score)
+    with pytest.raises(ReachedError):
+        app(["build", str(study), "-o", str(tmp_path / "out"), "--quiet"], standalone_mode=False)
+    assert len(passed) <= 7, f"one more is main: {passed[::-1]}"
+    assert passed[-1] == "reportgen.cli.main.build"
 
 
 def test_the_stages_compose_and_each_result_holds_the_one_before(claims: reportgen.Claims) -> None:

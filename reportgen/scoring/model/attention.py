@@ -39,7 +39,7 @@ class AttentionCall:
     query heads that share them. ``shape`` is (examples, heads, queries, keys).
     """
 
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     softmax: Float[Tensor, "example head query key"] | None = None
     query: Float[Tensor, "example head query size"] | None = None
     key: Float[Tensor, "example head key size"] | None = None
@@ -163,9 +163,9 @@ def _fused(
     repeats = query.shape[1] // key.shape[1] if enable_gqa else 1
     key, value = (x.repeat_interleave(repeats, dim=1) if repeats > 1 else x for x in (key, value))
     factor = query.shape[-1] ** -0.5 if scale is None else scale
-    examples, heads, queries, _ = query.shape
     mask = None if attn_mask is None else attn_mask.reshape((1,) * (4 - attn_mask.ndim) + attn_mask.shape)
-    return AttentionCall((examples, heads, queries, key.shape[2]), None, query, key, value, mask, is_causal, factor)
+    shape = (*query.shape[:3], key.shape[2])
+    return AttentionCall(shape, None, query, key, value, mask, is_causal, factor)
 
 
 def _of_site(site: Site, since: list[AttentionCall | Tensor], examples: int, hint: str) -> AttentionCall:
@@ -185,9 +185,5 @@ def _as_call(entry: AttentionCall | Tensor, site: Site, examples: int) -> Attent
         return entry if entry.shape[1] == site.heads else None
     if entry.ndim == 3 and entry.shape[0] == examples * site.heads:
         entry = entry.reshape(examples, site.heads, *entry.shape[1:])
-    return _plain(entry) if entry.ndim == 4 and entry.shape[:2] == (examples, site.heads) else None
-
-
-def _plain(softmax: Tensor) -> AttentionCall:
-    examples, heads, queries, keys = softmax.shape
-    return AttentionCall((examples, heads, queries, keys), softmax)
+    fits = entry.ndim == 4 and entry.shape[:2] == (examples, site.heads)
+    return AttentionCall(tuple(entry.shape), entry) if fits else None
