@@ -55,6 +55,7 @@ WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForSeq2SeqLM", "LMHeadMode
 SENSES = {"pixel_values": "images", "flattened_patches": "images", "input_features": "sound", "input_values": "sound"}
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 NO_ADAPTER = "no-adapter"
+CROSSES = re.compile("cross_?att|(en|de)coder_att", re.IGNORECASE)  # in the path of what reads an image's encoder
 TEXT_ONLY = "Choose a causal, masked or sequence-to-sequence language model"
 
 
@@ -269,7 +270,9 @@ def _tower(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
     for part in model.children():
         whole = isinstance(part, transformers.PreTrainedModel) and part.get_output_embeddings() is not None  # type: ignore[no-untyped-call]
-        if whole and "encoder_hidden_states" not in inspect.signature(part.forward).parameters:
+        if whole and (
+            part.config.is_encoder_decoder or not any(CROSSES.search(name) for name, _ in part.named_modules())
+        ):
             return cast("PreTrainedModel", part)
     problem = f"{type(model).__name__} reads images, and has no part that reads text without them"
     raise InputError(problem, str(folder), TEXT_ONLY)
