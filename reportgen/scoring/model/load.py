@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -268,12 +268,13 @@ def _tower(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """Return the part of a model of images and text that reads and writes text alone."""
     import transformers
 
+    part: Any
     for part in model.children():
-        whole = isinstance(part, transformers.PreTrainedModel) and part.get_output_embeddings() is not None  # type: ignore[no-untyped-call]
-        if whole and (
-            part.config.is_encoder_decoder or not any(CROSSES.search(name) for name, _ in part.named_modules())
-        ):
-            return cast("PreTrainedModel", part)
+        if not isinstance(part, transformers.PreTrainedModel) or part.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+            continue
+        encodes = "decoder_input_ids" in inspect.signature(part.forward).parameters  # then it crosses to itself
+        if encodes or not any(CROSSES.search(name) for name, _ in part.named_modules()):
+            return part
     problem = f"{type(model).__name__} reads images, and has no part that reads text without them"
     raise InputError(problem, str(folder), TEXT_ONLY)
 
