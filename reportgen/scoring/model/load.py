@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForSeq2SeqLM", "LMHeadMode
 SENSES = {"pixel_values": "images", "flattened_patches": "images", "input_features": "sound", "input_values": "sound"}
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 NO_ADAPTER = "no-adapter"
+CROSSES = re.compile("cross_?att|(en|de)coder_att", re.IGNORECASE)  # in the path of what reads an image's encoder
 TEXT_ONLY = "Choose a causal, masked or sequence-to-sequence language model"
 
 
@@ -303,10 +304,13 @@ def _tower(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """Return the part of a model of images and text that reads and writes text alone."""
     import transformers
 
+    part: Any
     for part in model.children():
-        whole = isinstance(part, transformers.PreTrainedModel) and part.get_output_embeddings() is not None  # type: ignore[no-untyped-call]
-        if whole and "encoder_hidden_states" not in inspect.signature(part.forward).parameters:
-            return cast("PreTrainedModel", part)
+        if not isinstance(part, transformers.PreTrainedModel) or part.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+            continue
+        encodes = "decoder_input_ids" in inspect.signature(part.forward).parameters  # then it crosses to itself
+        if encodes or not any(CROSSES.search(name) for name, _ in part.named_modules()):
+            return part
     problem = f"{type(model).__name__} reads images, and has no part that reads text without them"
     raise InputError(problem, str(folder), TEXT_ONLY)
 
