@@ -16,7 +16,7 @@ from reportgen.core.caveats import MAYBE_GENERIC, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.kinds import Guidance, closed
 from reportgen.core.scores import Head
-from reportgen.core.stats import benjamini_hochberg
+from reportgen.core.stats import among_top, benjamini_hochberg
 
 DOC = """Two tasks whose largest heads are the same ones more often than shared layers explain.
 
@@ -102,9 +102,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def top(values: Float[np.ndarray, "layer unit"], keep: Bool[np.ndarray, "layer unit"], k: int) -> np.ndarray:
     """Return the k largest kept units above 0; ties across that border count for none of theirs."""
-    sizes = np.where(keep & (values > 0), values, 0.0)
-    result: np.ndarray = (stats.rankdata(-sizes, method="max").reshape(sizes.shape) <= k) & (sizes > 0)
-    return result
+    sizes = np.where(keep & (values > 0), values, np.nan)
+    return among_top(sizes.ravel(), k).reshape(sizes.shape)
 
 
 def overlaps(
