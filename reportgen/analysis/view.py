@@ -159,6 +159,12 @@ class View:
         return self.scores.present
 
     @cached_property
+    def width(self) -> int:
+        """The median number of heads of the layers that have any."""
+        heads = self.present.sum(axis=1)
+        return round(float(np.median(heads[heads > 0])))
+
+    @cached_property
     def group_size(self) -> int:
         """Heads that share one key/value head, or seem to: what is exchangeable under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads

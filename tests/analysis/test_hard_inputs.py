@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from made_maps import named, noise, with_examples
+from made_maps import grouped, named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
 from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.core.stats import mean_intervals, wilson
 
@@ -64,3 +65,40 @@ def test_sentences_on_negative_scores_say_that_they_leave_the_sign_out() -> None
     assert all(f.sentence.startswith("Task 0, in absolute value: L2H2 (60.0") for f in heads)
     positive = analyze(named(np.abs(tensor))).findings
     assert not [f for f in positive if "absolute value" in f.sentence or "absolute" in f.caveats]
+
+
+ABSENT = {
+    "most": [1, 2, 4, 5, 7, 8, 10, 11],
+    "the last": [5, 6, 7, 8, 9, 10, 11],
+    "the first": [0, 1, 2, 3],
+    "all but one": [*range(11)],
+}
+
+
+@pytest.mark.parametrize("absent", ABSENT.values(), ids=ABSENT)
+@pytest.mark.parametrize("examples", [False, True], ids=["means", "examples"])
+def test_no_range_begins_or_ends_where_there_are_no_heads(absent: list[int], examples: bool) -> None:
+    tensor = noise(len(absent), (6, 12, 24)) * np.exp(-np.arange(12) / 3)[None, :, None]
+    tensor[:, 4, 3:9] *= 6
+    tensor[0, 9, 2] *= 40
+    tensor[:, absent] = np.nan
+    scores = grouped(with_examples(tensor, 24) if examples else named(tensor), first=["Task 0", "Task 1", "Task 2"])
+    there = set(range(12)) - set(absent)
+    findings = analyze(scores, Settings(permutations=300)).findings
+    assert {f.kind for f in findings} >= {"top_heads", "concentration"}
+    for finding in findings:
+        named_layers = [m for m in finding.members or [] if isinstance(m, int)]
+        told = (finding.data or {}).get("range") or []
+        cells = [layer for layer, _ in finding.cells or []]
+        assert {*(finding.layers or ()), *named_layers, *told, *cells} <= there, finding.sentence
+        assert "nan" not in finding.sentence, finding.sentence
+
+
+def test_what_is_the_largest_of_all_is_not_said_to_be_so_of_some_layers() -> None:
+    tensor = noise(1, (1, 16, 16)).clip(0.3, 2.0)
+    tensor[0, 3, 4], tensor[0, 15, 2] = 9.0, 8.0
+    largest = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L3H4"]]
+    assert [f.sentence for f in largest if not f.test] == [
+        "Task 0: L3H4 (9.00) is the largest head of all layers, 1.12 × the next (8.00)."
+    ] or all(f.test for f in largest)
+    assert not any("largest head in layers" in f.sentence for f in largest)
