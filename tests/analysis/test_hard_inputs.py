@@ -1,8 +1,10 @@
 """Inputs on which an analysis is easily wrong: zeros, ties, absent layers, signs, shared keys, few examples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from made_maps import grouped, named, noise, with_examples
+from made_maps import ablated, grouped, named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
@@ -57,14 +59,32 @@ def test_values_that_do_not_vary_have_intervals_of_no_width() -> None:
     assert (low == high).all()
 
 
-def test_sentences_on_negative_scores_say_that_they_leave_the_sign_out() -> None:
+def test_sentences_on_negative_scores_keep_their_signs() -> None:
     tensor = noise(5, (2, 12, 12))
-    tensor[0, 2, 2] = -60
+    tensor[0, 2, 2], tensor[0, 7, 7] = -60, -40
     heads = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L2H2"]]
     assert heads
-    assert all(f.sentence.startswith("Task 0, in absolute value: L2H2 (60.0") for f in heads)
+    assert all(f.sentence.startswith("Task 0, by size: L2H2 (−60.0") for f in heads)
     positive = analyze(named(np.abs(tensor))).findings
-    assert not [f for f in positive if "absolute value" in f.sentence or "absolute" in f.caveats]
+    assert not [f for f in positive if "by size" in f.sentence or "absolute" in f.caveats]
+
+
+@pytest.mark.parametrize("examples", [False, True], ids=["means", "examples"])
+def test_a_head_that_works_against_a_task_is_negative_wherever_it_is_printed(examples: bool) -> None:
+    """Tested and observed, with its interval, and as the next of another."""
+    rng = np.random.default_rng(0)
+    maps = rng.lognormal(0, 0.3, (3, 16, 16))
+    maps[:, 3, 4], maps[:, 9, 1] = -50.0, -20.0
+    effects = maps[:, None] + 0.3 * rng.normal(size=(3, 40, 16, 16))
+    scores = replace(ablated(effects), importance=effects.mean(axis=1), reduction="mean") if examples else named(maps)
+    told = [f for f in analyze(scores).findings if f.members and f.members[0] in ("L3H4", "L9H1") and f.value]
+    assert {"anomaly", "top_heads"} <= {f.kind for f in told}
+    for finding in told:
+        assert finding.value is not None
+        assert finding.value.estimate < 0, finding.sentence
+        assert f"{finding.members[0]} (−" in finding.sentence or f"{finding.members[0]} −" in finding.sentence  # type: ignore[index]
+        if finding.value.low is not None and finding.value.high is not None:
+            assert finding.value.low <= finding.value.estimate <= finding.value.high
 
 
 ABSENT = {

@@ -331,9 +331,14 @@ def _single(
         members=[str(head)],
         value=view.head_value(t, head, whole=True),
         effect=Effect("ratio to the next largest head", ratio),
-        data=Largest(scope=scope, range=list(span) if span else None, next=following),
+        data=Largest(scope=scope, range=list(span) if span else None, next=_as_printed(view, t, following)),
         caveats=view.caveats(t, whole=True),
     )
+
+
+def _as_printed(view: View, t: int, size: float) -> float:
+    """Return the importance of the head of that size, with its sign."""
+    return float(view.scores.importance[t][view.whole[t] == size][0])
 
 
 def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
@@ -360,7 +365,7 @@ def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
             value=view.region_value(t, chosen, whole=True),
             caveats=view.caveats(t, whole=True),
             data=Outstanding(
-                values=[float(view.whole[t][h]) for h in heads],
+                values=[float(view.scores.importance[t][h]) for h in heads],
                 heads=int(free.sum()),
                 regions=bool((view.present & ~free).any()),
                 shown=min(SHOWN, len(heads)),
