@@ -87,8 +87,10 @@ def listed(items: Sequence[object]) -> str:
 
 
 def subject(finding: Finding) -> str:
-    """Return what a finding speaks of: task, block of heads in an encoder-decoder, and whether signs are left out."""
-    size = "in absolute value" if "absolute" in finding.caveats else ""
+    """Return what a finding speaks of: task, block of heads in an encoder-decoder, and whether scores with signs go by
+    size.
+    """
+    size = "by size" if "absolute" in finding.caveats else ""
     return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
 

@@ -16,7 +16,7 @@ from reportgen.core.caveats import MAYBE_GENERIC, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
 from reportgen.core.kinds import Guidance, closed
 from reportgen.core.scores import Head
-from reportgen.core.stats import benjamini_hochberg
+from reportgen.core.stats import among_top, benjamini_hochberg
 
 DOC = """Two tasks whose largest heads are the same ones more often than shared layers explain.
 
@@ -102,9 +102,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def top(values: Float[np.ndarray, "layer unit"], keep: Bool[np.ndarray, "layer unit"], k: int) -> np.ndarray:
     """Return the k largest kept units above 0; ties across that border count for none of theirs."""
-    sizes = np.where(keep & (values > 0), values, 0.0)
-    result: np.ndarray = (stats.rankdata(-sizes, method="max").reshape(sizes.shape) <= k) & (sizes > 0)
-    return result
+    sizes = np.where(keep & (values > 0), values, np.nan)
+    return among_top(sizes.ravel(), k).reshape(sizes.shape)
 
 
 def overlaps(
@@ -176,10 +175,12 @@ def _heads(view: View, pair: tuple[int, int], cells: np.ndarray) -> list[Head]:
 
 def _finding(view: View, pair: tuple[int, int], overlap: Overlap, q: float, family: Family, passed: int) -> Finding:
     heads, names = _heads(view, pair, overlap.cells), view.scores.task_names
+    size, tied = view.group_size, view.ties is not None
+    units = "heads" if size == 1 else f"runs of {size} tied heads" if tied else "key/value groups"
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
     test = view.test(
         "number of heads in the top of both tasks",
-        f"tops fall on any {view.exchangeable} of their layers",
+        f"tops fall on any {units} of their layers",
         len(heads),
         overlap.p,
         q,
@@ -203,7 +204,7 @@ def _finding(view: View, pair: tuple[int, int], overlap: Overlap, q: float, fami
             first=overlap.first,
             second=overlap.second,
             expected=overlap.expected,
-            units=view.exchangeable,
+            units=units,
             relative=overlap.relative,
             passed=passed,
             pairs=family.size,

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from made_maps import ablated, found, named, noise, with_examples
 
-from reportgen.analysis.statistics.rank_intervals import rank_intervals, shared_ranks
+from reportgen.analysis.statistics.rank_intervals import rank_intervals
 from reportgen.core.findings import Finding
 from reportgen.core.scores import HeadScores
 from reportgen.core.sentences import significant
+from reportgen.core.stats import among_top, shared_ranks
 
 
 def leaders(scores: HeadScores) -> list[Finding]:
@@ -137,3 +138,9 @@ def test_intervals_of_ranks_hold_all_at_once(truth: np.ndarray) -> None:
 def test_few_groups_give_no_intervals_and_equal_values_one_rank() -> None:
     assert rank_intervals(np.ones((7, 4)), list("abcdefg"), False, [0], 0) is None
     assert shared_ranks(np.array([3.0, 5.0, 5.0, 1.0])).tolist() == [3, 1, 1, 4]
+
+
+def test_a_tie_across_the_border_is_in_no_top() -> None:
+    sizes = np.array([3.0, np.nan, 2.0, 2.0, 1.0])
+    assert [among_top(sizes, k).tolist().count(True) for k in (1, 2, 3, 4)] == [1, 1, 3, 4]
+    assert shared_ranks(sizes).tolist() == [1, 0, 2, 2, 4]

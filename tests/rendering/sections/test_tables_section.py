@@ -1,13 +1,19 @@
 """Data tables: layers, findings, and the heads that findings name."""
 
 import csv
+import json
 
+import numpy as np
 from made_reports import make_findings, make_scores, make_study, view_of
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
+from reportgen.core.findings import Findings
+from reportgen.core.scores import HeadScores
+from reportgen.rendering.head_ranks import heads_json
 from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.report import build_report
+from reportgen.rendering.tables import head_table
 
 
 def test_findings_stand_in_order_of_importance_with_their_statistics():
@@ -53,3 +59,20 @@ def test_leading_heads_are_written_as_numbers_too():
         assert [float(row[name]) for row in rows] == data[key]
     assert {row["of"] for row in rows} == {"48"}
     assert "tables/leading-heads.tex" in files
+
+
+def test_equal_heads_share_a_rank_in_every_table_and_file():
+    values = np.random.default_rng(0).random((1, 8, 16)).round(2)
+    values.flat[5:40] = 1.0
+    scores = HeadScores.from_array(values, "Gates")
+    report = build_report((scores,), Findings({}, 0.05, 0, [], []), make_study(), {}, {})
+    size = np.abs(scores.importance[0]).ravel()
+    tied = int((size == size.max()).sum())
+    assert tied > 10
+    table = head_table("T", report.tasks[0].maps[0], "score")
+    assert {row[1] for row in table.rows} == {"1"}
+    assert f"{tied} heads tie at 1.00, rank 1; 10 of them are listed." in table.note
+    rows = next(iter(json.loads(heads_json(report))["tasks"].values()))
+    assert [row[-1] for row in rows] == [int((size > abs(row[2]) * (1 + 1e-7)).sum()) + 1 for row in rows]
+    lines = list(csv.DictReader(dict(table_files(report))["tables/heads.csv"].splitlines()))
+    assert {line["rank"] for line in lines if line["task"] == scores.task_names[0]} == {"1"}
