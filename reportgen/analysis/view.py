@@ -180,9 +180,8 @@ class View:
         """The caveat of tests that take heads to be exchangeable where key/value groups are not known."""
         if self.scores.model.kv_groups is not None:
             return []
-        if self.open_runs:
-            return [caveats.KV_UNKNOWN]
-        return [caveats.KV_UNTIED if self.group_size == 1 else caveats.KV_ESTIMATED]
+        estimated = [caveats.KV_ESTIMATED] if self.group_size > 1 else []
+        return [*estimated, *([caveats.KV_UNKNOWN] if self.open_runs else [])] or [caveats.KV_UNTIED]
 
     def family(self, kind: str, size: int, correction: str) -> Family:
         """Return the family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to
