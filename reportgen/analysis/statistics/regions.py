@@ -188,7 +188,7 @@ def _scan_round(
 
 
 def _draws(view: View, tasks: int, level: float) -> int:
-    """Return how many null maps are drawn: four times those of the smallest p that the correction over tasks asks for."""
+    """Return how many null maps are drawn: four times those of the smallest p that the correction asks for."""
     return int(np.clip(np.ceil(4 * tasks / max(level, 1e-6)), 199, view.settings.permutations))
 
 
