@@ -73,7 +73,7 @@ def set_up(study: Study, blocks: Blocks) -> Setup:
     scoring = study.scoring
     setting = Setting(prepared.model, METRICS["log_probability"], "sum", scoring.positions, scoring.seed)
     discovery = [
-        _collated(prepared, [task.encoded[i] for i in members])
+        prepared.model.collated([task.encoded[i] for i in members])
         for task in prepared.tasks
         for members in task.discovery_batches()
     ]

@@ -48,27 +48,28 @@ class Search:
 
 
 def with_ties(view: View) -> View:
-    """Return the view with an estimate of how adjacent heads are tied, where the key/value groups are not known.
+    """Return the view with an estimate of how adjacent heads are tied, where the key/value groups are not known, and
+    with the lengths of runs that the scores do not exclude.
 
     Raised regions must not pass for ties: where all cells together show ties, those outside the regions that a scan by
-    heads finds must show them too.
+    heads finds must show them too, and only layers without such regions tell which lengths are excluded.
     """
     if view.scores.model.kv_groups is not None:
         return view
     everywhere = np.broadcast_to(view.present, view.maps.shape)
     ties = estimated(view.maps, everywhere)
+    if (ties is None or ties.size == 1) and not not_excluded(view.maps, everywhere):
+        return replace(view, ties=ties)
+    taken = np.zeros(everywhere.shape, dtype=bool)
+    for region in search(view).regions:
+        taken[region.task] |= region.cells
     if ties is not None and ties.size > 1:
-        found = search(view).regions
-        taken = np.stack(
-            [
-                np.any([r.cells for r in found if r.task == t] or [view.present & False], axis=0)
-                for t in range(len(view.maps))
-            ]
-        )
         outside = estimated(view.maps, everywhere & ~taken, ties.size)
         ties = outside if outside is None or outside.size == 1 else ties
     tied = replace(view, ties=ties)
-    return replace(tied, open_runs=not_excluded(*by_group(tied)))
+    maps, keep = by_group(tied)
+    free = keep & ~taken.any(axis=2, keepdims=True)
+    return replace(tied, open_runs=not_excluded(maps, free))
 
 
 @lru_cache(maxsize=4)
@@ -160,7 +161,9 @@ def _scan_round(
     # Later rounds hold fewer tasks; the correction stays that of the whole family.
     rest = [1.0] * (len(maps) - len(found))
     q = guarded_benjamini_hochberg([c.p for c in found] + rest)
-    worst = {i: _in_runs(c, left[c.task], view.open_runs, draws, rng) for i, c in enumerate(found) if q[i] <= level}
+    worst = {
+        i: _in_runs(c, left[c.task], view.open_runs, draws // 2, rng) for i, c in enumerate(found) if q[i] <= level
+    }
     raised = [max(c.p, worst[i][0]) if i in worst else c.p for i, c in enumerate(found)]
     strict = guarded_benjamini_hochberg(raised + rest)
     regions = []
@@ -185,7 +188,7 @@ def _scan_round(
 
 
 def _draws(view: View, tasks: int, level: float) -> int:
-    """Return how many null maps are drawn: enough for the smallest p that the correction over tasks asks for."""
+    """Return how many null maps are drawn: four times those of the smallest p that the correction asks for."""
     return int(np.clip(np.ceil(4 * tasks / max(level, 1e-6)), 199, view.settings.permutations))
 
 
@@ -285,7 +288,8 @@ def _merge(regions: list[Region], values: np.ndarray) -> list[Region]:
     """Pieces of like height that touch become one region, with the strongest part's test.
 
     Like height: the weaker piece rises at least half as far above the map's median as the stronger, so that a faint
-    neighbour does not blur the outline of a bright region. Two rows stay two, each with its own test.
+    neighbour does not blur the outline of a bright region. Two rows stay two, each with its own test. A piece that
+    cannot be decided alone belongs to a decided one that it touches.
     """
     merged: list[Region] = []
     floor = np.nanmedian(values)
@@ -293,13 +297,8 @@ def _merge(regions: list[Region], values: np.ndarray) -> list[Region]:
         rise, near = values[region.cells].mean() - floor, ndimage.binary_dilation(region.cells)
         for i, other in enumerate(merged):
             rows = max(region.cells.any(axis=1).sum(), other.cells.any(axis=1).sum()) == 1
-            if (
-                not rows
-                and region.decided == other.decided
-                and (near & other.cells).any()
-                and rise >= 0.5 * (values[other.cells].mean() - floor)
-            ):
-                best = min(other, region, key=lambda r: (r.q, -r.statistic))
+            if not rows and (near & other.cells).any() and rise >= 0.5 * (values[other.cells].mean() - floor):
+                best = min(other, region, key=lambda r: (not r.decided, r.q, -r.statistic))
                 merged[i] = replace(best, cells=other.cells | region.cells)
                 break
         else:

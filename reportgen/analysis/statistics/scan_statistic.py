@@ -21,15 +21,7 @@ from reportgen.storage.files import sha256
 WINDOW = 16
 VERSION = 5  # of the cached nulls; raise it when the statistic changes
 CHUNK = 4_000_000  # cells of null maps held at once
-FEW_SIZES = (
-    2,
-    3,
-    4,
-    6,
-    8,
-    11,
-    16,
-)  # heights and widths of windows where a null of a map's own is drawn: a fifth of all
+FEW_SIZES = (2, 4, 6, 10, 16)  # heights and widths of windows where a null of a map's own is drawn: a tenth of all
 
 
 @dataclass(frozen=True)

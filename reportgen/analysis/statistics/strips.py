@@ -128,9 +128,9 @@ def null_maxima(
     """Return the ``largest`` statistics of maps shuffled in runs: ``draws`` of them, or fewer where ``ENOUGH`` reach
     the statistic before.
     """
-    maxima, step = np.empty(0), max(1, CHUNK // cells.size)
+    maxima, most = np.empty(0), max(1, CHUNK // cells.size)
     while len(maxima) < draws and (maxima >= statistic - ROUNDING).sum() < ENOUGH:
-        n = min(step, 50 if not len(maxima) else step, draws - len(maxima))
+        n = min(most, max(50, len(maxima)), draws - len(maxima))
         maxima = np.concatenate([maxima, largest(shuffled(cells, keep, run, n, rng))])
     return maxima
 

@@ -8,9 +8,9 @@ from scipy import stats
 
 from reportgen.analysis.statistics.scan_statistic import normal_scores, without_slope
 
-# Level of the test for ties, corrected for how many lengths were tried (docs/decisions/0010-tied-heads.md). Ties that it
-# misses still matter: with one task it finds runs of 7 in 24 x 14 of correlation .15 in a third of maps, and scans by
-# heads then fire on 26 of 60 empty ones. So a length is only left out where the scores exclude it.
+# Level of the test for ties, corrected for how many lengths were tried (docs/decisions/0010-tied-heads.md). Ties that
+# it misses still matter: with one task it seldom finds runs of 7 in 24 x 14 heads of correlation .15, and a scan by
+# heads then fires on 26 of 60 empty maps. So a length is only left out where the scores exclude it.
 FEWEST_LAYERS = 8
 LEVEL, AGAIN = 0.01, 0.05  # of the test on all cells, and of the one outside found regions
 EXCLUDED = 0.05  # a length is excluded where the 95 % upper bound of its runs' intraclass correlation lies below
@@ -64,17 +64,16 @@ def estimated(
 
 
 def not_excluded(
-    maps: Float[np.ndarray, "task layer column"], keep: Bool[np.ndarray, "layer column"]
+    maps: Float[np.ndarray, "task layer column"], keep: Bool[np.ndarray, "task layer column"]
 ) -> tuple[int, ...]:
-    """Return the lengths of runs of adjacent columns that the maps do not exclude from being tied.
+    """Return the lengths of runs of adjacent columns that a task's wholly kept layers do not exclude from being tied.
 
     A length is excluded where the 95 % upper bound of its intraclass correlation, from the analysis of variance of
     within-layer normal scores (Searle 1971, Linear Models, ch. 9), lies below ``EXCLUDED``; tasks that resemble each
     other count for fewer.
     """
-    every = np.broadcast_to(keep, maps.shape)
-    scores, columns = _scores(maps, every), maps.shape[2]
-    return tuple(n for n in lengths(columns) if _upper_icc(scores, n) >= EXCLUDED)
+    scores = _scores(maps, keep)
+    return tuple(n for n in lengths(maps.shape[2]) if _upper_icc(scores, n) >= EXCLUDED)
 
 
 def _scores(maps: np.ndarray, keep: np.ndarray) -> Float[np.ndarray, "task layer head"]:
@@ -85,23 +84,31 @@ def _scores(maps: np.ndarray, keep: np.ndarray) -> Float[np.ndarray, "task layer
 
 
 def _upper_icc(scores: Float[np.ndarray, "task layer column"], length: int) -> float:
-    """Return the 95 % upper bound of the correlation within runs of that length; 1 with too few layers to tell."""
-    tasks, layers, columns = scores.shape
-    if layers < FEWEST_LAYERS:
+    """Return the 95 % upper bound of the correlation within runs of that length; 1 with too few layers to tell.
+
+    A task's layers of zeros are those that are not kept.
+    """
+    columns = scores.shape[2]
+    kept = (scores != 0).any(axis=2)
+    if kept.any(axis=0).sum() < FEWEST_LAYERS:
         return 1.0
-    runs = scores.reshape(tasks, layers, columns // length, length)
+    runs = scores.reshape(*kept.shape, columns // length, length)
     between = length * (runs.mean(axis=3) ** 2).sum()
     within = (scores**2).sum() - between
-    flat = scores.reshape(tasks, -1)
-    size = np.sqrt((flat**2).sum(axis=1, keepdims=True))
-    alike = np.divide(flat, size, out=np.zeros_like(flat), where=size > 0)
     # the variance of a mean of squares grows with the squares of the correlations between tasks
-    count = layers * max((alike**2).sum(), 1e-9) ** 2 / max(((alike @ alike.T) ** 2).sum(), 1e-9)
+    alike = np.einsum("tlh,ulh->tul", scores, scores) / columns
+    count = kept.sum() ** 2 / max((alike.sum(axis=2) ** 2 / np.maximum(_both(kept), 1)).sum(), 1e-9)
     free, rest = columns // length - 1, columns - columns // length
     if within <= 0:
         return 1.0
     ratio = (between / free) / (within / rest) / stats.f.ppf(0.05, count * free, count * rest)
     return float((ratio - 1) / (ratio + length - 1))
+
+
+def _both(kept: Bool[np.ndarray, "task layer"]) -> np.ndarray:
+    """Return in how many layers either of two tasks is kept together with the other."""
+    result: np.ndarray = kept.astype(int) @ kept.T.astype(int)
+    return result
 
 
 def _kernel(heads: int, length: int) -> Float[np.ndarray, "head head"]:

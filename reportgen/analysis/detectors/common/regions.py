@@ -7,7 +7,7 @@ from reportgen.analysis.known_shapes import models_of
 from reportgen.analysis.statistics.regions import OBSERVED, Region, search
 from reportgen.analysis.view import DETECTORS, Detector, Fields, Outcome, View
 from reportgen.core.caveats import EDGES
-from reportgen.core.findings import Family, Finding, Register
+from reportgen.core.findings import Family, Finding
 from reportgen.core.kinds import closed
 
 SCANS = {"row": "strip scan", "rectangle": "rectangle scan"}
@@ -15,12 +15,13 @@ CORRECTION = "Benjamini–Hochberg over tasks, thresholds of the rank before"
 
 
 UNDECIDED = (
-    f"adjacent heads that stand out from heads in random order (q at most {OBSERVED:g}), and not from heads in runs of a "
-    "length that may share keys and values"
+    f"adjacent heads that stand out from heads in random order (q at most {OBSERVED:g}), and not from heads in runs of "
+    "a length that may share keys and values"
 )
 
 
-class Shape(TypedDict):
+@closed
+class Known(TypedDict):
     """A published ``model`` of the scores' numbers of layers and heads, and its number of key/value heads."""
 
     model: str
@@ -47,7 +48,7 @@ class Undecided(TypedDict):
     cells: int
     may: int
     q: float
-    models: list[Shape]
+    models: list[Known]
 
 
 def regions_of(view: View, detector: Detector) -> Outcome:
@@ -59,7 +60,7 @@ def regions_of(view: View, detector: Detector) -> Outcome:
         for d in DETECTORS.own()
         if d.region is not None
     }
-    family = families[detector.region]
+    family = families[detector.region or "rectangle"]
     findings = [_finding(view, region, detector, families[region.scan]) for region in regions]
     found, names = {f.task for f in findings if f.test}, view.scores.task_names
     smallest = result.smallest_q[detector.region or "rectangle"]
@@ -74,8 +75,7 @@ def _finding(view: View, region: Region, detector: Detector, family: Family) -> 
     full = region.cells.sum() == (box[0][1] - box[0][0] + 1) * (box[1][1] - box[1][0] + 1)
     rest = ~region.cells & view.present & np.isin(np.arange(len(region.cells)), layers)[:, None]
     layers_ = "this layer" if detector.region == "row" else "these layers"
-    register: Register = "tested" if region.decided else "observed"
-    place: Fields = {
+    common: Fields = {
         "layers": box[0],
         "heads": box[1],
         "cells": None if full else [(int(i), int(j)) for i, j in zip(layers, heads, strict=True)],
@@ -83,17 +83,17 @@ def _finding(view: View, region: Region, detector: Detector, family: Family) -> 
         "effect": view.ratio_effect(t, region.cells, rest, f"ratio to the other heads of {layers_}", whole),
         "caveats": view.caveats(t, EDGES, *view.on_ties, whole=whole),
     }
-    priority, cells = detector.priority["tested" if region.decided else "undecided"], int(region.cells.sum())
-    priority += 0.05 * np.tanh(region.statistic / 20)
-    if not region.decided:
-        models = [Shape(model=m, kv_groups=n) for m, n in models_of(view.scores.n_layers, view.scores.n_heads)]
-        undecided = Undecided(cells=cells, may=region.run, q=region.q, models=models)
-        return view.finding(detector.name, t, register, priority, rule=UNDECIDED, data=undecided, **place)
-    null, name = f"{view.exchangeable} shuffled within each layer", SCANS[region.scan]
-    test = view.test(name, null, region.statistic, region.p, region.q, family, region.draws)
-    ties = view.ties if view.ties is not None and view.ties.size > 1 else None
-    data = Data(cells=cells, run=ties and ties.size, correlation=ties and ties.correlation)
-    return view.finding(detector.name, t, register, priority, test=test, data=data, **place)
+    priority = detector.priority["tested" if region.decided else "undecided"] + 0.05 * np.tanh(region.statistic / 20)
+    cells = int(region.cells.sum())
+    if region.decided:
+        null, name = f"{view.exchangeable} shuffled within each layer", SCANS[region.scan]
+        common["test"] = view.test(name, null, region.statistic, region.p, region.q, family, region.draws)
+        run, correlation = (view.ties.size, view.ties.correlation) if view.ties and view.ties.size > 1 else (None, None)
+        common["data"] = Data(cells=cells, run=run, correlation=correlation)
+    else:
+        models = [Known(model=m, kv_groups=n) for m, n in models_of(view.scores.n_layers, view.scores.n_heads)]
+        common["rule"], common["data"] = UNDECIDED, Undecided(cells=cells, may=region.run, q=region.q, models=models)
+    return view.finding(detector.name, t, "tested" if region.decided else "observed", priority, **common)
 
 
 def ratio_inside(finding: Finding) -> list[str]:
