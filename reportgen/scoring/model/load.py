@@ -65,8 +65,8 @@ class Folder:
     """A model as its folder holds it, in eval mode with frozen parameters on its device.
 
     ``unplaced`` names the folder's weights that the model has no place for; ``beside`` is what the model reads beside
-    text (None: nothing), ``left_over`` an adapter that lies beside the weights and is not applied; ``told`` are sentences on
-    what is done otherwise than the folder asks for.
+    text (None: nothing), ``left_over`` an adapter that lies beside the weights and is not applied; ``told`` are
+    sentences on what is done otherwise than the folder asks for.
     """
 
     model: PreTrainedModel
@@ -415,11 +415,12 @@ def _kind(model: PreTrainedModel, reading: _Reading) -> Kind:
 
 def _seen_attention(config: PreTrainedConfig) -> str:
     """Return scaled_dot_product_attention where the model can attend by it, else the plain softmax."""
-    from transformers import AutoModel
+    import transformers
 
+    loader: Any = transformers.AutoModel  # its functions carry no types
     try:
         with torch.device("meta"):
-            AutoModel.from_config(config, attn_implementation=SEEN[0])
+            loader.from_config(config, attn_implementation=SEEN[0])
         return SEEN[0]
     except ValueError:  # it has no such code
         return SEEN[1]
