@@ -2,7 +2,7 @@
 
 Circuits whose truth is known (tests/validation/circuits.py): what knocking out any set of heads costs is written down,
 examples are noisy, and cores, other sets and verdicts are made as with a model. Right is: the verdict, whether the set
-costs more than others of its layers, and the core. Undecided is counted apart, and is not right. Sets without any effect
+costs more than others of its layers, and the core. Undecided is counted apart, and is not right. Sets without an effect
 are counted as false where they are called needed or specific. Written into benchmarks/results/verdicts.json.
 """
 
