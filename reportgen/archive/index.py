@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
+from reportgen.core.sentences import badges
 from reportgen.errors import InputError, ReportgenError
-from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.pipeline.reading import open_folder, read_joined
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import style_of
@@ -154,7 +155,7 @@ def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["created"]):
         raise InputError(f"{manifest['created']!r} is no moment", "manifest.json: created", "Make the report again")
     scores, source = open_folder(report)
-    findings, first = read_findings(report), scores.blocks[0]
+    findings, first = read_joined(report, scores), scores.blocks[0]
     return Entry(
         manifest=digest,
         title=source.study.study.title or "Attention-head importance",
@@ -166,7 +167,7 @@ def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
         synthetic=first.synthetic,
         page=page,
         count=len(findings.findings),
-        top=tuple((f.register, f.verdict, f.sentence) for f in findings.ranked()[:TOP]),
+        top=tuple((f.register, badges(f) or None, f.sentence) for f in findings.ranked()[:TOP]),
         picture=_picture(first),
         pictured=", ".join(part for part in (first.task_names[0], title(first.block)) if part),
     )

@@ -173,6 +173,7 @@ def analyze(
 @app.command()
 def validate(folder: Path, set_: Set = None, quiet: Quiet = False, as_json: Json = False) -> None:
     """Knock out what was found, and matched heads, on held-out examples: from a folder of `analyze` or a report."""
+    from reportgen.core.sentences import badges
     from reportgen.pipeline.artifacts import Run, obtain_trials
     from reportgen.pipeline.options import Options
     from reportgen.pipeline.reading import open_folder, read_findings
@@ -185,7 +186,7 @@ def validate(folder: Path, set_: Set = None, quiet: Quiet = False, as_json: Json
         trials = obtain_trials(Run(folder, source, Options(listener)), read_findings(folder, scores))
     tried = [f for f in trials.findings.findings if f.verdict is not None]
     content = {"verdicts": {f.id: f.verdict for f in tried}}
-    lines = [f"{f.id}: {f.verdict}" for f in tried] or ["nothing was tried: the study has no model, or turns it off"]
+    lines = [f"{f.id}: {badges(f)}" for f in tried] or ["nothing was tried: the study has no model, or turns it off"]
     show(as_json, content, lines)
 
 
@@ -367,11 +368,11 @@ def index(
 def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
     """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
     from reportgen.cli import explain as explained
-    from reportgen.pipeline.reading import read_findings
+    from reportgen.pipeline.reading import read_joined
     from reportgen.pipeline.run_directory import taken_from
 
     with taken_from(folder):
-        findings = read_findings(folder)
+        findings = read_joined(folder)
         finding = findings.get(finding_id)
         printed = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
     show(as_json, *printed)

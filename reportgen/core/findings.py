@@ -17,7 +17,9 @@ from reportgen.core.study_scores import Scores
 from reportgen.errors import InputError
 
 Register = Literal["observed", "tested"]
-Verdict = Literal["confirmed", "refuted", "undecided", "unvalidated"]
+# What interventions say of a set of heads: its knock-out costs the task more than the margin; it does not; the
+# interventions disagree; it cannot be told; nothing was tried
+Verdict = Literal["necessary", "unnecessary", "mixed", "undecided", "untested"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """In how many specifications of its test, ``holds`` of ``of``, a claim holds; ``fails`` names those in which it
+    does not by what they have in common.
+    """
+
+    holds: int
+    of: int
+    fails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Family:
     """A set of tests corrected together."""
 
@@ -90,6 +103,9 @@ class Finding:
     ``layers``, ``heads``: [first, last] of the region or of its bounding box, ``cells`` then listing [layer, head].
     ``members`` names a set of heads (``"L14H7"``, in a block ``"enc.L14H7"``) or of layers; ``block`` is the block of
     heads that the finding is about. ``rule`` is an observed finding's exact condition.
+
+    ``verdict``, ``specific`` (whether the heads cost more than others of their layers; None: not told) and
+    ``robustness`` follow from interventions: they stand in validation.json, and are joined when a folder is read.
     """
 
     id: str
@@ -101,6 +117,8 @@ class Finding:
     block: str | None = None
     rule: str | None = None
     verdict: Verdict | None = None
+    specific: bool | None = None
+    robustness: Robustness | None = None
     data: Mapping[str, object] | None = None
     task: str | None = None
     tasks: list[str] | None = None
@@ -157,7 +175,7 @@ class FindingsFile:
     seed: int
     families: list[Family]
     findings: list[Finding]
-    schema: Literal["reportgen/findings/1"] = "reportgen/findings/1"
+    schema: Literal["reportgen/findings/2"] = "reportgen/findings/2"
     plugins: tuple[Plugin, ...] = ()
 
 
@@ -246,23 +264,35 @@ def numbered(findings: Sequence[Finding]) -> list[Finding]:
 _ADAPTER = TypeAdapter(FindingsFile)
 _ORDER = ["schema", "scores", "alpha", "seed", "families", "plugins", "findings"]
 _FINDING_ORDER = (
-    "id kind method block register rule verdict priority data task tasks layers heads cells members value test effect "
+    "id kind method block register rule priority data task tasks layers heads cells members value test effect "
     "n_examples caveats sentence"
 ).split()
 
 
 def to_json(findings: Findings) -> dict[str, Any]:
-    """Return the findings as plain JSON values, keys in the documented order."""
+    """Return the findings as plain JSON values, keys in the documented order, without what is joined to them."""
     plain = _ADAPTER.dump_python(findings, mode="json")
     plain["findings"] = [{k: f[k] for k in _FINDING_ORDER} for f in plain["findings"]]
     return {k: plain[k] for k in _ORDER if k != "plugins" or plain[k]}
 
 
 def from_json(plain: object, location: str = "findings.json") -> Findings:
-    """Read findings.json's content; raises InputError with the field that does not fit."""
-    return Findings(**vars(read_plain(_ADAPTER, plain, location, "analyze")))
+    """Read findings.json's content; raises InputError with the field that does not fit, and for verdicts in it."""
+    if isinstance(plain, dict) and plain.get("schema") == "reportgen/findings/1":
+        problem = "schema: reportgen/findings/1 holds verdicts by rules that no longer hold"
+        raise InputError(problem, location, "Make the report again with `reportgen build`")
+    found = Findings(**vars(read_plain(_ADAPTER, plain, location, "analyze")))
+    for f in found.findings:
+        if (f.verdict, f.specific, f.robustness) != (None, None, None):
+            problem = f"finding {f.id}: a verdict follows from the outcomes in validation.json, and stands nowhere else"
+            raise InputError(problem, location, "Make the file again with `reportgen analyze`")
+    return found
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of findings.json."""
-    return _ADAPTER.json_schema(mode="serialization")
+    schema: dict[str, Any] = _ADAPTER.json_schema(mode="serialization")
+    finding, of = schema["$defs"]["Finding"], schema["$defs"]
+    finding["properties"] = {name: finding["properties"][name] for name in _FINDING_ORDER}
+    schema["$defs"] = {name: of[name] for name in of if name != Robustness.__name__}
+    return schema

@@ -57,7 +57,7 @@ def test_the_figure_report_is_whole(figure: Path) -> None:
     assert on_disk == {*manifest["files"], "manifest.json", "report.pdf", "ro-crate-metadata.json"}
     assert {"report.html", "scores.safetensors", "scores.csv", "findings.json", "heads.json", "cite.txt"} <= on_disk
     assert "Synthetic scores" in (figure / "report.html").read_text()
-    assert json.loads((figure / "findings.json").read_text())["schema"] == "reportgen/findings/1"
+    assert json.loads((figure / "findings.json").read_text())["schema"] == "reportgen/findings/2"
 
 
 def test_what_explain_prints_gives_the_same_findings(figure: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_from_the_command_to_a_methods_arithmetic_are_few_frames(
 def test_the_stages_compose_and_each_result_holds_the_one_before(claims: reportgen.Claims) -> None:
     trials = claims.made_from
     assert trials.validation is not None
-    assert {f.verdict for f in trials.findings.findings} & {"confirmed", "refuted", "undecided"}
+    assert {f.verdict for f in trials.findings.findings} & {"necessary", "unnecessary", "mixed", "undecided"}
     assert claims.claims == reportgen.summarize(trials).claims
     scores = trials.findings.made_from
     assert next(iter(scores.methods)) == "zero_ablation"
