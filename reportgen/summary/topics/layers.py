@@ -1,7 +1,133 @@
 """Layer-specific patterns: in which layers importance lies, and how it changes along them."""
 
-from reportgen.core.topics import Topic
+from collections.abc import Iterator
+
+from reportgen.core.findings import Finding
+from reportgen.core.topics import Draft, Evidence, Topic
+from reportgen.summary.topics.common import (
+    Values,
+    beyond,
+    but,
+    commonest,
+    effect_of,
+    extremes,
+    largest_q,
+    number,
+    span,
+    strongest,
+    tasks_of,
+    text,
+)
+
+
+def claims(evidence: Evidence) -> Iterator[Draft]:
+    """Say where importance lies: in bands, along gradients, in the weakest and the strongest layers."""
+    yield from _band(evidence)
+    yield from _own_bands(evidence)
+    yield from _gradients(evidence)
+    yield from _diagonal(evidence)
+    yield from _weakest(evidence)
+
+
+def _band(evidence: Evidence) -> Iterator[Draft]:
+    for f in evidence.of("layer_band"):
+        if f.task is not None or f.layers is None:
+            continue
+        percent, even, control = (number(f, key) for key in ("percent", "even", "control"))
+        if percent is None or even is None:
+            continue
+        values: Values = {"layers": span(*f.layers), "percent": percent, "even": even, "total": len(f.tasks or ())}
+        values |= largest_q([f]) | ({} if control is None else {"control": control})
+        yield Draft(name="band", support=[f], values=values, tasks=tasks_of([f]), effect=beyond(percent / even))
+
+
+def _own_bands(evidence: Evidence) -> Iterator[Draft]:
+    """Join tasks of which each holds half of its importance in a band of its own."""
+    found = strongest(f for f in evidence.of("layer_band") if f.layers is not None and number(f, "percent") is not None)
+    if not found:
+        return
+    sizes = {name: effect_of(f) for name, f in found.items()}
+    first = found[str(extremes(sizes)["most_task"])]
+    values: Values = {
+        "layers": span(*(first.layers or (0, 0))),
+        "percent": number(first, "percent") or 0.0,
+        "times": effect_of(first),
+        "first": str(first.task),
+        "total": len(evidence.tasks),
+    }
+    support = list(found.values())
+    yield Draft(
+        name="bands", support=support, values=values, tasks=sorted(found), effect=beyond(min(sizes.values()))
+    )
+
+
+def _gradients(evidence: Evidence) -> Iterator[Draft]:
+    """Join tasks on which importance moves the same way with depth."""
+    every = evidence.of("layer_gradient")
+    for direction in ("falls", "rises"):
+        found = strongest(f for f in every if text(f, "direction") == direction)
+        if not found:
+            continue
+        support = list(found.values())
+        sizes = {name: effect_of(f) for name, f in found.items()}
+        first = found[max(sizes, key=lambda name: (abs(sizes[name]), name))]
+        whole = all(isinstance(f.data, dict) and f.data.get("whole") for f in support)
+        values: Values = {
+            "direction": direction,
+            "tau": effect_of(first),
+            "first": str(first.task),
+            "layers": span(*(first.layers or (0, 0))),
+            "whole": int(whole),
+            "total": len(evidence.tasks),
+            **largest_q(support),
+        }
+        strength = min(abs(size) for size in sizes.values())
+        yield Draft(
+            name=f"gradient-{direction}",
+            support=support,
+            values=values,
+            tasks=sorted(found),
+            exceptions=but(evidence, found),
+            effect=strength,
+        )
+
+
+def _diagonal(evidence: Evidence) -> Iterator[Draft]:
+    found = strongest(evidence.of("diagonal_gradient"))
+    ways = {name: (text(f, "toward_layers"), text(f, "toward_heads")) for name, f in found.items()}
+    if not all(all(way) for way in ways.values()) or not ways:
+        return
+    way, tasks = commonest(ways)
+    support = [found[name] for name in tasks]
+    values: Values = {"toward_layers": way[0], "toward_heads": way[1], "total": len(evidence.tasks)}
+    values |= largest_q(support)
+    effect = min(abs(effect_of(f)) for f in support)
+    yield Draft(name="diagonal", support=support, values=values, tasks=tasks, effect=effect)
+
+
+def _weakest(evidence: Evidence) -> Iterator[Draft]:
+    """Join the tasks that share their weakest layers."""
+    yield from _listed(evidence, "weakest_layers", "weakest")
+
+
+def _listed(evidence: Evidence, kind: str, name: str) -> Iterator[Draft]:
+    found = strongest(f for f in evidence.of(kind) if f.members)
+    if not found:
+        return
+    layers, tasks = commonest({t: tuple(str(m) for m in f.members or ()) for t, f in found.items()})
+    support: list[Finding] = [found[t] for t in tasks]
+    sizes = {t: effect_of(found[t]) for t in tasks}
+    values: Values = {"layers": list(layers), "total": len(evidence.tasks), **extremes(sizes), **largest_q(support)}
+    effect = beyond(1 / sizes[str(values["most_task"])]) if min(sizes.values()) > 0 else 1.0
+    yield Draft(
+        name=name, support=support, values=values, tasks=tasks, exceptions=but(evidence, tasks), effect=effect
+    )
+
 
 TOPIC = Topic(
-    "layers", "Layer-specific patterns", "in which layers importance lies, and how it changes along them", order=10
+    "layers",
+    "Layer-specific patterns",
+    "in which layers importance lies, and how it changes along them",
+    order=10,
+    claims=claims,
 )

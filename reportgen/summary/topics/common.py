@@ -1,0 +1,108 @@
+"""What topics share: reading findings' fields, and joining findings on several tasks."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from reportgen.core.findings import Finding, Verdict
+from reportgen.core.topics import Evidence
+
+Values = dict[str, int | float | str | Sequence[str]]
+Of = TypeVar("Of", bound=Hashable)
+
+
+def datum(finding: Finding, *path: str) -> object:
+    """Return what stands in a finding's data at that path of keys, None where nothing does."""
+    found: object = finding.data
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def number(finding: Finding, *path: str) -> float | None:
+    """Return the number in a finding's data, None where there is none."""
+    found = datum(finding, *path)
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def text(finding: Finding, *path: str) -> str:
+    """Return the text in a finding's data, "" where there is none."""
+    found = datum(finding, *path)
+    return found if isinstance(found, str) else ""
+
+
+def items(finding: Finding, *path: str) -> list[object]:
+    """Return the list in a finding's data, an empty one where there is none."""
+    found = datum(finding, *path)
+    return list(found) if isinstance(found, list | tuple) else []
+
+
+def heads_of(finding: Finding) -> list[str]:
+    """Return the heads that a finding names."""
+    return [m for m in finding.members or () if isinstance(m, str)]
+
+
+def tasks_of(findings: Iterable[Finding]) -> list[str]:
+    """Return the tasks that findings are about, in the order of the alphabet."""
+    return sorted({name for f in findings for name in ((f.task,) if f.task is not None else f.tasks or ()) if name})
+
+
+def but(evidence: Evidence, tasks: Iterable[str], every: Iterable[str] | None = None) -> list[str]:
+    """Return the study's tasks, or ``every`` task that was looked at, that are not among ``tasks``."""
+    return sorted({*(evidence.tasks if every is None else every)} - {*tasks})
+
+
+def beyond(ratio: float) -> float:
+    """Return how far a ratio lies beyond an even spread, from 0 to 1."""
+    return max(0.0, 1 - 1 / ratio) if ratio > 0 else 0.0
+
+
+def effect_of(finding: Finding) -> float:
+    """Return a finding's effect, 0 where it has none."""
+    return finding.effect.estimate if finding.effect is not None else 0.0
+
+
+def strongest(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Return of each task the finding of largest effect."""
+    found: dict[str, Finding] = {}
+    for f in findings:
+        if f.task is not None and (f.task not in found or effect_of(f) > effect_of(found[f.task])):
+            found[f.task] = f
+    return found
+
+
+def extremes(sizes: Mapping[str, float]) -> Values:
+    """Return the least and the most of a number over tasks, and the tasks that have them, of like ones the first."""
+    low, high = (min(sizes, key=lambda name: (sign * sizes[name], name)) for sign in (1, -1))
+    return {"least": sizes[low], "least_task": low, "most": sizes[high], "most_task": high}
+
+
+def largest_q(findings: Iterable[Finding]) -> Values:
+    """Return the largest q of tested findings, nothing where one is not tested."""
+    q = [None if f.test is None else f.test.q for f in findings]
+    known = [each for each in q if each is not None]
+    return {"q": max(known)} if known and len(known) == len(q) else {}
+
+
+def commonest(found: Mapping[str, Of]) -> tuple[Of, list[str]]:
+    """Return what most tasks have, and these tasks; of like ones what comes first."""
+    counts = Counter(found.values())
+    most = min(counts, key=lambda each: (-counts[each], str(each)))
+    return most, sorted(name for name, each in found.items() if each == most)
+
+
+def span(first: int, last: int) -> str:
+    """Return the name of a range of layers or heads: ``7``, ``0–4``."""
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def shared_verdict(findings: Sequence[Finding]) -> Verdict | None:
+    """Return the verdict that all of the findings have, None where they differ."""
+    verdicts = {f.verdict for f in findings}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def judged(findings: Sequence[Finding]) -> Values:
+    """Return of how many findings the heads are needed, and of how many they are not."""
+    counts = Counter(f.verdict for f in findings)
+    return {"needed": counts["necessary"], "spared": counts["unnecessary"]}
