@@ -199,7 +199,7 @@ class View:
 
         Observed findings are about all examples, tested ones print values of the held-out half.
         """
-        rest.setdefault("n_examples", self._n_examples(t, register == "observed"))
+        rest.setdefault("n_examples", self.counted(t, register == "observed"))
         if self.turned and not kind_of(kind).signed:
             rest["caveats"] = [*rest.get("caveats", []), caveats.ABSOLUTE.code]
         return Finding(
@@ -213,7 +213,8 @@ class View:
             **rest,
         )
 
-    def _n_examples(self, t: int | None, whole: bool) -> int | None:
+    def counted(self, t: int | None, whole: bool) -> int | None:
+        """Return how many examples a task's values are read from, where that is known."""
         if t is None or (examples := self.scores.examples[t]) is None:
             return self.scores.tasks[t].n if t is not None else None
         return len(examples.ids) if whole or not self.held_out(t) else int((~examples.discovery).sum())
@@ -237,7 +238,7 @@ class View:
         """Return the mean over a region's cells, with the range that the middle 80 % of its cells cover."""
         inside = self.read(t, whole)[cells]
         low, high = np.quantile(inside, [0.1, 0.9])
-        return Value(float(inside.mean()), float(low), float(high), "mean; 10–90 % of cells", self._split(t, whole))
+        return Value(float(inside.mean()), float(low), float(high), "mean; 10–90 % of cells", self.split(t, whole))
 
     def head_value(self, t: int, head: Head, whole: bool = False) -> Value:
         """One head's importance with its 95 % interval over examples."""
@@ -249,14 +250,15 @@ class View:
             bounds = mean_intervals(values[:, head.layer, head.head], groups, ordered)
             if not np.isnan(bounds[0]):
                 low, high = float(bounds[0]), float(bounds[1])
-        return Value(estimate, low, high, "head; 95 % interval", self._split(t, whole))
+        return Value(estimate, low, high, "head; 95 % interval", self.split(t, whole))
 
     def read(self, t: int, whole: bool = False) -> Float[np.ndarray, "layer head"]:
         """Return the map that values are read from: the held-out half's, or that of all examples."""
         result: np.ndarray = self.whole[t] if whole else self.report_maps[t]
         return result
 
-    def _split(self, t: int, whole: bool) -> Literal["held-out", "in-sample"]:
+    def split(self, t: int, whole: bool = False) -> Literal["held-out", "in-sample"]:
+        """Return whether a task's values are read from examples that were held out."""
         return "held-out" if self.held_out(t) and not whole else "in-sample"
 
     def ratio_effect(

@@ -24,6 +24,36 @@ class Similarity(TypedDict):
     merges: list[list[float]]
 
 
+@closed
+class Leading(TypedDict):
+    """A task's largest heads or layers, of ``total``, as ``data`` of a finding, in the members' order.
+
+    ``values`` are means over examples in the scores' unit, with their signs where importance has them, ``lows`` and
+    ``highs`` their 95 % intervals (None: examples are missing or few). ``ranks`` count from 1 by size, equal values
+    share one; ``first_ranks`` and ``last_ranks`` are the ends of simultaneous 95 % intervals of ranks (empty where
+    nothing is held out). ``signed`` are mean signed scores, ``signs`` 1 where these are shown to be positive, so that
+    the head helps, -1 where it works against the answer, 0 where neither is shown (empty: scores have no signs).
+
+    ``tied`` units may be where the first one is by rank; it is not ``separable`` where these are more than a tenth of
+    all and more than three (None: not known). ``equal`` units share exactly the largest value. ``examples`` says
+    whether there were single examples.
+    """
+
+    total: int
+    values: list[float]
+    lows: list[float | None]
+    highs: list[float | None]
+    ranks: list[int]
+    first_ranks: list[int]
+    last_ranks: list[int]
+    signed: list[float]
+    signs: list[int]
+    separable: bool | None
+    tied: int | None
+    equal: int
+    examples: bool
+
+
 @dataclass(frozen=True)
 class Guidance:
     """What kinds of findings can and cannot show; it never speaks of a model's inner workings."""
@@ -42,7 +72,8 @@ class Kind(Record):
     a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
 
     ``region`` is the shape of regions whose heads later searches leave out; ``shown`` is the figure that shows it: as
-    outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own.
+    outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own;
+    ``listed``, a row each in the tables of leading heads and layers.
     ``recompute`` are lines of Python that print the effect from ``importance``, the finding's map (layer, head).
     ``references`` are cited where the kind was tested, of a kind without tests where it was found.
 
@@ -65,7 +96,7 @@ class Kind(Record):
     guidance: Guidance | None = None
     references: tuple[str, ...] = ()
     region: Literal["rectangle", "row"] | None = None
-    shown: Literal["outlined", "framed", "counted", "similarity"] | None = None
+    shown: Literal["outlined", "framed", "counted", "similarity", "listed"] | None = None
     recompute: Callable[[Finding], list[str]] = lambda finding: []
     key: Callable[[Finding], bool] = lambda finding: True
     weight: int = 0

@@ -1,0 +1,97 @@
+"""A task's leading heads, or layers: chosen on one half of the examples, ranked on the other."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+from reportgen.analysis.statistics.rank_intervals import rank_intervals, shared_ranks
+from reportgen.analysis.view import View
+from reportgen.core.kinds import Leading
+from reportgen.core.stats import mean_intervals
+
+# A leader whose interval of ranks spans more than a tenth of all units, and more than three of them, is none.
+SEPARABLE, FEWEST = 0.1, 3
+Of = Callable[[np.ndarray], np.ndarray]  # a map's, or maps', heads or layers
+
+
+def leading(view: View, t: int, of: Of, count: int, signed: bool) -> tuple[list[int], Leading] | None:
+    """Return a task's ``count`` leading units, largest first, and what is known of them; None where all are 0.
+
+    The units are chosen on the discovery half, while values and ranks come from the held-out half: a largest head's
+    value read where it was chosen is too large, and so is its rank too high. Without halves both come from the whole map, and
+    ranks have no interval. Where units are ``signed`` heads, their signs are told.
+    """
+    chosen = _largest(of(view.maps[t]), count)
+    if not len(chosen):
+        return None
+    read = of(view.read(t))
+    ranks = shared_ranks(read)
+    chosen = chosen[np.argsort(ranks[chosen], kind="stable")]
+    none: list[float | None] = [None] * len(chosen)
+    values, lows, highs = read[chosen].tolist(), none, none
+    first, last = list[int](), list[int]()
+    sample = view.sample(t)
+    if sample is not None:
+        units, groups, ordered = of(sample[0]), *sample[1:]
+        lows, highs = (_known(end) for end in mean_intervals(units[:, chosen], groups, ordered))
+        if view.held_out(t):
+            first, last = rank_intervals(units, groups, ordered, chosen.tolist(), view.settings.seed) or ([], [])
+    effects, signs = _signs(view, t, of, chosen) if signed else ([], [])
+    if effects and (sample is None or view.scores.reduction == "mean"):  # importance is the effect: -0.124, not 0.124
+        turn = np.sign(effects)
+        values = effects
+        lows, highs = (
+            [low if s >= 0 or high is None else -high for s, low, high in zip(turn, lows, highs, strict=True)],
+            [high if s >= 0 or low is None else -low for s, low, high in zip(turn, lows, highs, strict=True)],
+        )
+    most = max(FEWEST, int(SEPARABLE * len(read)))
+    tied = last[0] - first[0] + 1 if first else None
+    return chosen.tolist(), Leading(
+        total=len(read),
+        values=values,
+        lows=lows,
+        highs=highs,
+        ranks=ranks[chosen].tolist(),
+        first_ranks=first,
+        last_ranks=last,
+        signed=effects,
+        signs=signs,
+        separable=None if tied is None else tied <= most,
+        tied=tied,
+        equal=int((read == read.max()).sum()),
+        examples=sample is not None,
+    )
+
+
+def _largest(sizes: Float[np.ndarray, "unit"], count: int) -> Int[np.ndarray, "unit"]:
+    """Return the largest units, largest first: at most ``count``, those that tie across that border left out unless
+    they are the very largest.
+    """
+    places = stats.rankdata(-sizes, method="max")
+    some = np.flatnonzero((places <= count) & (sizes > 0))
+    if not len(some) and sizes.max(initial=0.0) > 0:
+        some = np.flatnonzero(sizes == sizes.max())[:count]
+    return some[np.argsort(-sizes[some], kind="stable")]
+
+
+def _known(ends: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(end) else float(end) for end in ends]
+
+
+def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float], list[int]]:
+    """Return mean signed scores, on the examples that values are read from, and their signs where intervals show them;
+    nothing where scores have no signs.
+    """
+    examples = view.scores.examples[t]
+    if examples is None:
+        signed = of(view.scores.importance[t].astype(np.float64))[chosen]
+        return (signed.tolist(), np.sign(signed).astype(int).tolist()) if view.turned else ([], [])
+    rows = ~examples.discovery if view.held_out(t) else np.ones(len(examples.ids), dtype=bool)
+    values = of(examples.values[rows].astype(np.float64))[:, chosen]
+    if not (examples.values < 0).any():
+        return [], []
+    groups = [g for g, row in zip(examples.groups, rows, strict=True) if row]
+    low, high = mean_intervals(values, groups, examples.ordered)
+    return values.mean(axis=0).tolist(), ((low > 0).astype(int) - (high < 0)).tolist()
