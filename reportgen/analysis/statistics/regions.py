@@ -91,15 +91,15 @@ def search(view: View) -> Search:
     return Search(tuple(wide), smallest)
 
 
-def by_group(view: View) -> tuple[np.ndarray, np.ndarray]:
+def by_group(view: View, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the maps (task, layer, column) and which columns there are: heads, or key/value groups with their heads'
-    mean.
+    mean; those of all examples where ``whole``.
     """
-    size = view.group_size
-    tasks, layers, heads = view.maps.shape
+    maps, size = view.whole if whole else view.maps, view.group_size
+    tasks, layers, heads = maps.shape
     if size == 1:
-        return view.maps, view.present
-    grouped = view.maps.reshape(tasks, layers, heads // size, size)
+        return maps, view.present
+    grouped = maps.reshape(tasks, layers, heads // size, size)
     keep: np.ndarray = np.any(view.present.reshape(layers, heads // size, size), axis=2)
     return np.where(keep, np.nanmean(grouped, axis=3), np.nan), keep
 
