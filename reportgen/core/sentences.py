@@ -101,6 +101,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{spelled(count)} {noun if count == 1 else plural or noun + 's'}"
 
 
+def whole(count: int) -> str:
+    """Write a count in digits: ``37``, ``1,024``."""
+    return f"{count:,}"
+
+
 def ranged(low: str, high: str, to: str = "to") -> str:
     """Write ``0.3 to 0.5`` of two written numbers, one where they are written alike."""
     return low if low == high else f"{low} {to} {high}"
@@ -131,6 +136,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "listed": listed,
     "spelled": spelled,
     "counted": counted,
+    "whole": whole,
     "ranged": ranged,
     "rounded": rounded,
     "share": share,

@@ -1,4 +1,4 @@
-"""Topics: what claims are about. Each has a record that makes, of the evidence of all tasks, the claims that it bears."""
+"""Topics: what claims are about, and what makes them of the evidence on all tasks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,8 +53,8 @@ class Draft:
 class Topic(Record):
     """A topic of claims: its ``title`` as a heading, in ``summary`` what its claims say, and what makes them.
 
-    ``claims`` gets the evidence of one block of heads at a time, any subset of all kinds of findings. What it returns is
-    worded by ``templates/summary/<name>.j2``, and ordered and limited with the claims of all other topics.
+    ``claims`` gets the evidence of one block of heads at a time, any subset of all kinds of findings. What it returns
+    is worded by ``templates/summary/<name>.j2``, and ordered and limited with the claims of all other topics.
     """
 
     title: str

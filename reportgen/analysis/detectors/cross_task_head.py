@@ -180,6 +180,8 @@ DETECTOR = Detector(
     ),
     shown="counted",
     tried=True,
+    several="heads shared by tasks",
+    missed="under 3 SD a shared head",
     weight=4,
     able=_able,
 )

@@ -218,6 +218,7 @@ DETECTOR = Detector(
     noun="layer band in which a task group differs from other tasks",
     together=True,
     priority=PRIORITY,
+    several="differences of task groups by depth",
     weight=18,
     able=_able,
 )

@@ -6,7 +6,10 @@ from typing import TypeVar
 
 from reportgen.core.findings import Finding, Verdict
 from reportgen.core.topics import Evidence
+from reportgen.core.trials import TOP
 
+NAMED = 3  # sets, or heads, that are named
+MARGIN = 0.05  # of a task's worth: the loss above which heads count as needed
 Values = dict[str, int | float | str | Sequence[str]]
 Of = TypeVar("Of", bound=Hashable)
 
@@ -47,9 +50,9 @@ def tasks_of(findings: Iterable[Finding]) -> list[str]:
     return sorted({name for f in findings for name in ((f.task,) if f.task is not None else f.tasks or ()) if name})
 
 
-def but(evidence: Evidence, tasks: Iterable[str], every: Iterable[str] | None = None) -> list[str]:
-    """Return the study's tasks, or ``every`` task that was looked at, that are not among ``tasks``."""
-    return sorted({*(evidence.tasks if every is None else every)} - {*tasks})
+def but(tasks: Iterable[str], every: Iterable[str]) -> list[str]:
+    """Return of ``every`` task that was looked at those that are not among ``tasks``."""
+    return sorted({*every} - {*tasks})
 
 
 def beyond(ratio: float) -> float:
@@ -69,6 +72,12 @@ def strongest(findings: Iterable[Finding]) -> dict[str, Finding]:
         if f.task is not None and (f.task not in found or effect_of(f) > effect_of(found[f.task])):
             found[f.task] = f
     return found
+
+
+def firm(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the tested findings where there are any, else all: what was only observed takes no share in a test."""
+    every = list(findings)
+    return [f for f in every if f.register == "tested"] or every
 
 
 def extremes(sizes: Mapping[str, float]) -> Values:
@@ -91,6 +100,11 @@ def commonest(found: Mapping[str, Of]) -> tuple[Of, list[str]]:
     return most, sorted(name for name, each in found.items() if each == most)
 
 
+def spread(found: Mapping[str, Finding]) -> Values:
+    """Return the extremes of the effects of findings on several tasks."""
+    return extremes({name: effect_of(f) for name, f in found.items()})
+
+
 def span(first: int, last: int) -> str:
     """Return the name of a range of layers or heads: ``7``, ``0–4``."""
     return str(first) if first == last else f"{first}–{last}"
@@ -106,3 +120,52 @@ def judged(findings: Sequence[Finding]) -> Values:
     """Return of how many findings the heads are needed, and of how many they are not."""
     counts = Counter(f.verdict for f in findings)
     return {"needed": counts["necessary"], "spared": counts["unnecessary"]}
+
+
+def first_sets(evidence: Evidence) -> list[Finding]:
+    """Return what knocking out showed of each task's first heads."""
+    return [f for f in evidence.of("causal_validation") if text(f, "of") == TOP and f.task is not None]
+
+
+def _right(finding: Finding, when: str) -> int | None:
+    """Return how many held-out answers are right, from the share of them in per cent."""
+    percentage, examples = number(finding, "validation", when), number(finding, "validation", "examples")
+    return None if percentage is None or examples is None else round(percentage * examples / 100)
+
+
+def knocked_out(findings: Sequence[Finding]) -> Values:
+    """Return what is left of the answers without a set of heads: where most and least are, and of how many.
+
+    The number of heads, of examples, and what as many other heads leave at least, are told where all tasks have them.
+    """
+    after = {str(f.task): n for f in findings if (n := _right(f, "after")) is not None}
+    values: Values = dict(extremes(after)) if len(after) == len(findings) else {}
+    sizes, examples = ({number(f, "validation", key) for f in findings} for key in ("heads", "examples"))
+    controls = [_right(f, "after_controls") for f in findings]
+    known = [n for n in controls if n is not None]
+    for name, numbers in (("heads", sizes), ("examples", examples)):
+        if len(numbers) == 1 and (only := numbers.pop()) is not None:
+            values[name] = int(only)
+    return values | ({"controls": min(known)} if known and len(known) == len(controls) else {})
+
+
+def named_sets(findings: Sequence[Finding]) -> Values:
+    """Return the heads of up to three tasks' sets, of more tasks those that several sets hold, most shared first."""
+    ordered = sorted(findings, key=lambda f: str(f.task))
+    if len(ordered) <= NAMED:
+        return {f"set_{i}": heads_of(f) for i, f in enumerate(ordered)}
+    counts = Counter(head for f in ordered for head in heads_of(f))
+    several = [head for head in sorted(counts, key=lambda h: (-counts[h], h)) if counts[head] > 1]
+    return {"recurring": several[:NAMED]} if several else {}
+
+
+def lost(findings: Iterable[Finding]) -> float:
+    """Return the mean share of right answers that knocking out costs; where accuracy is not known, of the worth."""
+    shares = []
+    for f in findings:
+        before, after, loss, margin = (number(f, "validation", k) for k in ("before", "after", "loss", "margin"))
+        if before and after is not None:
+            shares.append((before - after) / before)
+        elif loss is not None and margin:
+            shares.append(loss * MARGIN / margin)
+    return min(1.0, max(0.0, sum(shares) / len(shares))) if shares else 0.0

@@ -1,6 +1,6 @@
 """Layer-specific patterns: in which layers importance lies, and how it changes along them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
@@ -9,8 +9,10 @@ from reportgen.summary.topics.common import (
     beyond,
     but,
     commonest,
+    datum,
     effect_of,
     extremes,
+    firm,
     largest_q,
     number,
     span,
@@ -27,6 +29,7 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     yield from _gradients(evidence)
     yield from _diagonal(evidence)
     yield from _weakest(evidence)
+    yield from _strongest(evidence)
 
 
 def _band(evidence: Evidence) -> Iterator[Draft]:
@@ -56,9 +59,7 @@ def _own_bands(evidence: Evidence) -> Iterator[Draft]:
         "total": len(evidence.tasks),
     }
     support = list(found.values())
-    yield Draft(
-        name="bands", support=support, values=values, tasks=sorted(found), effect=beyond(min(sizes.values()))
-    )
+    yield Draft(name="bands", support=support, values=values, tasks=sorted(found), effect=beyond(min(sizes.values())))
 
 
 def _gradients(evidence: Evidence) -> Iterator[Draft]:
@@ -87,7 +88,7 @@ def _gradients(evidence: Evidence) -> Iterator[Draft]:
             support=support,
             values=values,
             tasks=sorted(found),
-            exceptions=but(evidence, found),
+            exceptions=but(found, evidence.tasks),
             effect=strength,
         )
 
@@ -107,20 +108,38 @@ def _diagonal(evidence: Evidence) -> Iterator[Draft]:
 
 def _weakest(evidence: Evidence) -> Iterator[Draft]:
     """Join the tasks that share their weakest layers."""
-    yield from _listed(evidence, "weakest_layers", "weakest")
+    found = strongest(firm(f for f in evidence.of("weakest_layers") if f.members))
+    yield from _most_have(evidence, "weakest", {t: (f, tuple(map(str, f.members or ()))) for t, f in found.items()})
 
 
-def _listed(evidence: Evidence, kind: str, name: str) -> Iterator[Draft]:
-    found = strongest(f for f in evidence.of(kind) if f.members)
+def _strongest(evidence: Evidence) -> Iterator[Draft]:
+    """Join the tasks on which one and the same layer leads by rank, where a leader can be told."""
+    found = {
+        str(f.task): (f, (str(f.members[0]),))
+        for f in evidence.of("strongest_layers")
+        if f.members and f.task and datum(f, "separable") is not False and number(f, "equal") == 1
+    }
+    yield from _most_have(evidence, "strongest", found)
+
+
+def _most_have(evidence: Evidence, name: str, found: Mapping[str, tuple[Finding, tuple[str, ...]]]) -> Iterator[Draft]:
+    """Make the claim of the layers that most tasks have as theirs."""
     if not found:
         return
-    layers, tasks = commonest({t: tuple(str(m) for m in f.members or ()) for t, f in found.items()})
-    support: list[Finding] = [found[t] for t in tasks]
-    sizes = {t: effect_of(found[t]) for t in tasks}
-    values: Values = {"layers": list(layers), "total": len(evidence.tasks), **extremes(sizes), **largest_q(support)}
-    effect = beyond(1 / sizes[str(values["most_task"])]) if min(sizes.values()) > 0 else 1.0
+    layers, tasks = commonest({t: layers for t, (_, layers) in found.items()})
+    support = [found[t][0] for t in tasks]
+    ratios = {t: effect_of(found[t][0]) for t in tasks}
+    values: Values = {"layers": list(layers), "total": len(evidence.tasks), **extremes(ratios), **largest_q(support)}
+    # of the strongest layers the ratio to the mean is above 1, of the weakest below: these lack but their even share
+    least, most = min(ratios.values()), max(ratios.values())
+    effect = beyond(least) if name == "strongest" else (1 - most) / 2
     yield Draft(
-        name=name, support=support, values=values, tasks=tasks, exceptions=but(evidence, tasks), effect=effect
+        name=name,
+        support=support,
+        values=values,
+        tasks=tasks,
+        exceptions=but(tasks, evidence.tasks),
+        effect=min(1.0, max(0.0, effect)),
     )
 
 
