@@ -12,6 +12,14 @@ from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 
 Number = int | float | str
+# A verdict speaks of need, not of the truth of what was found
+NEED: Mapping[Verdict, str] = {
+    "necessary": "needed",
+    "unnecessary": "not needed",
+    "mixed": "depends",
+    "undecided": "undecided",
+    "untested": "not knocked out",
+}
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,9 @@ class Claim:
     strength: float
 
     @property
-    def text(self) -> str:
-        """Headline and body as running text."""
-        return f"{self.headline}. {self.body}".strip()
+    def badges(self) -> tuple[str, ...]:
+        """What the claim's evidence is, in a word or two: its register, and what knocking out said."""
+        return (self.register, *((NEED[self.verdict],) if self.verdict else ()))
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,15 @@ class ClaimsFile:
     apart: tuple[str, ...] = ()
     schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
 
+    @property
+    def nothing(self) -> str:
+        """What is said where there is no claim."""
+        return "" if self.claims else "Nothing was found that could be claimed."
+
+    def find(self, name: str) -> Claim | None:
+        """Return the claim of that id, None where there is none."""
+        return next((claim for claim in self.claims if claim.id == name), None)
+
 
 @dataclass(frozen=True)
 class Claims(ClaimsFile):
@@ -81,15 +98,6 @@ class Claims(ClaimsFile):
             hint = "Take the claims from summarize(), or give the run directory"
             raise InputError("these claims do not hold the trials that they rest on", "claims", hint)
         return self.trials
-
-    def find(self, name: str) -> Claim | None:
-        """Return the claim of that id, None where there is none."""
-        return next((claim for claim in self.claims if claim.id == name), None)
-
-    @property
-    def nothing(self) -> str:
-        """What is said where there is no claim."""
-        return "" if self.claims else "Nothing was found that could be claimed."
 
 
 _ADAPTER = TypeAdapter(ClaimsFile)

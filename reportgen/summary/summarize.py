@@ -132,7 +132,7 @@ def strength(draft: Draft, tasks: Sequence[str]) -> float:
     # what is not needed costs nothing, however much it stands out
     effect = 0.0 if draft.verdict == "unnecessary" else draft.effect
     digits = [min(DIGITS - 1, max(0, round((DIGITS - 1) * part))) for part in (effect, _certainty(q), breadth)]
-    within = sum(digit / DIGITS ** (i + 1) for i, digit in enumerate(digits))
+    within: float = sum(digit / DIGITS ** (i + 1) for i, digit in enumerate(digits))
     return round((GRADES.index(grade(draft)) + ((breadth >= WIDE) + within) / 2) / len(GRADES), 6)
 
 
