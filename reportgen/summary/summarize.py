@@ -23,7 +23,7 @@ GRADES: tuple[Grade, ...] = ("context", "observed", "tested", "tried", "carried"
 DIGITS = 10  # steps of effect, certainty and breadth: a finer effect would leave the other two no say
 FEWEST = 10_000  # one in so many: a smaller q makes a claim no surer, as few tests have more draws
 WIDE = 0.5  # of the tasks: a pattern of the model, not of a task
-PER_TOPIC = 3  # claims of a topic: more would leave others without a say
+PER_TOPIC = 4  # claims of a topic: more would leave others without a say
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _certainty(q: Sequence[float]) -> float:
 def within(worded: Iterable[Worded]) -> list[Worded]:
     """Return the strongest claims that keep to the limits together, in their order.
 
-    No topic has more than three, and each topic's strongest has its place first. A claim whose evidence no longer fits
+    No topic has more than four, and each topic's strongest has its place first. A claim whose evidence no longer fits
     keeps the sentences that do; one of which not even the first does is left out.
     """
     order = {topic.name: i for i, topic in enumerate(TOPICS.known())}

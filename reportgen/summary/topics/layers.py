@@ -21,6 +21,8 @@ from reportgen.summary.topics.common import (
     text,
 )
 
+MANY = 0.5  # of the tasks that have a weakest or strongest layer: the layer that fewer share is none of the model's
+
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say where importance lies: in bands, along gradients, in the weakest and the strongest layers."""
@@ -127,6 +129,8 @@ def _most_have(evidence: Evidence, name: str, found: Mapping[str, tuple[Finding,
     if not found:
         return
     layers, tasks = commonest({t: layers for t, (_, layers) in found.items()})
+    if len(tasks) < MANY * len(found):
+        return  # most tasks have others
     support = [found[t][0] for t in tasks]
     ratios = {t: effect_of(found[t][0]) for t in tasks}
     values: Values = {"layers": list(layers), "total": len(evidence.tasks), **extremes(ratios), **largest_q(support)}
