@@ -1,13 +1,13 @@
 """Layer-band contrasts: layers in which the tasks of one of the study's groups hold more of their importance."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from math import comb
 
 import numpy as np
 from jaxtyping import Float
 from typing_extensions import TypedDict
 
+from reportgen.analysis.statistics.groupings import contrasts, relabellings, smallest_p
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.caveats import IN_SAMPLE
 from reportgen.core.findings import Effect, Family, Finding
@@ -53,17 +53,17 @@ class Data(TypedDict):
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """One finding a contrast."""
     layers, tasks = np.flatnonzero(view.present.any(axis=1)), _tasks(view)
-    contrasts = _contrasts(view, tasks)
-    if len(layers) < FEWEST or not contrasts:
+    planned = contrasts(view, tasks)
+    if len(layers) < FEWEST or not planned:
         return Outcome("layer_band_contrast")
     shares = _shares(view.maps[tasks])[:, layers]
-    tested = [_test(view, shares, np.isin(tasks, inside)) for _, inside, _ in contrasts]
+    tested = [_test(view, shares, np.isin(tasks, inside)) for _, inside, _ in planned]
     level = view.levels.get("layer_band_contrast", 0.0)
     able = [i for i, (*_, smallest) in enumerate(tested) if smallest <= level]
     family = view.family("layer_band_contrast", len(able), "Benjamini–Hochberg over task groups")
     q = dict(zip(able, benjamini_hochberg([tested[i][1] for i in able]), strict=True))
     findings, silent = [], dict[str | None, float]()
-    for i, (contrast, test) in enumerate(zip(contrasts, tested, strict=True)):
+    for i, (contrast, test) in enumerate(zip(planned, tested, strict=True)):
         if i in q and q[i] > family.alpha:
             silent[None] = min(q[i], silent.get(None, 1.0))
         else:
@@ -79,31 +79,10 @@ def _able(view: View) -> bool:
     """Whether some contrast's smallest p could pass: the family takes a large part of alpha, but only then."""
     tasks = _tasks(view)
     smallest = [
-        _smallest_p(len(tasks), len(inside), view.settings.permutations) for _, inside, _ in _contrasts(view, tasks)
+        smallest_p(len(tasks), len(inside), view.settings.permutations) for _, inside, _ in contrasts(view, tasks)
     ]
     layers = int(view.present.any(axis=1).sum())
     return layers >= FEWEST and min(smallest, default=1.0) <= PART * view.settings.alpha
-
-
-def _smallest_p(tasks: int, inside: int, draws: int) -> float:
-    """Two groups of one size can change places without a change of the largest difference."""
-    total = comb(tasks, inside)
-    return (2 if 2 * inside == tasks else 1) / total if total <= draws else 1 / (1 + draws)
-
-
-def _contrasts(view: View, tasks: list[int]) -> list[tuple[str, list[int], str | None]]:
-    """(group, its tasks, the group that the other tasks are); of two groups that are each other's rest, the first."""
-    members: dict[str, list[int]] = {}
-    for t in tasks:
-        if (group := view.scores.tasks[t].group) is not None:
-            members.setdefault(group, []).append(t)
-    found: list[tuple[str, list[int], str | None]] = []
-    for group, inside in members.items():
-        rest = [t for t in tasks if t not in inside]
-        other = next((name for name, those in members.items() if those == rest), None)
-        if rest and not any(other == name for name, _, _ in found):
-            found.append((group, inside, other))
-    return found
 
 
 def _shares(maps: Float[np.ndarray, "task layer head"]) -> Float[np.ndarray, "task layer"]:
@@ -123,24 +102,6 @@ def band_sums(profiles: Float[np.ndarray, "*any layer"]) -> Float[np.ndarray, "*
     first, last = np.array(bands(profiles.shape[-1])).T
     result: np.ndarray = along[..., last + 1] - along[..., first]
     return result
-
-
-def relabellings(
-    tasks: int, inside: int, draws: int, seed: int
-) -> tuple[Float[np.ndarray, "relabelling task"], float, bool]:
-    """Weights that give the group's mean less the others'; the smallest p they can give; whether they are all."""
-    total = comb(tasks, inside)
-    every = total <= draws
-    rng = np.random.default_rng([seed, tasks, inside])
-    chosen = (
-        [list(c) for c in combinations(range(tasks), inside)]
-        if every
-        else [rng.permutation(tasks)[:inside].tolist() for _ in range(draws)]
-    )
-    weights = np.full((len(chosen), tasks), -1.0 / (tasks - inside))
-    for row, group in zip(weights, chosen, strict=True):
-        row[group] = 1.0 / inside
-    return weights, _smallest_p(tasks, inside, draws), every
 
 
 def _test(view: View, shares: np.ndarray, inside: np.ndarray) -> tuple[tuple[int, int], float, int, float]:

@@ -40,7 +40,7 @@ TESTED = 5000  # pairs, those of largest standardised excess: of a thousand task
 class Data(TypedDict):
     """``shared`` heads (or other ``units``) are among the ``first`` and ``second`` largest of the two tasks, where
     ``expected`` would be if only layers were shared; ``passed`` of ``pairs`` pairs of tasks pass. The sentence names
-    ``shown`` of the shared heads, largest first, and counts ``more``; ``control`` is the task whose heads were left out.
+    ``shown`` of the shared heads, largest first, and counts ``more``; of the ``control`` task the top was left out.
     """
 
     shared: int
@@ -141,12 +141,14 @@ def _overlap(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> Overl
 
 
 def _excess(overlap: Overlap) -> float:
-    return overlap.cells.sum() / max(overlap.expected, 1e-9)
+    return float(overlap.cells.sum() / max(overlap.expected, 1e-9))
 
 
 def _heads(view: View, pair: tuple[int, int], cells: np.ndarray) -> list[Head]:
     """Return one head of each shared unit, that of the largest smaller rank on the two tasks, the largest first."""
-    ranks = np.stack([stats.rankdata(np.where(view.present, view.whole[t], -1)).reshape(view.present.shape) for t in pair])
+    ranks = np.stack(
+        [stats.rankdata(np.where(view.present, view.whole[t], -1)).reshape(view.present.shape) for t in pair]
+    )
     lower = np.where(view.present, ranks.min(axis=0), -1)
     found = []
     for layer, unit in np.argwhere(cells):
@@ -155,9 +157,7 @@ def _heads(view: View, pair: tuple[int, int], cells: np.ndarray) -> list[Head]:
     return sorted(found, key=lambda head: (-lower[head], head))
 
 
-def _finding(
-    view: View, pair: tuple[int, int], overlap: Overlap, q: float, family: Family, passed: int
-) -> Finding:
+def _finding(view: View, pair: tuple[int, int], overlap: Overlap, q: float, family: Family, passed: int) -> Finding:
     heads, names = _heads(view, pair, overlap.cells), view.scores.task_names
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
     test = view.test(
@@ -211,9 +211,8 @@ DETECTOR = Detector(
     priority=PRIORITY,
     guidance=Guidance(
         "Heads that two tasks share",
-        "Two tasks that share their largest heads may have a step in common, or only what any text needs: a control task "
-        "of neutral text tells these apart. That tasks are strong in the same layers is no reason to share heads, and is "
-        "taken account of.",
+        "Two tasks that share their largest heads may have a step in common, or only what any text needs: a control "
+        "task of neutral text tells these apart. That tasks are strong in the same layers does not count as sharing.",
     ),
     tried=True,
     weight=4,

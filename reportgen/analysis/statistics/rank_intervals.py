@@ -11,8 +11,8 @@ from scipy import stats
 from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
 MOGSTAD = (
-    "Mogstad, M., Romano, J. P., Shaikh, A. M., & Wilhelm, D. (2024). Inference for ranks with applications to mobility "
-    "across neighbourhoods and academic achievement across countries. Review of Economic Studies 91, 476–518."
+    "Mogstad, M., Romano, J. P., Shaikh, A. M., & Wilhelm, D. (2024). Inference for ranks with applications to "
+    "mobility across neighbourhoods and academic achievement across countries. Review of Economic Studies 91, 476–518."
 )
 DRAWS, CHUNK = 999, 4_000_000
 
@@ -76,4 +76,3 @@ def _critical(
             ratio = np.where(varying[j], square / rest, 0.0).max(axis=1)
             maxima[start : start + len(signs)] = np.maximum(maxima[start : start + len(signs)], ratio)
     return float(np.sqrt(np.quantile(maxima, LEVEL) * (n - 1) / n))
-

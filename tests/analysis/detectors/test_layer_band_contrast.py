@@ -7,7 +7,7 @@ import pytest
 from made_maps import drift, found, grouped, named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
-from reportgen.analysis.detectors.layer_band_contrast import relabellings
+from reportgen.analysis.statistics.groupings import relabellings
 
 
 def test_a_contrast_of_three_tasks_of_eight_says_how_small_its_p_can_be() -> None:

@@ -20,8 +20,8 @@ def leading(view: View, t: int, of: Of, count: int, signed: bool) -> tuple[list[
     """Return a task's ``count`` leading units, largest first, and what is known of them; None where all are 0.
 
     The units are chosen on the discovery half, while values and ranks come from the held-out half: a largest head's
-    value read where it was chosen is too large, and so is its rank too high. Without halves both come from the whole map, and
-    ranks have no interval. Where units are ``signed`` heads, their signs are told.
+    value read where it was chosen is too large, and so is its rank too high. Without halves both come from the whole
+    map, and ranks have no interval. Where units are ``signed`` heads, their signs are told.
     """
     chosen = _largest(of(view.maps[t]), count)
     if not len(chosen):
