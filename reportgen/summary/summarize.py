@@ -174,6 +174,7 @@ def within(worded: Iterable[Worded]) -> list[Worded]:
 def _claim(worded: Worded) -> Claim:
     draft = worded.draft
     values = {k: v if isinstance(v, int | float | str) else tuple(v) for k, v in draft.values.items()}
+    values |= {"tasks": len(draft.tasks), "exceptions": len(draft.exceptions)}
     return Claim(
         id=worded.id,
         topic=worded.topic.name,

@@ -49,7 +49,7 @@ def _carried(evidence: Evidence) -> Iterator[Draft]:
     if not group:
         return
     tasks, sets = tasks_of(group), {tuple(heads_of(f)) for f in group}
-    values: Values = {"total": len(tasks_of(tops)), "same": int(len(sets) == 1), **knocked_out(group)}
+    values: Values = {"total": len(evidence.tasks), "same": int(len(sets) == 1), **knocked_out(group)}
     yield Draft(
         name="carry",
         support=group,
@@ -163,7 +163,7 @@ def _region_values(found: Sequence[Finding], evidence: Evidence) -> Values:
     layers = [layer for f in found for layer in f.layers or ()]
     return {
         "count": len(found),
-        "tasks": len(tasks_of(found)),
+        "holders": len(tasks_of(found)),
         "layers": span(min(layers), max(layers)),
         "total": len(evidence.tasks),
         **spread(strongest(found)),

@@ -13,6 +13,7 @@ from reportgen.summary.topics.common import (
     effect_of,
     extremes,
     firm,
+    items,
     largest_q,
     number,
     span,
@@ -32,6 +33,8 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     yield from _diagonal(evidence)
     yield from _weakest(evidence)
     yield from _strongest(evidence)
+    yield from _depth(evidence)
+    yield from _group_depths(evidence)
 
 
 def _band(evidence: Evidence) -> Iterator[Draft]:
@@ -145,6 +148,54 @@ def _most_have(evidence: Evidence, name: str, found: Mapping[str, tuple[Finding,
         exceptions=but(tasks, evidence.tasks),
         effect=min(1.0, max(0.0, effect)),
     )
+
+
+def _depth(evidence: Evidence) -> Iterator[Draft]:
+    """Say where along the layers the tasks' importance has its centre, and whether tasks differ in that."""
+    for f in evidence.of("depth"):
+        centres = [c for c in items(f, "centres") if isinstance(c, int | float)]
+        middle = number(f, "middle")
+        # of one task its own, of several shallowest first
+        names = [f.task] if f.task is not None else list(f.tasks or ())
+        if not centres or middle is None or not middle or len(names) != len(centres):
+            continue
+        values: Values = {
+            "least": centres[0],
+            "least_task": str(names[0]),
+            "most": centres[-1],
+            "most_task": str(names[-1]),
+            "middle": middle,
+            "total": len(evidence.tasks),
+            **largest_q([f]),
+        }
+        apart, pairs = number(f, "apart"), number(f, "pairs")
+        if f.register == "tested" and apart is not None and pairs is not None:
+            values |= {"apart": int(apart), "pairs": int(pairs)}
+            effect = (centres[-1] - centres[0]) / (2 * middle)
+            yield Draft(name="depth", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
+        elif centres[-1] < middle or centres[0] > middle:
+            values["where"] = "lower" if centres[-1] < middle else "higher"
+            effect = min(abs(c - middle) for c in centres) / middle
+            yield Draft(name="centre", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
+
+
+def _group_depths(evidence: Evidence) -> Iterator[Draft]:
+    """Say which group of the study's tasks lies deeper than the others, as far as relabelling tasks can show it."""
+    for f in evidence.of("depth"):
+        inside, outside, layers = (number(f, key) for key in ("inside", "outside", "layers"))
+        if f.register != "tested" or inside is None or outside is None or layers is None:
+            continue
+        values: Values = {
+            "group": text(f, "group"),
+            "other": text(f, "other"),
+            "inside": inside,
+            "outside": outside,
+            "layers": layers,
+            "deeper": int(inside > outside),
+            **largest_q([f]),
+        }
+        effect = layers / max(1.0, inside, outside)
+        yield Draft(name="group-depth", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
 
 
 TOPIC = Topic(

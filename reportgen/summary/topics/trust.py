@@ -42,7 +42,7 @@ def _at_chance(evidence: Evidence) -> Iterator[Draft]:
         "n": int(number(first, "n") or 0),
         "chance": number(first, "chance") or 0.0,
         "first": str(first.task),
-        "total": len(known),
+        "total": len(evidence.tasks),
     }
     every = len(found) == len(known)
     yield Draft(
@@ -100,7 +100,10 @@ def _methods(evidence: Evidence) -> Iterator[Draft]:
         "methods": len(pairs) + 1,
     }
     name = "methods-unlike" if mean < POOR else "methods-alike" if mean >= GOOD else "methods-partly"
-    yield Draft(name=name, support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, 1 - mean), grade="context")
+    every = list(pairs.values())
+    yield Draft(
+        name=name, support=every, values=values, tasks=tasks_of(every), effect=min(1.0, 1 - mean), grade="context"
+    )
 
 
 def _undecided(evidence: Evidence) -> Iterator[Draft]:
@@ -110,7 +113,7 @@ def _undecided(evidence: Evidence) -> Iterator[Draft]:
     if not found:
         return
     reasons = sorted({text(f, "validation", "reason") for f in found} - {""})
-    values: Values = {"reason": reasons[0] if len(reasons) == 1 else "", "total": len(tasks_of(tops))}
+    values: Values = {"reason": reasons[0] if len(reasons) == 1 else "", "total": len(evidence.tasks)}
     more = [int(n) for f in found if (n := number(f, "validation", "more")) is not None]
     if more:
         values["more"] = max(more)
@@ -171,7 +174,7 @@ def _robustness(evidence: Evidence) -> Iterator[Draft]:
     }
     yield Draft(
         name="fragile",
-        support=fragile,
+        support=known,
         values=values,
         tasks=tasks_of(fragile),
         effect=len(fragile) / len(known),
@@ -193,7 +196,7 @@ def _saturated(evidence: Evidence) -> Iterator[Draft]:
     found = {name: f for name, f in known.items() if (number(f, "miss") or 0.0) < SATURATED}
     if not found or evidence.metric != "log_probability":
         return
-    values: Values = {"miss": max(number(f, "miss") or 0.0 for f in found.values()), "total": len(known)}
+    values: Values = {"miss": max(number(f, "miss") or 0.0 for f in found.values()), "total": len(evidence.tasks)}
     yield Draft(
         name="saturated",
         support=list(found.values()),
