@@ -103,11 +103,9 @@ def _contrast(finding: Finding) -> dict[str, Any]:
 def _alike(contrasts: Sequence[Finding]) -> dict[str, Any]:
     """Return the groups that nothing separates, and of the one that is furthest apart how many others are as far."""
     groups = sorted({str((f.data or {})["group"]) for f in contrasts})
-    known = [
-        (cast(int, d["reached"]), cast(int, d["relabellings"])) for f in contrasts if "reached" in (d := f.data or {})
-    ]
-    least = min(known, key=lambda pair: pair[0] / pair[1], default=None)
-    return {"groups": groups} | ({} if least is None else {"reached": least[0], "relabellings": least[1]})
+    known = [data for f in contrasts if "reached" in (data := f.data or {})]
+    least = min(known, key=lambda d: (cast(int, d["reached"]) / cast(int, d["relabellings"]), d["group"]), default={})
+    return {"groups": groups} | {key: least[key] for key in ("group", "reached", "relabellings") if key in least}
 
 
 def _remark(name: str, support: Sequence[Finding], values: dict[str, Any], wording: Wording) -> Remark:
