@@ -154,8 +154,8 @@ def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["created"]):
         raise InputError(f"{manifest['created']!r} is no moment", "manifest.json: created", "Make the report again")
     scores, source = open_folder(report)
-    findings, first = read_findings(report, scores), scores.blocks[0]
-    claims = read_claims(report, read_trials(report, findings))
+    trials, first = read_trials(report, read_findings(report, scores)), scores.blocks[0]
+    claims, findings = read_claims(report, trials), trials.findings
     return Entry(
         manifest=digest,
         title=claims.title or source.study.study.title or "Attention-head importance",

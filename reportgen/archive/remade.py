@@ -18,7 +18,7 @@ from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.artifacts import CLAIMS
 from reportgen.pipeline.cache_keys import report_key
 from reportgen.pipeline.options import Options
-from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.pipeline.reading import open_folder, read_findings, read_trials
 from reportgen.pipeline.run_directory import PDF, TEMPLATES, forms_of, found_hash
 from reportgen.pipeline.source import open_study
 from reportgen.rendering.pdf.document import spelled
@@ -72,7 +72,7 @@ class Remaking:
         if self.plugins:
             return name != "scores.csv"
         tables = ("tables/findings.csv", "tables/findings.tex")
-        worded = ("findings.json", "claims.json", "manifest.json", *tables, PDF)
+        worded = ("findings.json", "validation.json", "claims.json", "manifest.json", *tables, PDF)
         # the text alternatives of figures, and their captions, hold sentences
         prose = name.endswith((".html", ".css", ".js", ".jsonld", ".svg", "captions.tex"))
         return bool(self.foreign) and (prose or name in worded or name.startswith(f"{TEMPLATES}/"))
@@ -189,7 +189,10 @@ def _validation(remaking: Remaking) -> Iterator[Check]:
     scores, source = open_folder(folder, trust_templates=trust)
     findings = read_findings(remaking.again)
     methods = scores.methods
-    differences = [*recorded_differences(folder), *recorded_disagreements(folder, findings, methods, source.study)]
+    trials = read_trials(remaking.again, read_findings(remaking.again, open_folder(remaking.again)[0]))
+    differences = [*recorded_disagreements(folder, findings, methods, source.study)]
+    if trials.outcomes is not None:
+        differences += recorded_differences(folder, trials)
     yield from remaking.judged("validation.json, derived again", "; ".join(differences), "validation.json")
 
 
@@ -252,7 +255,8 @@ def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
     """Look for every sentence of the findings, in the page and in the PDF, as far as these are named."""
     if not names or open_study(report.folder).study.report.sections is not None:
         return
-    worded = {f["id"]: str(f["sentence"]) for f in read_json(report.folder / "findings.json")["findings"]}
+    files = [f for name in ("findings.json", "validation.json") if (f := report.folder / name).is_file()]
+    worded = {f["id"]: str(f["sentence"]) for file in files for f in read_json(file).get("findings", [])}
     for name in names:
         if name == "report.pdf" and report.pdf is not None:
             printed = page_letters(report.pdf)

@@ -173,6 +173,7 @@ def analyze(
 @app.command()
 def validate(folder: Path, set_: Set = None, quiet: Quiet = False, as_json: Json = False) -> None:
     """Knock out what was found, and matched heads, on held-out examples: from a folder of `analyze` or a report."""
+    from reportgen.core.sentences import badges
     from reportgen.pipeline.artifacts import Run, obtain_trials
     from reportgen.pipeline.options import Options
     from reportgen.pipeline.reading import open_folder, read_findings
@@ -185,7 +186,7 @@ def validate(folder: Path, set_: Set = None, quiet: Quiet = False, as_json: Json
         trials = obtain_trials(Run(folder, source, Options(listener)), read_findings(folder, scores))
     tried = [f for f in trials.findings.findings if f.verdict is not None]
     content = {"verdicts": {f.id: f.verdict for f in tried}}
-    lines = [f"{f.id}: {f.verdict}" for f in tried] or ["nothing was tried: the study has no model, or turns it off"]
+    lines = [f"{f.id}: {badges(f)}" for f in tried] or ["nothing was tried: the study has no model, or turns it off"]
     show(as_json, content, lines)
 
 

@@ -8,18 +8,11 @@ from pydantic import TypeAdapter
 
 from reportgen.core.findings import Register, Verdict
 from reportgen.core.schema import plain_of, read_plain
+from reportgen.core.sentences import VERDICTS
 from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 
 Number = int | float | str
-# A verdict speaks of need, not of the truth of what was found
-NEED: Mapping[Verdict, str] = {
-    "necessary": "needed",
-    "unnecessary": "not needed",
-    "mixed": "depends",
-    "undecided": "undecided",
-    "untested": "not knocked out",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class Claim:
     @property
     def badges(self) -> tuple[str, ...]:
         """What the claim's evidence is, in a word or two: its register, and what knocking out said."""
-        return (self.register, *((NEED[self.verdict],) if self.verdict else ()))
+        return (self.register, *((VERDICTS[self.verdict],) if self.verdict else ()))
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,22 @@ def subject(finding: Finding) -> str:
     return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
 
+# What a badge says of a verdict
+VERDICTS = {
+    "necessary": "needed",
+    "unnecessary": "not needed",
+    "mixed": "depends",
+    "undecided": "undecided",
+    "untested": "untested",
+}
+
+
+def badges(finding: Finding) -> str:
+    """Write what interventions say of a finding in a word or two: ``needed, specific``; nothing where none were made."""
+    words = [VERDICTS[finding.verdict]] if finding.verdict else []
+    return ", ".join([*words, *(["specific"] if finding.specific else [])])
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "num": significant,
     "plain": plain,
@@ -190,7 +206,8 @@ class Prose:
         Raises InputError for a template that names an unknown field.
         """
         words = self._rendered(self._texts.chosen(f"{finding.kind}.j2"), finding)
-        return f"{words} {self._rendered('_verdict.j2', finding)}" if finding.verdict else words
+        judged = finding.verdict or finding.robustness
+        return f"{words} {self._rendered('_verdict.j2', finding)}" if judged else words
 
     def _rendered(self, name: str, finding: Finding) -> str:
         data = finding.data or {}

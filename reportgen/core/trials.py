@@ -5,23 +5,16 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from reportgen.core.findings import Findings, Verdict
+from reportgen.core.findings import Findings, Robustness, Verdict
 from reportgen.core.patterns import Patterns
 
 TOP = "top"  # the kind of the sets that are a task's first heads
+# What is put in the place of heads' outputs: their mean, zero, or what they put out on another row
+InterventionName = Literal["mean", "zero", "resample"]
 # Why a set is undecided: what it would take to decide, or what forbids it
-Reason = Literal[
-    "examples",
-    "controls",
-    "exceeded",
-    "few-controls",
-    "whole-layer",
-    "at-chance",
-    "no-range",
-    "few-groups",
-    "in-sample",
-    "budget",
-]
+Reason = Literal["examples", "at-chance", "no-worth", "few-groups", "in-sample"]
+# Why it is not told whether a set costs more than others of its layers
+Silence = Literal["rank", "few-sets", "whole-layer", "budget", "at-chance", "no-worth", "few-groups", "in-sample"]
 # How answers are read: off the model's logits, or off its states by a probe, where it gives none
 ReadoutName = Literal["answer", "probe"]
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # of what is read from a file
@@ -53,13 +46,21 @@ class Answers:
 @dataclass(frozen=True)
 class RawTask:
     """A task's held-out examples (their ids and groups), and their answers with the model as it is and with the mean in
-    place of every head. ``chance`` is what guessing gives; ``at_chance``, that the model is not shown to do better.
+    place of every head.
+
+    ``chance`` is the share of right answers that guessing gives, ``guess`` its mean log-probability of the answer
+    (natural log; None: unknown), ``at_chance``, that the model is not shown to do better. ``discovery`` is the mean
+    log-probability of the answers on the discovery rows on which sets are cut to their cores. ``neutral``: it is the
+    study's control task of neutral text.
     """
 
     __pydantic_config__ = STRICT
     name: str
     chance: float | None
+    guess: float | None
     at_chance: bool
+    neutral: bool
+    discovery: float
     examples: list[str]
     groups: list[str]
     intact: Answers
@@ -67,29 +68,35 @@ class RawTask:
 
 
 @dataclass(frozen=True)
-class Control:
-    """A matched set of heads and what its knock-out does, the mean over the found set's tasks: the loss of
-    log-probability, and the accuracy left.
-    """
+class Subset:
+    """Some heads of a set, and what their knock-out costs on discovery rows, the mean over the set's tasks."""
 
     __pydantic_config__ = STRICT
     heads: list[str]
     loss: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """Another set of heads, what its knock-out to the mean costs every example of the found set's tasks, one task after
+    another (loss of log-probability), and the accuracy left, the mean over these tasks.
+    """
+
+    __pydantic_config__ = STRICT
+    heads: list[str]
+    losses: list[float]
     accuracy: float
 
 
 @dataclass(frozen=True)
 class RawControls:
-    """The control sets of a found set: how many exist, how many layers further they reach, and the least, median and
-    greatest ratio of their activation norm to the set's. ``sets`` are those that were run (none: beyond the budget),
-    ``mean_loss`` is each example's loss, the mean over them, the examples of the found set's tasks one after another.
+    """Sets that share no head with the core and have its number of heads in each layer: how many there are, and those
+    that were run (none: beyond the budget). ``layers``: the core is a whole layer, and they are the other layers.
     """
 
     __pydantic_config__ = STRICT
     distinct: int
-    widened: int
-    norm: tuple[float, float, float] | None
-    mean_loss: list[float]
+    layers: bool
     sets: list[Control]
 
 
@@ -98,9 +105,14 @@ class RawSet:
     """A found set of heads and the answers, by task, under every intervention on it.
 
     ``id`` is the finding's, or ``top/<n>`` for the first heads of task number n; ``held_out`` says that what names its
-    heads does not rest on the examples that it is tried on. ``mean``, on every task: the mean in place of its heads. On
-    its own tasks: ``zero``; ``kept``, the mean in place of all other heads; ``amplified`` by a factor. ``controls`` are
-    None where nothing is compared.
+    heads does not rest on the examples that it is tried on. ``tried`` are the subsets whose loss on discovery rows was
+    measured, the set itself first: the ``core`` follows from them.
+
+    Of the core: ``mean``, on every task, the mean in place of its heads; ``zero``, on its own tasks and on neutral
+    text; ``resample``, on its own tasks, the heads' outputs on other rows, several draws; ``elsewhere``, by
+    intervention, the same three on its own tasks at the study's other positions. Of the whole set, on its own tasks:
+    ``whole``, the mean in place of its heads; ``kept``, the mean in place of all other heads; ``amplified`` by a
+    factor. ``controls`` are None where nothing is compared.
     """
 
     __pydantic_config__ = STRICT
@@ -109,11 +121,28 @@ class RawSet:
     tasks: list[str]
     heads: list[str]
     held_out: bool
+    tried: list[Subset]
+    core: list[str]
     mean: dict[str, Answers]
     zero: dict[str, Answers]
+    resample: dict[str, list[Answers]]
+    elsewhere: dict[InterventionName, dict[str, list[Answers]]]
+    whole: dict[str, Answers]
     kept: dict[str, Answers]
     amplified: dict[str, dict[str, Answers]]
     controls: RawControls | None
+
+
+@dataclass(frozen=True)
+class RawHead:
+    """One head knocked out by itself: what it costs each example of every task with its mean in its place, and each
+    task's mean loss with zero there (loss of log-probability).
+    """
+
+    __pydantic_config__ = STRICT
+    head: str
+    mean: dict[str, list[float]]
+    zero: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -132,9 +161,10 @@ class RawCurve:
 class RawValidation:
     """The content of validation.json: what only the model could show, and the settings that it is judged by.
 
-    ``alpha`` is the level of the tests, ``margin`` the share of what all heads are worth below which a set is not
-    needed, ``controls`` the number of control sets asked for; ``layers`` gives each layer's number of heads (``L0``, in
-    a block ``enc.L0``). ``problem`` says why nothing could be run: all else is empty then.
+    ``alpha`` is the level of the tests, ``controls`` the greatest number of control sets; ``positions`` are those at
+    which heads are knocked out, ``elsewhere`` the other ones at which it was tried too (None: there are none);
+    ``layers`` gives each layer's number of heads (``L0``, in a block ``enc.L0``). ``problem`` says why nothing could be
+    run: all else is empty then.
     """
 
     __pydantic_config__ = STRICT
@@ -142,17 +172,18 @@ class RawValidation:
     scores: dict[str, str]
     alpha: float
     seed: int
-    margin: float
     controls: int
     positions: str = "all"
+    elsewhere: str | None = None
     readout: ReadoutName = "answer"
     cost: Cost | None = None
     layers: dict[str, int] = field(default_factory=dict)
     tasks: list[RawTask] = field(default_factory=list)
     sets: list[RawSet] = field(default_factory=list)
+    singles: list[RawHead] = field(default_factory=list)
     curves: list[RawCurve] = field(default_factory=list)
     problem: str | None = None
-    schema: Literal["reportgen/validation/2"] = "reportgen/validation/2"
+    schema: Literal["reportgen/validation/3"] = "reportgen/validation/3"
 
     @property
     def heads(self) -> int:
@@ -181,7 +212,9 @@ class Interval:
 class TaskTrial:
     """One task on its held-out examples: with the model as it is, and with the mean in place of every head (``floor``).
 
-    ``chance`` is what guessing gives; ``reason`` says why nothing is tested on the task (None: it is).
+    ``chance`` is what guessing gives; ``worth`` what the model's answers are worth beyond guessing, in log-probability,
+    and ``margin`` the loss of it above which heads count as needed; ``reason`` says why nothing is tested on the task
+    (None: it is).
     """
 
     name: str
@@ -190,49 +223,89 @@ class TaskTrial:
     intact: Outcome
     floor: Outcome
     chance: float | None
+    worth: float
+    margin: float
     reason: Reason | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one intervention on a set showed: the outcome, the loss of log-probability, and whether it votes.
+
+    ``above`` is the p of a loss of at most the margin, ``below`` that of a loss of at least the margin: small ones say
+    that the loss lies above it, or below. An intervention that does not vote takes the model off its distribution.
+    """
+
+    name: InterventionName
+    outcome: Outcome
+    loss: Interval
+    votes: bool
+    above: float
+    below: float
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A set's rank among itself and its control sets by what their knock-out costs, 1 costing most, and the range that
+    simultaneous bounds leave (None: observed only).
+    """
+
+    rank: int
+    low: int | None
+    high: int | None
+    of: int
 
 
 @dataclass(frozen=True)
 class Trial:
     """One found set on its own tasks (their mean, where it has several).
 
-    ``id`` is the finding's, or ``top/<n>`` for the first ``size`` heads of task number n. Outcomes: ``intact``;
-    ``knocked_out``, with the mean in place of the set; ``zeroed``; ``kept``, with the mean in place of all other heads;
-    ``floor``, of all heads; ``amplified`` by the factor. ``controls`` are as many heads of the same layers, or of up to
-    ``widened`` layers further; ``norm`` is the range and median of control by found activation norm. ``loss`` is the
-    loss of log-probability, ``excess`` what it exceeds the mean control's by, ``gain`` the rise on amplification by
-    the factor. ``p`` and ``q`` belong to the permutation test of the loss against the controls'; ``margin`` is the loss
-    below which a set counts as not needed; ``more`` the number of further examples that would decide.
+    ``id`` is the finding's, or ``top/<n>`` for the first heads of task number n. The ``core`` are the heads without
+    which the set's knock-out would cost the margin less; it is judged. Outcomes: ``intact``; ``knocked_out``, with the
+    mean in place of the whole set; ``kept``, of all other heads; ``floor``, of all heads; ``amplified`` by the factor;
+    ``shown``, of the core by intervention. ``loss`` is the core's by mean ablation, ``excess`` what it exceeds the
+    mean control's by, ``gain`` the rise on amplification by the factor. ``margin`` is a share of ``worth``. ``p`` and
+    ``q`` belong to the test of the verdict; ``more`` is the number of further groups that would decide.
+
+    ``controls`` counts the sets of the same layers that were run, of ``distinct`` ones; ``specific``, that the core
+    costs more than these, ``specific_p`` and ``specific_q`` belong to that test, ``silence`` says why it is not told.
+    ``neutral`` is the loss on neutral text, ``spared`` that it lies below that task's margin (None: untried).
     """
 
     id: str
     kind: str
     tasks: list[str]
     heads: list[str]
+    core: list[str]
     verdict: Verdict
     reason: Reason | None
     examples: int
     groups: int
-    margin: float | None = None
-    intact: Outcome | None = None
-    knocked_out: Outcome | None = None
-    zeroed: Outcome | None = None
-    kept: Outcome | None = None
-    floor: Outcome | None = None
+    worth: float
+    margin: float
+    intact: Outcome
+    knocked_out: Outcome
+    kept: Outcome
+    floor: Outcome
+    shown: list[Shown]
+    loss: Interval
     amplified: dict[str, Outcome] = field(default_factory=dict)
     gain: dict[str, Interval] = field(default_factory=dict)
-    loss: Interval | None = None
-    excess: Interval | None = None
-    after_controls: Outcome | None = None
-    controls: list[Control] = field(default_factory=list)
-    distinct: int = 0
-    as_strong: int = 0
-    widened: int = 0
-    norm: tuple[float, float, float] | None = None
     p: float | None = None
     q: float | None = None
     more: int | None = None
+    specific: bool | None = None
+    silence: Silence | None = None
+    excess: Interval | None = None
+    after_controls: Outcome | None = None
+    controls: int = 0
+    distinct: int = 0
+    rank: Rank | None = None
+    specific_p: float | None = None
+    specific_q: float | None = None
+    neutral: Interval | None = None
+    spared: bool | None = None
+    robustness: Robustness | None = None
 
     @property
     def size(self) -> int:
@@ -281,26 +354,95 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Specialist:
+    """A head that costs one task more than its margin and every other one less than theirs.
+
+    ``others`` is its largest loss on another task, ``highest`` the largest upper bound of these.
+    """
+
+    head: str
+    task: str
+    loss: Interval
+    others: float
+    highest: float
+    p: float
+    q: float
+
+
+@dataclass(frozen=True)
+class SharedHead:
+    """A head that costs several tasks more than their margins, each with its loss; q is the largest of theirs."""
+
+    head: str
+    tasks: list[str]
+    losses: list[float]
+    p: float
+    q: float
+
+
+@dataclass(frozen=True)
+class Overlooked:
+    """A head that is none of a task's first heads and costs the task, by itself, more than these together.
+
+    ``first`` are these heads and ``of_first`` their loss; ``difference`` is the head's loss less theirs.
+    """
+
+    task: str
+    head: str
+    loss: Interval
+    first: list[str]
+    of_first: float
+    difference: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whether the score chooses better than chance within layers: the mean rank, from 0 to 1 (costs most), of all
+    tasks' first heads among the heads of their layers by what each alone costs, over ``tasks`` tasks.
+    """
+
+    rank: float
+    p: float
+    draws: int
+    heads: int
+    tasks: int
+
+
+@dataclass(frozen=True)
 class Validation:
     """All that follows from a validation's raw outcomes.
 
-    ``tests`` counts the tests that were corrected together, ``wanted`` the control sets that each was to have;
-    ``matrix`` gives, by set and task, the outcome with the set knocked out. ``problem`` says why nothing could be run:
-    all else is empty then.
+    ``level`` is that of the tests of need and of those of specificity, ``single_level`` that of each search among
+    single heads; margins are the ``share`` of what answers are worth beyond guessing, and ``nats`` at least; ``tests``
+    counts the sets whose need was tested, ``compared`` those that were compared with others of their layers; ``wanted`` is the greatest number of these; ``matrix`` gives, by set and
+    task, the outcome with the set's core knocked out, ``losses``, by task, intervention and head, what each head alone
+    costs. ``problem`` says why nothing could be run: all else is empty
+    then.
     """
 
     key: str
     scores: dict[str, str]
-    alpha: float = 0.05
+    level: float = 0.025
+    single_level: float = 0.005
+    share: float = 0.0
+    nats: float = 0.0
     seed: int = 0
     wanted: int = 0
     positions: str = "all"
+    elsewhere: str | None = None
     readout: str = "answer"
     tests: int = 0
+    compared: int = 0
     cost: Cost | None = None
     tasks: list[TaskTrial] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     matrix: dict[str, dict[str, Outcome]] = field(default_factory=dict)
+    specialists: list[Specialist] = field(default_factory=list)
+    shared: list[SharedHead] = field(default_factory=list)
+    overlooked: list[Overlooked] = field(default_factory=list)
+    choice: Choice | None = None
+    losses: dict[str, dict[InterventionName, dict[str, float]]] = field(default_factory=dict)
     curves: list[Curve] = field(default_factory=list)
     rankings: list[Ranking] = field(default_factory=list)
     best: Best | None = None

@@ -41,8 +41,7 @@ from reportgen.storage.files import remove, write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
 from reportgen.storage.scores_file import SCORES, read_methods, stored_key, write_methods
 from reportgen.validation import patterns, recorded
-from reportgen.validation.derive import derive
-from reportgen.validation.verdicts import bare, judged
+from reportgen.validation.verdicts import bare, joined
 
 VALIDATION_CHECKPOINTS = ".validation"  # finished parts of an unfinished validation
 CLAIMS = "claims.json"
@@ -203,16 +202,22 @@ class ValidationArtifact(Artifact[RawValidation]):
             found = recorded.read(self.path, self.findings.made_from.blocks)
         except InputError:
             return None
-        return recorded.write(self.path, found) if found.key == key and found.problem is None else None
+        return self._kept(found) if found.key == key and found.problem is None else None
+
+    def _kept(self, found: RawValidation) -> RawValidation:
+        """Let the file hold no other verdicts than those that follow from the outcomes."""
+        recorded.write(self.path, joined(self.findings, found, self.run.prose))
+        return found
 
     def make(self) -> RawValidation:
         """Knock out what was found, and matched heads, on held-out examples."""
         return tried(self.findings, self.run.listener, self.run.folder / VALIDATION_CHECKPOINTS)
 
     def write(self, outcomes: RawValidation, key: str) -> RawValidation:
-        """Write validation.json, with no other verdicts than those that follow from the outcomes."""
-        outcomes = recorded.write(self.path, replace(outcomes, key=key))
-        shutil.rmtree(self.run.folder / VALIDATION_CHECKPOINTS, ignore_errors=True)
+        """Write validation.json."""
+        outcomes = self._kept(replace(outcomes, key=key))
+        if outcomes.problem is None:
+            shutil.rmtree(self.run.folder / VALIDATION_CHECKPOINTS, ignore_errors=True)
         return outcomes
 
 
@@ -279,7 +284,7 @@ def obtain_trials(run: Run, findings: Findings) -> Trials:
         remove(run.folder / recorded.FILE)
     else:
         outcomes = ValidationArtifact(run, plain).obtain()
-    trials = _written(run, findings, judged_by(plain, outcomes, run.prose))
+    trials = joined(plain, outcomes, run.prose)
     if study.model is None or not study.report.patterns:
         remove(run.folder / patterns.FILE)
         return trials
@@ -291,34 +296,17 @@ def carry_trials(run: Run, findings: Findings, archive: Path) -> Trials:
 
     Raises InputError for outcomes that are damaged, or of other tasks or heads.
     """
-    outcomes, plain = None, findings
+    outcomes = None
     if (archive / recorded.FILE).is_file():
         outcomes = recorded.read(archive / recorded.FILE, findings.made_from.blocks)
-        recorded.write(run.folder / recorded.FILE, outcomes)
-        plain = bare(findings, run.prose)
-    trials = _written(run, findings, judged_by(plain, outcomes, run.prose))
+    trials = joined(findings, outcomes, run.prose)
+    if outcomes is not None:
+        recorded.write(run.folder / recorded.FILE, trials)
     if not (archive / patterns.FILE).is_file():
         remove(run.folder / patterns.FILE)
         return trials
     write_atomic(run.folder / patterns.FILE, (archive / patterns.FILE).read_bytes())
     return replace(trials, patterns=patterns.read(run.folder / patterns.FILE, trials.findings))
-
-
-def judged_by(plain: Findings, outcomes: RawValidation | None, prose: Prose) -> Trials:
-    """Return the findings with the verdicts that follow from the outcomes, and all else that does."""
-    if outcomes is None:
-        return Trials(plain)
-    validation = derive(outcomes)
-    findings = judged(plain, validation, prose)
-    shown = validation if any(f.verdict for f in findings.findings) else None
-    return Trials(findings, shown, outcomes=outcomes)
-
-
-def _written(run: Run, before: Findings, trials: Trials) -> Trials:
-    """Let the directory's findings.json hold the verdicts too."""
-    if trials.findings != before:
-        write_atomic(run.folder / "findings.json", pretty_json(to_json(trials.findings)))
-    return trials
 
 
 def write_claims(run: Run, claims: Claims) -> Claims:

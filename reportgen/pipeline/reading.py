@@ -19,6 +19,7 @@ from reportgen.storage.json_files import pretty_json, read_json
 from reportgen.storage.scores_file import SCORES, read_methods, read_scores
 from reportgen.summary.summarize import summarize
 from reportgen.validation import patterns, recorded
+from reportgen.validation.verdicts import joined
 
 
 def open_folder(
@@ -50,8 +51,15 @@ def read_findings(folder: Path, scores: Scores | None = None) -> Findings:
 
 def read_trials(folder: Path, findings: Findings) -> Trials:
     """Read what was tried of a run directory's findings: verdicts derived anew, and attention patterns."""
-    validation = recorded.read_validation(folder, findings)
-    return Trials(findings, validation, patterns.read(folder / patterns.FILE, findings))
+    prose = Prose(findings.made_from.study.report.templates)
+    trials = joined(findings, recorded.outcomes_in(folder, findings), prose)
+    return replace(trials, patterns=patterns.read(folder / patterns.FILE, trials.findings))
+
+
+def read_joined(folder: Path, scores: Scores | None = None) -> Findings:
+    """Read a run directory's findings, joined with what interventions say of them."""
+    scores = open_folder(folder)[0] if scores is None else scores
+    return read_trials(folder, read_findings(folder, scores)).findings
 
 
 def read_claims(folder: Path, trials: Trials) -> Claims:

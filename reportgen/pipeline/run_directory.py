@@ -90,10 +90,9 @@ def recorded_overrides(folder: Path) -> dict[str, object]:
 
 
 def found_hash(folder: Path) -> str:
-    """Return the hash of what was found, and of the attention patterns and claims that are shown with it."""
-    return "".join(
-        sha256_file(p) for n in ("findings.json", "patterns.json", "claims.json") if (p := folder / n).is_file()
-    )
+    """Return the hash of what was found, tried, seen and claimed, all of which a report shows."""
+    names = ("findings.json", "validation.json", "patterns.json", "claims.json")
+    return "".join(sha256_file(p) for n in names if (p := folder / n).is_file())
 
 
 def clear(folder: Path, manifest: Manifest) -> None:

@@ -22,7 +22,7 @@ from reportgen.core.study_scores import Scores
 from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 from reportgen.pipeline.anonymize import without_path
-from reportgen.pipeline.artifacts import CLAIMS, ReportArtifact, Run, analyzed, judged_by, scored, tried, write_claims
+from reportgen.pipeline.artifacts import CLAIMS, ReportArtifact, Run, analyzed, scored, tried, write_claims
 from reportgen.pipeline.build import Built
 from reportgen.pipeline.cache_keys import scores_key, validation_key
 from reportgen.pipeline.options import PLAIN, Options
@@ -34,7 +34,7 @@ from reportgen.storage.json_files import pretty_json
 from reportgen.storage.scores_file import SCORES, hashes_of, write_methods
 from reportgen.summary import summarize as summary
 from reportgen.validation import patterns, recorded
-from reportgen.validation.verdicts import bare
+from reportgen.validation.verdicts import bare, joined
 
 RESULTS = (SCORES, "findings.json", recorded.FILE, CLAIMS)  # files of a run directory that stand for all of it
 
@@ -91,13 +91,11 @@ def validate(
     study = findings.made_from.study
     prose = Prose(study.report.templates)
     plain = bare(findings, prose)
-    if study.model is None:
-        return Trials(plain)
     outcomes = None
-    if study.validation.enabled:
+    if study.model is not None and study.validation.enabled:
         outcomes = replace(tried(plain, listener, checkpoints), key=validation_key(study, plain))
-    trials = judged_by(plain, outcomes, prose)
-    if not study.report.patterns:
+    trials = joined(plain, outcomes, prose)
+    if study.model is None or not study.report.patterns:
         return trials
     seen = replace(patterns.observe(study, trials.findings), key=patterns.key(study, trials.findings))
     return replace(trials, patterns=seen)
@@ -145,9 +143,10 @@ def _save(run: Run, claims: Claims) -> None:
         raise InputError("these findings are of other scores", "render", "Analyze the scores again")
     claim(folder, scores.key, run.force)
     write_methods(folder, scores.methods, scores.key)
-    write_atomic(folder / "findings.json", pretty_json(to_json(findings)))
+    plain = bare(findings, Prose(scores.study.report.templates))
+    write_atomic(folder / "findings.json", pretty_json(to_json(plain)))
     if trials.outcomes is not None:
-        recorded.write(folder / recorded.FILE, trials.outcomes)
+        recorded.write(folder / recorded.FILE, trials)
     if trials.patterns is not None:
         write_atomic(folder / patterns.FILE, pretty_json(patterns_json(trials.patterns)))
     write_claims(run, claims)

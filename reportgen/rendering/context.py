@@ -16,6 +16,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.patterns import Patterns
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import Examples, Head, HeadScores, Task
+from reportgen.core.sentences import badges
 from reportgen.core.stats import mean_intervals, wilson
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
@@ -129,8 +130,8 @@ class Report:
     @property
     def validation_alpha(self) -> str:
         """The α of the tests of interventions, which is not part of the one that all other families share, or empty."""
-        families = self.findings.families
-        return next((f"{f.alpha:g}" for f in families if kind_of(f.id.partition("/")[0]).apart), "")
+        apart = [f.alpha for f in self.findings.families if kind_of(f.id.partition("/")[0]).apart]
+        return f"{sum(apart):g}" if apart else ""
 
     @property
     def named(self) -> bool:
@@ -245,7 +246,7 @@ def finding_view(finding: Finding, findings: Findings, anchor: str) -> FindingVi
         anchor=anchor,
         kind=kind_of(finding.kind).label,
         register=finding.register,
-        verdict=finding.verdict,
+        verdict=badges(finding) or None,
         sentence=finding.sentence,
         evidence=tuple(_evidence(finding, findings)),
         caveats=tuple(finding.caveats),

@@ -1,7 +1,10 @@
 """What interventions on found heads showed, as tables."""
 
+from collections.abc import Sequence
+
 from reportgen.core.kinds import kind_of
-from reportgen.core.trials import TOP, Interval, Outcome, TaskTrial, Trial, Validation
+from reportgen.core.sentences import VERDICTS
+from reportgen.core.trials import TOP, Interval, Outcome, Shown, TaskTrial, Trial, Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.tables import Table
@@ -10,16 +13,16 @@ WIDE = 8  # tasks side by side
 NAMED = 6  # heads of a set that are written out
 REASONS = {
     "examples": "more examples needed",
-    "controls": "too few controls exist",
-    "exceeded": "controls lose as much",
-    "few-controls": "fewer than 20 control sets",
-    "whole-layer": "the set is a whole layer",
     "at-chance": "task at chance",
-    "no-range": "no loss without any head",
+    "no-worth": "nothing to lose",
     "few-groups": "too few examples",
     "in-sample": "found on all examples",
+    "few-sets": "too small a layer",
+    "whole-layer": "a whole layer",
     "budget": "beyond the budget",
+    "rank": "open",
 }
+ALONE = 5  # heads of a task that are listed by what each costs alone
 
 
 def tables(validation: Validation) -> list[Table]:
@@ -29,6 +32,8 @@ def tables(validation: Validation) -> list[Table]:
     return [
         published(validation),
         verdicts(validation),
+        specific(validation),
+        *alone(validation),
         sufficiency(validation),
         amplification(validation),
         *matrix(validation),
@@ -38,18 +43,19 @@ def tables(validation: Validation) -> list[Table]:
 
 
 def published(validation: Validation) -> Table:
-    """Accuracy of each task with matched controls, and with its first heads, knocked out: the published form."""
+    """Accuracy of each task with other heads, and with its first heads, knocked out: the published form."""
     rows = []
     for trial in (t for t in validation.trials if t.kind == TOP):
-        controls = fmt.NONE if trial.after_controls is None else fmt.share(trial.after_controls.accuracy)
+        others = fmt.NONE if trial.after_controls is None else fmt.share(trial.after_controls.accuracy)
+        shown = {each.name: each.outcome for each in trial.shown}
         rows.append(
             (
                 printable(trial.tasks[0]),
-                heads(trial),
+                heads(trial.heads),
                 _accuracy(trial.intact),
-                controls,
+                others,
                 _accuracy(trial.knocked_out),
-                _accuracy(trial.zeroed),
+                _accuracy(shown["zero"]),
                 fmt.NONE if trial.q is None else fmt.probability(trial.q),
                 _verdict(trial),
             )
@@ -65,9 +71,8 @@ def published(validation: Validation) -> Table:
         ("Verdict", False),
     )
     note = (
-        "Accuracy on held-out examples with their mean in place of the heads. Random: the mean over matched "
-        "control sets, none of which touches a found head. Found at zero: with zero in their place, which lies off the "
-        "model’s distribution and decides nothing."
+        "Accuracy on held-out examples with their mean in place of the heads. Random: the mean over sets of as many "
+        "heads of the same layers as the core has. Found at zero: the core with zero in its place."
     )
     return Table(
         "validation-tasks",
@@ -79,40 +84,74 @@ def published(validation: Validation) -> Table:
 
 
 def verdicts(validation: Validation) -> Table:
-    """Every found set against its controls."""
+    """Every core under the interventions that decide whether it is needed."""
+    rows = []
+    for trial in validation.trials:
+        shown = {each.name: each for each in trial.shown}
+        lost = (_lost(shown.get(name)) for name in ("mean", "resample", "zero"))
+        q = fmt.NONE if trial.q is None else fmt.probability(trial.q)
+        holds = fmt.NONE if trial.robustness is None else f"{trial.robustness.holds} of {trial.robustness.of}"
+        name = _name(trial, validation)
+        rows.append((name, heads(trial.core), *lost, fmt.number(trial.margin), q, _verdict(trial), holds))
+    columns = (
+        ("Set", False),
+        ("Core", False),
+        ("At the mean", True),
+        ("Resampled", True),
+        ("At zero", True),
+        ("Margin", True),
+        ("q", True),
+        ("Verdict", False),
+        ("Robust", True),
+    )
+    note = (
+        f"Loss of the {wanted(validation)}’s log-probability (nats) with the core’s outputs replaced by their mean, by "
+        "those on other rows of the task, by zero (in brackets where that takes the model off its distribution and "
+        "does not count). Needed: every loss lies above the margin. Robust: in how many specifications it does "
+        "(of sets that are not needed: lies below)."
+    )
+    return Table("validation-sets", "Are the found sets needed?", columns, tuple(rows), note)
+
+
+def specific(validation: Validation) -> Table:
+    """Every core against other sets of its layers."""
     rows = []
     for trial in validation.trials:
         excess = fmt.NONE if trial.excess is None else _interval(trial.excess)
-        loss = fmt.NONE if trial.loss is None else fmt.number(trial.loss.estimate)
-        q = fmt.NONE if trial.q is None else fmt.probability(trial.q)
-        rows.append(
-            (
-                _name(trial, validation),
-                heads(trial),
-                loss,
-                excess,
-                fmt.number(trial.margin),
-                _controls(trial),
-                q,
-                _verdict(trial),
-            )
-        )
+        q = fmt.NONE if trial.specific_q is None else fmt.probability(trial.specific_q)
+        told = {True: "yes", False: "no", None: REASONS[trial.silence] if trial.silence else fmt.NONE}[trial.specific]
+        name, neutral = _name(trial, validation), fmt.NONE if trial.neutral is None else _interval(trial.neutral)
+        rows.append((name, heads(trial.core), excess, f"{trial.controls:,}", _rank(trial), q, told, neutral))
     columns = (
         ("Set", False),
-        ("Heads", False),
-        ("Loss", True),
-        ("Over controls", True),
-        ("Margin", True),
-        ("Controls", True),
+        ("Core", False),
+        ("Over others", True),
+        ("Others", True),
+        ("Rank", True),
         ("q", True),
-        ("Verdict", False),
+        ("Costs more", False),
+        ("Neutral text", True),
     )
     note = (
-        f"Loss: of the {wanted(validation)}’s log-probability, by mean ablation. Over controls: loss less the mean "
-        "loss of matched control sets, with its 95 % interval over examples. Controls: distinct sets of as many heads "
-        "of the same layers (+n: of up to n layers further) and of like activation norm."
+        "Mean ablation. Others: sets that share no head with the core and have as many heads in each layer, heads of "
+        "other tasks among them. Over others: the loss less their mean loss, with its 95 % interval. Rank: among "
+        "itself and them, with the range of simultaneous bounds. Neutral text: the loss on the control task."
     )
-    return Table("validation-sets", "Found sets against matched controls", columns, tuple(rows), note)
+    return Table("validation-others", "Found sets against other heads of their layers", columns, tuple(rows), note)
+
+
+def alone(validation: Validation) -> list[Table]:
+    """Return the heads that cost each task most, one by one; nothing where none were tried so."""
+    if not validation.losses:
+        return []
+    rows = []
+    for task in validation.tasks:
+        lost = sorted(validation.losses[task.name]["mean"].items(), key=lambda item: -item[1])[:ALONE]
+        told = ", ".join(f"{head} {fmt.number(loss)}" for head, loss in lost)
+        rows.append((printable(task.name), told, fmt.number(task.margin)))
+    columns = (("Task", False), ("Costs most alone", False), ("Margin", True))
+    note = f"Loss of the {wanted(validation)}’s log-probability (nats), by mean ablation of one head at a time."
+    return [Table("validation-alone", "Heads that cost each task most by themselves", columns, tuple(rows), note)]
 
 
 def sufficiency(validation: Validation) -> Table:
@@ -149,7 +188,7 @@ def matrix(validation: Validation) -> list[Table]:
         )
         columns = (("Set out", False), *((printable(task.name), True) for task in shown))
         name = "validation-matrix" if len(validation.tasks) <= WIDE else f"validation-matrix-{start // WIDE + 1}"
-        note = "Percentage points of accuracy, by mean ablation, without controls; * marks the set’s own tasks."
+        note = "Percentage points of accuracy, by mean ablation of the cores; * marks the set’s own tasks."
         made.append(Table(name, "Every task with every set knocked out", columns, rows, note))
     return made
 
@@ -208,10 +247,10 @@ def wanted(validation: Validation) -> str:
     return "answer" if validation.readout == "answer" else "label"
 
 
-def heads(trial: Trial) -> str:
-    """Return the set's heads, the first few of many."""
-    more = trial.size - NAMED
-    return f"{', '.join(trial.heads[:NAMED])} and {more} more" if more > 1 else ", ".join(trial.heads)
+def heads(names: Sequence[str]) -> str:
+    """Return a set's heads, the first few of many."""
+    more = len(names) - NAMED
+    return f"{', '.join(names[:NAMED])} and {more} more" if more > 1 else ", ".join(names)
 
 
 def _name(trial: Trial, validation: Validation) -> str:
@@ -223,15 +262,23 @@ def _name(trial: Trial, validation: Validation) -> str:
     return f"{whose}: {what}{number}"
 
 
-def _controls(trial: Trial) -> str:
-    if not trial.controls:
+def _lost(shown: Shown | None) -> str:
+    """Write an intervention's loss, in brackets where it does not vote."""
+    if shown is None:
         return fmt.NONE
-    return f"{len(trial.controls):,}{f' (+{trial.widened})' if trial.widened else ''}"
+    return fmt.number(shown.loss.estimate) if shown.votes else f"({fmt.number(shown.loss.estimate)})"
+
+
+def _rank(trial: Trial) -> str:
+    if trial.rank is None:
+        return fmt.NONE
+    span = "" if trial.rank.low == trial.rank.high else f" ({trial.rank.low}–{trial.rank.high})"
+    return f"{trial.rank.rank} of {trial.rank.of}{span}"
 
 
 def _verdict(trial: Trial) -> str:
     why = f": {REASONS[trial.reason]}" if trial.reason else ""
-    return f"{trial.verdict}{why}{f' (about {trial.more:,})' if trial.more else ''}"
+    return f"{VERDICTS[trial.verdict]}{why}{f' (about {trial.more:,})' if trial.more else ''}"
 
 
 def _change(validation: Validation, trial: Trial, task: TaskTrial) -> str:

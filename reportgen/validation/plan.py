@@ -1,4 +1,4 @@
-"""What is run: which sets against which controls on how many examples, within the budget."""
+"""What is run: which sets under which interventions, against which others, on how many examples, within the budget."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,99 +10,109 @@ from reportgen.core.caveats import AT_CHANCE
 from reportgen.core.config import ValidationSection
 from reportgen.core.findings import Findings
 from reportgen.core.kinds import kind_of
-from reportgen.core.stats import LEAST, wilson
-from reportgen.core.trials import Cost, Reason
+from reportgen.core.stats import wilson
+from reportgen.core.trials import TOP, Cost
 from reportgen.errors import InputError
 from reportgen.scoring.methods.common.ablation import forwards
 from reportgen.scoring.run.prepare import PreparedTask
-from reportgen.validation.controls import Controls, matched, whole_layer
-from reportgen.validation.derive import PER_TEST
+from reportgen.validation.controls import Controls, of_same_layers
 from reportgen.validation.engine import Intervention
 from reportgen.validation.orders import Order, orders, prefixes
 from reportgen.validation.prepare import Setup
-from reportgen.validation.sets import FoundSet, found_sets
-from reportgen.validation.statistics import FEWEST
+from reportgen.validation.sets import FoundSet, Heads, found_sets
+from reportgen.validation.statistics import GROUPS
 
-# Held-out examples a task, below which sets are left out rather than all judged on less: twice the eight groups that an
-# interval needs.
-LEAST_EXAMPLES = 16
+# Held-out examples a task: as many groups as a conclusion takes at least; beyond the most, intervals narrow little and
+# validation.json, which keeps every example's loss under every control set, grows to tens of megabytes.
+LEAST_EXAMPLES, MOST_EXAMPLES = GROUPS, 128
+# Discovery rows a task on which sets are cut to their cores: a difference of the margin shows on so many.
+CORE_EXAMPLES = 32
 # Of amplification. Stronger heads are claimed to help; the published claim is put to the test at two strengths
 # (docs/validation.md), the outputs being far from the model's own beyond twice their size.
 FACTORS = (1.5, 2.0)
+# Rows whose outputs stand in for an example's, one after another: the spread between them is that of single rows, so
+# that four halve it, and each costs as much as any other intervention.
+DRAWS = 4
+# Heads that are knocked out one by one: all of most models; of larger ones, those of the layers that hold most of the
+# tasks' first heads.
+SINGLES = 1024
 
 
 @dataclass(frozen=True)
 class Planned:
     """Everything that will be run.
 
-    ``reasons`` says of sets that are not tested why; ``controls`` are the others' by id. ``members`` are the numbers of
-    each task's held-out examples that are run, ``wanted`` each task's interventions, the first with nothing changed and
-    the second with every head's mean. ``orders`` are the tasks' orders of heads for the curves.
+    ``cores`` are the sets' cores by id, ``controls`` the sets that they are held against (none: not compared).
+    ``members`` are the numbers of each task's held-out examples that are run, ``wanted`` each task's interventions, the
+    first with nothing changed. ``orders`` are the tasks' orders of heads for the curves, ``singles`` the heads that
+    are knocked out alone. ``smallest`` is the least budget that would do, all comparisons left out.
     """
 
     sets: tuple[FoundSet, ...]
-    reasons: Mapping[str, Reason]
+    cores: Mapping[str, Heads]
     controls: Mapping[str, Controls]
-    least: int
+    singles: tuple[tuple[int, int], ...]
     members: tuple[tuple[int, ...], ...]
+    discovery: tuple[tuple[int, ...], ...]
     wanted: tuple[tuple[Intervention, ...], ...]
     orders: tuple[Mapping[str, list[Order]], ...]
     cost: Cost
+    smallest: float
 
     @property
     def runs(self) -> int:
-        """Examples under interventions, all in all."""
+        """Examples under interventions on held-out examples, all in all."""
         return sum(len(m) * len(w) for m, w in zip(self.members, self.wanted, strict=True))
 
 
-def planned(setup: Setup, findings: Findings, methods: Mapping[str, Blocks], section: ValidationSection) -> Planned:
-    """Choose controls for every set that can be tested, and as many examples a task as the budget allows.
+def planned(
+    setup: Setup,
+    findings: Findings,
+    methods: Mapping[str, Blocks],
+    section: ValidationSection,
+    cores: Mapping[str, Heads] | None = None,
+) -> Planned:
+    """Choose the sets to hold each found one against, and as many examples a task as the budget allows.
 
-    Where it does not allow ``LEAST_EXAMPLES``, the least important sets are left out, last first.
-    Raises InputError where the budget does not even cover what has no controls.
+    ``cores`` are those of the sets, once they are known; until then each set is taken for its own. Where the budget
+    does not allow ``LEAST_EXAMPLES``, the least important sets are compared with none, last first. Raises InputError
+    where it does not even cover what has no control sets.
     """
     sets = found_sets(findings, setup.index)
-    reasons = _reasons(setup, findings, sets)
-    tests = {(s.heads, s.tasks) for s in sets if s.id not in reasons}
-    least = max(section.controls, PER_TEST * len(tests))
-    controls = _controls(setup, sets, reasons, least)
-    reasons |= {s.id: "few-controls" for s in sets if s.id not in reasons and len(controls[s.id].sets) < FEWEST}
+    cores = {s.id: s.heads for s in sets} if cores is None else cores
+    controls = {s.id: _controls(setup, cores[s.id], section.controls) for s in sets if _comparable(setup, findings, s)}
+    sites = len(setup.setting.heads.sites)
     made = tuple(orders(setup.index, methods, t, setup.norms, setup.setting.seed) for t in range(len(setup.tasks)))
+    singles = _singles(setup, sets)
     ablation = sum(len(t.rows) for t in setup.tasks) * forwards(setup.setting.heads)
-    held = [_held_out(setup, task) for task in setup.tasks]
-    # The least important sets go first: few examples for all would leave every verdict open.
-    for left_out in [None, *(s.id for s in reversed(sets) if s.id not in reasons)]:
-        reasons |= {} if left_out is None else {left_out: "budget"}
-        wanted = tuple(_wanted(setup, sets, reasons, controls, made[t], t) for t in range(len(held)))
-        n = _affordable(wanted, held, section.budget * ablation, len(setup.setting.heads.sites))
+    held = [_in_turn(setup, task, discovery=False)[:MOST_EXAMPLES] for task in setup.tasks]
+    found = tuple(tuple(_in_turn(setup, task, discovery=True)[:CORE_EXAMPLES]) for task in setup.tasks)
+    cutting = sum(
+        (3 * len(s.heads) + 1) * Intervention(s.heads).share(sites) * len(found[t]) for s in sets for t in s.tasks
+    )
+    bare = tuple(_wanted(setup, sets, cores, {}, singles, made[t], t) for t in range(len(held)))
+    smallest = (_affordable(bare, held, 0, sites)[1] + cutting) / ablation
+    for name in ["", *(s.id for s in reversed(sets) if s.id in controls)]:
+        controls.pop(name, None)
+        wanted = tuple(_wanted(setup, sets, cores, controls, singles, made[t], t) for t in range(len(held)))
+        n, _ = _affordable(wanted, held, section.budget * ablation - cutting, sites)
         if n:
             members = tuple(tuple(sorted(rows[:n])) for rows in held)
-            runs = sum(_work(w, len(setup.setting.heads.sites)) * len(m) for w, m in zip(wanted, members, strict=True))
-            return Planned(
-                tuple(sets), reasons, controls, least, members, wanted, made, Cost(runs, ablation, section.budget)
-            )
-    raise InputError(
-        "the budget does not cover the curves and the table of all tasks and sets",
-        f"[validation] budget = {section.budget:g}",
-        "Raise it",
+            runs = sum(_work(w, sites) * len(m) for w, m in zip(wanted, members, strict=True))
+            cost = Cost(runs + cutting, ablation, section.budget)
+            return Planned(tuple(sets), cores, controls, singles, members, found, wanted, made, cost, smallest)
+    problem = "the budget covers no more than a part of the interventions, so that none was made"
+    hint = f"Raise it to at least {np.ceil(100 * smallest) / 100:g}, or set [validation] enabled = false"
+    raise InputError(problem, f"[validation] budget = {section.budget:g}", hint)
+
+
+def _comparable(setup: Setup, findings: Findings, each: FoundSet) -> bool:
+    """Whether a set is compared with others: those on which nothing is concluded are not."""
+    groups = (
+        len({row.group for row, d in zip(setup.tasks[t].rows, setup.tasks[t].discovery, strict=True) if not d})
+        for t in each.tasks
     )
-
-
-def _reasons(setup: Setup, findings: Findings, sets: Sequence[FoundSet]) -> dict[str, Reason]:
-    """Of sets that are not tested, why."""
-    chance = {t for t in range(len(setup.tasks)) if at_chance(setup, findings, t)}
-    few = {t for t, task in enumerate(setup.tasks) if _groups(task) < LEAST}
-    found: dict[str, Reason] = {}
-    for each in sets:
-        if chance & set(each.tasks):
-            found[each.id] = "at-chance"
-        elif not each.held_out:
-            found[each.id] = "in-sample"
-        elif few & set(each.tasks):
-            found[each.id] = "few-groups"
-        elif whole_layer(each.heads, setup.setting.heads) is not None:
-            found[each.id] = "whole-layer"
-    return found
+    return each.held_out and min(groups) >= GROUPS and not any(at_chance(setup, findings, t) for t in each.tasks)
 
 
 def at_chance(setup: Setup, findings: Findings, t: int) -> bool:
@@ -118,25 +128,24 @@ def at_chance(setup: Setup, findings: Findings, t: int) -> bool:
     return wilson(accuracy * groups, groups)[0] <= chance
 
 
-def _groups(task: PreparedTask) -> int:
-    return len({row.group for row, discovery in zip(task.rows, task.discovery, strict=True) if not discovery})
+def _controls(setup: Setup, core: Heads, most: int) -> Controls:
+    rng = np.random.default_rng([setup.setting.seed, *(n for cell in sorted(core) for n in cell)])
+    return of_same_layers(core, setup.index.layers, most, rng)
 
 
-def _controls(setup: Setup, sets: Sequence[FoundSet], reasons: Mapping[str, Reason], least: int) -> dict[str, Controls]:
-    """Control sets of every set that is tested, none of which touches any found set."""
-    # Of another task too: a control that matters for something found would hide that the set matters.
-    taken = frozenset(cell for each in sets for cell in each.heads)
-    found = {}
-    for each in sets:
-        if each.id not in reasons:
-            rng = np.random.default_rng([setup.setting.seed, *(n for cell in sorted(each.heads) for n in cell)])
-            found[each.id] = matched(each.heads, taken, setup.setting.heads, setup.norms, least, rng)
-    return found
+def _singles(setup: Setup, sets: Sequence[FoundSet]) -> tuple[tuple[int, int], ...]:
+    """Return the heads that are knocked out alone, whole layers of them."""
+    layers, tops = setup.index.layers, [cell for each in sets if each.kind == TOP for cell in each.heads]
+    chosen: list[int] = []
+    for site in sorted(range(len(layers)), key=lambda i: (-sum(cell[0] == i for cell in tops), i)):
+        if sum(layers[i].heads for i in [*chosen, site]) <= SINGLES:
+            chosen.append(site)
+    return tuple((site, head) for site in sorted(chosen) for head in range(layers[site].heads))
 
 
-def _held_out(setup: Setup, task: PreparedTask) -> list[int]:
-    """Return the numbers of the held-out half's examples in a seeded order that takes one of each group in turn."""
-    rows = [(i, row) for i, row in enumerate(task.rows) if not task.discovery[i]]
+def _in_turn(setup: Setup, task: PreparedTask, discovery: bool) -> list[int]:
+    """Return the numbers of one half's examples in a seeded order that takes one of each group in turn."""
+    rows = [(i, row) for i, row in enumerate(task.rows) if bool(task.discovery[i]) is discovery]
     rows.sort(key=lambda pair: setup.setting.generator(pair[1], "validation").random())
     turn: dict[str, int] = {}
     placed: list[tuple[int, int, int]] = []
@@ -146,44 +155,65 @@ def _held_out(setup: Setup, task: PreparedTask) -> list[int]:
     return [i for _, _, i in sorted(placed)]
 
 
+def ablations(setup: Setup, core: Heads, t: int) -> dict[str, list[Intervention]]:
+    """Return the interventions on a core whose losses vote, by name: one, or several draws."""
+    draws = [Intervention(core, draw=d) for d in range(DRAWS)] if setup.resampled[t] else []
+    found = {"mean": [Intervention(core)], "zero": [Intervention(core, 0.0)], "resample": draws}
+    return {name: some for name, some in found.items() if some}
+
+
+def moved(interventions: Mapping[str, Sequence[Intervention]]) -> dict[str, list[Intervention]]:
+    """Return the same at the study's other positions."""
+    return {
+        name: [Intervention(each.heads, each.factor, each.draw, elsewhere=True) for each in some]
+        for name, some in interventions.items()
+    }
+
+
 def _wanted(
     setup: Setup,
     sets: Sequence[FoundSet],
-    reasons: Mapping[str, Reason],
+    cores: Mapping[str, Heads],
     controls: Mapping[str, Controls],
+    singles: Sequence[tuple[int, int]],
     made: Mapping[str, list[Order]],
     t: int,
 ) -> tuple[Intervention, ...]:
     """Return a task's interventions, each once."""
     every = setup.index.all
-    wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(each.heads) for each in sets)]
-    for each in sets:
-        if t in each.tasks:
-            # Zero lies off the model's distribution and decides nothing; it is printed beside the mean, since published
-            # tables ablate to it (docs/validation.md).
-            wanted += [Intervention(each.heads, factor) for factor in (0.0, *FACTORS)]
-            wanted.append(Intervention(every - each.heads))
-            if each.id not in reasons:
-                wanted += [Intervention(control) for control in controls[each.id].sets]
+    wanted = [Intervention(frozenset()), Intervention(every), *(Intervention(cores[each.id]) for each in sets)]
+    if setup.neutral == t:
+        wanted += [Intervention(cores[each.id], 0.0) for each in sets]
+    for each in (one for one in sets if t in one.tasks):
+        voting = ablations(setup, cores[each.id], t)
+        wanted += [one for some in voting.values() for one in some]
+        if len(setup.settings) > 1:
+            wanted += [one for some in moved(voting).values() for one in some]
+        wanted += [Intervention(each.heads), Intervention(every - each.heads)]
+        wanted += [Intervention(each.heads, factor) for factor in FACTORS]
+        if each.id in controls:
+            wanted += [Intervention(control) for control in controls[each.id].sets]
+    wanted += [Intervention(frozenset({cell}), factor) for cell in singles for factor in (None, 0.0)]
     wanted += [step for same in made.values() for order in same for step in prefixes(order)]
     return tuple(dict.fromkeys(wanted))
 
 
 def _work(wanted: Sequence[Intervention], sites: int) -> float:
-    """Return the number of runs through all layers, for one example."""
-    return 1 + sum(each.share(sites) for each in wanted)
+    """Return the number of runs through all layers, for one example: the plain one, and those of donors, among them."""
+    return (
+        1 + len({each.manner for each in wanted if each.draw is not None}) + sum(each.share(sites) for each in wanted)
+    )
 
 
 def _affordable(
     wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
-) -> int:
-    """Return the greatest number of examples a task that the budget covers; 0 where that is too few."""
+) -> tuple[int, float]:
+    """Return the greatest number of examples a task that the budget covers (0: too few), and what the least cost."""
     works = [_work(each, sites) for each in wanted]
     longest = max(map(len, held))
     least = min(LEAST_EXAMPLES, longest)
-    fits = [
-        n
-        for n in range(least, longest + 1)
-        if sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True)) <= budget
-    ]
-    return max(fits, default=0)
+
+    def cost(n: int) -> float:
+        return sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True))
+
+    return max((n for n in range(least, longest + 1) if cost(n) <= budget), default=0), cost(least)

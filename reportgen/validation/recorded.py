@@ -1,35 +1,35 @@
 """validation.json: what is written there, how it is read, and what its raw outcomes rest on."""
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
+from reportgen.core.findings import to_json as findings_json
 from reportgen.core.kinds import kind_of
 from reportgen.core.schema import plain_of, read_plain
-from reportgen.core.trials import TOP, Answers, RawControls, RawCurve, RawSet, RawTask, RawValidation, Validation
+from reportgen.core.trials import TOP, Answers, RawControls, RawCurve, RawSet, RawTask, RawValidation, Trials
 from reportgen.errors import InputError
 from reportgen.storage.files import write_atomic
 from reportgen.storage.json_files import read_json
 from reportgen.validation.curves import LAYERS, NORM, RANDOM, knocked
-from reportgen.validation.derive import derive
+from reportgen.validation.derive import WORDS
 from reportgen.validation.sets import FoundSet, Index, found_sets, layers_of
-from reportgen.validation.statistics import Sample
+from reportgen.validation.statistics import core_of, margin_of
 
 FILE = "validation.json"
 # Decimals of log-probabilities and losses: what float32 holds of numbers between 1 and 10. They are rounded before
 # anything is derived from them, so that the file gives the same verdicts as the run.
 DIGITS = 6
-APART = 2e-6  # how far two means of numbers so rounded may lie apart: half a last digit each, and as much again
 LARGEST = 1e9  # log-probabilities and numbers of heads beyond it are no outcomes
 HINT = "Make the file again with `reportgen build`"
 # What no one can recompute without the model: whoever changes one of these must change all that hangs on it
@@ -37,19 +37,34 @@ ROOTS = (
     "validation.json: of every held-out example tried, whether the answer is right and its log-probability, with the "
     "model as it is, with every head at its mean, under every intervention on every set, and at every step of every "
     "knock-out curve",
-    "validation.json: of every control set its heads, its loss and its accuracy, and of every example the mean loss "
-    "over the control sets; how many control sets exist, how many layers further they reach, their activation norms",
+    "validation.json: of every other set that a found one is held against its heads, its accuracy, and its loss on "
+    "every example; of every head alone its losses, and of every subset of a found set its loss on discovery rows",
     "validation.json: which examples of the held-out half were tried, what the runs cost, whether the answers were the "
-    "model's own or a probe's, and how well a probe tells the tasks",
+    "model's own or a probe's, how well a probe tells the tasks, and what the answers are worth by guessing",
 )
 _ADAPTER = TypeAdapter(RawValidation)
 _HEAD, _LAYER = re.compile(r"((?:(enc|dec|cross)\.)?L(\d{1,9}))H(\d{1,9})"), re.compile(r"((enc|dec|cross)\.)?L\d{1,9}")
 
 
-def to_json(raw: RawValidation, derived: Validation) -> dict[str, Any]:
-    """Return the file's content as plain JSON values: the raw outcomes, and the verdicts for other tools to read."""
-    verdicts = {t.id: {"verdict": t.verdict, "specific": None, "robustness": None} for t in derived.trials}
-    return {**plain_of(_ADAPTER, raw), "verdicts": verdicts}
+def to_json(trials: Trials) -> dict[str, Any]:
+    """Return the file's content as plain JSON values: the raw outcomes, and for other tools what follows from them, the
+    verdicts and the findings that only interventions give.
+
+    ``trials`` are findings joined with what follows from the outcomes that they hold.
+    """
+    assert trials.outcomes is not None
+    verdicts = {
+        f.id: {
+            "verdict": f.verdict,
+            "specific": f.specific,
+            "robustness": None if f.robustness is None else {**vars(f.robustness), "fails": [*f.robustness.fails]},
+        }
+        for f in trials.findings.findings
+        if f.verdict is not None
+    }
+    own = [f for f in trials.findings.findings if kind_of(f.kind).apart]
+    findings = findings_json(replace(trials.findings, findings=own))["findings"]
+    return {**plain_of(_ADAPTER, trials.outcomes), "verdicts": verdicts, "findings": findings}
 
 
 def json_schema() -> dict[str, object]:
@@ -57,6 +72,7 @@ def json_schema() -> dict[str, object]:
     schema: dict[str, Any] = _ADAPTER.json_schema(mode="serialization")
     verdict = {"type": "object", "required": ["verdict", "specific", "robustness"]}
     schema["properties"]["verdicts"] = {"type": "object", "additionalProperties": verdict}
+    schema["properties"]["findings"] = {"type": "array", "items": {"type": "object", "required": ["id", "kind"]}}
     return schema
 
 
@@ -85,18 +101,24 @@ def _folded(value: object, start: str) -> Iterator[str]:
     yield f"{start}{'}' if isinstance(value, dict) else ']'}"
 
 
+DERIVED = ("verdicts", "findings")  # what stands in the file for other tools, and follows from the rest
+OLDER = {
+    "reportgen/validation/1": "holds no raw outcomes that verdicts could be derived from",
+    "reportgen/validation/2": "holds control sets of other layers, and no outcomes of resample ablation",
+}
+
+
 def from_json(plain: object, location: str = "validation.json") -> RawValidation:
     """Read the raw outcomes; what else the file says is not looked at.
 
-    Raises InputError with the field that does not fit, and for the format of reportgen 0.1.0, which kept verdicts and
-    not the outcomes that they follow from.
+    Raises InputError with the field that does not fit, and for the formats of earlier versions, which lack outcomes
+    that verdicts rest on.
     """
-    if isinstance(plain, dict) and plain.get("schema") == "reportgen/validation/1":
-        problem = "schema: reportgen/validation/1 holds no raw outcomes that verdicts could be derived from"
-        hint = "Install the version that made it, `pip install reportgen==0.1.0`, or make the report again"
-        raise InputError(problem, location, hint)
+    if isinstance(plain, dict) and (schema := plain.get("schema")) in OLDER:
+        hint = "Make it again with `reportgen validate`, or read it with the version that made it"
+        raise InputError(f"schema: {schema} {OLDER[str(schema)]}", location, hint)
     if isinstance(plain, dict):
-        plain = {name: value for name, value in plain.items() if name != "verdicts"}
+        plain = {name: value for name, value in plain.items() if name not in DERIVED}
     raw = read_plain(_ADAPTER, plain, location, "build")
     if raw.problem is None:
         for field, problem in _faults(raw):
@@ -109,23 +131,26 @@ def _faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
     yield from _setting_faults(raw)
     yield from _twice("tasks", [task.name for task in raw.tasks])
     yield from _twice("sets", [each.id for each in raw.sets])
+    yield from _twice("singles", [each.head for each in raw.singles])
     for i, task in enumerate(raw.tasks):
         yield from _task_faults(f"tasks.{i}", task)
-    found = {head for each in raw.sets for head in each.heads}
     for i, each in enumerate(raw.sets):
         yield from _set_faults(f"sets.{i}", each, raw)
+        yield from _core_faults(f"sets.{i}", each, raw)
         if each.controls is not None:
-            yield from _control_faults(f"sets.{i}.controls", each, each.controls, found, raw)
+            yield from _control_faults(f"sets.{i}.controls", each, each.controls, raw)
+    yield from _single_faults(raw)
     yield from _curves_faults(raw)
 
 
 def _setting_faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
     if not 0 < raw.alpha < 1:
         yield "alpha", f"{raw.alpha:g} is no level of a test"
-    if not 0 <= raw.margin <= 1:
-        yield "margin", f"{raw.margin:g} is no share"
     if not 0 <= raw.controls <= LARGEST:
         yield "controls", f"{raw.controls} is no number of control sets"
+    for field, value in (("positions", raw.positions), ("elsewhere", raw.elsewhere)):
+        if value not in WORDS and not (field == "elsewhere" and value is None):
+            yield field, f"{value!r} is no choice of positions"
     if raw.cost is None or not (raw.cost.ablation > 0 and raw.cost.runs >= 0 and raw.cost.budget > 0):
         yield "cost", "it gives no runs of this validation and of zero ablation, and no budget"
     for layer, heads in raw.layers.items():
@@ -135,6 +160,8 @@ def _setting_faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
         yield "layers", "there are none"
     if not raw.tasks:
         yield "tasks", "there are none"
+    if sum(task.neutral for task in raw.tasks) > 1:
+        yield "tasks", "one alone is the control task"
 
 
 def _twice(field: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -152,6 +179,9 @@ def _task_faults(field: str, task: RawTask) -> Iterator[tuple[str, str]]:
         yield f"{field}.groups", f"{len(task.groups)} groups of {n} examples"
     if task.chance is not None and not 0 <= task.chance <= 1:
         yield f"{field}.chance", f"{task.chance:g} is no share of right answers"
+    for name, value in (("guess", task.guess), ("discovery", task.discovery)):
+        if value is not None and not -LARGEST <= value <= 0:
+            yield f"{field}.{name}", f"{value:g} is the logarithm of no probability"
     yield from _answer_faults(f"{field}.intact", task.intact, n)
     yield from _answer_faults(f"{field}.floor", task.floor, n)
 
@@ -180,11 +210,31 @@ def _set_faults(field: str, each: RawSet, raw: RawValidation) -> Iterator[tuple[
         re.fullmatch(r"\d+(\.\d+)?", f) for f in each.amplified
     ):
         yield f"{field}.amplified", "its factors are no numbers, or not those of the first set"
+    neutral = {task.name: len(task.examples) for task in raw.tasks if task.neutral}
     yield from _by_task_faults(f"{field}.mean", each.mean, known)
-    yield from _by_task_faults(f"{field}.zero", each.zero, own)
+    yield from _by_task_faults(f"{field}.zero", each.zero, own | neutral)
+    yield from _by_task_faults(f"{field}.whole", each.whole, own)
     yield from _by_task_faults(f"{field}.kept", each.kept, own)
     for factor, answers in each.amplified.items():
         yield from _by_task_faults(f"{field}.amplified.{factor}", answers, own)
+    if each.resample:
+        yield from _drawn_faults(f"{field}.resample", each.resample, own)
+    names = {"mean", "zero", *(["resample"] if each.resample else [])} if raw.elsewhere is not None else set()
+    if each.elsewhere.keys() != names:
+        yield f"{field}.elsewhere", f"it has to give {', '.join(sorted(names)) or 'nothing'}"
+    for name, drawn in each.elsewhere.items():
+        yield from _drawn_faults(f"{field}.elsewhere.{name}", drawn, own)
+
+
+def _drawn_faults(
+    field: str, drawn: Mapping[str, list[Answers]], wanted: Mapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    draws = {len(answers) for answers in drawn.values()}
+    if len(draws) != 1 or 0 in draws:
+        yield field, "it has to give as many draws of every task, one at least"
+        return
+    for i in range(max(draws)):
+        yield from _by_task_faults(f"{field}.{i}", {name: answers[i] for name, answers in drawn.items()}, wanted)
 
 
 def _by_task_faults(field: str, answers: Mapping[str, Answers], wanted: Mapping[str, int]) -> Iterator[tuple[str, str]]:
@@ -205,39 +255,58 @@ def _head_faults(field: str, heads: Sequence[str], raw: RawValidation) -> Iterat
             yield field, f"{head!r} is no head of the model"
 
 
-def _control_faults(
-    field: str, each: RawSet, controls: RawControls, found: set[str], raw: RawValidation
-) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong: controls are distinct, touch no found head, come from the set's layers or near ones, and
-    agree on their mean.
-    """
-    if len(controls.sets) > controls.distinct or controls.widened < 0:
-        yield f"{field}.distinct", f"{controls.distinct} sets of up to {controls.widened} layers further cannot be"
-    seen = set[frozenset[str]]()
+def _core_faults(field: str, each: RawSet, raw: RawValidation) -> Iterator[tuple[str, str]]:
+    """Yield where the core is not what the subsets' losses make of the set."""
+    tasks = [task for task in raw.tasks if task.name in each.tasks]
+    for i, subset in enumerate(each.tried):
+        if not {*subset.heads} <= {*each.heads} or not subset.heads or abs(subset.loss) > LARGEST:
+            yield f"{field}.tried.{i}", "these are none of the set's heads, or the loss is no outcome"
+            return
+    worths = [task.discovery - (task.guess or 0) for task in tasks]
+    losses = {frozenset(subset.heads): subset.loss for subset in each.tried}
+    core, missing = core_of(losses, each.heads, fmean(map(margin_of, worths)))
+    if missing:
+        yield f"{field}.tried", f"the loss without {', '.join(h for h in each.heads if h not in missing[0])} is missing"
+    elif core != each.core:
+        yield f"{field}.core", f"{', '.join(core)} follow from the subsets that were tried"
+
+
+def _control_faults(field: str, each: RawSet, controls: RawControls, raw: RawValidation) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong: control sets are distinct, share no head with the core and have its number in each layer."""
+    if len(controls.sets) > controls.distinct:
+        yield f"{field}.distinct", f"of {controls.distinct} sets {len(controls.sets)} cannot have been run"
+    wanted, seen = Counter(map(_layer, each.core)), set[frozenset[str]]()
+    n = sum(len(task.examples) for task in raw.tasks if task.name in each.tasks)
     for i, control in enumerate(controls.sets):
-        location = f"{field}.sets.{i}"
+        location, heads = f"{field}.sets.{i}", frozenset(control.heads)
         yield from _head_faults(f"{location}.heads", control.heads, raw)
-        if found & {*control.heads} or frozenset(control.heads) in seen:
-            yield f"{location}.heads", "they hold a found head, or stand twice"
-        if not _near(each.heads, control.heads, controls.widened):
-            yield f"{location}.heads", f"they do not match the set's within {controls.widened} layers"
-        seen.add(frozenset(control.heads))
-        if not 0 <= control.accuracy <= 1 or abs(control.loss) > LARGEST:
-            yield location, "its loss and accuracy are no outcomes"
-    groups = [task.groups for name in each.tasks for task in raw.tasks if task.name == name]
-    if len(controls.mean_loss) != (sum(map(len, groups)) if controls.sets else 0):
-        yield f"{field}.mean_loss", "it has to give one number for every example, and none without control sets"
-    elif controls.sets:
-        over_examples = float(Sample.of(groups).mean(np.array(controls.mean_loss)))
-        over_sets = float(np.mean([control.loss for control in controls.sets]))
-        if not math.isclose(over_examples, over_sets, rel_tol=1e-9, abs_tol=APART):
-            yield f"{field}.mean_loss", f"its mean is {over_examples:g}, that of the control sets' losses {over_sets:g}"
+        if heads & {*each.core} or heads in seen:
+            yield f"{location}.heads", "they hold a head of the core, or stand twice"
+        if not controls.layers and Counter(map(_layer, control.heads)) != wanted:
+            yield f"{location}.heads", "they are not as many of each layer as the core's"
+        seen.add(heads)
+        yield from _loss_faults(f"{location}.losses", control.losses, n)
+        if not 0 <= control.accuracy <= 1:
+            yield f"{location}.accuracy", f"{control.accuracy:g} is no share of right answers"
 
 
-def _near(heads: Sequence[str], others: Sequence[str], reach: int) -> bool:
-    """Whether each head can stand for one of the others' from a layer of the same block at most so far away."""
-    pairs = zip(sorted(map(_layer, heads)), sorted(map(_layer, others)), strict=False)
-    return len(heads) == len(others) and all(a[0] == b[0] and abs(a[1] - b[1]) <= reach for a, b in pairs)
+def _loss_faults(field: str, losses: Sequence[float], n: int) -> Iterator[tuple[str, str]]:
+    if len(losses) != n:
+        yield field, f"{len(losses)} numbers for {n} examples"
+    if any(abs(loss) > LARGEST for loss in losses):
+        yield field, "not all are losses of log-probability"
+
+
+def _single_faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
+    known = {task.name: len(task.examples) for task in raw.tasks}
+    for i, each in enumerate(raw.singles):
+        yield from _head_faults(f"singles.{i}.head", [each.head], raw)
+        if each.mean.keys() != known.keys() or each.zero.keys() != known.keys():
+            yield f"singles.{i}", "it has to give the losses on every task"
+            continue
+        for name, n in known.items():
+            yield from _loss_faults(f"singles.{i}.mean.{name}", each.mean[name], n)
+            yield from _loss_faults(f"singles.{i}.zero.{name}", [each.zero[name]], 1)
 
 
 def _layer(head: str) -> tuple[str, int]:
@@ -282,7 +351,6 @@ def disagreements(raw: RawValidation, findings: Findings, methods: Mapping[str, 
     asked = {
         "scores": (raw.scores, findings.scores),
         "alpha": (raw.alpha, findings.apart),
-        "margin": (raw.margin, study.analysis.margin),
         "controls": (raw.controls, study.validation.controls),
         "seed": (raw.seed, study.scoring.seed),
         "positions": (raw.positions, study.scoring.positions),
@@ -298,15 +366,21 @@ def disagreements(raw: RawValidation, findings: Findings, methods: Mapping[str, 
     if (found := list(dict.fromkeys(curve.order for curve in raw.curves))) != orders:
         differences.append(f"curves: their orders are {found!r}, and should be {orders!r}")
     blocks = next(iter(methods.values()))
-    return [*differences, *_other_tasks(raw, findings, blocks), *_other_sets(raw, findings, blocks)]
+    return [
+        *differences,
+        *_other_tasks(raw, findings, blocks, study.tasks.control),
+        *_other_sets(raw, findings, blocks),
+    ]
 
 
-def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks) -> Iterator[str]:
+def _other_tasks(raw: RawValidation, findings: Findings, blocks: Blocks, control: str | None) -> Iterator[str]:
     """Tasks whose examples, chance or competence are not the scores'."""
     for task, described, examples in zip(raw.tasks, blocks[0].tasks, blocks[0].examples, strict=True):
         chance = described.chance if raw.readout == "answer" else 1 / len(raw.tasks)
         if task.chance != chance:
             yield f"task {task.name}: chance is {task.chance!r}, and should be {chance!r}"
+        if task.neutral != (task.name == control):
+            yield f"task {task.name}: whether it is the control task is not what the study says"
         judged = [f for f in findings.by_task(task.name) if kind_of(f.kind).performance]
         if judged and task.at_chance != any("at-chance" in f.caveats for f in judged):
             yield f"task {task.name}: whether it is at chance is not what the findings say"
@@ -353,46 +427,54 @@ def read(path: Path, blocks: Blocks) -> RawValidation:
     return raw
 
 
-def write(path: Path, raw: RawValidation) -> RawValidation:
-    """Write the outcomes with what follows from them, where the file holds anything else; return them."""
-    content = folded_json(to_json(raw, derive(raw))).encode()
+def write(path: Path, trials: Trials) -> None:
+    """Write the outcomes with what follows from them, where the file holds anything else."""
+    content = folded_json(to_json(trials)).encode()
     if not path.is_file() or path.read_bytes() != content:
         write_atomic(path, content)
-    return raw
 
 
-def read_validation(folder: Path, findings: Findings) -> Validation | None:
-    """All that follows from the outcomes that the folder's findings carry the verdicts of; None where there are none.
+def outcomes_in(folder: Path, findings: Findings) -> RawValidation | None:
+    """Return the outcomes that the folder holds of these findings; None where there are none, or they are of others.
 
     Raises InputError for a damaged file.
     """
-    if not any(f.verdict for f in findings.findings) or not (folder / FILE).is_file():
+    if not (folder / FILE).is_file():
         return None
     raw = from_json(read_json(folder / FILE), str(folder / FILE))
-    return derive(raw) if raw.scores == findings.scores else None
+    blocks = findings.made_from.blocks
+    if raw.scores != findings.scores:
+        return None
+    refuse_other_scores(raw, blocks, str(folder / FILE))
+    return raw if raw.problem is not None or not [*_other_sets(raw, findings, blocks)] else None
 
 
-def recorded_differences(folder: Path) -> list[str]:
+def recorded_differences(folder: Path, trials: Trials) -> list[str]:
     """Return what the folder's validation.json says beside its raw outcomes and does not follow from them, one line
-    each.
+    each; ``trials`` are those that follow.
 
-    Empty where all follows, and where there is no such file. Raises InputError for a damaged one.
+    Empty where all follows, and where there is no such file.
     """
     if not (folder / FILE).is_file():
         return []
-    plain = read_json(folder / FILE)
-    raw = from_json(plain, str(folder / FILE))
-    again = to_json(raw, derive(raw))
-    stored = plain.get("verdicts")
-    stored, derived = stored if isinstance(stored, dict) else {}, again["verdicts"]
-    differences = [
-        f"verdicts.{name}: {stored.get(name)!r} is recorded, {derived.get(name)!r} follows from the outcomes"
-        for name in derived | stored
-        if stored.get(name) != derived.get(name)
-    ]
+    plain, again = read_json(folder / FILE), to_json(trials)
+    differences = []
+    for name, stored in ((name, plain.get(name)) for name in DERIVED):
+        here, there = _by_id(stored), _by_id(again[name])
+        differences += [
+            f"{name}.{i}: {here.get(i)!r} is recorded, {there.get(i)!r} follows from the outcomes"
+            for i in there | here
+            if here.get(i) != there.get(i)
+        ]
     if not differences and (folder / FILE).read_text(encoding="utf-8") != folded_json(again):
         differences.append("it is not written as its own outcomes are")
     return differences
+
+
+def _by_id(stored: object) -> dict[str, object]:
+    if isinstance(stored, list):
+        return {str(each.get("id")) if isinstance(each, dict) else str(i): each for i, each in enumerate(stored)}
+    return stored if isinstance(stored, dict) else {}
 
 
 def recorded_disagreements(folder: Path, findings: Findings, methods: Mapping[str, Blocks], study: Study) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -73,6 +74,14 @@ class Index:
         """Return the head's name, as ``L6H24`` or ``enc.L6H24``."""
         site = self.layers[cell[0]]
         return written(site.block, Head(site.layer, cell[1]))
+
+    def cells(self, names: Sequence[str]) -> Heads:
+        """Return the heads of these names."""
+        return frozenset(self._numbers[name] for name in names)
+
+    @cached_property
+    def _numbers(self) -> dict[str, tuple[int, int]]:
+        return {self.name(cell): cell for cell in self.all}
 
     def flat(self, maps: Sequence[Float[np.ndarray, "layer head"]]) -> dict[tuple[int, int], float]:
         """Return a number for every head, from one map a block."""

@@ -1,8 +1,10 @@
 """Findings and a model in, raw outcomes out: knock out what was found, and matched heads, on held-out examples."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,22 +12,35 @@ from jaxtyping import Bool, Float
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
-from reportgen.core.trials import Answers, Control, RawControls, RawCurve, RawSet, RawTask, RawValidation
+from reportgen.core.trials import (
+    Answers,
+    Control,
+    RawControls,
+    RawCurve,
+    RawHead,
+    RawSet,
+    RawTask,
+    RawValidation,
+    Subset,
+)
 from reportgen.errors import InputError, ran_out
+from reportgen.scoring.data.batches import Batch
 from reportgen.scoring.methods.common.ablation import at_once
+from reportgen.scoring.run.cost import seconds_per_forward
 from reportgen.scoring.run.prepare import versions
 from reportgen.storage.json_files import key_of
 from reportgen.validation.checkpoints import read_checkpoint, write_checkpoint
-from reportgen.validation.controls import Controls
-from reportgen.validation.derive import costs
 from reportgen.validation.engine import Intervention, Outcomes, outcomes
 from reportgen.validation.orders import prefixes
-from reportgen.validation.plan import FACTORS, Planned, at_chance, planned
+from reportgen.validation.plan import FACTORS, Planned, ablations, at_chance, moved, planned
 from reportgen.validation.prepare import Setup, set_up
 from reportgen.validation.recorded import DIGITS
 from reportgen.validation.sets import FoundSet, Heads, layers_of
+from reportgen.validation.statistics import core_of, margin_of
 
-PER_CHECKPOINT = 256  # interventions of a task in one file: what a killed run repeats at most; fewer make more files
+# Interventions on one batch in one file: what a broken run repeats at most
+PER_CHECKPOINT = 32
+LOSS_DIGITS = 4  # decimals of losses that are compared with others: a two-hundredth of the smallest margin
 Progress = Callable[[str, int, int], None]
 Notify = Callable[[str], None]
 
@@ -46,9 +61,9 @@ def validate(
     """Intervene on the heads that the findings name, on examples of the held-out half.
 
     ``methods`` are the scores by method, the first method first. ``notify`` is told the cost before anything is run,
-    ``progress("validation", done, total)`` the examples under interventions; ``checkpoints`` is a folder in which what
-    is finished is kept and from which it is taken again. Where the model or its tasks cannot be used any more, or the
-    budget is too small, the result says so and holds nothing else.
+    or why nothing is, ``progress("validation", done, total)`` the examples under interventions; ``checkpoints`` is a
+    folder in which what is finished is kept and from which it is taken again. Where the model or its tasks cannot be
+    used any more, or the budget is too small, the result says so and holds nothing else.
     """
     blocks = next(iter(methods.values()))
     empty = RawValidation(
@@ -56,92 +71,181 @@ def validate(
         findings.scores,
         findings.apart,
         study.scoring.seed,
-        study.analysis.margin,
         study.validation.controls,
         study.scoring.positions,
     )
     try:
         setup = set_up(study, blocks)
-        plan = planned(setup, findings, methods, study.validation)
-        notify(_costs(plan))
-        record = _Record(setup, plan, _run(setup, plan, progress, checkpoints))
+        announced = planned(setup, findings, methods, study.validation)
+        notify(costs(announced, setup))
+        runs = _Runs(setup, checkpoints, progress, announced.runs)
+        tried = _cut(runs, announced)
+        plan = planned(setup, findings, methods, study.validation, _cores(setup, announced, tried))
+        runs.total = runs.done + plan.runs
+        members, wanted = plan.members, plan.wanted
+        found = [runs.outcomes(t, members[t], wanted[t]) for t in range(len(setup.tasks))]
+        record = _Record(setup, plan, found)
     except InputError as error:
+        notify(f"validation: no intervention was made. {error}")
         return replace(empty, problem=str(error))
     return replace(
         empty,
+        elsewhere=None if len(setup.settings) == 1 else setup.settings[1].positions,
         readout=setup.readout.name,
         cost=plan.cost,
         layers={layer.name: layer.heads for layer in layers_of(blocks)},
-        tasks=[record.task(t, at_chance(setup, findings, t)) for t in range(len(setup.tasks))],
-        sets=[record.set(each) for each in plan.sets],
+        tasks=[record.task(t, at_chance(setup, findings, t), tried.intact[t]) for t in range(len(setup.tasks))],
+        sets=[record.set(each, tried.losses[each.id]) for each in plan.sets],
+        singles=record.singles(),
         curves=record.curves(),
     )
 
 
-def _costs(plan: Planned) -> str:
+def costs(plan: Planned, setup: Setup) -> str:
     """Return the sentence on what the validation costs."""
-    tested = len(plan.controls) - sum(reason in ("few-controls", "budget") for reason in plan.reasons.values())
-    return costs(len(plan.sets), tested, plan.least, max(map(len, plan.members)), plan.cost)
+    cost, size = plan.cost, setup.prepared.batch_size
+    every = sorted((e for task in setup.tasks for e in task.encoded), key=lambda e: len(e.inputs))
+    batch = setup.prepared.model.collated([every[len(every) // 2]] * size)
+    seconds = cost.runs / size * seconds_per_forward(setup.prepared.model, batch)
+    return (
+        f"validation: {len(plan.sets)} sets, {len(plan.controls)} of them against up to "
+        f"{max((len(each.sets) for each in plan.controls.values()), default=0)} others of their layers, on "
+        f"{max(map(len, plan.members))} held-out examples a task: {cost.runs:,.0f} runs of one example, "
+        f"{cost.runs / cost.ablation:.2f} × exact zero ablation of the study (budget {cost.budget:g} ×, the smallest "
+        f"that would do {np.ceil(100 * plan.smallest) / 100:g} ×), about {duration(seconds)}"
+    )
 
 
-def _run(setup: Setup, plan: Planned, progress: Progress, checkpoints: Path | None) -> list[Outcomes]:
-    """Every task's outcomes, (intervention, example) in the plan's order."""
-    total, done, found = plan.runs, 0, list[Outcomes]()
-    progress("validation", 0, total)
-    for t, (members, wanted) in enumerate(zip(plan.members, plan.wanted, strict=True)):
+def duration(seconds: float) -> str:
+    """Write a rough time: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class _Runs:
+    """Interventions on examples, batch by batch; what is finished is kept in ``checkpoints`` and taken from there."""
+
+    setup: Setup
+    checkpoints: Path | None
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def outcomes(self, t: int, members: Sequence[int], wanted: Sequence[Intervention]) -> Outcomes:
+        """Return the outcomes of a task's examples of these numbers, (intervention, example) in the order of both."""
         order = sorted(range(len(wanted)), key=lambda i: wanted[i].order)  # those that share layers in one checkpoint
         correct = np.zeros((len(wanted), len(members)), dtype=bool)
         log_probability = np.zeros((len(wanted), len(members)))
-        for start in range(0, len(order), PER_CHECKPOINT):
-            chosen = order[start : start + PER_CHECKPOINT]
-            some = _checkpointed(setup, t, members, [wanted[i] for i in chosen], checkpoints)
-            correct[chosen], log_probability[chosen] = some.correct, some.log_probability
-            done += len(chosen) * len(members)
-            progress("validation", done, total)
-        found.append(Outcomes(correct, log_probability))
-    return found
+        for rows, batch in self.setup.batches(t, members):
+            for start in range(0, len(order), PER_CHECKPOINT):
+                chosen = order[start : start + PER_CHECKPOINT]
+                some = self._kept(t, [members[row] for row in rows], batch, [wanted[i] for i in chosen])
+                correct[np.ix_(chosen, rows)] = some.correct
+                log_probability[np.ix_(chosen, rows)] = some.log_probability
+        return Outcomes(correct, log_probability)
 
+    def _kept(self, t: int, members: Sequence[int], batch: Batch, some: Sequence[Intervention]) -> Outcomes:
+        setup, study = self.setup, self.setup.prepared.study
+        assert study.model is not None
+        identity = [
+            setup.prepared.model.described.weights_sha256,
+            study.model.dtype,
+            study.model.device,
+            versions(),
+            [setting.positions for setting in setup.settings],
+            study.scoring.seed,
+            setup.prepared.batch_size,
+            setup.readout.identity,
+        ]
+        task = setup.tasks[t]
+        examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
+        means = [float(m.double().sum()) for each in setup.means for m in (*each.first, *each.others)]
+        asked = [[sorted(i.heads), i.factor, i.draw, i.elsewhere] for i in some]
+        key = key_of([identity, task.name, examples, means, asked])
+        stored, before = read_checkpoint(self.checkpoints, key), self.done
+        if stored is None:
+            stored = self._fresh(t, batch, some)
+            write_checkpoint(self.checkpoints, key, stored)
+        self.done = before + len(some) * batch.size
+        self._tell()
+        return stored
 
-def _checkpointed(
-    setup: Setup, t: int, members: Sequence[int], some: Sequence[Intervention], checkpoints: Path | None
-) -> Outcomes:
-    task, study = setup.tasks[t], setup.prepared.study
-    assert study.model is not None
-    identity = [
-        setup.prepared.model.described.weights_sha256,
-        study.model.dtype,
-        study.model.device,
-        versions(),
-        study.scoring.positions,
-        study.scoring.seed,
-        setup.prepared.batch_size,
-        setup.readout.identity,
-    ]
-    examples = [[e.inputs, e.answer, e.positions, e.decoder] for e in (task.encoded[i] for i in members)]
-    means = [float(m.double().sum()) for m in (*setup.means.first, *setup.means.others)]
-    key = key_of([identity, task.name, examples, means, [[sorted(i.heads), i.factor] for i in some]])
-    stored = read_checkpoint(checkpoints, key)
-    if stored is None:
-        stored = _fresh(setup, t, members, some)
-        write_checkpoint(checkpoints, key, stored)
-    return stored
+    def _tell(self) -> None:
+        self.progress("validation", min(self.done, self.total), self.total)
 
+    def _fresh(self, t: int, batch: Batch, some: Sequence[Intervention]) -> Outcomes:
+        before, found, together = self.done, None, at_once(batch)
 
-def _fresh(setup: Setup, t: int, members: Sequence[int], some: Sequence[Intervention]) -> Outcomes:
-    correct = np.zeros((len(some), len(members)), dtype=bool)
-    log_probability = np.zeros((len(some), len(members)))
-    for rows, batch in setup.batches(t, members):
-        found, together = None, at_once(batch)
+        def step(interventions: int) -> None:
+            self.done += interventions * batch.size
+            self._tell()
+
         while found is None:
             try:
-                found = outcomes(setup.setting, setup.means, setup.readout.read, batch, some, together)
+                found = outcomes(self.setup.ground, batch, some, together, step)
             except (RuntimeError, MemoryError) as error:
-                together = _fewer(error, together, setup.tasks[t].name)
-        correct[:, rows], log_probability[:, rows] = found.correct, found.log_probability
-    if not np.isfinite(log_probability).all():
-        problem = "the answer's log-probability is not finite with heads knocked out"
-        raise InputError(problem, f"task {setup.tasks[t].name}", 'Compute in dtype = "float32"')
-    return Outcomes(correct, log_probability)
+                together, self.done = _fewer(error, together, self.setup.tasks[t].name), before
+        if not np.isfinite(found.log_probability).all():
+            problem = "the answer's log-probability is not finite with heads knocked out"
+            raise InputError(problem, f"task {self.setup.tasks[t].name}", 'Compute in dtype = "float32"')
+        return found
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """On discovery rows: each task's mean log-probability of the answers, and each set's losses by subset."""
+
+    intact: list[float]
+    losses: Mapping[str, Mapping[frozenset[str], float]]
+
+
+def _cut(runs: _Runs, plan: Planned) -> _Tried:
+    """Measure the subsets that it takes to cut every set to its core, all sets a round."""
+    setup, plain = runs.setup, Intervention(frozenset())
+    losses: dict[str, dict[frozenset[str], float]] = {each.id: {} for each in plan.sets}
+    intact: list[float] = []
+    while True:
+        asked = {each.id: _asked(setup, each, losses[each.id], intact) for each in plan.sets}
+        wanted = [
+            [
+                plain,
+                *dict.fromkeys(
+                    Intervention(setup.index.cells(names)) for s in plan.sets if t in s.tasks for names in asked[s.id]
+                ),
+            ]
+            for t in range(len(setup.tasks))
+        ]
+        if intact and not any(asked.values()):
+            return _Tried(intact, losses)
+        means = []
+        for t, some in enumerate(wanted):
+            found = runs.outcomes(t, plan.discovery[t], some).log_probability.mean(axis=1)
+            means.append(dict(zip(some, np.round(found.astype(np.float64), DIGITS).tolist(), strict=True)))
+        intact = intact or [float(each[plain]) for each in means]
+        for each in plan.sets:
+            for names in asked[each.id]:
+                lost = [means[t][plain] - means[t][Intervention(setup.index.cells(names))] for t in each.tasks]
+                losses[each.id][frozenset(names)] = round(fmean(lost), DIGITS)
+
+
+def _asked(
+    setup: Setup, each: FoundSet, losses: Mapping[frozenset[str], float], intact: Sequence[float]
+) -> list[list[str]]:
+    """Return the subsets of a set whose losses it takes to go on."""
+    return core_of(losses, each.names, _margin(setup, each, intact) if intact else math.inf)[1]
+
+
+def _margin(setup: Setup, each: FoundSet, intact: Sequence[float]) -> float:
+    return fmean(margin_of(intact[t] - setup.guesses[t]) for t in each.tasks)
+
+
+def _cores(setup: Setup, plan: Planned, tried: _Tried) -> dict[str, Heads]:
+    return {
+        each.id: setup.index.cells(core_of(tried.losses[each.id], each.names, _margin(setup, each, tried.intact))[0])
+        for each in plan.sets
+    }
 
 
 def _fewer(error: Exception, together: int, task: str) -> int:
@@ -166,79 +270,106 @@ class _Record:
         self.rows = [{each: i for i, each in enumerate(wanted)} for wanted in self.plan.wanted]
         self.every = self.setup.index.all
 
-    def log_probability(self, t: int, heads: Heads, factor: float | None = None) -> Float[np.ndarray, "example"]:
+    def log_probability(self, t: int, each: Intervention) -> Float[np.ndarray, "example"]:
         """Return the log-probabilities of a task's answers under an intervention, rounded as they are written."""
-        found = self.outcomes[t].log_probability[self.rows[t][Intervention(heads, factor)]]
+        found = self.outcomes[t].log_probability[self.rows[t][each]]
         # rounding errors of a sure answer may pass 0; adding 0.0 leaves no -0.0
         rounded: np.ndarray = np.minimum(np.round(found.astype(np.float64), DIGITS), 0.0) + 0.0
         return rounded
 
-    def right(self, t: int, heads: Heads, factor: float | None = None) -> Bool[np.ndarray, "example"]:
+    def right(self, t: int, each: Intervention) -> Bool[np.ndarray, "example"]:
         """Which of a task's answers are right under an intervention."""
-        found: np.ndarray = self.outcomes[t].correct[self.rows[t][Intervention(heads, factor)]]
+        found: np.ndarray = self.outcomes[t].correct[self.rows[t][each]]
         return found
 
-    def answers(self, t: int, heads: Heads, factor: float | None = None) -> Answers:
+    def answers(self, t: int, each: Intervention) -> Answers:
         """Both, of every example."""
-        right = "".join("1" if each else "0" for each in self.right(t, heads, factor))
-        return Answers(right, self.log_probability(t, heads, factor).tolist())
+        right = "".join("1" if one else "0" for one in self.right(t, each))
+        return Answers(right, self.log_probability(t, each).tolist())
 
-    def task(self, t: int, chance: bool) -> RawTask:
+    def losses(self, t: int, heads: Heads, factor: float | None = None) -> Float[np.ndarray, "example"]:
+        """Return what a knock-out costs every example."""
+        plain = self.log_probability(t, Intervention(frozenset()))
+        lost: np.ndarray = np.round(plain - self.log_probability(t, Intervention(heads, factor)), LOSS_DIGITS) + 0.0
+        return lost
+
+    def task(self, t: int, chance: bool, discovery: float) -> RawTask:
         """One task with the model as it is, and without any head."""
         rows = [self.setup.tasks[t].rows[i] for i in self.plan.members[t]]
         return RawTask(
             self.setup.tasks[t].name,
             self.setup.competence(t)[1],
+            round(self.setup.guesses[t], DIGITS),
             chance,
+            self.setup.neutral == t,
+            discovery,
             [row.id for row in rows],
             [row.group for row in rows],
-            self.answers(t, frozenset()),
-            self.answers(t, self.every),
+            self.answers(t, Intervention(frozenset())),
+            self.answers(t, Intervention(self.every)),
         )
 
-    def set(self, each: FoundSet) -> RawSet:
+    def set(self, each: FoundSet, tried: Mapping[frozenset[str], float]) -> RawSet:
         """One set under every intervention on it."""
+        core, index, tasks = self.plan.cores[each.id], self.setup.index, self.setup.tasks
 
-        def own(heads: Heads, factor: float | None = None) -> dict[str, Answers]:
-            return {self.setup.tasks[t].name: self.answers(t, heads, factor) for t in each.tasks}
+        def own(one: Intervention) -> dict[str, Answers]:
+            return {tasks[t].name: self.answers(t, one) for t in each.tasks}
 
+        def drawn(elsewhere: bool) -> dict[str, dict[str, list[Answers]]]:
+            """By intervention and task; what not all tasks have is left out."""
+            by_task = {t: ablations(self.setup, core, t) for t in each.tasks}
+            by_task = {t: moved(some) for t, some in by_task.items()} if elsewhere else by_task
+            names = [name for name in by_task[each.tasks[0]] if all(name in some for some in by_task.values())]
+            return {
+                name: {tasks[t].name: [self.answers(t, one) for one in by_task[t][name]] for t in each.tasks}
+                for name in names
+            }
+
+        neutral = self.setup.neutral
+        also = {} if neutral is None else {tasks[neutral].name: self.answers(neutral, Intervention(core, 0.0))}
         found = self.plan.controls.get(each.id)
         return RawSet(
             each.id,
             each.kind,
-            [self.setup.tasks[t].name for t in each.tasks],
+            [tasks[t].name for t in each.tasks],
             list(each.names),
             each.held_out,
-            mean={task.name: self.answers(t, each.heads) for t, task in enumerate(self.setup.tasks)},
-            zero=own(each.heads, 0.0),
-            kept=own(self.every - each.heads),
-            amplified={f"{factor:g}": own(each.heads, factor) for factor in FACTORS},
-            controls=None if found is None else self.controls(each, found),
+            tried=[Subset([n for n in each.names if n in names], lost) for names, lost in tried.items()],
+            core=[name for name in each.names if index.cells([name]) <= core],
+            mean={task.name: self.answers(t, Intervention(core)) for t, task in enumerate(tasks)},
+            zero=own(Intervention(core, 0.0)) | also,
+            resample=drawn(False).get("resample", {}),
+            elsewhere=drawn(True) if len(self.setup.settings) > 1 else {},  # type: ignore[arg-type]
+            whole=own(Intervention(each.heads)),
+            kept=own(Intervention(self.every - each.heads)),
+            amplified={f"{factor:g}": own(Intervention(each.heads, factor)) for factor in FACTORS},
+            controls=None
+            if found is None
+            else RawControls(found.distinct, found.layers, [self.control(each, control) for control in found.sets]),
         )
 
-    def controls(self, each: FoundSet, found: Controls) -> RawControls:
-        """Return the set's controls; none were run where the set is not tested."""
-        run = found.sets if each.id not in self.plan.reasons else ()
-        losses = [
-            [self.log_probability(t, frozenset()) - self.log_probability(t, control) for t in each.tasks]
-            for control in run
-        ]
-        mean_loss = np.mean([np.concatenate(each) for each in losses], axis=0) if run else np.zeros(0)
-        return RawControls(
-            found.distinct,
-            found.widened,
-            found.norm,
-            np.round(mean_loss, DIGITS).tolist(),
-            [self.control(each, control, lost) for control, lost in zip(run, losses, strict=True)],
-        )
-
-    def control(self, each: FoundSet, control: Heads, lost: Sequence[np.ndarray]) -> Control:
-        """One control set, the mean over the found set's tasks."""
+    def control(self, each: FoundSet, control: Heads) -> Control:
+        """One set that a found one is held against."""
         names = [self.setup.index.name(cell) for cell in sorted(control)]
-        accuracy = np.mean([self.right(t, control).mean() for t in each.tasks])
-        return Control(
-            names, round(float(np.mean([one.mean() for one in lost])), DIGITS), round(float(accuracy), DIGITS)
-        )
+        lost = [value for t in each.tasks for value in self.losses(t, control).tolist()]
+        accuracy = fmean(float(self.right(t, Intervention(control)).mean()) for t in each.tasks)
+        return Control(names, lost, round(accuracy, DIGITS))
+
+    def singles(self) -> list[RawHead]:
+        """Return what each head costs alone."""
+        tasks = self.setup.tasks
+        return [
+            RawHead(
+                self.setup.index.name(cell),
+                {task.name: self.losses(t, frozenset({cell})).tolist() for t, task in enumerate(tasks)},
+                {
+                    task.name: round(float(self.losses(t, frozenset({cell}), 0.0).mean()), DIGITS)
+                    for t, task in enumerate(tasks)
+                },
+            )
+            for cell in self.plan.singles
+        ]
 
     def curves(self) -> list[RawCurve]:
         """Return what is left of every task as heads are knocked out, but for the last step: that of all heads."""
@@ -246,7 +377,7 @@ class _Record:
             RawCurve(
                 self.setup.tasks[t].name,
                 name,
-                [[self.answers(t, step.heads) for step in prefixes(order)[:-1]] for order in runs],
+                [[self.answers(t, step) for step in prefixes(order)[:-1]] for order in runs],
             )
             for t, orders in enumerate(self.plan.orders)
             for name, runs in orders.items()

@@ -15,7 +15,7 @@ from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head, HeadScores
 from reportgen.errors import InputError
-from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.pipeline.reading import open_folder, read_joined
 
 Status = Literal["kept", "changed", "moved", "gained", "lost"]
 Progress = Callable[[str, int, int], None]
@@ -122,7 +122,7 @@ def _open(path: Path, name: str) -> Run:
 
     with opened(path) as report:
         scores, source = open_folder(report.folder)
-        return Run(name, source.study.study.title, scores.blocks, read_findings(report.folder))
+        return Run(name, source.study.study.title, scores.blocks, read_joined(report.folder, scores))
 
 
 def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -277,7 +277,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
             if partner is not None:
                 left.remove(f)
                 right.remove(partner)
-                status: Status = "kept" if (f.register, f.verdict) == (partner.register, partner.verdict) else "changed"
+                status: Status = "kept" if _judged(f) == _judged(partner) else "changed"
                 found.append(Move(status if alike else "moved", f, partner))
 
     if same_heads:
@@ -287,6 +287,10 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
         found += [Move("kept", f, g) for f, g in zip(left, right, strict=False)]
         left, right = left[len(right) :], right[len(left) :]
     return [*found, *(Move("lost", f, None) for f in left), *(Move("gained", None, g) for g in right)]
+
+
+def _judged(f: Finding) -> tuple[object, ...]:
+    return f.register, f.verdict, f.specific
 
 
 def _position(f: Finding) -> tuple[object, ...]:

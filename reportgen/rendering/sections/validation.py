@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from reportgen.core.findings import Verdict
+from reportgen.core.sentences import VERDICTS
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, Report
@@ -11,12 +13,12 @@ from reportgen.rendering.tables import Table
 from reportgen.rendering.trial_tables import tables, wanted
 
 # verdict: what it says of a finding
-VERDICTS = {
-    "confirmed": "knocking the found heads out changed the task more than knocking out matched controls did",
-    "refuted": "it did not, within the stated margin: the heads are not necessary under this intervention, "
-    "and redundancy or self-repair are possible",
+MEANING: dict[Verdict, str] = {
+    "necessary": "knocking the heads out costs the task more than the margin, by every intervention that counts",
+    "unnecessary": "it costs less than the margin by each of them; other heads may stand in",
+    "mixed": "it costs more by one intervention and less by another",
     "undecided": "it could not be told, for the reason that each names",
-    "unvalidated": "no intervention was made",
+    "untested": "no intervention was made",
 }
 
 
@@ -25,12 +27,15 @@ def view(report: Report) -> dict[str, object] | None:
     tested.
     """
     found, validation = report.at("validation"), report.validation
-    judged = [v for v in report.views.values() if v.verdict is not None]
+    judged = [v for v in report.views.values() if v.finding.verdict is not None]
     problem = _problem(report)
-    if not problem and not found and all(v.verdict == "unvalidated" for v in judged):
+    if not problem and not found and all(v.finding.verdict == "untested" for v in judged):
         return None
-    counts = Counter(v.verdict for v in judged)
-    tally = [(verdict, counts[verdict], meaning) for verdict, meaning in VERDICTS.items() if counts[verdict]]
+    counts = Counter(v.finding.verdict for v in judged)
+    tally = [(VERDICTS[name], counts[name], meaning) for name, meaning in MEANING.items() if counts[name]]
+    specific = sum(v.finding.specific is True for v in judged)
+    if specific:
+        tally.append(("specific", specific, "the heads cost more than other heads of their layers"))
     run = validation is not None and not problem
     return {
         "problem": problem,
@@ -40,7 +45,7 @@ def view(report: Report) -> dict[str, object] | None:
         "drawings": [d for d in report.drawings if d.section == "validation"],
         "numbers": report.numbers,
         "tables": tables(validation) if validation is not None and run else [],
-        "rules": _rules(validation, report.study.analysis.margin) if validation is not None and run else None,
+        "rules": _rules(validation) if validation is not None and run else None,
     }
 
 
@@ -53,14 +58,17 @@ def _problem(report: Report) -> str | None:
     return "no intervention was made after this analysis; `reportgen build` makes them." if asked and untold else None
 
 
-def _rules(validation: Validation, margin: float) -> dict[str, object]:
+def _rules(validation: Validation) -> dict[str, object]:
     """How verdicts are reached, in numbers ready to print."""
     cost = validation.cost
     return {
         "tests": validation.tests,
-        "alpha": f"{validation.alpha:g}",
+        "compared": validation.compared,
+        "level": f"{validation.level:g}",
         "wanted": f"{validation.wanted:,}",
-        "margin": fmt.share(margin),
+        "margin": fmt.share(validation.share),
+        "nats": f"{validation.nats:g}",
+        "neutral": any(trial.neutral is not None for trial in validation.trials),
         "what": wanted(validation),
         "runs": None if cost is None else f"{cost.runs:,.0f}",
         "times": None if cost is None else fmt.number(cost.runs / cost.ablation),
@@ -69,12 +77,17 @@ def _rules(validation: Validation, margin: float) -> dict[str, object]:
 
 
 def _table(report: Report, judged: list[FindingView]) -> Table | None:
-    order = list(VERDICTS)
-    judged = sorted(judged, key=lambda v: order.index(v.verdict or "unvalidated"))
-    rows = tuple((v.id, printable(v.finding.task or "several"), v.kind, v.verdict or "") for v in judged)
-    columns = (("Finding", False), ("Task", False), ("Kind", False), ("Verdict", False))
+    order: list[str] = [*MEANING]
+    judged = sorted(judged, key=lambda v: order.index(v.finding.verdict or "untested"))
+    rows = tuple((v.id, printable(v.finding.task or "several"), v.kind, v.verdict or "", _holds(v)) for v in judged)
+    columns = (("Finding", False), ("Task", False), ("Kind", False), ("Verdict", False), ("Robust", True))
     links = tuple(report.link(v) for v in judged)
     return Table("verdicts", "Verdicts on findings", columns, rows, links=links) if rows else None
+
+
+def _holds(view: FindingView) -> str:
+    robustness = view.finding.robustness
+    return fmt.NONE if robustness is None else f"{robustness.holds} of {robustness.of}"
 
 
 SECTION = Section("validation", "Causal validation", view, order=90)

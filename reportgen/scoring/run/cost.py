@@ -67,7 +67,7 @@ def plan(study: Study) -> Plan:
     model, heads = prepared.model, prepared.model.heads
     batches = [[task.encoded[i] for i in members] for task in prepared.tasks for members in task.batches]
     tokens = sorted(batches, key=lambda batch: max(len(e.inputs) for e in batch) * len(batch))
-    each = _seconds_per_forward(model, model.collated(tokens[len(tokens) // 2]))
+    each = seconds_per_forward(model, model.collated(tokens[len(tokens) // 2]))
     raced = {c.method.name for c in prepared.methods if prepared.races(c)}
     works = [(c.method, c.method.forwards(heads, c.parameters) * len(batches)) for c in prepared.methods]
     costs = tuple(
@@ -93,7 +93,9 @@ def found(heads: Heads) -> tuple[FoundLayer, ...]:
 
 
 @torch.no_grad()
-def _seconds_per_forward(model: LoadedModel, batch: Batch) -> float:
+def seconds_per_forward(model: LoadedModel, batch: Batch) -> float:
+    """Time one plain forward of a batch, in seconds."""
+
     def run() -> None:
         if model.kind == "encoder":
             model.run(batch)

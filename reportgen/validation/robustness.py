@@ -1,0 +1,100 @@
+"""In how many specifications a claim holds: ways of testing it, or of reading the scores, that could as well have been
+chosen.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import fmean
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import rankdata
+
+from reportgen.core.blocks import Blocks, parsed
+from reportgen.core.findings import Finding, Robustness
+from reportgen.core.kinds import kind_of
+from reportgen.core.scores import Examples
+
+FEWEST = 8  # specifications below which their count says nothing
+HALVES = ("first half", "second half")
+# What of an effect has to be left: half of it is what a reader would still call the same finding
+LEFT = {"half the effect": 0.5, "three quarters of the effect": 0.75}
+
+
+def counted(holds: Mapping[tuple[str, ...], bool]) -> Robustness | None:
+    """Count the specifications in which a claim holds, each named by its levels of every factor; None for too few.
+
+    Where a quarter of them fail, the level with the lowest share is named; else what all that fail have in common.
+    Specifications share their data: their number is no evidence, and no p comes from it.
+    """
+    if len(holds) < FEWEST:
+        return None
+    failing = [levels for levels, holding in holds.items() if not holding]
+    common = tuple(level for level in next(iter(failing), ()) if all(level in each for each in failing))
+    if 4 * len(failing) >= len(holds):
+        levels = dict.fromkeys(level for each in holds for level in each)
+        share = {level: fmean(holding for each, holding in holds.items() if level in each) for level in levels}
+        common = (min(share, key=lambda level: share[level]),)
+    return Robustness(len(holds) - len(failing), len(holds), common)
+
+
+def of_scores(finding: Finding, blocks: Blocks) -> Robustness | None:
+    """Count the readings of the scores in which a finding's heads stand out as they do in all examples: reductions of
+    examples, halves of these, and how much of the effect has to be left.
+
+    The effect is the mean rank of the heads over that of all others. None for findings that name no heads for
+    mattering, and where examples are unknown.
+    """
+    if not kind_of(finding.kind).tried:
+        return None
+    scores = next(b for b in blocks if b.block == finding.block)
+    inside = _mask(finding, scores.present)
+    names = [finding.task] if finding.task else finding.tasks or []
+    examples = [e for name, e in zip(scores.task_names, scores.examples, strict=True) if name in names]
+    known = [e for e in examples if e is not None and 0 < e.discovery.sum() < len(e.discovery)]
+    if not inside.any() or not (scores.present & ~inside).any() or len(known) != len(names) or not known:
+        return None
+    holds: dict[tuple[str, ...], bool] = {}
+    for reduction in reductions(known):
+        whole = _ahead(reduction, [e.values for e in known], inside, scores.present)
+        for half, (left, share) in product(HALVES, LEFT.items()):
+            some = [e.values[e.discovery if half == HALVES[0] else ~e.discovery] for e in known]
+            holds[reduction, half, left] = _ahead(reduction, some, inside, scores.present) >= share * whole > 0
+    return counted(holds)
+
+
+def reductions(examples: Sequence[Examples]) -> tuple[str, str]:
+    """Return the two ways in which examples are made one map: of signed values their signs may cancel, or not."""
+    signed = any((e.values < 0).any() for e in examples)
+    return ("mean of sizes", "size of the mean") if signed else ("mean", "median")
+
+
+def _ahead(
+    reduction: str,
+    values: Sequence[Float[np.ndarray, "example layer head"]],
+    inside: Bool[np.ndarray, "layer head"],
+    present: Bool[np.ndarray, "layer head"],
+) -> float:
+    """Return by how much the mean rank of some heads, from 0 to 1, exceeds that of the others, the mean over tasks."""
+    found = []
+    for each in values:
+        ranks = rankdata(_reduced(reduction, each.astype(np.float64))[present]) / present.sum()
+        found.append(float(ranks[inside[present]].mean() - ranks[~inside[present]].mean()))
+    return fmean(found)
+
+
+def _reduced(reduction: str, values: Float[np.ndarray, "example layer head"]) -> Float[np.ndarray, "layer head"]:
+    if reduction == "median":
+        return np.asarray(np.median(values, axis=0))
+    if reduction == "size of the mean":
+        return np.asarray(np.abs(values.mean(axis=0)))
+    return np.asarray((np.abs(values) if reduction == "mean of sizes" else values).mean(axis=0))
+
+
+def _mask(finding: Finding, present: Bool[np.ndarray, "layer head"]) -> Bool[np.ndarray, "layer head"]:
+    named = [parsed(member) for member in finding.members or () if isinstance(member, str)]
+    mask = finding.mask(present.shape) if not named else np.zeros(present.shape, dtype=bool)
+    for head in named:
+        mask[head.layer, head.head] = True
+    found: np.ndarray = mask & present
+    return found
