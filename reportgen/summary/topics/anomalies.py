@@ -13,6 +13,7 @@ from reportgen.summary.topics.common import (
     heads_of,
     items,
     largest_q,
+    loss_of,
     lost,
     number,
     span,
@@ -34,7 +35,7 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
 
 
 def _out_of_range(evidence: Evidence) -> Iterator[Draft]:
-    """Say that scores leave the bounds that their unit has, which makes them something else than what they are called."""
+    """Say that scores leave the bounds that their unit has: they are not what they are said to be."""
     found = strongest(evidence.of("out_of_range"))
     if not found:
         return
@@ -70,7 +71,7 @@ def _tried(name: str, found: Sequence[Finding], evidence: Evidence) -> Iterator[
     """Join heads of one verdict, named from the one that costs most."""
     if not found:
         return
-    ordered = sorted(found, key=lambda f: (-(number(f, "validation", "loss") or 0.0), heads_of(f)[0], str(f.task)))
+    ordered = sorted(found, key=lambda f: (-(loss_of(f) or 0.0), heads_of(f)[0], str(f.task)))
     first = ordered[0]
     values: Values = {
         "members": _heads(ordered),
@@ -80,7 +81,7 @@ def _tried(name: str, found: Sequence[Finding], evidence: Evidence) -> Iterator[
         "whole": int(text(first, "scope") == WHOLE),
         "total": len(evidence.tasks),
     }
-    if (loss := number(first, "validation", "loss")) is not None:
+    if (loss := loss_of(first)) is not None:
         values["loss"] = loss
     yield Draft(
         name=name,

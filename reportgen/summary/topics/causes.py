@@ -1,19 +1,63 @@
 """What knocking out shows: what a task loses without the heads that were found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
-from reportgen.summary.topics.common import first_sets, knocked_out, lost, named_sets, tasks_of
+from reportgen.summary.topics.common import (
+    Values,
+    datum,
+    first_sets,
+    heads_of,
+    items,
+    knocked_out,
+    largest_q,
+    lost,
+    named_sets,
+    number,
+    shown,
+    tasks_of,
+)
 
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say which tasks need the heads that lead on them, which do not, and where interventions disagree."""
     tops = first_sets(evidence)
-    # those that are also specific are said to carry their tasks, under the heads
-    yield from _joined(evidence, "needed", [f for f in tops if f.verdict == "necessary" and not f.specific])
+    # those that also cost more than others, and spare neutral text, are said to carry their tasks, under the heads
+    yield from _joined(
+        evidence,
+        "needed",
+        [f for f in tops if f.verdict == "necessary" and datum(f, "validation", "carries") is not True],
+    )
     yield from _joined(evidence, "spared", [f for f in tops if f.verdict == "unnecessary"])
     yield from _joined(evidence, "depends", [f for f in tops if f.verdict == "mixed"])
+    yield from _overlooked(evidence)
+
+
+def _overlooked(evidence: Evidence) -> Iterator[Draft]:
+    """Say where a head that the score does not put first costs more than the first heads together."""
+    found = [f for f in shown(evidence, "overlooked") if heads_of(f) and number(f, "of_first") is not None]
+    losses = {f.id: loss for f in found for row in items(f, "heads")[:1] if (loss := _loss(row)) is not None}
+    if not found or len(losses) < len(found):
+        return
+    first = max(found, key=lambda f: (losses[f.id] - (number(f, "of_first") or 0.0), str(f.task)))
+    values: Values = {
+        "head": heads_of(first)[0],
+        "first": str(first.task),
+        "loss": losses[first.id],
+        "of_first": number(first, "of_first") or 0.0,
+        "count": len(items(first, "first")),
+        "total": len(evidence.tasks),
+        **largest_q(found),
+    }
+    tasks = tasks_of(found)
+    effect = len(tasks) / len(evidence.tasks)
+    yield Draft(name="overlooked", support=found, values=values, tasks=tasks, effect=effect, grade="tried")
+
+
+def _loss(row: object) -> float | None:
+    loss = row.get("loss") if isinstance(row, Mapping) else None
+    return loss if isinstance(loss, int | float) else None
 
 
 def _joined(evidence: Evidence, name: str, group: Sequence[Finding]) -> Iterator[Draft]:

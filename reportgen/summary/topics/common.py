@@ -124,7 +124,22 @@ def judged(findings: Sequence[Finding]) -> Values:
 
 def first_sets(evidence: Evidence) -> list[Finding]:
     """Return what knocking out showed of each task's first heads."""
-    return [f for f in evidence.of("causal_validation") if text(f, "of") == TOP and f.task is not None]
+    return shown(evidence, TOP)
+
+
+def shown(evidence: Evidence, case: str) -> list[Finding]:
+    """Return the findings of one case that only interventions give."""
+    return [f for f in evidence.of("causal_validation") if text(f, "of") == case and (f.task or f.tasks)]
+
+
+def loss_of(finding: Finding) -> float | None:
+    """Return what the mean in place of a finding's heads costs, in log-probability; None where it was not tried."""
+    return number(finding, "validation", "shown", "mean", "estimate")
+
+
+def core_of(finding: Finding) -> list[str]:
+    """Return the heads of a set that its knock-out rests on; all where none is known to be idle."""
+    return [str(head) for head in items(finding, "validation", "core")] or heads_of(finding)
 
 
 def _right(finding: Finding, when: str) -> int | None:
@@ -140,12 +155,13 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
     """
     after = {str(f.task): n for f in findings if (n := _right(f, "after")) is not None}
     values: Values = dict(extremes(after)) if len(after) == len(findings) else {}
-    sizes, examples = ({number(f, "validation", key) for f in findings} for key in ("heads", "examples"))
+    examples = {number(f, "validation", "examples") for f in findings}
+    if len(examples) == 1 and (only := examples.pop()) is not None:
+        values["examples"] = int(only)
+    if len(sizes := {len(heads_of(f)) for f in findings}) == 1:
+        values["heads"] = sizes.pop()
     controls = [_right(f, "after_controls") for f in findings]
     known = [n for n in controls if n is not None]
-    for name, numbers in (("heads", sizes), ("examples", examples)):
-        if len(numbers) == 1 and (only := numbers.pop()) is not None:
-            values[name] = int(only)
     return values | ({"controls": min(known)} if known and len(known) == len(controls) else {})
 
 
@@ -153,8 +169,8 @@ def named_sets(findings: Sequence[Finding]) -> Values:
     """Return the heads of up to three tasks' sets, of more tasks those that several sets hold, most shared first."""
     ordered = sorted(findings, key=lambda f: str(f.task))
     if len(ordered) <= NAMED:
-        return {f"set_{i}": heads_of(f) for i, f in enumerate(ordered)}
-    counts = Counter(head for f in ordered for head in heads_of(f))
+        return {f"set_{i}": core_of(f) for i, f in enumerate(ordered)}
+    counts = Counter(head for f in ordered for head in core_of(f))
     several = [head for head in sorted(counts, key=lambda h: (-counts[h], h)) if counts[head] > 1]
     return {"recurring": several[:NAMED]} if several else {}
 
@@ -163,7 +179,8 @@ def lost(findings: Iterable[Finding]) -> float:
     """Return the mean share of right answers that knocking out costs; where accuracy is not known, of the worth."""
     shares = []
     for f in findings:
-        before, after, loss, margin = (number(f, "validation", k) for k in ("before", "after", "loss", "margin"))
+        before, after, margin = (number(f, "validation", key) for key in ("before", "after", "margin"))
+        loss = loss_of(f)
         if before and after is not None:
             shares.append((before - after) / before)
         elif loss is not None and margin:

@@ -1,12 +1,13 @@
 """Head specialization: which heads carry a task, alone or in groups, and which do not matter."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
 from reportgen.summary.topics.common import (
     Values,
     beyond,
+    core_of,
     datum,
     effect_of,
     extremes,
@@ -21,6 +22,7 @@ from reportgen.summary.topics.common import (
     named_sets,
     number,
     shared_verdict,
+    shown,
     span,
     spread,
     strongest,
@@ -32,6 +34,8 @@ from reportgen.summary.topics.common import (
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say which heads carry what: sets, specialists, shared heads, blocks and strips, tied and inert heads."""
     yield from _carried(evidence)
+    yield from _only_one(evidence)
+    yield from _several(evidence)
     yield from _specialists(evidence)
     yield from _shared(evidence)
     yield from _pairs(evidence)
@@ -45,10 +49,11 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
 def _carried(evidence: Evidence) -> Iterator[Draft]:
     """Join the tasks that need their first heads and these alone of their layers."""
     tops = first_sets(evidence)
-    group = [f for f in tops if f.verdict == "necessary" and f.specific]
+    # needed, more than others of their layers, and neutral text spared: less is not called carrying
+    group = [f for f in tops if f.verdict == "necessary" and datum(f, "validation", "carries") is True]
     if not group:
         return
-    tasks, sets = tasks_of(group), {tuple(heads_of(f)) for f in group}
+    tasks, sets = tasks_of(group), {tuple(sorted(core_of(f))) for f in group}
     values: Values = {"total": len(evidence.tasks), "same": int(len(sets) == 1), **knocked_out(group)}
     yield Draft(
         name="carry",
@@ -58,6 +63,48 @@ def _carried(evidence: Evidence) -> Iterator[Draft]:
         effect=lost(group),
         verdict="necessary",
     )
+
+
+def _only_one(evidence: Evidence) -> Iterator[Draft]:
+    """Join the heads that cost one task, knocked out alone, and no other."""
+    found = [f for f in shown(evidence, "specialists") if heads_of(f)]
+    if not found:
+        return
+    first = max(found, key=lambda f: (effect_of(f), str(f.task)))
+    values: Values = {
+        "members": list(dict.fromkeys(h for f in sorted(found, key=lambda f: str(f.task)) for h in heads_of(f))),
+        "head": heads_of(first)[0],
+        "first": str(first.task),
+        "loss": effect_of(first),
+        "others": number(first, "others") or 0.0,
+        "total": len(evidence.tasks),
+        **largest_q(found),
+    }
+    tasks = tasks_of(found)
+    yield Draft(
+        name="single", support=found, values=values, tasks=tasks, effect=len(tasks) / len(evidence.tasks), grade="tried"
+    )
+
+
+def _several(evidence: Evidence) -> Iterator[Draft]:
+    """Say which heads cost several tasks, knocked out alone."""
+    for f in shown(evidence, "shared"):
+        rows = [row for row in items(f, "heads") if isinstance(row, Mapping)]
+        tasks = {str(row["head"]): sorted(map(str, row["tasks"])) for row in rows}
+        if not tasks:
+            continue
+        head = min(tasks, key=lambda name: (-len(tasks[name]), name))
+        values: Values = {
+            "members": sorted(tasks),
+            "heads": len(tasks),
+            "head": head,
+            "costs": tasks[head],
+            "most": len(tasks[head]),
+            "total": len(evidence.tasks),
+            **largest_q([f]),
+        }
+        effect = len(tasks[head]) / max(1, len(evidence.tasks))
+        yield Draft(name="several", support=[f], values=values, tasks=tasks_of([f]), effect=effect, grade="tried")
 
 
 def _specialists(evidence: Evidence) -> Iterator[Draft]:
@@ -233,7 +280,7 @@ def _tied(evidence: Evidence) -> Iterator[Draft]:
 def _inert(evidence: Evidence) -> Iterator[Draft]:
     """Say how many heads no task misses, one at a time."""
     every = [f for f in evidence.of("inert_heads") if heads_of(f)]
-    common, single = [f for f in every if f.task is None], [f for f in every if f.task is not None]
+    common, single = [f for f in every if f.task is None], list({f.task: f for f in every if f.task}.values())
     if not every:
         return
     support: Sequence[Finding] = common or single

@@ -8,7 +8,9 @@ from reportgen.summary.topics.common import (
     datum,
     extremes,
     first_sets,
+    largest_q,
     number,
+    shown,
     tasks_of,
     text,
 )
@@ -21,6 +23,8 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say what limits all other claims: the model, the score, the examples, what is not known."""
     yield from _at_chance(evidence)
     yield from _order(evidence)
+    yield from _choice(evidence)
+    yield from _reference(evidence)
     yield from _methods(evidence)
     yield from _undecided(evidence)
     yield from _reliability(evidence)
@@ -64,14 +68,40 @@ def _order(evidence: Evidence) -> Iterator[Draft]:
         if text(f, "of") != "order" or area is None or layer is None or random is None:
             continue
         values: Values = {"method": text(f, "best").replace("_", " "), "area": area, "layer": layer, "random": random}
+        layer_low, layer_high = (number(f, "layer_order", key) for key in ("low", "high"))
         if low is not None and high is not None:
             values |= {"low": low, "high": high}
-        ahead = low is not None and low > layer
-        behind = high is not None and high < layer
+        if layer_low is not None and layer_high is not None:
+            values |= {"layer_low": layer_low, "layer_high": layer_high}
+        ahead = low is not None and low > (layer if layer_high is None else layer_high)
+        behind = high is not None and high < (layer if layer_low is None else layer_low)
         name = "order-better" if ahead else "order-worse" if behind else "order-like"
         # how much of what any order could gain over chance the score gains over plain depth
         effect = abs(area - layer) / max(1e-9, 1 - random)
         yield Draft(name=name, support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect), grade="tried")
+
+
+def _choice(evidence: Evidence) -> Iterator[Draft]:
+    """Say whether the score chooses heads better than chance within their layers."""
+    for f in shown(evidence, "choice"):
+        rank = number(f, "rank")
+        if rank is None:
+            continue
+        values: Values = {"rank": rank, "heads": int(number(f, "heads") or 0), **largest_q([f])}
+        name = "choice-better" if datum(f, "better") is True else "choice-chance"
+        effect = abs(rank - 50) / 50
+        yield Draft(name=name, support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect), grade="tested")
+
+
+def _reference(evidence: Evidence) -> Iterator[Draft]:
+    """Say whether the score ranks heads as zeroing them does, or as putting their mean there does."""
+    for f in shown(evidence, "reference"):
+        zero, mean, nearer = number(f, "zero"), number(f, "mean"), text(f, "nearer")
+        if zero is None or mean is None or nearer not in ("zero", "mean"):
+            continue
+        values: Values = {"zero": zero, "mean": mean}
+        name, effect = f"reference-{nearer}", min(1.0, abs(zero - mean))
+        yield Draft(name=name, support=[f], values=values, tasks=tasks_of([f]), effect=effect, grade="context")
 
 
 def _methods(evidence: Evidence) -> Iterator[Draft]:
