@@ -166,7 +166,7 @@ def _reliability(evidence: Evidence) -> Iterator[Draft]:
     part = "specific" if all(number(f, "specific") is not None for f in known.values()) else "overall"
     sizes = {name: number(f, part) or 0.0 for name, f in known.items()}
     low = {name for name, f in known.items() if (number(f, f"{part}_low") or 0.0) <= 0 or sizes[name] < POOR}
-    values: Values = {**extremes(sizes), "part": part, "total": len(known)}
+    values: Values = {**extremes(sizes), "specific": int(part == "specific"), "total": len(known)}
     examples = {number(f, "examples") for f in known.values()}
     if len(examples) == 1 and (only := examples.pop()) is not None:
         values["examples"] = int(only)
