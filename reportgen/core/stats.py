@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 LEVEL = 0.95  # of every interval that is printed
@@ -124,6 +124,24 @@ def _intervals(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.nda
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     below = np.broadcast_to(below, above.shape)
     result: np.ndarray = np.divide(above, below, out=np.zeros(above.shape), where=below != 0)
+    return result
+
+
+def shared_ranks(sizes: Float[np.ndarray, "*any unit"]) -> Int[np.ndarray, "*any unit"]:
+    """Return ranks along the last axis, 1 the largest; equal sizes share the first of their places, NaN has rank 0."""
+    # In the order of rows, 57 of 256 heads at exactly 1.0 would be ranked 1 to 57 although nothing sets them apart.
+    ranks = stats.rankdata(np.where(np.isnan(sizes), np.inf, -sizes), method="min", axis=-1).astype(int)
+    result: np.ndarray = np.where(np.isnan(sizes), 0, ranks)
+    return result
+
+
+def among_top(sizes: Float[np.ndarray, "*any unit"], keep: int | np.ndarray) -> Bool[np.ndarray, "*any unit"]:
+    """Return which units are among the ``keep`` largest along the last axis.
+
+    A tie across that border counts for none of its units.
+    """
+    last = stats.rankdata(np.where(np.isnan(sizes), np.inf, -sizes), method="max", axis=-1)
+    result: np.ndarray = (last <= keep) & ~np.isnan(sizes)
     return result
 
 

@@ -17,7 +17,7 @@ from reportgen.core.patterns import Patterns
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import Examples, Head, HeadScores, Task
 from reportgen.core.sentences import badges
-from reportgen.core.stats import mean_intervals, wilson
+from reportgen.core.stats import mean_intervals, shared_ranks, wilson
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
@@ -45,7 +45,9 @@ class FindingView:
 
 @dataclass(frozen=True)
 class MapView:
-    """One task's scores in one block, intervals where examples allow them, ranks (1: largest |value|), and findings.
+    """One task's scores in one block, intervals where examples allow them, ranks, and findings.
+
+    Ranks begin at 1, the largest |value|, and equal values share one; 0 is no head.
 
     ``error`` is the standard error that sampled scores leave in each head's mean, None where nothing is sampled.
     """
@@ -210,12 +212,7 @@ def _intervals(examples: Examples, scores: HeadScores) -> tuple[np.ndarray, np.n
 
 
 def _ranks(values: Float[np.ndarray, "layer head"]) -> Int[np.ndarray, "layer head"]:
-    size = np.abs(values).ravel()
-    order = np.argsort(-np.where(np.isnan(size), -np.inf, size), kind="stable")
-    ranks = np.zeros(len(size), dtype=int)
-    ranks[order] = np.arange(1, len(size) + 1)
-    ranks[np.isnan(size)] = 0
-    return ranks.reshape(values.shape)
+    return shared_ranks(np.abs(values).ravel()).reshape(values.shape)
 
 
 def _at_chance(task: Task, found: Iterable[Finding]) -> str | None:

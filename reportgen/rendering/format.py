@@ -50,6 +50,11 @@ def estimate(value: float | None, low: float | None, high: float | None) -> str:
     return f"{fixed(value, digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
+def span(first: int, last: int) -> str:
+    """Return a range of whole numbers: ``1``, ``2–14``."""
+    return f"{first:,}" if first == last else f"{first:,}–{last:,}"
+
+
 def probability(p: float) -> str:
     """Return a p- or q-value with two significant digits; never zero."""
     if p <= LEAST:

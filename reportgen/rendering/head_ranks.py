@@ -14,7 +14,7 @@ def head_rows(view: MapView, most: int | None = None) -> list[HeadRow]:
     """Return ``(layer, head, value, low, high, rank)`` of a map's heads (the first ``most``), most important first."""
     order, layers, heads, values = _ordered(view, most)
     low, high = _bounds(view.low, order), _bounds(view.high, order)
-    columns = (layers, heads, list(map(float, values)), low, high, range(1, len(order) + 1))
+    columns = (layers, heads, list(map(float, values)), low, high, view.ranks.ravel()[order].tolist())
     return list(zip(*columns, strict=True))
 
 
@@ -70,7 +70,7 @@ def _json_rows(view: MapView) -> str:
     """Return all of a map's rows; written by hand, as json takes three times as long over a million of them."""
     order, layers, heads, values = _ordered(view)
     low, high = (["null" if x is None else repr(x) for x in _bounds(b, order)] for b in (view.low, view.high))
-    rows = zip(layers, heads, values, low, high, range(1, len(order) + 1), strict=True)
+    rows = zip(layers, heads, values, low, high, view.ranks.ravel()[order].tolist(), strict=True)
     return f"[{','.join([f'[{la},{h},{v},{lo},{hi},{rank}]' for la, h, v, lo, hi, rank in rows])}]"
 
 

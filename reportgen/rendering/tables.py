@@ -1,5 +1,6 @@
 """Tables of strings, ready to print, and the table of a task's most important heads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +62,20 @@ def head_table(task: str, view: MapView, unit: str, n: int = TOP) -> Table:
     note = "" if bounded else "No intervals: there are no per-example scores."
     if view.low is not None and not bounded:
         note = "No intervals: there are too few independent examples."
+    note = f"{note} {tie_note(view, heads)}".strip()
     if view.error is not None:
         note = f"{note} Sampling s.e.: the standard error that random draws leave in a head’s mean.".strip()
     kind = f"{title(view.block)} " if view.block else ""
     caption = f"{len(heads)} most important {kind}heads" if len(heads) > 1 else f"most important {kind}head"
     return Table("", f"The {caption} on {task}", tuple(columns), rows, note)
+
+
+def tie_note(view: MapView, heads: Sequence[Head]) -> str:
+    """Return how many heads share the last listed rank where not all of them are listed; empty where they are."""
+    rank = int(view.ranks[heads[-1]]) if heads else 0
+    tied, listed = int((view.ranks == rank).sum()), sum(int(view.ranks[h]) == rank for h in heads)
+    value = fmt.number(float(view.values[heads[-1]])) if heads else ""
+    return f"{tied:,} heads tie at {value}, rank {rank:,}; {listed} of them are listed." if tied > listed else ""
 
 
 def _common_decimals(values: list[float]) -> int | None:

@@ -53,14 +53,14 @@ const name = (block, cell) => {
   const head = `L${Math.floor(cell / block.heads)}H${cell % block.heads}`;
   return block.name ? `${block.name}.${head}` : head;
 };
-function ranked(block, task) {  // rank, and percentile with ties sharing the middle, of every head on a task
+function ranked(block, task) {  // rank, which ties share, and percentile, of which they share the middle, of every head
   if (block.orders.has(task)) return block.orders.get(task);
   const sizes = Float64Array.from({ length: block.size }, (_, cell) => Math.abs(at(block, task, cell)));
   const order = Uint32Array.from(sizes.keys()).filter(cell => !Number.isNaN(sizes[cell]));
   order.sort((a, b) => sizes[b] - sizes[a] || a - b);
   const rank = new Uint32Array(block.size), percentile = new Float64Array(block.size).fill(NaN);
   for (let i = 0, j; i < order.length; i = j) {
-    for (j = i; j < order.length && sizes[order[j]] === sizes[order[i]]; j++) rank[order[j]] = j + 1;
+    for (j = i; j < order.length && sizes[order[j]] === sizes[order[i]]; j++) rank[order[j]] = i + 1;
     for (let k = i; k < j; k++) percentile[order[k]] = 100 * (1 - (i + j - 1) / 2 / order.length);
   }
   const made = { rank, percentile, n: order.length };

@@ -43,7 +43,7 @@ TOGETHER = (("low", "high"), ("least", "most"), ("inside", "outside"))  # the na
 UNSAID = ("condition", "order", "searched", "verdict")  # which of a template's sentences, the order of a figure, a kind
 # Kinds whose sentences tell of all examples (ranks, counts and bounds), and those never tested but on held-out ones.
 WHOLE, ALWAYS = (
-    ("cross_task_head", "method_agreement", "inert_heads", "competence"),
+    ("cross_task_head", "method_agreement", "inert_heads", "competence", "shared_heads", "depth"),
     ("concentration", "weakest_layers"),
 )
 TESTED_WORDS = re.compile(r"\b(clusters?|anomal(y|ies)|gradients?|specialised|higher than)\b")

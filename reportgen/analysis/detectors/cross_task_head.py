@@ -13,7 +13,7 @@ from reportgen.core.caveats import MAYBE_GENERIC
 from reportgen.core.findings import Effect
 from reportgen.core.kinds import Guidance, closed
 from reportgen.core.scores import Head
-from reportgen.core.stats import benjamini_hochberg
+from reportgen.core.stats import among_top, benjamini_hochberg
 
 DOC = """Heads near the top of their layer in more tasks than independence predicts.
 
@@ -61,12 +61,9 @@ class Data(BesideControl):
 
 def in_top(view: View) -> tuple[np.ndarray, Float[np.ndarray, "layer"]]:
     """Which heads are in the top 10 % of their layer (task, layer, head), and that share of each layer."""
-    values = np.where(view.present, view.whole, -np.inf)
     count = view.present.sum(axis=1)
     top = np.maximum(1, np.round(TOP * count)).astype(int)
-    # Ties share their worst rank, so a tie across the border counts for none of its heads.
-    ranks = stats.rankdata(-values, method="max", axis=2)
-    return (ranks <= top[:, None]) & view.present, top / np.maximum(count, 1)
+    return among_top(view.whole, top[:, None]), top / np.maximum(count, 1)
 
 
 def _top_size(view: View, heads: Sequence[Head]) -> int | None:

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.statistics.centres import Centre, Measure, centre, differences, measure
-from reportgen.analysis.statistics.groupings import contrasts, relabellings
+from reportgen.analysis.statistics.groupings import contrasts, relabellings, smallest_p
 from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Register, Test, Value
@@ -34,6 +34,7 @@ Silent with fewer than 4 layers that have heads.
 """
 PRIORITY = {"tested": 0.66, "observed": 0.35, "groups": 0.5, "groups tested": 0.8}
 FEWEST, TASKS, SHOWN, RARE = 4, 6, 8, 0.02
+PART = 0.015  # of alpha, that the kind gets at least
 RULE = "centres of importance along the layers, one of them where heads in random order put it on 2 % of maps at most"
 CONTRAST = "mean centres of importance of the study's task groups; too few tasks to test it, or the test did not pass"
 NULL, ARBITRARY = "one centre for all tasks, independently estimated", "which tasks form the group is arbitrary"
@@ -80,8 +81,11 @@ class Contrast(TypedDict):
 
 
 def _able(view: View) -> bool:
-    """Whether enough tasks have examples; that their centres can be told is known only once they are computed."""
-    return len(attending(view)) >= FEWEST and sum(e is not None for e in view.scores.examples) >= TASKS
+    """Whether enough tasks have examples, or relabelling them could pass; what centres can be told is not known yet."""
+    tasks, draws = [t for t in range(len(view.maps)) if t != view.control], view.settings.permutations
+    smallest = [smallest_p(len(tasks), len(inside), draws) for _, inside, _ in contrasts(view, tasks)]
+    enough = sum(e is not None for e in view.scores.examples) >= TASKS
+    return len(attending(view)) >= FEWEST and (enough or min(smallest, default=1.0) <= PART * view.settings.alpha)
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -261,6 +265,6 @@ DETECTOR = Detector(
     priority=PRIORITY,
     guidance=guidance.LAYERS,
     signed=True,
-    weight=2,
+    weight=1,
     able=_able,
 )

@@ -180,6 +180,6 @@ DETECTOR = Detector(
     together=True,
     priority=PRIORITY,
     several="differences of task groups by depth",
-    weight=18,
+    weight=20,
     able=_able,
 )

@@ -14,7 +14,7 @@ from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Finding
 from reportgen.core.kinds import closed
 from reportgen.core.scores import Head, HeadScores
-from reportgen.core.stats import LEVEL
+from reportgen.core.stats import LEVEL, shared_ranks
 
 DOC = """Whether the study's methods rank heads alike, and whether a score says more than the activation norm.
 
@@ -100,7 +100,7 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
     rhos, n = (first * second).mean(axis=1), first.shape[1]
     top = min(TOP, n // 10)
     shared = [len(set(_largest(a, top)) & set(_largest(b, top))) for a, b in zip(first, second, strict=True)]
-    ranks = [stats.rankdata(-each.mean(axis=0), method="ordinal") for each in (first, second)]
+    ranks = [shared_ranks(each.mean(axis=0)) for each in (first, second)]
     chosen = _disagreeing(ranks[0], ranks[1], top)
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
     heads = [cells[i] for i in chosen]

@@ -17,7 +17,7 @@ from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 EXACT = ("ablation", "patching", "coalitions")
 Measure = Literal["importance", "signed effects", "squared effects"]
 # A centre is a ratio: where its denominator is within 3 standard errors of 0, it may be anywhere.
-CLEAR, DRAWS, WORK = 3.0, (999, 50_000), 50_000_000  # fewer draws of very many pairs
+CLEAR, DRAWS, WORK = 3.0, (999, 20_000), 50_000_000  # fewer draws of very many pairs
 
 
 @dataclass(frozen=True)

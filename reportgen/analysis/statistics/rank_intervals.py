@@ -5,8 +5,7 @@ them.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import stats
+from jaxtyping import Float
 
 from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
@@ -15,12 +14,6 @@ MOGSTAD = (
     "mobility across neighbourhoods and academic achievement across countries. Review of Economic Studies 91, 476–518."
 )
 DRAWS, CHUNK = 999, 4_000_000
-
-
-def shared_ranks(values: Float[np.ndarray, "unit"]) -> Int[np.ndarray, "unit"]:
-    """Return the ranks of the values, 1 the largest; equal values share the smallest rank of their places."""
-    result: np.ndarray = stats.rankdata(-values, method="min").astype(int)
-    return result
 
 
 def rank_intervals(

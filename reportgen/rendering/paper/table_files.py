@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reportgen.rendering.context import Report
+from reportgen.rendering.context import FindingView, Report, slug
 from reportgen.rendering.head_ranks import head_rows
 from reportgen.rendering.paper.latex import latex
-from reportgen.rendering.sections.tables import finding_table, layer_tables
+from reportgen.rendering.sections.tables import finding_table, layer_tables, leading_rows, leading_tables, listings
 from reportgen.rendering.tables import TOP, head_table
 from reportgen.rendering.trial_tables import tables as trial_tables
 
@@ -20,7 +20,7 @@ def table_files(report: Report) -> Iterator[tuple[str, str]]:
     tables = {
         f"heads-{m.figure.removeprefix('task-')}": head_table(t.name, m, unit) for t in report.tasks for m in t.maps
     }
-    tables |= {table.name: table for table in layer_tables(report)}
+    tables |= {table.name: table for table in (*leading_tables(report), *layer_tables(report))}
     tables["findings"] = finding_table(report)
     if report.validation is not None:
         tables |= {table.name: table for table in trial_tables(report.validation)}
@@ -28,6 +28,8 @@ def table_files(report: Report) -> Iterator[tuple[str, str]]:
         yield f"tables/{name}.tex", latex(table, name)
     block = ["block"] if report.named else []
     errors = ["sampling_error"] if _sampled(report) else []
+    for label, views in listings(report).items():
+        yield f"tables/{slug(label)}.csv", csv_text(*_leading(report, views))
     columns = ["task", *block, "layer", "head", "value", "low", "high", "rank", *errors]
     yield "tables/heads.csv", csv_text(columns, _head_rows(report))
     yield "tables/layers.csv", csv_text(["task", *block, "layer", "mean", "median", "largest"], _layer_rows(report))
@@ -37,6 +39,31 @@ def table_files(report: Report) -> Iterator[tuple[str, str]]:
 
 def _sampled(report: Report) -> bool:
     return any(m.error is not None for t in report.tasks for m in t.maps)
+
+
+def _leading(report: Report, views: list[FindingView]) -> tuple[list[str], list[list[object]]]:
+    """Return the columns and rows of leading heads or layers."""
+    block = ["block"] if report.named else []
+    columns = (
+        "task",
+        *block,
+        "name",
+        "value",
+        "low",
+        "high",
+        "rank",
+        "first_rank",
+        "last_rank",
+        "signed",
+        "effect",
+        "tied",
+        "of",
+    )
+    rows: list[list[object]] = []
+    for row in (row for view in views for row in leading_rows(view)):
+        numbers = (row.value, row.low, row.high, row.rank, row.first, row.last, row.signed)
+        rows.append([row.task, *([row.block] if block else []), row.member, *numbers, row.sign, row.tied, row.total])
+    return list(columns), rows
 
 
 def _head_rows(report: Report) -> list[list[object]]:

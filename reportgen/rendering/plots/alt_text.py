@@ -44,9 +44,12 @@ def statistics(scores: HeadScores, t: int) -> str:
 
 
 def largest(scores: HeadScores, t: int) -> str:
-    """Return the head of largest absolute value with its value."""
+    """Return the head of largest absolute value with its value, or how many heads share it."""
     panel = scores.importance[t]
     layer, head = np.unravel_index(np.nanargmax(np.abs(panel)), panel.shape)
+    tied = int((np.abs(panel) == np.abs(panel[layer, head])).sum())
+    if tied > 1:
+        return f"{tied:,} heads tied at {number(abs(float(panel[layer, head])))}"
     return f"{written(scores.block, Head(int(layer), int(head)))} ({number(float(panel[layer, head]))})"
 
 

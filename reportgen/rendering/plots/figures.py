@@ -11,6 +11,7 @@ from reportgen.core.blocks import Blocks, parsed, title
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
+from reportgen.core.stats import among_top
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots import alt_text as describe
 from reportgen.rendering.plots.canvas import Canvas, fitted, printable, wrapped
@@ -227,10 +228,8 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
 
 def top_counts(scores: HeadScores) -> Float[np.ndarray, "layer head"]:
     """Return in how many tasks each head is among the top 10 % of its layer (at least one head); absent heads NaN."""
-    size = np.abs(np.nan_to_num(scores.importance))
-    keep = np.maximum(1, scores.present.sum(axis=1) // 10)
-    rank = np.argsort(np.argsort(-size, axis=2, kind="stable"), axis=2, kind="stable")
-    counts: np.ndarray = (rank < keep[None, :, None]).sum(axis=0).astype(float)
+    keep = np.maximum(1, np.round(0.1 * scores.present.sum(axis=1)))
+    counts: np.ndarray = among_top(np.abs(scores.importance), keep[:, None]).sum(axis=0).astype(float)
     counts[~scores.present] = np.nan
     return counts
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import Similarity, kind_of
 from reportgen.core.scores import HeadScores
+from reportgen.core.stats import among_top
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, printable
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
@@ -33,8 +34,7 @@ def top_sets(scores: HeadScores) -> Sets:
     """
     size = np.abs(scores.importance[:, scores.present].astype(float))
     keep = max(1, round(TOP * size.shape[1]))
-    rank = np.argsort(np.argsort(-size, axis=1, kind="stable"), axis=1, kind="stable")
-    owners = ((rank < keep).T).tolist()
+    owners = among_top(size, keep).T.tolist()
     found = Counter(tuple(t for t, has in enumerate(row) if has) for row in owners)
     found.pop((), None)
     return sorted(found.items(), key=lambda item: (-item[1], -len(item[0]), item[0]))

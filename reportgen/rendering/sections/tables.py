@@ -1,18 +1,21 @@
-"""Data tables: layers, and all findings with their statistics."""
+"""Data tables: leading heads and layers, means of layers, and all findings with their statistics."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
-from reportgen.core.kinds import kind_of
+from reportgen.core.kinds import Leading, kind_of
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report
+from reportgen.rendering.context import FindingView, Report, slug
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
+SIGNS = {1: "helps", -1: "works against", 0: "not clear"}
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
 
@@ -21,7 +24,98 @@ def view(report: Report) -> dict[str, object]:
     """Return the tables; long ones shortened, saying so."""
     most = SHORT if report.brief else PRINTED if report.printed else MOST
     layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task
-    return {"layers": layers, "findings": finding_table(report, most), "heads": named_heads(report, most)}
+    leading = leading_tables(report, 1 if report.brief else None)
+    return {
+        "leading": leading,
+        "layers": layers,
+        "findings": finding_table(report, most),
+        "heads": named_heads(report, most),
+    }
+
+
+def listings(report: Report) -> dict[str, list[FindingView]]:
+    """Return the findings that list leading heads or layers by what they are called, in the order of the analysis."""
+    listed: dict[str, list[FindingView]] = {}
+    for view in report.at(SECTION.name):
+        if kind_of(view.finding.kind).shown == "listed":
+            listed.setdefault(view.kind, []).append(view)
+    return listed
+
+
+def leading_tables(report: Report, most: int | None = None) -> list[Table]:
+    """Return each listing as a table: the first ``most`` of every task, the first row of a finding being its anchor."""
+    return [_leading_table(report, label, views, most) for label, views in listings(report).items()]
+
+
+def _leading_table(report: Report, label: str, views: list[FindingView], most: int | None) -> Table:
+    unit = report.scores.method.unit
+    every = [row for view in views for row in leading_rows(view, most)]
+    signed, ranked = any(r.sign for r in every), any(r.ranks for r in every)
+    columns = [
+        ("Task", False),
+        ("Layer" if every[0].member.isdigit() else "Head", False),
+        (unit[:1].upper() + unit[1:], True),
+        ("Rank", True),
+    ]
+    columns += [("Possible ranks", True)] if ranked else []
+    columns += [("Effect", False)] if signed else []
+    rows = []
+    for row in every:
+        more = ((row.ranks or fmt.NONE,) if ranked else ()) + ((row.sign or fmt.NONE,) if signed else ())
+        rows.append((row.task, row.member, fmt.estimate(row.value, row.low, row.high), f"{row.rank:,}", *more))
+    note = (
+        "In brackets 95 % intervals; possible ranks hold together with 95 % probability on each task." if ranked else ""
+    )
+    caption = f"{label[:1].upper()}{label[1:]} of each task"
+    return Table(slug(label), caption, tuple(columns), tuple(rows), note, ids=tuple(row.anchor for row in every))
+
+
+@dataclass(frozen=True)
+class LeadingRow:
+    """A leading head or layer of a task, ready to print or to write; ``anchor`` is empty but for a finding's first."""
+
+    anchor: str
+    task: str
+    block: str | None
+    member: str
+    value: float
+    low: float | None
+    high: float | None
+    rank: int
+    first: int | None
+    last: int | None
+    signed: float | None
+    sign: str
+    tied: int | None
+    total: int
+
+    @property
+    def ranks(self) -> str:
+        """The ranks that it may have."""
+        return "" if self.first is None or self.last is None else fmt.span(self.first, self.last)
+
+
+def leading_rows(view: FindingView, most: int | None = None) -> Iterator[LeadingRow]:
+    """Yield the rows of a listing, at most so many."""
+    finding, data = view.finding, cast(Leading, view.finding.data)
+    for i, member in enumerate((finding.members or ())[:most]):
+        ranked, signed = bool(data["first_ranks"]), bool(data["signs"])
+        yield LeadingRow(
+            anchor="" if i else view.anchor,
+            task=printable(finding.task or ""),
+            block=finding.block,
+            member=str(member),
+            value=data["values"][i],
+            low=data["lows"][i],
+            high=data["highs"][i],
+            rank=data["ranks"][i],
+            first=data["first_ranks"][i] if ranked else None,
+            last=data["last_ranks"][i] if ranked else None,
+            signed=data["signed"][i] if signed else None,
+            sign=SIGNS[data["signs"][i]] if signed else "",
+            tied=data["tied"],
+            total=data["total"],
+        )
 
 
 def named_heads(report: Report, most: int = MOST) -> Table | None:

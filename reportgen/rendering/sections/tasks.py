@@ -7,7 +7,7 @@ from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section
-from reportgen.rendering.tables import Table, head_table
+from reportgen.rendering.tables import Table, head_table, tie_note
 
 NAMED = 5  # heads in a brief paragraph
 ATTENDED = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
@@ -61,7 +61,8 @@ def _paragraph(report: Report, task: int, block: int) -> str:
     table = head_table("", view, report.scores.method.unit, NAMED)
     bounded = any("interval" in name for name, _ in table.columns)
     heads = "; ".join(f"{row[0]} {row[2]}{f' [{row[3]}]' if bounded else ''}" for row in table.rows)
-    return f"{statistics(report.blocks[block], task)} Largest: {heads}."
+    tied = tie_note(view, view.top(NAMED))
+    return f"{statistics(report.blocks[block], task)} Largest: {heads}.{f' {tied}' if tied else ''}"
 
 
 def _performance(task: Task) -> str:

@@ -31,8 +31,8 @@ def test_a_contrast_takes_its_part_of_alpha_only_where_it_could_pass() -> None:
         findings = analyze(grouped(named(noise(4)), complex=[f"Task {t}" for t in range(inside)]))
         alphas[inside] = {f.id: f.alpha for f in findings.families}
     assert alphas[2] == alphas[0]
-    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 18 / 55)
-    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 55)
+    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 20 / 61)
+    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 61)
 
 
 def test_a_contrast_of_too_few_tasks_is_only_observed() -> None:

@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
 
-from reportgen.analysis.statistics.rank_intervals import rank_intervals, shared_ranks
+from reportgen.analysis.statistics.rank_intervals import rank_intervals
 from reportgen.analysis.view import View
 from reportgen.core.kinds import Leading
-from reportgen.core.stats import mean_intervals
+from reportgen.core.stats import among_top, mean_intervals, shared_ranks
 
 # A leader whose interval of ranks spans more than a tenth of all units, and more than three of them, is none.
 SEPARABLE, FEWEST = 0.1, 3
@@ -69,8 +68,7 @@ def _largest(sizes: Float[np.ndarray, "unit"], count: int) -> Int[np.ndarray, "u
     """Return the largest units, largest first: at most ``count``, those that tie across that border left out unless
     they are the very largest.
     """
-    places = stats.rankdata(-sizes, method="max")
-    some = np.flatnonzero((places <= count) & (sizes > 0))
+    some = np.flatnonzero(among_top(sizes, count) & (sizes > 0))
     if not len(some) and sizes.max(initial=0.0) > 0:
         some = np.flatnonzero(sizes == sizes.max())[:count]
     return some[np.argsort(-sizes[some], kind="stable")]
