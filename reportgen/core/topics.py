@@ -36,7 +36,7 @@ class Draft:
     ``values`` are all numbers and names that the template may say, each from fields of the ``support``. ``effect``,
     from 0 to 1, is the share of the model's worth that is lost where heads were knocked out, else how far importance
     is from what an even spread would give. ``grade`` is what its evidence allows where that is not what verdict and
-    register of the support say.
+    register of the support say. It ``voids`` what is only observed: the numbers are not what they are taken for.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Draft:
     effect: float = 0.0
     verdict: Verdict | None = None
     grade: Grade | None = None
+    voids: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ from reportgen.summary.wording import Wording
 
 
 def title(claims: Sequence[Claim], source: Scores | None, wording: Wording) -> str:
-    """Return the report's title where the study gives none: the strongest claim about the model, with its name."""
+    """Return the report's title where the study gives none: the strongest claim, with the model's name."""
     if source is None or "title" in source.study.study.model_fields_set or not claims:
         return ""
     model = source.blocks[0].model
     name = "" if source.blocks[0].synthetic else PurePosixPath(str(model.path or "").replace("\\", "/")).name
-    # how far to trust the numbers is no title, as long as they say anything
-    first = next((c for c in claims if c.topic != "trust"), claims[0])
-    return wording.remark("title", {"model": name, "headline": first.headline}) if name else first.headline
+    headline = claims[0].headline
+    return wording.remark("title", {"model": name, "headline": headline}) if name else headline
 
 
 def nothing(evidence: Evidence) -> Draft:
@@ -102,7 +101,7 @@ def _contrast(finding: Finding) -> dict[str, Any]:
 
 def _alike(contrasts: Sequence[Finding]) -> dict[str, Any]:
     """Return the groups that nothing separates, and of the one that is furthest apart how many others are as far."""
-    groups = sorted({str((f.data or {})["group"]) for f in contrasts})
+    groups = sorted({str(name) for f in contrasts for key in ("group", "other") if (name := (f.data or {}).get(key))})
     known = [data for f in contrasts if "reached" in (data := f.data or {})]
     least = min(known, key=lambda d: (cast(int, d["reached"]) / cast(int, d["relabellings"]), d["group"]), default={})
     return {"groups": groups} | {key: least[key] for key in ("group", "reached", "relabellings") if key in least}

@@ -62,6 +62,8 @@ def summarize(trials: Trials) -> Claims:
         (topic,) = TOPICS.chosen(["heads"], "topics")
         draft = nothing(whole)
         worded = [Worded(topic, draft, None, strength(draft, tasks), *wording.claim(topic, draft, None))]
+    if any(w.draft.voids for w in worded):
+        worded = [w for w in worded if w.draft.voids or grade(w.draft) not in ("context", "observed")]
     chosen = within(worded)
     claims = tuple(_claim(w) for w in chosen)
     return Claims(
@@ -110,8 +112,9 @@ def _others(topic: Topic, evidence: Evidence) -> Iterator[Draft]:
 
 
 def register(draft: Draft) -> Register:
-    """Return *tested* where every finding of the support is, else *observed*."""
-    return "tested" if draft.support and all(f.register == "tested" for f in draft.support) else "observed"
+    """Return *tested* where every finding of the support is, and they are more than a context; else *observed*."""
+    tested = draft.grade != "context" and all(f.register == "tested" for f in draft.support)
+    return "tested" if tested and draft.support else "observed"
 
 
 def grade(draft: Draft) -> Grade:

@@ -1,5 +1,6 @@
 """Anomalies: single heads far from their surroundings, and numbers that cannot be."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from reportgen.core.findings import Finding
@@ -100,37 +101,51 @@ def _untried(found: Sequence[Finding], evidence: Evidence) -> Iterator[Draft]:
     tested = found[0].register == "tested"
     ordered = _ordered(found, by=lambda f: abs(number(f, "robust_sd") or 0.0) if tested else effect_of(f))
     first = ordered[0]
+    head = heads_of(first)[0]
     values: Values = {
         "members": _heads(ordered),
         "heads": len(_heads(ordered)),
-        "head": heads_of(first)[0],
+        "head": head,
         "first": str(first.task),
         "total": len(evidence.tasks),
         **largest_q(ordered),
+        **({} if first.value is None else {"value": first.value.estimate}),
     }
-    if first.value is not None:
-        values["value"] = first.value.estimate
     if tested:
-        values |= {"deviations": number(first, "robust_sd") or 0.0, "side": text(first, "side")}
+        deviations = number(first, "robust_sd") or 0.0
+        values |= {"deviations": deviations, "side": text(first, "side")}
         values["pattern"] = int(datum(first, "out_of_pattern") is True)
-        effect = beyond(abs(number(first, "robust_sd") or 0.0))
-    else:
-        values |= {"times": effect_of(first), "whole": int(text(first, "scope") == WHOLE), "next": ""}
-        where = [layer for layer in items(first, "range") if isinstance(layer, int)]
-        values["layers"] = span(where[0], where[-1]) if where else ""
-        effect = beyond(effect_of(first))
-    others = [f for f in ordered[1:] if f.value is not None and heads_of(f)[0] != values["head"]][:OTHERS]
+        yield Draft(
+            name="beyond", support=ordered, values=values, tasks=tasks_of(ordered), effect=beyond(abs(deviations))
+        )
+        return
+    # where one head is the largest of several tasks in the same way, that is one thing to say
+    same = [f for f in ordered if heads_of(f)[0] == head and _where(f) == _where(first)]
+    values |= {"whole": int(text(first, "scope") == WHOLE), "layers": _where(first), "of": tasks_of(same)}
+    values |= spread(strongest(same))
+    others = [f for f in ordered if f.value is not None and heads_of(f)[0] != head][:OTHERS]
     for i, f in enumerate(others):
         values |= {f"head_{i}": heads_of(f)[0], f"task_{i}": str(f.task)}
         values[f"value_{i}"] = f.value.estimate if f.value is not None else 0.0
     values["others"] = len(others)
-    name = "beyond" if tested else "largest"
-    yield Draft(name=name, support=ordered, values=values, tasks=tasks_of(ordered), effect=effect)
+    support = sorted([*same, *others], key=lambda f: f.id)
+    effect = beyond(min(map(effect_of, same)))
+    yield Draft(name="largest", support=support, values=values, tasks=tasks_of(same), effect=effect)
+
+
+def _where(finding: Finding) -> str:
+    """Return the layers that a head is the largest of, "" where it is of all, or of those outside found regions."""
+    layers = [layer for layer in items(finding, "range") if isinstance(layer, int)]
+    return span(layers[0], layers[-1]) if layers and text(finding, "scope") != WHOLE else ""
 
 
 def _ordered(found: Iterable[Finding], by: Callable[[Finding], float]) -> list[Finding]:
-    """Return heads in the order of a size, those that are the largest of all layers first; of like ones by name."""
-    return sorted(found, key=lambda f: (text(f, "scope") != WHOLE, -by(f), heads_of(f)[0], str(f.task)))
+    """Return heads in the order of a size, those that are the largest of all layers, on most tasks, first."""
+    every = list(found)
+    counts = Counter(heads_of(f)[0] for f in every if text(f, "scope") == WHOLE)
+    return sorted(
+        every, key=lambda f: (-counts[heads_of(f)[0]], text(f, "scope") != WHOLE, -by(f), heads_of(f)[0], str(f.task))
+    )
 
 
 def _heads(found: Iterable[Finding]) -> list[str]:

@@ -233,7 +233,9 @@ def _region(name: str, found: Sequence[Finding], values: Values) -> Draft:
 def _band(evidence: Evidence) -> Iterator[Draft]:
     for f in evidence.of("head_band"):
         inside, rest = number(f, "inside"), number(f, "rest")
-        if f.heads is None or inside is None or rest is None:
+        # of one task, what its blocks carry is no more than they are
+        carried = datum(f, "carried") is True and len(f.tasks or ()) < 2
+        if f.heads is None or inside is None or rest is None or carried:
             continue
         values: Values = {
             "columns": span(*f.heads),

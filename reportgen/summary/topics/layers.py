@@ -22,7 +22,9 @@ from reportgen.summary.topics.common import (
     text,
 )
 
-MANY = 0.5  # of the tasks that have a weakest or strongest layer: the layer that fewer share is none of the model's
+# Of the tasks that were told apart, or all where that is only observed: a layer that fewer share is none of the model's
+MANY = 0.5
+APART = 0.2  # of half the depth: a centre nearer to the middle is none to a reader
 
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
@@ -132,7 +134,8 @@ def _most_have(evidence: Evidence, name: str, found: Mapping[str, tuple[Finding,
     if not found:
         return
     layers, tasks = commonest({t: layers for t, (_, layers) in found.items()})
-    if len(tasks) < MANY * len(found):
+    least = len(found) if found[tasks[0]][0].register == "tested" else len(evidence.tasks)
+    if len(tasks) < MANY * least:
         return  # most tasks have others
     support = [found[t][0] for t in tasks]
     ratios = {t: effect_of(found[t][0]) for t in tasks}
@@ -176,7 +179,8 @@ def _depth(evidence: Evidence) -> Iterator[Draft]:
         elif centres[-1] < middle or centres[0] > middle:
             values["where"] = "lower" if centres[-1] < middle else "higher"
             effect = min(abs(c - middle) for c in centres) / middle
-            yield Draft(name="centre", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
+            if effect >= APART:
+                yield Draft(name="centre", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
 
 
 def _group_depths(evidence: Evidence) -> Iterator[Draft]:

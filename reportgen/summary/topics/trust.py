@@ -57,6 +57,7 @@ def _at_chance(evidence: Evidence) -> Iterator[Draft]:
         exceptions=sorted({*known} - {*found}),
         effect=1.0,
         grade="carried" if every else "tried",
+        voids=every,
     )
 
 
