@@ -1,16 +1,12 @@
 """Findings of every kind on any number of tasks: real ones of small worlds, renamed, and what interventions may say."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 from made_maps import ablated, grouped, named, noise, norm_and_ablation, small_and_large, with_examples
 
 from reportgen.analysis.analyze import analyze

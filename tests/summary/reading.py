@@ -10,15 +10,37 @@ from reportgen.core.sentences import COUNTS
 from reportgen.summary.limits import shortened
 
 NUMBER = re.compile(r"(?<![\w.,])−?\d+(?:,\d{3})*(?:\.\d+)?(?:e[−-]?\d+)?")
-PLACES = re.compile(r"\b([Ll]ayers?|[Hh]eads?|strips in layers) (\d+(?:–\d+)?(?:(?:, | and )\d+(?:–\d+)?)*)(?![\d,.]*\d)(?! of)")
+PLACES = re.compile(
+    r"\b([Ll]ayers?|[Hh]eads?|strips in layers) (\d+(?:–\d+)?(?:(?:, | and )\d+(?:–\d+)?)*)(?![\d,.]*\d)(?! of)"
+)
 # Words of counts that are not counts where they stand
-IDIOMS = ("the one task", "no other", "no better", "no claim", "no ranking", "no head", "no more than", "no two", "one and", "one task and", "for one task", "on one task", "costs one", "out one")
+IDIOMS = (
+    "the one task",
+    "no other",
+    "no better",
+    "no claim",
+    "no ranking",
+    "no head",
+    "no more than",
+    "no two",
+    "one and",
+    "one task and",
+    "for one task",
+    "on one task",
+    "costs one",
+    "out one",
+)
 
 
 def names_in(claim: Claim) -> list[str]:
     """The names that a claim may say, as they are when they are short enough, the longest first."""
     said = [*claim.tasks, *claim.exceptions]
-    said += [v for value in claim.values.values() for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, str)]
+    said += [
+        v
+        for value in claim.values.values()
+        for v in (value if isinstance(value, tuple) else (value,))
+        if isinstance(v, str)
+    ]
     short = shortened(sorted({*claim.tasks, *claim.exceptions}))
     alone = [s for name in said for s in shortened([name]).values()]
     return sorted({n for n in (*said, *alone, *short.values()) if n}, key=len, reverse=True)
@@ -37,7 +59,11 @@ def unheld(claim: Claim, every_task: Mapping[str, str]) -> Iterator[str]:
     text = f"{claim.headline}. {claim.body}"
     names = names_in(claim)
     said = " ".join(names)
-    foreign = {short for name, short in every_task.items() if name not in {*claim.tasks, *claim.exceptions} and short not in said}
+    foreign = {
+        short
+        for name, short in every_task.items()
+        if name not in {*claim.tasks, *claim.exceptions} and short not in said
+    }
     yield from (f"task {short}" for short in foreign if re.search(rf"(?<!\w){re.escape(short)}(?!\w)", text))
     yield from (head for head in HEAD.findall(without_names(text, names)))
     rest = without_names(text, names)
@@ -58,7 +84,12 @@ def holds(number: str, held: set[int | float]) -> bool:
     value = float(plain)
     digits = len(plain.partition(".")[2])
     step = 0.5 * 10.0**-digits if "e" not in plain else abs(value) * 0.05
-    cut = {0.0001: lambda v: v < 0.0001, 0.99: lambda v: 0.99 <= v < 1, 99.9: lambda v: 99.9 < v < 100, 0.1: lambda v: 0 < v < 0.1}
+    cut = {
+        0.0001: lambda v: v < 0.0001,
+        0.99: lambda v: 0.99 <= v < 1,
+        99.9: lambda v: 99.9 < v < 100,
+        0.1: lambda v: 0 < v < 0.1,
+    }
     return any(abs(v - value) <= step * 1.001 for v in held) or any(cut.get(value, lambda v: False)(v) for v in held)
 
 
@@ -68,7 +99,9 @@ GRAMMAR = {
     "a mark without a space": re.compile(r"[,;.:](?=[A-Za-z◊])"),
     "a doubled word": re.compile(r"\b(\w+) \1\b"),
     "one of several": re.compile(r"\b(?:one|1) (?:tasks|heads|others|answers|layers|searches)\b"),
-    "several of one": re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (?:task|head|answer|layer|search)\b"),
+    "several of one": re.compile(
+        r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) (?:task|head|answer|layer|search)\b"
+    ),
     "an empty pair": re.compile(r"\(\s*\)|“\s*”"),
     "a template's mark": re.compile(r"[{}\ue000\ue001]|None|undefined|_"),
     "an English have": re.compile(r"^(?:\w+ of \w+|All|All \w+|Both) tasks (?:has|needs|is|does|matters)\b"),

@@ -1,18 +1,14 @@
 """Claims that were read and approved, and are kept as files: what the cases' claims must go on saying.
 
-``python tests/summary/test_golden.py`` writes the files anew; read each before it is kept.
+``PYTHONPATH=tests/analysis python tests/summary/test_golden.py`` writes the files anew; read each before it is kept.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "analysis")]
-from made_findings import random_findings  # noqa: F401 (puts the made maps on the path)
 from made_maps import grouped, named, noise, with_examples
 
 import reportgen

@@ -102,35 +102,29 @@ def _untried(found: Sequence[Finding], evidence: Evidence) -> Iterator[Draft]:
     ordered = _ordered(found, by=lambda f: abs(number(f, "robust_sd") or 0.0) if tested else effect_of(f))
     first = ordered[0]
     head = heads_of(first)[0]
-    values: Values = {
-        "members": _heads(ordered),
-        "heads": len(_heads(ordered)),
-        "head": head,
-        "first": str(first.task),
-        "total": len(evidence.tasks),
-        **largest_q(ordered),
-        **({} if first.value is None else {"value": first.value.estimate}),
-    }
+    values: Values = {"head": head, "first": str(first.task), "total": len(evidence.tasks)}
+    values |= {} if first.value is None else {"value": first.value.estimate}
     if tested:
         deviations = number(first, "robust_sd") or 0.0
+        values |= {"members": _heads(ordered), "heads": len(_heads(ordered)), **largest_q(ordered)}
         values |= {"deviations": deviations, "side": text(first, "side")}
         values["pattern"] = int(datum(first, "out_of_pattern") is True)
-        yield Draft(
-            name="beyond", support=ordered, values=values, tasks=tasks_of(ordered), effect=beyond(abs(deviations))
-        )
+        tasks, effect = tasks_of(ordered), beyond(abs(deviations))
+        yield Draft(name="beyond", support=ordered, values=values, tasks=tasks, effect=effect)
         return
     # where one head is the largest of several tasks in the same way, that is one thing to say
     same = [f for f in ordered if heads_of(f)[0] == head and _where(f) == _where(first)]
     values |= {"whole": int(text(first, "scope") == WHOLE), "layers": _where(first), "of": tasks_of(same)}
     values |= spread(strongest(same))
-    others = [f for f in ordered if f.value is not None and heads_of(f)[0] != head][:OTHERS]
-    for i, f in enumerate(others):
+    rest = sorted(found, key=lambda f: (text(f, "scope") != WHOLE, -effect_of(f), heads_of(f)[0], str(f.task)))
+    others = {heads_of(f)[0]: f for f in reversed(rest) if f.value is not None and heads_of(f)[0] != head}
+    named = [f for f in rest if others.get(heads_of(f)[0]) is f][:OTHERS]
+    for i, f in enumerate(named):
         values |= {f"head_{i}": heads_of(f)[0], f"task_{i}": str(f.task)}
         values[f"value_{i}"] = f.value.estimate if f.value is not None else 0.0
-    values["others"] = len(others)
-    support = sorted([*same, *others], key=lambda f: f.id)
+    values["others"] = len(named)
     effect = beyond(min(map(effect_of, same)))
-    yield Draft(name="largest", support=support, values=values, tasks=tasks_of(same), effect=effect)
+    yield Draft(name="largest", support=[*same, *named], values=values, tasks=tasks_of(same), effect=effect)
 
 
 def _where(finding: Finding) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
 from reportgen.summary.topics.common import (
+    NAMED,
     Values,
     beyond,
     core_of,
@@ -34,6 +35,7 @@ from reportgen.summary.topics.common import (
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say which heads carry what: sets, specialists, shared heads, blocks and strips, tied and inert heads."""
     yield from _carried(evidence)
+    yield from _leaders(evidence)
     yield from _only_one(evidence)
     yield from _several(evidence)
     yield from _specialists(evidence)
@@ -63,6 +65,46 @@ def _carried(evidence: Evidence) -> Iterator[Draft]:
         effect=lost(group),
         verdict="necessary",
     )
+
+
+def _leaders(evidence: Evidence) -> Iterator[Draft]:
+    """Join the tasks whose first heads keep their ranks whatever examples are drawn; a mere list of ranks is no claim.
+
+    What knocking out said of a task's first heads is said in its place.
+    """
+    told = {f.task for f in first_sets(evidence) if f.verdict in ("necessary", "unnecessary", "mixed")}
+    found = {
+        str(f.task): (f, n) for f in evidence.of("top_heads") if f.task not in told and f.task and (n := _apart(f))
+    }
+    if not found:
+        return
+    support = [f for f, _ in found.values()]
+    first, count = max(found.values(), key=lambda each: (_ahead(*each), str(each[0].task)))
+    values: Values = {
+        "members": heads_of(first)[:count],
+        "heads": count,
+        "first": str(first.task),
+        "value": float(str(items(first, "values")[0])),
+        "last": float(str(items(first, "values")[count - 1])),
+        "total": len(evidence.tasks),
+    }
+    chosen = sorted(found)[:NAMED]
+    values |= {f"set_{i}": heads_of(found[t][0])[: found[t][1]] for i, t in enumerate(chosen)}
+    effect = min(_ahead(*each) for each in found.values())
+    # simultaneous intervals of ranks bear it, at the level of the tests
+    yield Draft(name="lead", support=support, values=values, tasks=sorted(found), effect=effect, grade="tested")
+
+
+def _apart(finding: Finding) -> int:
+    """Return how many first heads rank before all others by the intervals of their ranks, the fewest; 0 for none."""
+    last = [rank for rank in items(finding, "last_ranks") if isinstance(rank, int)]
+    return next((k for k in range(1, len(last) + 1) if all(rank <= k for rank in last[:k])), 0)
+
+
+def _ahead(finding: Finding, count: int) -> float:
+    """Return how far the first of the leading heads is ahead of what comes after them, from 0 to 1."""
+    sizes = [abs(value) for value in items(finding, "values") if isinstance(value, int | float)]
+    return beyond(sizes[0] / sizes[count]) if len(sizes) > count and sizes[count] > 0 else 0.5
 
 
 def _only_one(evidence: Evidence) -> Iterator[Draft]:

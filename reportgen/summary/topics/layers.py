@@ -134,8 +134,8 @@ def _most_have(evidence: Evidence, name: str, found: Mapping[str, tuple[Finding,
     if not found:
         return
     layers, tasks = commonest({t: layers for t, (_, layers) in found.items()})
-    least = len(found) if found[tasks[0]][0].register == "tested" else len(evidence.tasks)
-    if len(tasks) < MANY * least:
+    known = len(found) if found[tasks[0]][0].register == "tested" else len(evidence.tasks)
+    if len(tasks) < MANY * known:
         return  # most tasks have others
     support = [found[t][0] for t in tasks]
     ratios = {t: effect_of(found[t][0]) for t in tasks}
