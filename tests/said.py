@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_trials import shown, trial
 
 import reportgen
 from reportgen.analysis.analyze import analyze
@@ -13,7 +15,7 @@ from reportgen.analysis.view import Settings
 from reportgen.core.findings import to_json
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
 from reportgen.core.sentences import Prose
-from reportgen.core.trials import Control, Interval, Outcome, Trial, Validation
+from reportgen.core.trials import Validation
 from reportgen.importers import load_blocks
 from reportgen.pipeline.source import open_source
 from reportgen.validation.verdicts import bare, judged
@@ -43,30 +45,13 @@ def tried(findings: Any) -> Validation:
     sets = [f for f in findings.findings if f.kind in ("cluster", "anomaly", "cross_task_head", "scattered_heads")]
     trials = []
     for i, finding in enumerate(sets):
-        verdict, reason = (("confirmed", None), ("refuted", None), ("undecided", "examples"))[i % 3]
-        trials.append(
-            Trial(
-                finding.id,
-                finding.kind,
-                [finding.task or "Task 0"],
-                ["L2H1", "L2H2"],
-                verdict,
-                reason,
-                40,
-                40,
-                margin=0.05,
-                intact=Outcome(0.95, -0.1),
-                knocked_out=Outcome(0.5, -1.1),
-                loss=Interval(1.0, 0.8, 1.2),
-                excess=Interval(0.9, 0.7, 1.1),
-                after_controls=Outcome(0.94, -0.12),
-                controls=[Control([f"L3H{c}", f"L4H{c}"], 0.02 * c, 0.94) for c in range(6)],
-                as_strong=0,
-                p=0.14,
-                q=0.2,
-                more=80,
-            )
+        changes: tuple[dict[str, Any], ...] = (
+            {},
+            {"verdict": "unnecessary", "specific": False, "shown": shown(0.01, 0.02, 0.03)},
+            {"verdict": "undecided", "reason": "examples", "specific": None, "silence": "rank", "more": 80},
         )
+        own = {"id": finding.id, "kind": finding.kind, "tasks": [finding.task or "Task 0"], "heads": ["L2H1", "L2H2"]}
+        trials.append(trial(core=own["heads"], **own, **changes[i % 3]))
     return Validation("", findings.scores, tests=len(trials), trials=trials)
 
 
@@ -83,8 +68,10 @@ def said() -> dict[str, str]:
         "two tasks": analyze((two,), settings, prose, {}),
         "five tasks, two methods": analyze((five,), settings, prose, {"zero_ablation": (exact,)}),
     }
-    found["with verdicts"] = judged(bare(found["two tasks"], prose), tried(found["two tasks"]), prose)
-    return {name: digest(to_json(findings)) for name, findings in found.items()}
+    joined = judged(bare(found["two tasks"], prose), tried(found["two tasks"]), prose)
+    hashes = {name: digest(to_json(findings)) for name, findings in found.items()}
+    verdicts = [[f.verdict, f.specific, asdict(f.robustness) if f.robustness else None] for f in joined.findings]
+    return hashes | {"with verdicts": digest([to_json(joined), verdicts])}
 
 
 def digest(content: Any) -> str:

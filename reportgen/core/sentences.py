@@ -138,7 +138,7 @@ VERDICTS = {
 
 
 def badges(finding: Finding) -> str:
-    """Write what interventions say of a finding in a word or two: ``needed, specific``; nothing where none were made."""
+    """Write what interventions say of a finding, ``needed, specific``; nothing where none were made."""
     words = [VERDICTS[finding.verdict]] if finding.verdict else []
     return ", ".join([*words, *(["specific"] if finding.specific else [])])
 

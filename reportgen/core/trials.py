@@ -415,10 +415,10 @@ class Validation:
 
     ``level`` is that of the tests of need and of those of specificity, ``single_level`` that of each search among
     single heads; margins are the ``share`` of what answers are worth beyond guessing, and ``nats`` at least; ``tests``
-    counts the sets whose need was tested, ``compared`` those that were compared with others of their layers; ``wanted`` is the greatest number of these; ``matrix`` gives, by set and
-    task, the outcome with the set's core knocked out, ``losses``, by task, intervention and head, what each head alone
-    costs. ``problem`` says why nothing could be run: all else is empty
-    then.
+    counts the sets whose need was tested, ``compared`` those that were compared with others of their layers; ``wanted``
+    is the greatest number of these; ``matrix`` gives, by set and task, the outcome with the set's core knocked out,
+    ``losses``, by task, intervention and head, what each head alone costs. ``problem`` says why nothing could be run:
+    all else is empty then.
     """
 
     key: str

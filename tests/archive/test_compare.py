@@ -186,5 +186,5 @@ def test_findings_are_kept_moved_lost_and_gained() -> None:
     assert told == [("moved", "cluster"), ("lost", "row_segment"), ("gained", "row_segment"), ("kept", "anomaly")]
     told = [(m.status, m.finding.kind) for m in moves(before, after, same_heads=False)]
     assert told == [("kept", "cluster"), ("kept", "row_segment"), ("kept", "anomaly")]
-    confirmed = findings(finding("anomaly", members=["L1H1"], verdict="confirmed"))
-    assert [m.status for m in moves(findings(before.findings[2]), confirmed, same_heads=True)] == ["changed"]
+    needed = findings(finding("anomaly", members=["L1H1"], verdict="necessary"))
+    assert [m.status for m in moves(findings(before.findings[2]), needed, same_heads=True)] == ["changed"]

@@ -55,7 +55,7 @@ def report(claims: reportgen.Claims, tmp_path_factory: pytest.TempPathFactory) -
 def test_the_stages_compose_and_each_result_holds_the_one_before(claims: reportgen.Claims) -> None:
     trials = claims.made_from
     assert trials.validation is not None
-    assert {f.verdict for f in trials.findings.findings} & {"confirmed", "refuted", "undecided"}
+    assert {f.verdict for f in trials.findings.findings} & {"necessary", "unnecessary", "mixed", "undecided"}
     assert claims.claims == reportgen.summarize(trials).claims
     scores = trials.findings.made_from
     assert next(iter(scores.methods)) == "zero_ablation"

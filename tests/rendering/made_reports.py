@@ -183,7 +183,7 @@ SPECIAL = [
         task="Recall",
         layers=(0, 1),
         heads=(0, 1),
-        verdict="refuted",
+        verdict="unnecessary",
         value=Value(0.1, None, None, "mean", "in-sample"),
         **RULE,
     ),

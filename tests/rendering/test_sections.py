@@ -40,7 +40,7 @@ def test_each_kind_stands_in_its_own_section_only(tmp_path):
             name for name, text in found.items() if re.search(f'class="claim">[^/]*/span>.*{finding.sentence}', text)
         }
         assert claims == {section}, finding.kind
-    assert "<b>1</b> refuted: it did not, within the stated margin" in found["validation"]
+    assert "<b>1</b> not needed: it costs less than the margin" in found["validation"]
     assert 'href="#finding-cluster-x">cluster/x</a>' in found["validation"]
 
 

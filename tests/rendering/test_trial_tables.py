@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from made_reports import build, make_findings, make_scores, make_study
+from made_trials import shown, trial
 
 from reportgen.core.findings import Finding
-from reportgen.core.trials import TOP, Curve, Interval, Outcome, TaskTrial, Trial, Validation
+from reportgen.core.trials import Curve, Interval, Outcome, Rank, TaskTrial, Validation
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.trial_tables import tables
 
@@ -19,37 +20,16 @@ DONE = Outcome(0.9, -0.2)
 
 def made(readout: str = "answer") -> Validation:
     gain = {"1.5": Interval(-0.1, -0.2, 0.05), "2": Interval(-0.4, -0.7, -0.1)}
-    trial = Trial(
-        "top/0",
-        TOP,
-        ["Recall"],
-        ["L0H1"],
-        "confirmed",
-        None,
-        30,
-        30,
-        margin=0.02,
-        intact=DONE,
-        knocked_out=Outcome(0.2, -2.0),
-        zeroed=Outcome(0.1, -3.0),
-        kept=Outcome(0.3, -1.0),
-        floor=Outcome(0.0, -5.0),
-        amplified={"1.5": DONE, "2": DONE},
-        gain=gain,
-        loss=Interval(1.8, 1.5, 2.1),
-        excess=Interval(1.7, 1.4, 2.0),
-        after_controls=Outcome(0.85, -0.25),
-        p=0.005,
-        q=0.01,
-    )
+    one = trial(tasks=["Recall"], heads=["L0H1"], core=["L0H1"], amplified={"1.5": DONE, "2": DONE}, gain=gain)
+    one = replace(one, intact=DONE, knocked_out=Outcome(0.2, -2.0), after_controls=Outcome(0.85, -0.25))
     names = ["gate_gradient", "activation_norm", "random order", "layer order"]
     return Validation(
         "",
         {},
         readout=readout,
         tests=1,
-        tasks=[TaskTrial("Recall", 30, 30, DONE, Outcome(0, -5), 0.1, None)],
-        trials=[trial],
+        tasks=[TaskTrial("Recall", 30, 30, DONE, Outcome(0, -5), 0.1, 2.0, 0.1, None)],
+        trials=[one],
         matrix={"top/0": {"Recall": Outcome(0.2, -2.0)}},
         curves=[
             Curve("Recall", name, [0, 1, 2, 4], [0.9, 0.5, 0.2, 0], [-0.2, -1, -2, -5], 0.4, n > 0)
@@ -69,6 +49,22 @@ def test_the_published_form_stands_first_and_amplification_has_a_table_of_its_ow
         "All heads (ceiling)",
     ]
     assert [title for title, _ in by_name["validation-amplification"].columns] == ["Set", "Gain at ×1.5", "Gain at ×2"]
+
+
+def test_need_and_specificity_have_a_table_each() -> None:
+    one = made()
+    several = [
+        replace(one.trials[0], shown=shown(votes=False), specific=False, rank=Rank(29, 20, 40, 56)),
+        replace(one.trials[0], id="top/1", verdict="mixed", specific=None, silence="few-sets", rank=None),
+    ]
+    by_name = {
+        table.name: table
+        for table in tables(replace(one, trials=several, matrix=dict.fromkeys(("top/0", "top/1"), one.matrix["top/0"])))
+    }
+    assert by_name["validation-sets"].rows[0][2:5] == ("1.31", "1.20", "(1.40)"), "zero that does not vote in brackets"
+    assert [row[7:] for row in by_name["validation-sets"].rows] == [("needed", "46 of 48"), ("depends", "46 of 48")]
+    told = [(row[4], row[6]) for row in by_name["validation-others"].rows]
+    assert told == [("29 of 56 (20–40)", "no"), ("—", "too small a layer")]
 
 
 def test_an_encoders_tables_speak_of_the_label() -> None:
@@ -91,7 +87,9 @@ def test_no_word_of_a_wide_table_lies_over_another_in_two_columns(tmp_path: Path
     names = ("Knowledge Recall", "Syntactic Understanding", "Semantic Understanding", "Logical Reasoning", "Inference")
     one, trials = made(), []
     for i, name in enumerate(names):
-        trials.append(replace(one.trials[0], id=f"top/{i}", tasks=[name], heads=["L0H1", "L0H4", "L5H2"]))
+        trials.append(
+            replace(one.trials[0], id=f"top/{i}", tasks=[name], heads=["L0H1", "L0H4", "L5H2"], core=["L0H1"])
+        )
     tasks = [replace(one.tasks[0], name=name) for name in names]
     matrix = {trial.id: dict.fromkeys(names, Outcome(0.2, -2.0)) for trial in trials}
     validation = replace(one, tasks=tasks, trials=trials, matrix=matrix, curves=[])

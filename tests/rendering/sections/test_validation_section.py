@@ -8,7 +8,7 @@ from reportgen.core.trials import Validation
 def test_verdicts_are_counted_and_findings_of_interventions_stand_here():
     view = view_of("validation", SPECIAL)
     assert [v.id for v in view["findings"]] == ["causal_validation/Recall"]
-    assert [(verdict, n) for verdict, n, _ in view["tally"]] == [("refuted", 1)]
+    assert [(verdict, n) for verdict, n, _ in view["tally"]] == [("not needed", 1)]
     assert [row[0] for row in view["verdicts"].rows] == ["cluster/x"]
 
 
