@@ -159,6 +159,12 @@ class View:
         return self.scores.present
 
     @cached_property
+    def width(self) -> int:
+        """The median number of heads of the layers that have any."""
+        heads = self.present.sum(axis=1)
+        return round(float(np.median(heads[heads > 0])))
+
+    @cached_property
     def group_size(self) -> int:
         """Heads that share one key/value head, or seem to: what is exchangeable under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads
@@ -241,7 +247,7 @@ class View:
         return Value(float(inside.mean()), float(low), float(high), "mean; 10–90 % of cells", self.split(t, whole))
 
     def head_value(self, t: int, head: Head, whole: bool = False) -> Value:
-        """One head's importance with its 95 % interval over examples."""
+        """One head's importance, with its sign where importance has them, and its 95 % interval over examples."""
         estimate, known = float(self.read(t, whole)[head]), self.sample(t, whole)
         low: float | None = None
         high: float | None = None
@@ -250,11 +256,21 @@ class View:
             bounds = mean_intervals(values[:, head.layer, head.head], groups, ordered)
             if not np.isnan(bounds[0]):
                 low, high = float(bounds[0]), float(bounds[1])
+        if self.signs(t, whole)[head] < 0:
+            estimate, low, high = -estimate, None if high is None else -high, None if low is None else -low
         return Value(estimate, low, high, "head; 95 % interval", self.split(t, whole))
 
     def read(self, t: int, whole: bool = False) -> Float[np.ndarray, "layer head"]:
         """Return the map that values are read from: the held-out half's, or that of all examples."""
         result: np.ndarray = self.whole[t] if whole else self.report_maps[t]
+        return result
+
+    def signs(self, t: int, whole: bool = False) -> Float[np.ndarray, "layer head"]:
+        """Return the signs that the values of ``read`` have lost."""
+        examples, signed = self.scores.examples[t], self.scores.importance[t].astype(np.float64)
+        if examples is not None and not whole and self.held_out(t):
+            signed = reduce_examples(examples.values[~examples.discovery], self.scores.reduction)
+        result: np.ndarray = np.sign(signed)
         return result
 
     def split(self, t: int, whole: bool = False) -> Literal["held-out", "in-sample"]:

@@ -113,8 +113,9 @@ def _location(finding: Finding) -> list[str]:
 def _numbers(finding: Finding) -> list[str]:
     lines = []
     if (value := finding.value) is not None:
-        bounds = "" if value.low is None or value.high is None else f" [{value.low:.6g}, {value.high:.6g}]"
-        lines.append(f"value ({value.of}; {value.split}): {value.estimate:.6g}{bounds}")
+        name, what = value.named
+        bounds = "" if value.low is None or value.high is None else f"; {what}: {value.low:.6g} to {value.high:.6g}"
+        lines.append(f"value ({name}; {value.split}): {value.estimate:.6g}{bounds}")
     if (effect := finding.effect) is not None:
         bounds = "" if effect.low is None or effect.high is None else f" [{effect.low:.4g}, {effect.high:.4g}]"
         lines.append(f"effect ({effect.name}): {effect.estimate:.4g}{bounds}")
@@ -144,7 +145,11 @@ def program(finding: Finding, folder: Path) -> list[str]:
 
     They cover what is plain arithmetic on one task's map, with no detector of ours; for other findings there are none.
     """
-    numbers = [f"print(importance[{finding.index}].mean())  # value"] if finding.value and finding.index else []
+    # a mean over all of its cells, or that of the one head it names, whose sign is kept
+    known = finding.value if finding.index and finding.value and finding.value.named[0] in ("mean", "head") else None
+    numbers = (
+        [f"print({'signed' if known.estimate < 0 else 'importance'}[{finding.index}].mean())  # value"] if known else []
+    )
     if finding.effect is not None and (lines := kind_of(finding.kind).recompute(finding)):
         numbers += [*lines[:-1], f"{lines[-1]}  # effect"]
     if not numbers or finding.task is None:
@@ -161,6 +166,7 @@ def program(finding: Finding, folder: Path) -> list[str]:
         f"scores = load_scores({str(folder / 'scores.safetensors')!r}{block})",
         f"t = scores.task_names.index({finding.task!r})",
         *(["examples = scores.examples[t]"] if held_out else []),
-        f"importance = abs({importance}.astype(float))",
+        f"signed = {importance}.astype(float)",
+        "importance = abs(signed)",
         *numbers,
     ]

@@ -15,7 +15,8 @@ IN_SAMPLE = Caveat(
     "in-sample", "The values come from the numbers that the finding was found in, so they are likely too large."
 )
 ABSOLUTE = Caveat(
-    "absolute", "Scores have signs; what is found and printed here are absolute values. The figures show the signs."
+    "absolute",
+    "Scores have signs; what is found goes by their size. Single heads are printed with their sign.",
 )
 HEAD_ORDER = Caveat(
     "head-order", "Head numbers carry no meaning: with its heads in another order a layer computes the same."

@@ -36,6 +36,19 @@ class Value:
     of: str
     split: Literal["held-out", "in-sample"]
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """What was measured, and what the bounds are: an interval, or a range of cells."""
+        name, _, bounds = self.of.partition("; ")
+        return name, bounds or "95 % interval"
+
+    @property
+    def interval(self) -> tuple[float, float] | tuple[None, None]:
+        """The bounds where they are an interval: those of a range of cells say nothing of how sure the estimate is."""
+        if self.low is None or self.high is None or "interval" not in self.named[1]:
+            return None, None
+        return self.low, self.high
+
 
 @dataclass(frozen=True)
 class Test:

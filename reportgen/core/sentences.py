@@ -122,8 +122,10 @@ def share(percentage: float) -> str:
 
 
 def subject(finding: Finding) -> str:
-    """Return what a finding speaks of: task, block of heads in an encoder-decoder, and whether signs are left out."""
-    size = "in absolute value" if "absolute" in finding.caveats else ""
+    """Return what a finding speaks of: task, block of heads in an encoder-decoder, and whether scores with signs go by
+    size.
+    """
+    size = "by size" if "absolute" in finding.caveats else ""
     return ", ".join(part for part in (finding.task, title(finding.block), size) if part)
 
 

@@ -271,10 +271,10 @@ def _evidence(finding: Finding, findings: Findings) -> Iterable[str]:
 
 def _value(value: Value) -> str:
     """``mean: 0.00275 (10–90 % of cells: 0.00258 to 0.00294)``; ``of`` names the estimate; its bounds."""
-    name, _, bounds = value.of.partition("; ")
+    name, bounds = value.named
     if value.low is None or value.high is None:
         return f"{name}: {fmt.number(value.estimate)}"
-    text = fmt.estimate(value.estimate, value.low, value.high).replace("[", f"({bounds or '95 % interval'}: ")
+    text = fmt.estimate(value.estimate, value.low, value.high).replace("[", f"({bounds}: ")
     return f"{name}: {text}".replace(", ", " to ").replace("]", ")")
 
 

@@ -1,10 +1,13 @@
 """Inputs on which an analysis is easily wrong: zeros, ties, absent layers, signs, shared keys, few examples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from made_maps import named, noise, with_examples
+from made_maps import ablated, grouped, named, noise, with_examples
 
 from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
 from reportgen.core.scores import HeadScores, Method, Task
 from reportgen.core.stats import mean_intervals, wilson
 
@@ -56,11 +59,66 @@ def test_values_that_do_not_vary_have_intervals_of_no_width() -> None:
     assert (low == high).all()
 
 
-def test_sentences_on_negative_scores_say_that_they_leave_the_sign_out() -> None:
+def test_sentences_on_negative_scores_keep_their_signs() -> None:
     tensor = noise(5, (2, 12, 12))
-    tensor[0, 2, 2] = -60
+    tensor[0, 2, 2], tensor[0, 7, 7] = -60, -40
     heads = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L2H2"]]
     assert heads
-    assert all(f.sentence.startswith("Task 0, in absolute value: L2H2 (60.0") for f in heads)
+    assert all(f.sentence.startswith("Task 0, by size: L2H2 (−60.0") for f in heads)
     positive = analyze(named(np.abs(tensor))).findings
-    assert not [f for f in positive if "absolute value" in f.sentence or "absolute" in f.caveats]
+    assert not [f for f in positive if "by size" in f.sentence or "absolute" in f.caveats]
+
+
+@pytest.mark.parametrize("examples", [False, True], ids=["means", "examples"])
+def test_a_head_that_works_against_a_task_is_negative_wherever_it_is_printed(examples: bool) -> None:
+    """Tested and observed, with its interval, and as the next of another."""
+    rng = np.random.default_rng(0)
+    maps = rng.lognormal(0, 0.3, (3, 16, 16))
+    maps[:, 3, 4], maps[:, 9, 1] = -50.0, -20.0
+    effects = maps[:, None] + 0.3 * rng.normal(size=(3, 40, 16, 16))
+    scores = replace(ablated(effects), importance=effects.mean(axis=1), reduction="mean") if examples else named(maps)
+    told = [f for f in analyze(scores).findings if f.members and f.members[0] in ("L3H4", "L9H1") and f.value]
+    assert {"anomaly", "top_heads"} <= {f.kind for f in told}
+    for finding in told:
+        assert finding.value is not None
+        assert finding.value.estimate < 0, finding.sentence
+        assert f"{finding.members[0]} (−" in finding.sentence or f"{finding.members[0]} −" in finding.sentence  # type: ignore[index]
+        if finding.value.low is not None and finding.value.high is not None:
+            assert finding.value.low <= finding.value.estimate <= finding.value.high
+
+
+ABSENT = {
+    "most": [1, 2, 4, 5, 7, 8, 10, 11],
+    "the last": [5, 6, 7, 8, 9, 10, 11],
+    "the first": [0, 1, 2, 3],
+    "all but one": [*range(11)],
+}
+
+
+@pytest.mark.parametrize("absent", ABSENT.values(), ids=ABSENT)
+@pytest.mark.parametrize("examples", [False, True], ids=["means", "examples"])
+def test_no_range_begins_or_ends_where_there_are_no_heads(absent: list[int], examples: bool) -> None:
+    tensor = noise(len(absent), (6, 12, 24)) * np.exp(-np.arange(12) / 3)[None, :, None]
+    tensor[:, 4, 3:9] *= 6
+    tensor[0, 9, 2] *= 40
+    tensor[:, absent] = np.nan
+    scores = grouped(with_examples(tensor, 24) if examples else named(tensor), first=["Task 0", "Task 1", "Task 2"])
+    there = set(range(12)) - set(absent)
+    findings = analyze(scores, Settings(permutations=300)).findings
+    assert {f.kind for f in findings} >= {"top_heads", "concentration"}
+    for finding in findings:
+        named_layers = [m for m in finding.members or [] if isinstance(m, int)]
+        told = (finding.data or {}).get("range") or []
+        cells = [layer for layer, _ in finding.cells or []]
+        assert {*(finding.layers or ()), *named_layers, *told, *cells} <= there, finding.sentence
+        assert "nan" not in finding.sentence, finding.sentence
+
+
+def test_what_is_the_largest_of_all_is_not_said_to_be_so_of_some_layers() -> None:
+    tensor = noise(1, (1, 16, 16)).clip(0.3, 2.0)
+    tensor[0, 3, 4], tensor[0, 15, 2] = 9.0, 8.0
+    largest = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L3H4"]]
+    assert [f.sentence for f in largest if not f.test] == [
+        "Task 0: L3H4 (9.00) is the largest head of all layers, 1.12 × the next (8.00)."
+    ] or all(f.test for f in largest)
+    assert not any("largest head in layers" in f.sentence for f in largest)

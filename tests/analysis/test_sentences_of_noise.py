@@ -58,13 +58,17 @@ KINDS = (
     "competence",
     "concentration",
     "cross_task_head",
+    "depth",
     "layer_band",
     "layer_gradient",
     "reliability",
     "row_segment",
+    "shared_heads",
     "sparse_layers",
     "specialist_head",
+    "strongest_layers",
     "task_similarity",
+    "top_heads",
     "weakest_layers",
 )
 

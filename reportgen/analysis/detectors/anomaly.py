@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.statistics.tails import GRIMSHAW, Law, Tail, robust
+from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import TAIL_MODEL
 from reportgen.core.findings import Effect, Family, Finding
@@ -26,8 +27,9 @@ own tail a likelihood-ratio test tells from the common one is judged by its own 
 multiplied by the number of heads, tasks and comparisons (Bonferroni). Zeros are left out, as a part of the distribution
 for itself: the rest is judged among itself, against its task's median in layers with few heads above zero.
 Observed: a head outside found regions that is the largest over at least a quarter of the layers and 4 of them
-(contiguous, its own among them), at least 1.25 times the next there; at most two a task. Where the largest head
-outside found regions is none of these, it is named if it is at least 1.05 times the next of them. Where the task's
+(contiguous, its own among them, layers without heads passed over), at least 1.25 times the next there, and not the
+largest of all layers where the range is some of them; at most two a task. Where the largest head outside found regions
+is none of these, it is named if it is at least 1.05 times the next of them. Where the task's
 largest head lies outside found regions: all heads of at least half its value, where they are two or more and at most
 1 % of all.
 Silent on tasks where the top heads fade into the rest; tested, under heavy tails and on fewer than 50 heads above zero.
@@ -183,7 +185,7 @@ def _tested(view: View, free: list[np.ndarray]) -> tuple[list[Finding], Family, 
         tail = Tail.of(comparison.pooled)
         if tail is None:
             continue
-        law = tail.bounded(round(np.median(view.present.sum(axis=1))))
+        law = tail.bounded(view.width)
         for t, scores in comparison.scores.items():
             for head, score, judged in _candidates(scores, law, family.alpha / size):
                 p = judged.p(score)
@@ -261,22 +263,28 @@ def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[F
 
 
 def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
-    """Return the heads that tower over the widest ranges of layers."""
-    values = np.where(view.present, view.whole[t], -np.inf)
+    """Return the heads that tower over the widest ranges of layers, ranges being of layers that have heads.
+
+    What is the largest of all layers is not said to be the largest of some: it is left to the rule of the largest head.
+    """
+    layers = attending(view)
+    values = np.where(view.present, view.whole[t], -np.inf)[layers]
+    present = free[layers]
     tops = np.sort(values, axis=1)[:, -2:]
     need = max(FEWEST_LAYERS, int(np.ceil(SHARE * len(values))))
     candidates = []
     for layer in range(len(values)):
         head = int(values[layer].argmax())
-        if not free[layer, head] or values[layer, head] <= 0:
+        if not present[layer, head] or values[layer, head] <= 0:
             continue
         rivals = tops[:, -1].copy()
         rivals[layer] = tops[layer, 0] if tops.shape[1] > 1 else -np.inf
         first, last = _range(rivals * RATIO <= values[layer, head], layer)
         following = float(rivals[first : last + 1].max())
-        if last - first + 1 >= need and rivals[layer] * RATIO <= values[layer, head] and following > 0:
-            ratio = float(values[layer, head]) / following
-            candidates.append((last - first + 1, ratio, Head(layer, head), (first, last), following))
+        partly = last - first + 1 < len(layers) and values[layer, head] == values.max()
+        if last - first + 1 >= need and rivals[layer] * RATIO <= values[layer, head] and following > 0 and not partly:
+            ratio, span = float(values[layer, head]) / following, (int(layers[first]), int(layers[last]))
+            candidates.append((last - first + 1, ratio, Head(int(layers[layer]), head), span, following))
     best = sorted(candidates, reverse=True)[:PER_TASK]
     return [(head, _single(view, t, head, OBSERVED, following, span)) for _, _, head, span, following in best]
 
@@ -306,8 +314,8 @@ def _range(allowed: np.ndarray, layer: int) -> tuple[int, int]:
 def _single(
     view: View, t: int, head: Head, rule: str, following: float, span: tuple[int, int] | None, regions: bool = False
 ) -> Finding:
-    ratio = float(view.whole[t][head]) / following
-    whole = span == (0, view.scores.n_layers - 1)
+    ratio, layers = float(view.whole[t][head]) / following, attending(view)
+    whole = span == (int(layers[0]), int(layers[-1]))
     outside: Scope = "outside the found regions" if regions else "of all layers"
     scope: Scope = outside if span is None else "of all layers" if whole else "in layers"
     return view.finding(
@@ -323,9 +331,14 @@ def _single(
         members=[str(head)],
         value=view.head_value(t, head, whole=True),
         effect=Effect("ratio to the next largest head", ratio),
-        data=Largest(scope=scope, range=list(span) if span else None, next=following),
+        data=Largest(scope=scope, range=list(span) if span else None, next=_as_printed(view, t, following)),
         caveats=view.caveats(t, whole=True),
     )
+
+
+def _as_printed(view: View, t: int, size: float) -> float:
+    """Return the importance of the head of that size, with its sign."""
+    return float(view.scores.importance[t][view.whole[t] == size][0])
 
 
 def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
@@ -352,7 +365,7 @@ def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
             value=view.region_value(t, chosen, whole=True),
             caveats=view.caveats(t, whole=True),
             data=Outstanding(
-                values=[float(view.whole[t][h]) for h in heads],
+                values=[float(view.scores.importance[t][h]) for h in heads],
                 heads=int(free.sum()),
                 regions=bool((view.present & ~free).any()),
                 shown=min(SHOWN, len(heads)),

@@ -95,7 +95,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
                 t,
                 "tested",
                 PRIORITY["tested"] + 0.05 * abs(row["tau"]),
-                layers=(0, view.scores.n_layers - 1),
+                layers=(int(attending(view)[0]), int(attending(view)[-1])),
                 data=data,
                 test=view.test(
                     "slope along heads and along layers",

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, without_slope
+from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import HEAD_ORDER, IN_SAMPLE, ON_TIES
 from reportgen.core.findings import Effect, Family, Finding
@@ -46,7 +47,7 @@ class Data(TypedDict):
 
 
 def _able(view: View) -> bool:
-    return min(view.scores.n_layers, view.scores.n_heads // view.group_size) >= FEWEST
+    return min(len(attending(view)), view.scores.n_heads // view.group_size) >= FEWEST
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -140,6 +141,11 @@ def _heads(view: View, band: tuple[int, int]) -> tuple[int, int]:
     return band[0] * view.group_size, (band[1] + 1) * view.group_size - 1
 
 
+def _layers(view: View) -> tuple[int, int]:
+    there = attending(view)
+    return int(there[0]), int(there[-1])
+
+
 def _tested(
     view: View, band: tuple[int, int], statistic: float, p: float, family: Family, taken: np.ndarray
 ) -> Finding:
@@ -154,7 +160,7 @@ def _tested(
         "tested",
         PRIORITY["tested"],
         tasks=list(view.scores.task_names),
-        layers=(0, view.scores.n_layers - 1),
+        layers=_layers(view),
         heads=heads,
         test=test,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,
@@ -173,7 +179,7 @@ def _carried(view: View, band: tuple[int, int], p: float) -> Finding:
         "observed",
         PRIORITY["carried by regions"],
         tasks=list(view.scores.task_names),
-        layers=(0, view.scores.n_layers - 1),
+        layers=_layers(view),
         heads=heads,
         rule=CARRIED,
         effect=Effect("ratio to the other heads", inside / rest) if rest > 0 else None,

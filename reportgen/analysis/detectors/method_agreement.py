@@ -13,7 +13,7 @@ from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.caveats import Caveat
 from reportgen.core.findings import Effect, Finding
 from reportgen.core.kinds import closed
-from reportgen.core.scores import Head, HeadScores
+from reportgen.core.scores import Family, Head, HeadScores
 from reportgen.core.stats import LEVEL, shared_ranks
 
 DOC = """Whether the study's methods rank heads alike, and whether a score says more than the activation norm.
@@ -25,7 +25,8 @@ one method's mean rank over tasks, in the lower half by the other's.
 Where an exact ablation and the norm were scored too: how much more each score's ranking agrees with the ablation's
 than the norm's does, the mean over tasks, with a 95 % interval by Student's t and the delete-a-group jackknife over
 examples, the same examples left out of all three. A bootstrap would repeat examples and so add to the noise that lowers
-both agreements. Where the interval includes 0 the ranking shows no more than activation size.
+both agreements. Where the interval includes 0 the ranking shows no more than activation size. Scores of where a head
+looks are not held to that.
 Silent where one method was scored, and where a method's heads are all tied.
 """
 ACTIVATION_SIZE = Caveat(
@@ -36,6 +37,9 @@ ACTIVATION_SIZE = Caveat(
 # That a ranking is no more than activation size changes how all else is read, so it comes first.
 PRIORITY = {"more than the norm": 0.5, "no more than the norm": 0.96, "beside the norm": 0.3, "two methods": 0.45}
 TOP, SHOWN, HEADS = 10, 3, 20
+# What a head looks at is no guess at what its removal costs: "induction shows no more than activation size" would hold
+# it to what it does not claim.
+APART: tuple[Family, ...] = ("attention pattern", "control")
 RULE = "rank correlation and top heads of two methods on the same tasks"
 CONTROL = (
     "difference of the rank correlations with exact ablation of a score and of the activation norm, mean over tasks"
@@ -84,7 +88,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     ablation, norm = exact_ablation(view), view.control_scores
     controls = list[Finding | None]()
     if ablation is not None and norm is not None:
-        scores = [s for s in (view.scores, *view.others.values()) if s not in (ablation, norm)]
+        scores = [s for s in (view.scores, *view.others.values()) if s is not ablation and s.method.family not in APART]
         controls = [_control(view, score, ablation, norm) for score in scores]
     return Outcome("method_agreement", [f for f in (*controls, *pairs) if f])
 

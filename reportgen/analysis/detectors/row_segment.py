@@ -16,7 +16,8 @@ DOC = """Adjacent heads of one layer raised above the rest of it.
 
 Tested: the scan of ``cluster`` restricted to one layer, on the cells that clusters leave.
 Observed, where a task has no tested segment: its longest run of at least 6 adjacent heads outside found regions, each
-at least 3 times its layer's median and twice the mean of the layer's other heads.
+at least 3 times its layer's median and twice the mean of the layer's other heads, and larger than any of these that is
+in no found region.
 Silent, tested, below about seven heads in a row at 32 × 32 × 8 tasks: even the highest such row is no rare arrangement.
 """
 PRIORITY = {"tested": 0.75, "observed": 0.6}  # tested, up to .05 more by the statistic
@@ -24,7 +25,7 @@ PRIORITY = {"tested": 0.75, "observed": 0.6}  # tested, up to .05 more by the st
 RUN, TIMES, OVER_MEAN = 6, 3.0, 2.0
 RULE = (
     f"longest run of at least {RUN} adjacent heads outside found regions, each at least {TIMES:g} times the median of "
-    f"its layer and {OVER_MEAN:g} times the mean of the layer's other heads"
+    f"its layer and {OVER_MEAN:g} times the mean of the layer's other heads, and above all of these outside regions"
 )
 
 
@@ -59,7 +60,8 @@ def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | N
     cells = np.zeros(shape, dtype=bool)
     cells[layer, last - run + 1 : last + 1] = True
     rest = view.present & ~cells & (np.arange(shape[0]) == layer)[:, None]
-    if values[cells].min() < OVER_MEAN * values[rest].mean():
+    # "Each" is to be true of every member: none may stand below a head that the run leaves out.
+    if values[cells].min() < max(OVER_MEAN * values[rest].mean(), values[rest & free].max(initial=0.0)):
         return None
     return view.finding(
         "row_segment",

@@ -175,10 +175,12 @@ def _heads(view: View, pair: tuple[int, int], cells: np.ndarray) -> list[Head]:
 
 def _finding(view: View, pair: tuple[int, int], overlap: Overlap, q: float, family: Family, passed: int) -> Finding:
     heads, names = _heads(view, pair, overlap.cells), view.scores.task_names
+    size, tied = view.group_size, view.ties is not None
+    units = "heads" if size == 1 else f"runs of {size} tied heads" if tied else "key/value groups"
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
     test = view.test(
         "number of heads in the top of both tasks",
-        f"tops fall on any {view.exchangeable} of their layers",
+        f"tops fall on any {units} of their layers",
         len(heads),
         overlap.p,
         q,
@@ -202,7 +204,7 @@ def _finding(view: View, pair: tuple[int, int], overlap: Overlap, q: float, fami
             first=overlap.first,
             second=overlap.second,
             expected=overlap.expected,
-            units=view.exchangeable,
+            units=units,
             relative=overlap.relative,
             passed=passed,
             pairs=family.size,

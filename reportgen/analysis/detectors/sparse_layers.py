@@ -55,10 +55,10 @@ def _ranges(view: View, t: int) -> list[Finding]:
     reaching = np.nansum(values >= median, axis=1) / view.present.sum(axis=1)
     few = _spans(reaching <= SHARE)
     taken = {layer for a, b in few for layer in range(a, b + 1)}
-    weak_layers = np.array([low and i not in taken for i, low in enumerate(tops < LOW * np.median(tops))])
+    weak_layers = np.array([low and i not in taken for i, low in enumerate(tops < LOW * np.nanmedian(tops))])
     found = [_finding(view, t, span, "few", float(reaching[span[0] : span[1] + 1].mean()), median) for span in few]
     weak = [
-        _finding(view, t, span, "weak", float(tops[span[0] : span[1] + 1].max()), float(np.median(tops)))
+        _finding(view, t, span, "weak", float(tops[span[0] : span[1] + 1].max()), float(np.nanmedian(tops)))
         for span in _spans(weak_layers)
     ]
     return [*_emptiest(found), *_emptiest(weak)]
@@ -110,7 +110,7 @@ def _recompute(finding: Finding) -> list[str]:
     rows = f"importance[{first}:{last + 1}]"
     if cast(Data, finding.data)["condition"] == "few":
         return [f"print(np.mean([(row[row >= 0] >= np.nanmedian(importance)).mean() for row in {rows}]))"]
-    return [f"print(np.nanmax({rows}) / np.median(np.nanmax(importance, axis=1)))"]
+    return [f"print(np.nanmax({rows}) / np.nanmedian(np.nanmax(importance, axis=1)))"]
 
 
 DETECTOR = Detector(

@@ -79,7 +79,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 def _candidates(view: View, out: Comparison, tail: Tail, family: Family) -> list[tuple[float, int, Head, float]]:
     """(q, task, head, score) of all heads in the common tail, each judged by its task's own where that is heavier."""
-    law, found = tail.bounded(round(np.median(view.present.sum(axis=1)))), []
+    law, found = tail.bounded(view.width), []
     for t, scores in out.scores.items():
         own = Tail.of(scores[np.isfinite(scores)])
         other = own.likeliest() if own is not None and own.heavier_than(law) else None

@@ -6,7 +6,7 @@ from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.detectors.common.leading import leading
 from reportgen.analysis.statistics.rank_intervals import MOGSTAD
 from reportgen.analysis.view import Detector, Outcome, View
-from reportgen.core.findings import Finding, Value
+from reportgen.core.findings import Effect, Finding, Value
 from reportgen.core.kinds import Leading
 from reportgen.core.scores import Head
 
@@ -50,10 +50,24 @@ def _finding(view: View, t: int) -> Finding | None:
         heads=(min(columns), max(columns)),
         cells=[(h.layer, h.head) for h in heads],
         value=Value(data["values"][0], data["lows"][0], data["highs"][0], "first; 95 % interval", view.split(t)),
+        effect=_ratio(data),
         data=data,
         n_examples=view.counted(t, whole=False),
         caveats=view.caveats(t),
     )
+
+
+def _ratio(data: Leading) -> Effect | None:
+    """Return how many times the second head the first is; None where there is no second."""
+    sizes = [abs(value) for value in data["values"][:2]]
+    return Effect("ratio to the next", sizes[0] / sizes[1]) if len(sizes) == 2 and sizes[1] > 0 else None
+
+
+def _recompute(finding: Finding) -> list[str]:
+    return [
+        f"print(importance[{first[0]}, {first[1]}] / importance[{second[0]}, {second[1]}])"
+        for first, second in [(finding.cells or [])[:2]]
+    ]
 
 
 DETECTOR = Detector(
@@ -69,6 +83,7 @@ DETECTOR = Detector(
     guidance=guidance.SINGLE_HEADS,
     references=(MOGSTAD,),
     shown="listed",
+    recompute=_recompute,
     key=lambda finding: False,  # they lead the tables, and are no claim by themselves
     signed=True,
 )

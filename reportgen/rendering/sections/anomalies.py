@@ -34,7 +34,7 @@ def _row(view: FindingView) -> tuple[str, ...]:
     f = view.finding
     members = [str(m) for m in f.members or ()]
     heads = ", ".join(members[:3]) + (f" and {len(members) - 3} more" if len(members) > 3 else "")
-    value = fmt.NONE if f.value is None else fmt.estimate(f.value.estimate, f.value.low, f.value.high)
+    value = fmt.NONE if f.value is None else fmt.estimate(f.value.estimate, *f.value.interval)
     effect = fmt.NONE if f.effect is None else f"{fmt.number(f.effect.estimate)} ({f.effect.name})"
     q = fmt.NONE if f.test is None else fmt.probability(f.test.q)
     return heads, printable(f.task or "several"), f.register, value, q, effect

@@ -69,7 +69,7 @@ def test_negative_means_keep_their_intervals_on_their_side() -> None:
     assert value is not None
     assert value.low is not None
     assert value.high is not None
-    assert 0 < value.low < value.estimate < value.high
+    assert value.low < value.estimate < value.high < 0
 
 
 def test_outstanding_heads_are_counted_where_the_sentence_says() -> None:

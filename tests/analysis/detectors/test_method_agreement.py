@@ -70,3 +70,11 @@ def test_pairs_count_the_heads_that_both_put_on_top() -> None:
         in (pair.sentence)
     )
     assert not only(first, "method_agreement")
+
+
+def test_where_a_head_looks_is_not_judged_as_what_it_costs_to_lose_it() -> None:
+    score, exact, norm = norm_and_ablation(0.0)
+    looks = replace(score, method=Method("induction", family="attention pattern"))
+    for first, others in ((score, (looks, exact, norm)), (looks, (score, exact, norm))):
+        controls = [f for f in only(first, "method_agreement", *others) if "verdict" in (f.data or {})]
+        assert [(f.data or {})["method"] for f in controls] == ["gate_gradient"]

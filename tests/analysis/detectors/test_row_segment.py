@@ -32,3 +32,14 @@ def test_a_row_is_found_at_its_place_and_nowhere_else() -> None:
     (found,) = (f for f in only(named(tensor), "row_segment") if f.test)
     assert (found.task, found.layers, found.heads) == ("Task 2", (9, 9), (5, 14))
     assert not only(named(noise(2)), "row_segment")
+
+
+def test_each_of_an_observed_run_stands_above_all_that_it_leaves_out() -> None:
+    tensor = np.full((1, 8, 24), 1.0) * np.random.default_rng(0).uniform(0.9, 1.1, (1, 8, 24))
+    tensor[0, 3, 4:10] = [9, 8, 7, 8, 9, 8]
+    wanted = Settings(detectors=("row_segment",), permutations=20)  # too few for any test to pass
+    told = [f for f in analyze(named(tensor), wanted).findings if f.kind == "row_segment" and not f.test]
+    assert [(f.layers, f.heads) for f in told] == [((3, 3), (4, 9))]
+    assert " are each at least 3 times their layer's median, and above all its other heads" in told[0].sentence
+    tensor[0, 3, 20] = 7.5
+    assert not [f for f in analyze(named(tensor), wanted).findings if f.kind == "row_segment" and not f.test]
