@@ -7,7 +7,7 @@ from itertools import compress
 from typing import Literal, Unpack
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from typing_extensions import TypedDict
 
 from reportgen.analysis.statistics.ties import Ties
@@ -23,6 +23,7 @@ from reportgen.core.stats import group_numbers, mean_intervals, ratio_interval
 # A largest head's value read from the numbers that it was chosen on is too large by 125, 47 and 6 % at 10, 25 and 100
 # examples: so findings are detected on one half and read off the other (docs/decisions/0002).
 LEAST_GROUPS = 4  # in each half
+DEAD = 0.01  # of the usual head: background heads lie within a factor of ten of it, so that no layer of them is dead
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class View:
     settings: Settings
     others: Mapping[str, HeadScores] = field(default_factory=dict)
     ties: Ties | None = None
+    open_runs: tuple[int, ...] = ()  # lengths, in columns of by_group, of runs that may share keys and values as well
     levels: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -165,6 +167,24 @@ class View:
         return round(float(np.median(heads[heads > 0])))
 
     @cached_property
+    def dead(self) -> Bool[np.ndarray, "layer"]:
+        """Which layers are near zero: on every task their largest head is below ``DEAD`` of the usual head above zero.
+
+        What they share is that nothing happens there, which a test over layers would take for what tasks share.
+        """
+        some = np.asarray(self.present.any(axis=1))
+        quiet = some.copy()
+        for values in self.whole:
+            usual = np.median(values[values > 0]) if (values > 0).any() else 0.0
+            quiet &= np.max(np.nan_to_num(values), axis=1) <= DEAD * usual
+        return quiet & bool((some & ~quiet).any())
+
+    @cached_property
+    def layers(self) -> Int[np.ndarray, "layer"]:
+        """The layers that have heads and are not dead: those that tests over layers speak of."""
+        return np.flatnonzero(self.present.any(axis=1) & ~self.dead)
+
+    @cached_property
     def group_size(self) -> int:
         """Heads that share one key/value head, or seem to: what is exchangeable under grouped-query attention."""
         groups, heads = self.scores.model.kv_groups, self.scores.n_heads
@@ -175,18 +195,18 @@ class View:
     @property
     def exchangeable(self) -> str:
         """What is exchangeable within a layer, as nulls name it."""
-        if self.group_size == 1:
-            return "heads"
-        return f"runs of {self.group_size} tied heads" if self.ties is not None else "key/value groups"
+        size = self.group_size
+        named = "heads" if size == 1 else "key/value groups" if self.ties is None else f"runs of {size} tied heads"
+        runs = [str(size * n) for n in self.open_runs]
+        return f"{named}, or runs of {' or '.join(runs)} heads," if runs else named
 
     @property
     def on_ties(self) -> list[Caveat]:
         """The caveat of tests that take heads to be exchangeable where key/value groups are not known."""
         if self.scores.model.kv_groups is not None:
             return []
-        if self.ties is None:
-            return [caveats.KV_UNKNOWN]
-        return [caveats.KV_UNTIED if self.ties.size == 1 else caveats.KV_ESTIMATED]
+        estimated = [caveats.KV_ESTIMATED] if self.group_size > 1 else []
+        return [*estimated, *([caveats.KV_UNKNOWN] if self.open_runs else [])] or [caveats.KV_UNTIED]
 
     def family(self, kind: str, size: int, correction: str) -> Family:
         """Return the family of a kind's tests, with its part of alpha: none where the detector was not ``able`` to

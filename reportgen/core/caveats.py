@@ -24,12 +24,14 @@ HEAD_ORDER = Caveat(
 EDGES = Caveat("edges", "The test is about the existence of the region, not about its exact edges.")
 TAIL_MODEL = Caveat("tail-model", "The p-value depends on a model of the background's tail.")
 KV_UNKNOWN = Caveat(
-    "kv-unknown", "Which heads share keys and values is not known; if neighbours do, the test is too liberal."
+    "kv-unknown",
+    "Which heads share keys and values cannot be told from these scores, so heads were shuffled in runs of every "
+    "length that they do not exclude as well. State kv_groups: knowing it makes the tests stronger.",
 )
 KV_UNTIED = Caveat(
     "kv-untied",
-    "Which heads share keys and values is not known. Adjacent heads show no sign of it; ties too weak to "
-    "show would make the test too liberal.",
+    "Which heads share keys and values is not known. The scores exclude that runs of adjacent heads resemble each "
+    "other by a correlation of .05 or more.",
 )
 KV_ESTIMATED = Caveat(
     "kv-estimated",

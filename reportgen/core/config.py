@@ -234,7 +234,8 @@ class ScoresSection(_Section):
     """Scores made elsewhere, instead of [model] and [scoring]. ``kv_groups`` is the number of key/value heads.
 
     ``axis`` says what the first axis of a three-dimensional array is, where the file does not say. ``bounds`` are the
-    smallest and the largest value that the scores' unit allows.
+    smallest and the largest value that the scores' unit allows. ``ordered`` says that examples follow each other and
+    may depend on their neighbours, or (false) that they do not; without it, that is read from the scores.
     """
 
     path: Path
@@ -243,6 +244,7 @@ class ScoresSection(_Section):
     layers: Annotated[int, Field(ge=1)] | None = None
     heads: Annotated[int, Field(ge=1)] | None = None
     kv_groups: Annotated[int, Field(ge=1)] | None = None
+    ordered: bool | None = None
     method: str | None = None
     signed: bool = False
     unit: str = "importance"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from reportgen.core.plugins import Plugin
+from reportgen.core.stats import resampling_groups
 from reportgen.errors import InputError
 
 Reduction = Literal["mean", "mean_abs"]
@@ -136,6 +137,16 @@ class Method:
     overall: dict[str, dict[str, float | None]] = field(default_factory=dict)
     family: Family | None = None
     limit: str = ""
+
+
+def independent(examples: Examples, ordered: bool | None = None, seed: int = 0) -> Examples:
+    """Return the examples in groups that are nearly independent, and in halves of these: see ``resampling_groups``.
+
+    ``ordered`` is what the study says; None: what the examples say, or else show.
+    """
+    stated = ordered if ordered is not None else True if examples.ordered else None
+    groups, sequence = resampling_groups(examples.values, examples.groups, stated)
+    return replace(examples, groups=groups, ordered=sequence, discovery=split_halves(groups, seed, sequence))
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +289,11 @@ def refuse_many(tasks: int, location: str) -> None:
 def _as_examples(values: object, task: str, seed: int) -> Examples:
     array = _numbers(values, f"examples of task {task}")
     ids = tuple(str(i) for i in range(len(array)))
-    return Examples(array.astype(np.float32), ids, ids, split_halves(ids, seed))
+    if array.ndim != 3:
+        raise InputError(
+            f"shape {array.shape} is not (example, layer, head)", f"examples of task {task}", "Give a 3-d array"
+        )
+    return independent(Examples(array.astype(np.float32), ids, ids, split_halves(ids, seed)), seed=seed)
 
 
 def reduce_examples(values: Float[np.ndarray, "example layer head"], how: Reduction) -> Float[np.ndarray, "layer head"]:

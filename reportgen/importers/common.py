@@ -1,6 +1,6 @@
 """What an importer is: a file format made elsewhere, read into HeadScores; and what several of them share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from reportgen.core.scores import (
     Model,
     Reduction,
     Task,
+    independent,
     reduce_examples,
     split_halves,
 )
@@ -84,6 +85,7 @@ def scores_from_examples(
     for name, e in zip(names, examples, strict=True):
         if e is not None:
             _refuse_partial(name, e)
+    examples = [e if e is None else independent(e, section.ordered) for e in examples]
     how = reduction or ("mean_abs" if method.signed and any(e is not None for e in examples) else "mean")
     maps = [
         reduce_examples(e.values, how) if e is not None else values
@@ -115,9 +117,10 @@ def _refuse_partial(task: str, examples: Examples) -> None:
         raise InputError(problem, location, hint)
 
 
-def as_examples(values: np.ndarray, ids: list[str], ordered: bool) -> Examples:
-    """Return per-example scores with each example its own group, split in halves."""
-    return Examples(values.astype(np.float32), tuple(ids), tuple(ids), split_halves(ids, 0, ordered), ordered)
+def as_examples(values: np.ndarray, ids: list[str], ordered: bool, groups: Sequence[str] | None = None) -> Examples:
+    """Return per-example scores, split in halves, with each example its own group where no groups are given."""
+    own = tuple(groups or ids)
+    return Examples(values.astype(np.float32), tuple(ids), own, split_halves(own, 0, ordered), ordered)
 
 
 def scores_from_arrays(

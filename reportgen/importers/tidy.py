@@ -1,4 +1,4 @@
-"""Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, optionally, example and block."""
+"""Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, if known, example, group, block."""
 
 import csv
 import difflib
@@ -16,7 +16,7 @@ from reportgen.errors import InputError, doubled
 from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
 
 NEEDED = ["task", "layer", "head", "importance"]
-OPTIONAL = ["example", "method", "block"]
+OPTIONAL = ["example", "group", "method", "block"]
 HINT = "Save it as a UTF-8 table with a header line"
 ONCE = "Give every task, layer and head (and example) exactly one row; nan in all tasks marks a head the model lacks"
 LARGEST = 100_000  # a layer or head number beyond this is a mistake, and would take all memory
@@ -43,6 +43,7 @@ def load(path: Path, section: ScoresSection) -> Blocks:
         _numbers(table, "head", path),
         _values(table, path),
         _text(table, "example", path) if "example" in table else np.array([""] * len(task)),
+        _groups(table, path),
     )
     method = method_of(section, table["method"][0] if "method" in table else "unknown")
     names = [name for name in (None, *TITLES) if (block == name).any()]
@@ -59,6 +60,16 @@ class _Columns:
     head: Int[np.ndarray, "row"]
     value: Float[np.ndarray, "row"]
     example: np.ndarray
+    group: np.ndarray | None
+
+
+def _groups(table: dict[str, list[str]], path: Path) -> np.ndarray | None:
+    if "group" not in table:
+        return None
+    if "example" not in table:
+        problem, hint = "groups are of examples, and there is no column 'example'", "Name the examples, or leave it out"
+        raise InputError(problem, f"{path}: column group", hint)
+    return _text(table, "group", path)
 
 
 def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
@@ -93,7 +104,7 @@ def _of_block(
     for n, name in enumerate(names):
         rows, location = mine & (task == n), f"{columns.path}, task {name}{f', block {block}' if block else ''}"
         _refuse_holes(location, layer[rows], head[rows], shape)
-        parts.append(_task(location, rows, layer, head, columns.example, columns.value, shape))
+        parts.append(_task(location, rows, layer, head, columns, shape))
     return scores_from_examples(names, [p[0] for p in parts], [p[1] for p in parts], section, method)
 
 
@@ -210,10 +221,10 @@ def _task(
     rows: np.ndarray,
     layer: np.ndarray,
     head: np.ndarray,
-    example: np.ndarray,
-    value: np.ndarray,
+    columns: _Columns,
     shape: tuple[int, int],
 ) -> tuple[Examples | None, np.ndarray]:
+    example, value = columns.example, columns.value
     ids = list(dict.fromkeys(example[rows]))
     number = {e: i for i, e in enumerate(ids)}
     where = np.array([number[e] for e in example[rows]]), layer[rows], head[rows]
@@ -228,7 +239,20 @@ def _task(
         raise InputError(f"{Head(i, j)} {what}", location + (f", example {ids[e]}" if ids[e] else ""), ONCE)
     values = np.empty((len(ids), *shape))
     values[where] = value[rows]
-    return (as_examples(values, ids, ordered=False) if ids != [""] else None), values[0]
+    if ids == [""]:
+        return None, values[0]
+    groups = None if columns.group is None else _one_each(location, ids, where[0], columns.group[rows])
+    return as_examples(values, ids, ordered=False, groups=groups), values[0]
+
+
+def _one_each(location: str, ids: list[str], number: np.ndarray, group: np.ndarray) -> list[str]:
+    """Return the group of each example; raises InputError where its rows name several."""
+    found: dict[int, str] = {}
+    for i, name in zip(number, group, strict=True):
+        if found.setdefault(int(i), name) != name:
+            problem = f"example {ids[i]} is of groups {found[int(i)]!r} and {name!r}"
+            raise InputError(problem, f"{location}, column group", "Give all rows of an example one group")
+    return [found[i] for i in range(len(ids))]
 
 
 IMPORTER = Importer(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reportgen.analysis.detectors.common import guidance
-from reportgen.analysis.detectors.common.regions import Data, ratio_inside, regions_of
+from reportgen.analysis.detectors.common.regions import Data, Undecided, ratio_inside, regions_of
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.caveats import EDGES, ON_TIES
 
@@ -17,7 +17,7 @@ Benjamini–Hochberg over tasks, every p-value but the smallest held against the
 are dropped and the rest is scanned again; regions that touch are one region.
 Silent where no window stands out, on maps too small for any window to reach significance, and on constant maps.
 """
-PRIORITY = {"tested": 0.9}  # and up to .05 more by the statistic
+PRIORITY = {"tested": 0.9, "undecided": 0.52}  # and up to .05 more by the statistic
 
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
@@ -31,7 +31,7 @@ DETECTOR = Detector(
     order=40,
     doc=DOC,
     topic="layers",
-    data=Data,
+    data=Data | Undecided,
     caveats=(EDGES, *ON_TIES),
     priority=PRIORITY,
     guidance=guidance.REGIONS,

@@ -1,11 +1,12 @@
 """Head bands: adjacent head numbers that are raised through the layers, over all tasks together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
+from reportgen.analysis.statistics import strips
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import WINDOW, normal_scores, without_slope
 from reportgen.analysis.statistics.trends import attending
@@ -87,7 +88,19 @@ def _strongest(
     statistic = float(sums[width, first])
     null = null_maxima(keep, view.settings.permutations, view.settings.seed)
     p = monte_carlo_p(int((null >= statistic - 1e-6).sum()), len(null))
+    if p > view.levels.get("head_band", 0.0):
+        return (int(first), int(first + width)), statistic, p
+    # heads that may share keys and values must not be a band for that
+    again, rng = normal_scores(mean, keep), np.random.default_rng([view.settings.seed, *keep.shape])
+    for run in view.open_runs:
+        largest = strips.null_maxima(_largest(keep), again, keep, run, statistic, view.settings.permutations, rng)
+        p = max(p, strips.exceeding_p(largest, statistic))
     return (int(first), int(first + width)), statistic, p
+
+
+def _largest(keep: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives the largest band sum of every map (draw, layer, column)."""
+    return lambda maps: band_sums(without_slope(maps, keep).sum(axis=1), keep).max(axis=(1, 2))
 
 
 def band_sums(columns: Float[np.ndarray, "*draw column"], keep: np.ndarray) -> Float[np.ndarray, "*draw width first"]:
@@ -121,7 +134,7 @@ def null_maxima(keep: Bool[np.ndarray, "layer column"], draws: int, seed: int) -
             maps = np.broadcast_to(ordered, (min(step, draws - start), *keep.shape)).copy()
             for layer, present in enumerate(keep):
                 maps[:, layer, present] = rng.permuted(maps[:, layer, present], axis=1)
-            maxima.append(band_sums(without_slope(maps, keep).sum(axis=1), keep).max(axis=(1, 2)))
+            maxima.append(_largest(keep)(maps))
         return np.concatenate(maxima)
 
     return cached(f"head-bands{VERSION}-{shape}-{draws}-{seed}", simulate)

@@ -27,7 +27,8 @@ layers alike; and heads (key/value groups), their mean over tasks ranked again, 
 tasks alike.
 Observed, for a single task: the narrowest range of layers that holds at least half of its importance, where it is two
 or more layers and no more than a quarter of them, and does not lie in the band that is shared.
-Silent with fewer than 8 layers that have heads; the test also with fewer than 3 tasks.
+Layers whose largest head is below 1 % of the usual head on every task are left out and named.
+Silent with fewer than 8 other layers that have heads; the test also with fewer than 3 tasks.
 """
 PRIORITY = {"shared by tasks": 0.72, "of one task": 0.57}
 # A band chosen by looking needs a scan over all bands, not a test of the chosen one. Shifted profiles keep how much
@@ -40,17 +41,18 @@ NULL = "tasks' profiles shifted along the layers, and heads shuffled over the ma
 @closed
 class Data(TypedDict):
     """``percent`` of the importance lies in the band (over tasks: the mean), and ``even`` would if all heads were
-    alike; ``control`` is the control task's percentage.
+    alike; ``control`` is the control task's percentage; ``dead`` layers are left out.
     """
 
     percent: float
     even: float
     tasks: int
     control: float | None
+    dead: list[int]
 
 
 def _able(view: View) -> bool:
-    return int(view.present.any(axis=1).sum()) >= FEWEST and len(_compared(view)) >= TASKS
+    return len(view.layers) >= FEWEST and len(_compared(view)) >= TASKS
 
 
 def _compared(view: View) -> list[int]:
@@ -59,7 +61,7 @@ def _compared(view: View) -> list[int]:
 
 def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Return the band that tasks share, and each task's own."""
-    layers = np.flatnonzero(view.present.any(axis=1))
+    layers = view.layers
     if len(layers) < FEWEST:
         return Outcome("layer_band")
     own = [f for t in range(len(view.whole)) if np.nansum(view.whole[t]) > 0 and (f := _own(view, t, layers))]
@@ -79,6 +81,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 def _shared(view: View, tasks: list[int], layers: np.ndarray) -> tuple[tuple[int, int], float, float]:
     """Return the band that stands out most over tasks, its statistic, and the larger p of the two nulls."""
     maps, keep = by_group(view)
+    keep = keep & ~view.dead[:, None]
     flat = keep.reshape(1, -1)
     scores = np.stack([normal_scores(maps[t].reshape(1, -1), flat).reshape(keep.shape) for t in tasks])
     held = keep.sum(axis=1)[layers]
@@ -139,8 +142,13 @@ def _percent(view: View, t: int, span: tuple[int, int], whole: bool) -> float:
     return float(100 * np.nansum(values[span[0] : span[1] + 1]) / np.nansum(values))
 
 
+def _dead(view: View) -> list[int]:
+    return [int(layer) for layer in np.flatnonzero(view.dead)]
+
+
 def _even(view: View, span: tuple[int, int]) -> float:
-    return float(100 * view.present[span[0] : span[1] + 1].sum() / view.present.sum())
+    alive = view.present & ~view.dead[:, None]
+    return float(100 * alive[span[0] : span[1] + 1].sum() / alive.sum())
 
 
 def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: float, p: float, family: Family) -> Finding:
@@ -157,7 +165,7 @@ def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: floa
         layers=span,
         test=test,
         effect=Effect("ratio to an even spread", percent / even),
-        data=Data(percent=percent, even=even, tasks=len(tasks), control=control),
+        data=Data(percent=percent, even=even, tasks=len(tasks), control=control, dead=_dead(view)),
         caveats=view.caveats(None, MAYBE_GENERIC, *in_sample),
     )
 
@@ -183,7 +191,7 @@ def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
             rule=RULE,
             layers=span,
             effect=Effect("ratio to an even spread", percent / even),
-            data=Data(percent=percent, even=even, tasks=1, control=None),
+            data=Data(percent=percent, even=even, tasks=1, control=None, dead=_dead(view)),
             caveats=view.caveats(t, whole=True),
         )
     return None

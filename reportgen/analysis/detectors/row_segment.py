@@ -6,7 +6,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
-from reportgen.analysis.detectors.common.regions import Data, ratio_inside, regions_of
+from reportgen.analysis.detectors.common.regions import Data, Undecided, ratio_inside, regions_of
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import EDGES, ON_TIES
 from reportgen.core.findings import Finding
@@ -20,7 +20,7 @@ at least 3 times its layer's median and twice the mean of the layer's other head
 in no found region.
 Silent, tested, below about seven heads in a row at 32 × 32 × 8 tasks: even the highest such row is no rare arrangement.
 """
-PRIORITY = {"tested": 0.75, "observed": 0.6}  # tested, up to .05 more by the statistic
+PRIORITY = {"tested": 0.75, "undecided": 0.5, "observed": 0.6}  # tested, up to .05 more by the statistic
 # The smallest row whose place can be proved has (H − w + 1) / C(H, w) · L · T ≤ α: 5 heads of 32, none of 12.
 RUN, TIMES, OVER_MEAN = 6, 3.0, 2.0
 RULE = (
@@ -84,7 +84,7 @@ DETECTOR = Detector(
     order=50,
     doc=DOC,
     topic="layers",
-    data=Data | Run,
+    data=Data | Undecided | Run,
     caveats=(EDGES, *ON_TIES),
     priority=PRIORITY,
     guidance=guidance.REGIONS,

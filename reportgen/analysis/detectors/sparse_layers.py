@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
-from reportgen.analysis.view import Detector, Outcome, View
+from reportgen.analysis.view import DEAD, Detector, Outcome, View
 from reportgen.core.findings import Effect, Finding
 from reportgen.core.kinds import closed
 
@@ -16,6 +16,8 @@ DOC = """Layers in which few heads, or no strong head, matter for a task.
 Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no
 strong head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of
 the same condition are one finding; at most two a condition and task, the emptiest first.
+Layers whose largest head is below 1 % of the usual head above zero on every task are named once, for all tasks
+together; tests over layers leave them out.
 Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
 and in tasks where more than half of all heads are zero, since there every layer has few.
 """
@@ -25,13 +27,15 @@ SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
 FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
 WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"
 
-Condition = Literal["few", "weak"]
+QUIET = f"layers whose largest head is below {100 * DEAD:g} % of the median head above zero on every task"
+Condition = Literal["few", "weak", "dead"]
 
 
 @closed
 class Data(TypedDict):
     """``largest`` is the range's largest head, ``reference`` the median that the condition is about; ``percent`` of a
-    layer's heads reach it (None where no strong head is the condition).
+    layer's heads reach it (None where no strong head is the condition). Of layers that are ``dead`` on all tasks
+    ``largest`` is the share of the usual head that their largest reaches on any, in per cent, ``reference`` the bound.
     """
 
     condition: Condition
@@ -44,7 +48,26 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Each task's sparse ranges of layers."""
     if min(view.present.shape) < 4:
         return Outcome("sparse_layers")
-    return Outcome("sparse_layers", [f for t in range(len(view.whole)) for f in _ranges(view, t)])
+    ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t)]
+    return Outcome("sparse_layers", [*([_dead(view)] if view.dead.any() else []), *ranges])
+
+
+def _dead(view: View) -> Finding:
+    layers = [int(layer) for layer in np.flatnonzero(view.dead)]
+    usual = [float(np.median(values[values > 0])) for values in view.whole]
+    shares = [np.nanmax(values[layers]) / each for values, each in zip(view.whole, usual, strict=True)]
+    return view.finding(
+        "sparse_layers",
+        None,
+        "observed",
+        PRIORITY["observed"],
+        rule=QUIET,
+        tasks=list(view.scores.task_names),
+        layers=(layers[0], layers[-1]),
+        members=list(layers),
+        effect=Effect("largest head over the usual head", float(max(shares))),
+        data=Data(condition="dead", largest=100 * float(max(shares)), reference=100 * DEAD, percent=None),
+    )
 
 
 def _ranges(view: View, t: int) -> list[Finding]:
@@ -53,8 +76,8 @@ def _ranges(view: View, t: int) -> list[Finding]:
     if median <= 0 or np.nanmin(values) == np.nanmax(values):
         return []
     reaching = np.nansum(values >= median, axis=1) / view.present.sum(axis=1)
-    few = _spans(reaching <= SHARE)
-    taken = {layer for a, b in few for layer in range(a, b + 1)}
+    few = _spans((reaching <= SHARE) & ~view.dead)
+    taken = {*np.flatnonzero(view.dead), *(layer for a, b in few for layer in range(a, b + 1))}
     weak_layers = np.array([low and i not in taken for i, low in enumerate(tops < LOW * np.nanmedian(tops))])
     found = [_finding(view, t, span, "few", float(reaching[span[0] : span[1] + 1].mean()), median) for span in few]
     weak = [

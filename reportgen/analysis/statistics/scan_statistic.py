@@ -5,7 +5,7 @@ them among its heads. Each layer is turned into van der Waerden scores, which ma
 alone, and every window of at most ``WINDOW`` layers × heads gets the standardised sum of its scores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -19,12 +19,9 @@ from reportgen.storage.files import sha256
 # On synthetic 8 × 32 × 32 maps, normal scores in windows up to 16 × 16 found .98 of rectangles at 1.5 robust standard
 # deviations with .04 of empty maps firing; the largest tenth in connected components, .41 at 2 with up to .20.
 WINDOW = 16
-# Spread that a size's largest sums count for at least. Ranks bound short rows so closely (.08) that taking a real slope
-# off moves a sum beyond all null ones: a fifth of such maps carried a false row, .036 with this bound, which was chosen
-# on 380 of them, not derived (docs/calibration.md).
-LEAST = 0.25
-VERSION = 4  # of the cached nulls; raise it when the statistic changes
+VERSION = 5  # of the cached nulls; raise it when the statistic changes
 CHUNK = 4_000_000  # cells of null maps held at once
+FEW_SIZES = (2, 4, 6, 10, 16)  # heights and widths of windows where a null of a map's own is drawn: a tenth of all
 
 
 @dataclass(frozen=True)
@@ -103,9 +100,9 @@ def _all_sums(
 
 
 def sizes(shape: tuple[int, int]) -> tuple[list[int], list[int]]:
-    """Return the window heights and widths that are scanned on a map of that shape."""
+    """Return the window heights and widths that are scanned on a map of that shape: rows of one layer are not."""
     layers, heads = shape
-    return list(range(1, min(WINDOW, layers) + 1)), list(range(2, min(WINDOW, heads // 2) + 1))
+    return list(range(2, min(WINDOW, layers) + 1)), list(range(2, min(WINDOW, heads // 2) + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,30 +116,22 @@ class Null:
     def scale(self) -> dict[tuple[int, int], tuple[float, float]]:
         """By size, mean and standard deviation of the largest sum.
 
-        Few windows of a large size are nearly apart, and ranks bound the sums of narrow rows, so that against one
-        threshold for all sizes the most extreme row of 8 of 32 heads would hardly pass: each size is held against its
-        own null, and the most extreme counts. Ranks bound narrow windows so closely that under
-        the null their largest sums hardly differ; there taking a slope off would pass for much, so that no spread
-        counts as less than ``LEAST``.
+        Few windows of a large size are nearly apart, and ranks bound the sums of narrow ones: so each size is held
+        against its own null, and the most extreme counts.
         """
         mean, spread = self.largest.mean(axis=0), self.largest.std(axis=0)
-        return {size: (float(mean[i]), max(float(spread[i]), LEAST)) for i, size in enumerate(self.sizes)}
+        return {size: (float(mean[i]), float(spread[i]) or 1.0) for i, size in enumerate(self.sizes)}
 
     @cached_property
-    def maxima(self) -> tuple[Float[np.ndarray, "draw"], Float[np.ndarray, "draw"]]:
-        """The sorted statistics of rectangles and of rows."""
+    def maxima(self) -> Float[np.ndarray, "draw"]:
+        """The sorted statistics."""
         mean, spread = np.array([self.scale[size] for size in self.sizes]).reshape(-1, 2).T
-        scaled = (self.largest - mean) / spread
-        rows = np.array([height == 1 for height, _ in self.sizes], dtype=bool)
-        return tuple(np.sort(scaled[:, kind].max(axis=1, initial=-np.inf)) for kind in (~rows, rows))  # type: ignore
+        return np.sort(((self.largest - mean) / spread).max(axis=1, initial=-np.inf))
 
 
-def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) -> Window | None:
-    """Return the window with the largest statistic: one layer high (``rows``), or more; None where there is no
-    window.
-    """
+def best_window(scores: np.ndarray, keep: np.ndarray, null: Null) -> Window | None:
+    """Return the window with the largest statistic; None where there is no window."""
     heights, widths = sizes(scores.shape)
-    heights = [h for h in heights if (h == 1) == rows]
     best: Window | None = None
     for height, width, sums in _all_sums(scores, keep, heights, widths) if heights and widths else ():
         layer, head = np.unravel_index(int(sums.argmax()), sums.shape)
@@ -152,6 +141,20 @@ def best_window(scores: np.ndarray, keep: np.ndarray, null: Null, rows: bool) ->
             span = (int(layer), int(layer) + height - 1), (int(head), int(head) + width - 1)
             best = Window(*span, statistic)
     return best
+
+
+def largest_windows(keep: Bool[np.ndarray, "layer head"], null: Null) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives the largest statistic over windows of ``FEW_SIZES`` in every map (draw, layer, head)."""
+    heights, widths = ([n for n in each if n in FEW_SIZES] for each in sizes(keep.shape))
+
+    def largest(maps: np.ndarray) -> np.ndarray:
+        best = np.full(len(maps), -np.inf)
+        for height, width, sums in _all_sums(maps, keep, heights, widths):
+            mean, spread = null.scale[height, width]
+            np.maximum(best, (sums.max(axis=(1, 2)) - mean) / spread, out=best)
+        return best
+
+    return largest
 
 
 def null_maxima(keep: Bool[np.ndarray, "layer head"], draws: int, seed: int) -> Null:

@@ -6,13 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from reportgen.analysis.statistics.scan_statistic import normal_scores
+from reportgen.analysis.statistics.scan_statistic import normal_scores, without_slope
 
-# Where keys and values are shared, a scan by heads fires on every empty map, a scan by runs on .03 to .05: hence a
-# level at which real ties, correlations of .27 to .30 in Mistral and Yi, are seldom missed
-# (docs/decisions/0010-tied-heads.md).
-LONGEST, FEWEST_RUNS, FEWEST_LAYERS = 16, 4, 8
+# Level of the test for ties, corrected for how many lengths were tried (docs/decisions/0010-tied-heads.md). Ties that
+# it misses still matter: with one task it seldom finds runs of 7 in 24 x 14 heads of correlation .15, and a scan by
+# heads then fires on 26 of 60 empty maps. So a length is only left out where the scores exclude it.
+FEWEST_LAYERS = 8
 LEVEL, AGAIN = 0.01, 0.05  # of the test on all cells, and of the one outside found regions
+EXCLUDED = 0.05  # a length is excluded where the 95 % upper bound of its runs' intraclass correlation lies below
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,13 @@ class Ties:
     p: float
 
 
+def lengths(heads: int) -> list[int]:
+    """Return the numbers of adjacent heads that could share keys and values: all that divide the number of heads, but
+    for one and all of them, which leave the heads of a layer exchangeable.
+    """
+    return [n for n in range(2, heads // 2 + 1) if heads % n == 0]
+
+
 def estimated(
     maps: Float[np.ndarray, "task layer head"], keep: Bool[np.ndarray, "task layer head"], length: int | None = None
 ) -> Ties | None:
@@ -37,22 +45,70 @@ def estimated(
     For each length that divides the number of heads, pairs of heads inside a run are compared with pairs as far apart
     that lie in two runs, so that a raised region, which does not know the runs, counts for both. Each layer gives a
     sum over tasks, standardised by its permutation moments (Mantel 1967, Cancer Res. 27:209); a signed-rank test over
-    layers keeps a few layers from deciding alone. With fewer than four runs ties cannot be told from a slope.
+    layers keeps a few layers from deciding alone. A common slope along heads, which two or three long runs would look
+    like, is removed first.
     """
-    layers = np.isfinite(maps).all(axis=(0, 2)) & (np.ptp(np.nan_to_num(maps), axis=2) > 0).any(axis=0)
     heads = maps.shape[2]
-    lengths = [n for n in range(2, min(LONGEST, heads // FEWEST_RUNS) + 1) if heads % n == 0 and length in (None, n)]
-    if layers.sum() < FEWEST_LAYERS or not lengths:
+    tried = [n for n in lengths(heads) if length in (None, n)]
+    scores = _scores(maps, keep)
+    if scores.shape[1] < FEWEST_LAYERS or not tried:
         return None
-    scores = np.stack([normal_scores(m[layers], k[layers]) for m, k in zip(maps, keep, strict=True)])
     alike = np.einsum("tlh,tlk->lhk", scores, scores)
     alike[:, np.arange(heads), np.arange(heads)] = 0
-    kernels = [_kernel(heads, n) for n in lengths]
+    kernels = [_kernel(heads, n) for n in tried]
     sums = [_standardised(alike, k) for k in kernels]
     best = int(np.argmax([each.mean() for each in sums]))
     p = min(1.0, float(stats.wilcoxon(sums[best], alternative="greater").pvalue) * len(sums))
     correlation = float((alike * kernels[best]).sum(axis=(1, 2)).mean() / len(maps))
-    return Ties(lengths[best] if p <= (AGAIN if length else LEVEL) else 1, correlation, p)
+    return Ties(tried[best] if p <= (AGAIN if length else LEVEL) else 1, correlation, p)
+
+
+def not_excluded(
+    maps: Float[np.ndarray, "task layer column"], keep: Bool[np.ndarray, "task layer column"]
+) -> tuple[int, ...]:
+    """Return the lengths of runs of adjacent columns that a task's wholly kept layers do not exclude from being tied.
+
+    A length is excluded where the 95 % upper bound of its intraclass correlation, from the analysis of variance of
+    within-layer normal scores (Searle 1971, Linear Models, ch. 9), lies below ``EXCLUDED``; tasks that resemble each
+    other count for fewer.
+    """
+    scores = _scores(maps, keep)
+    return tuple(n for n in lengths(maps.shape[2]) if _upper_icc(scores, n) >= EXCLUDED)
+
+
+def _scores(maps: np.ndarray, keep: np.ndarray) -> Float[np.ndarray, "task layer head"]:
+    """Return the normal scores of the layers that are whole and not constant, a common slope along heads removed."""
+    layers = np.isfinite(maps).all(axis=(0, 2)) & (np.ptp(np.nan_to_num(maps), axis=2) > 0).any(axis=0)
+    pairs = [(m[layers], k[layers]) for m, k in zip(maps, keep, strict=True)]
+    return np.stack([without_slope(normal_scores(m, k), k) for m, k in pairs])
+
+
+def _upper_icc(scores: Float[np.ndarray, "task layer column"], length: int) -> float:
+    """Return the 95 % upper bound of the correlation within runs of that length; 1 with too few layers to tell.
+
+    A task's layers of zeros are those that are not kept.
+    """
+    columns = scores.shape[2]
+    kept = (scores != 0).any(axis=2)
+    if kept.any(axis=0).sum() < FEWEST_LAYERS:
+        return 1.0
+    runs = scores.reshape(*kept.shape, columns // length, length)
+    between = length * (runs.mean(axis=3) ** 2).sum()
+    within = (scores**2).sum() - between
+    # the variance of a mean of squares grows with the squares of the correlations between tasks
+    alike = np.einsum("tlh,ulh->tul", scores, scores) / columns
+    count = kept.sum() ** 2 / max((alike.sum(axis=2) ** 2 / np.maximum(_both(kept), 1)).sum(), 1e-9)
+    free, rest = columns // length - 1, columns - columns // length
+    if within <= 0:
+        return 1.0
+    ratio = (between / free) / (within / rest) / stats.f.ppf(0.05, count * free, count * rest)
+    return float((ratio - 1) / (ratio + length - 1))
+
+
+def _both(kept: Bool[np.ndarray, "task layer"]) -> np.ndarray:
+    """Return in how many layers either of two tasks is kept together with the other."""
+    result: np.ndarray = kept.astype(int) @ kept.T.astype(int)
+    return result
 
 
 def _kernel(heads: int, length: int) -> Float[np.ndarray, "head head"]:

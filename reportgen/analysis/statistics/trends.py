@@ -21,8 +21,8 @@ CHUNK = 2_000_000  # ranges of null series held at once
 
 
 def attending(view: View) -> Int[np.ndarray, "layer"]:
-    """Return the layers that have heads."""
-    return np.flatnonzero(view.present.any(axis=1))
+    """Return the layers that have heads and are not dead on all tasks."""
+    return view.layers
 
 
 def layer_levels(view: View, t: int, earlier: Sequence[Outcome]) -> Float[np.ndarray, "layer"]:

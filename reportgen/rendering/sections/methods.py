@@ -4,6 +4,7 @@ import numpy as np
 
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
+from reportgen.core.stats import effective_examples, group_numbers
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex
@@ -36,10 +37,23 @@ def view(report: Report) -> dict[str, object]:
         "analysis_seed": report.findings.seed,
         "examples": bool(examples),
         "ordered": any(e.ordered for e in examples),
+        "fewer": _fewer(report),
         "halves": any(e.discovery.any() for e in examples),
         "references": references(report),
         "bibtex": "" if report.printed else bibtex(report),
     }
+
+
+def _fewer(report: Report) -> list[tuple[str, int, int, int | None]]:
+    """Return task, number of examples and of groups where these are fewer, and how many independent examples a sequence
+    is worth.
+    """
+    rows = []
+    for task, e in zip(report.scores.tasks, report.scores.examples, strict=True):
+        if e is not None and (groups := len(set(group_numbers(e.groups, e.ordered).tolist()))) < len(e.ids):
+            worth = round(effective_examples(e.values, e.groups)) if e.ordered else None
+            rows.append((task.name, len(e.ids), groups, worth))
+    return rows
 
 
 def _kind(kind: str) -> str:

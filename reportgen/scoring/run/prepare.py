@@ -10,6 +10,7 @@ from reportgen import __version__
 from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, split_halves
+from reportgen.core.stats import components
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded, plan_batches
 from reportgen.scoring.data.encoding import Options, encode
@@ -325,6 +326,10 @@ def _prepare_task(
     cut = sum(e.cut > 0 for e in encoded)
     if cut:
         notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
+    # the same prompt twice is no second example
+    number = components([row.group for row in rows], [row.prompt for row in rows])
+    first = {int(n): row.group for n, row in reversed([*zip(number, rows, strict=True)])}
+    rows = tuple(replace(row, group=first[int(n)]) for n, row in zip(number, rows, strict=True))
     halves = split_halves([row.group for row in rows], scoring.seed)
     return PreparedTask(name, rows, encoded, (), halves)
 
