@@ -13,9 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
 from reportgen.core.scores import HeadScores
-from reportgen.core.sentences import badges
 from reportgen.errors import InputError, ReportgenError
-from reportgen.pipeline.reading import open_folder, read_joined
+from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import png, printable
 from reportgen.rendering.plots.drawing import style_of
@@ -25,8 +24,8 @@ from reportgen.storage.manifest import Manifest, checked_manifest
 
 PAGE = "index.html"
 CACHE = ".reportgen-index.json"
-SCHEMA = "reportgen/index/1"
-TOP = 3  # findings shown of each report, as many as `build` prints
+SCHEMA = "reportgen/index/2"
+TOP = 4  # claims shown of each report, as many as its own first screen has
 MADE_BY = '<meta name="generator" content="reportgen">'
 Progress = Callable[[str, int, int], None]
 
@@ -45,7 +44,7 @@ class Entry:
     synthetic: bool
     page: str
     count: int
-    top: tuple[tuple[str, str | None, str], ...]
+    top: tuple[tuple[tuple[str, ...], str, str], ...]
     picture: str
     pictured: str
 
@@ -146,7 +145,7 @@ def _whole(report: Path) -> tuple[Manifest, str]:
 
 
 def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
-    for name in ("findings.json", "study.toml"):
+    for name in ("findings.json", "claims.json", "study.toml"):
         if name in manifest["files"] and sha256_file(report / name) != manifest["files"][name]["sha256"]:
             raise InputError("its hash is not that of the manifest", str(report / name), "Make the report again")
     page = next((name for name in ("report.html", "report.pdf") if (report / name).is_file()), None)
@@ -155,10 +154,11 @@ def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", manifest["created"]):
         raise InputError(f"{manifest['created']!r} is no moment", "manifest.json: created", "Make the report again")
     scores, source = open_folder(report)
-    findings, first = read_joined(report, scores), scores.blocks[0]
+    trials, first = read_trials(report, read_findings(report, scores)), scores.blocks[0]
+    claims, findings = read_claims(report, trials), trials.findings
     return Entry(
         manifest=digest,
-        title=source.study.study.title or "Attention-head importance",
+        title=claims.title or source.study.study.title or "Attention-head importance",
         model=first.model.path or "not recorded",
         methods=tuple(scores.methods),
         tasks=tuple(first.task_names),
@@ -167,7 +167,7 @@ def _entry(report: Path, manifest: Manifest, digest: str) -> Entry:
         synthetic=first.synthetic,
         page=page,
         count=len(findings.findings),
-        top=tuple((f.register, badges(f) or None, f.sentence) for f in findings.ranked()[:TOP]),
+        top=tuple((c.badges, c.headline, c.body) for c in claims.claims[:TOP]),
         picture=_picture(first),
         pictured=", ".join(part for part in (first.task_names[0], title(first.block)) if part),
     )

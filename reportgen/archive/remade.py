@@ -15,6 +15,7 @@ from reportgen.core.plugins import Plugin, as_recorded, installed, recorded_in
 from reportgen.core.provenance import made_with, versions_here
 from reportgen.errors import MissingResourceError
 from reportgen.pipeline import build as pipeline
+from reportgen.pipeline.artifacts import CLAIMS
 from reportgen.pipeline.cache_keys import report_key
 from reportgen.pipeline.options import Options
 from reportgen.pipeline.reading import open_folder, read_findings, read_trials
@@ -117,6 +118,7 @@ def remade(report: Opened, foreign: tuple[str, ...], trust: bool, unchecked: lis
             unchecked.append(f"report.pdf: {error.problem}. {error.hint}")
         remaking = Remaking(report, again, () if trust else foreign, trust)
         yield from _findings(remaking)
+        yield from _claims(remaking)
         yield from _validation(remaking)
         yield from _files(remaking)
         yield from _manifest(remaking)
@@ -164,6 +166,19 @@ def _findings(remaking: Remaking) -> Iterator[Check]:
             remaking.unchecked.append(f"finding {name}: it is of a plug-in")
         else:
             yield from checked(f"finding {name}", "recorded", "it does not follow from the scores", _kind(old))
+
+
+def _claims(remaking: Remaking) -> Iterator[Check]:
+    """Check every claim against the one that the findings and trials give."""
+    if not (remaking.report.folder / CLAIMS).is_file():
+        return
+    recorded, again = (
+        {c["id"]: c for c in read_json(each / CLAIMS)["claims"]} for each in (remaking.report.folder, remaking.again)
+    )
+    for name in dict.fromkeys([*again, *recorded]):
+        old, new = recorded.get(name, "not recorded"), again.get(name, "it does not follow from the findings")
+        wrong = unlike_json(old, new, exact=not remaking.changed)
+        yield from remaking.judged(f"claim {name}", wrong, CLAIMS)
 
 
 def _validation(remaking: Remaking) -> Iterator[Check]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reportgen.cli.streams import holds, out, say
 
 if TYPE_CHECKING:
+    from reportgen.core.claims import ClaimsFile
     from reportgen.core.config import Study
     from reportgen.core.plugins import Plugin
     from reportgen.pipeline.build import Built
@@ -47,20 +48,32 @@ def show(as_json: bool, content: object, lines: Sequence[str]) -> None:
 
 
 def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
-    """Print the report's paths, in the folder as the caller wrote it, and its three strongest claims."""
+    """Print the report's paths, in the folder as the caller wrote it, and its claims."""
+    from reportgen.core.claims import to_json
+
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
-    top = built.observations()
     content = {
         "output": output,
         "files": paths,
         "findings": len(built.findings.findings),
-        "observations": [{"id": c.id, "register": c.register, "sentence": c.headline} for c in top],
+        "claims": to_json(built.claims)["claims"],
     }
-    lines = [*paths, "", *(f"{i}. {c.headline} [{c.register}]" for i, c in enumerate(top, 1))]
-    show(as_json, content, lines)
+    show(as_json, content, [*paths, "", *claim_lines(built.claims)])
     warn(built.plugins)
     left_out(built.left_out)
+
+
+def claim_lines(claims: "ClaimsFile") -> Iterator[str]:
+    """Yield the claims for a terminal, each with its evidence, and the searches that found nothing."""
+    for i, claim in enumerate(claims.claims, 1):
+        yield f"{i}. {claim.headline} [{', '.join(claim.badges)}]"
+        if claim.body:
+            yield f"   {claim.body}"
+    if claims.nothing:
+        yield claims.nothing
+    if claims.searches is not None:
+        yield claims.searches.text
 
 
 def print_plan(study: "Study", as_json: bool) -> None:

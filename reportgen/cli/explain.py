@@ -1,15 +1,19 @@
-"""A finding in full: rule or null, numbers, cells, and how to compute it again."""
+"""A finding in full: rule or null, numbers, cells, and how to compute it again; a claim down to its findings' fields."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 
 from reportgen.core.blocks import title, written
 from reportgen.core.caveats import IN_SAMPLE
+from reportgen.core.claims import Claim
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import caveats, kind_of
 from reportgen.core.scores import Head
 from reportgen.core.sentences import listed, probability, significant, span
+
+SHOWN = 3  # fields that are named as a number's source
 
 
 def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, object]:
@@ -29,6 +33,53 @@ def text(finding: Finding, findings: Findings, folder: Path) -> str:
     if lines := program(finding, folder):
         parts += ["", "its numbers by hand, in Python:", *(f"  {line}" for line in lines)]
     return "\n".join(parts)
+
+
+def claim_json(claim: Claim, findings: Findings, folder: Path) -> dict[str, object]:
+    """Return the claim's fields, where each of its numbers stands in its support, and how to make it again."""
+    sources = {name: _sources(value, claim, findings) for name, value in claim.values.items()}
+    return {**asdict(claim), "sources": sources, "again": {"commands": _claim_commands(claim, folder)}}
+
+
+def claim_text(claim: Claim, findings: Findings, folder: Path) -> str:
+    """Return the claim as text for a terminal: its numbers with the fields that hold them, then its findings."""
+    about = f"{claim.id} ({', '.join(claim.badges)}; strength {claim.strength:.3g})"
+    parts = [f"{claim.headline}.", *([claim.body] if claim.body else []), "", about, ""]
+    for word, names in (("on", claim.tasks), ("all but", claim.exceptions)):
+        parts += [f"{word}: {listed(names)}"] if names else []
+    parts += ["", "its numbers and names, and the fields that hold them:"]
+    for name, value in claim.values.items():
+        sources = _sources(value, claim, findings)
+        held = f"  {', '.join(sources[:SHOWN])}" if sources else "  counted, or joined, over the support"
+        parts.append(f"  {name} = {listed(value) if isinstance(value, tuple) else _shown(value)}{held}")
+    parts += ["", "it rests on:"]
+    parts += [f"  {name}: {findings.get(name).sentence}" for name in claim.support]
+    return "\n".join([*parts, "", "to make it again:", *(f"  {line}" for line in _claim_commands(claim, folder))])
+
+
+def _claim_commands(claim: Claim, folder: Path) -> list[str]:
+    place = quote(str(folder))
+    return [f"reportgen summarize {place}", *(f"reportgen explain {place} {name}" for name in claim.support)]
+
+
+def _sources(value: object, claim: Claim, findings: Findings) -> list[str]:
+    """Return the fields of a claim's support that hold a number or a name, as ``id: data.percent``."""
+    if isinstance(value, tuple):
+        return []
+    found = ((name, path, each) for name in claim.support for path, each in _leaves(asdict(findings.get(name))))
+    return [f"{name}: {path}" for name, path, each in found if each == value and type(each) is type(value)]
+
+
+def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the numbers and texts within plain values, each with the path of keys that leads to it."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _leaves(each, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for i, each in enumerate(value):
+            yield from _leaves(each, f"{path}[{i}]")
+    else:
+        yield path, value
 
 
 def _evidence(finding: Finding, findings: Findings) -> list[str]:

@@ -18,7 +18,7 @@ import typer
 from reportgen import __version__
 from reportgen.cli import streams
 from reportgen.cli.arguments import command, overrides
-from reportgen.cli.console import announce, described_lines, left_out, plain, print_plan, show, warn
+from reportgen.cli.console import announce, claim_lines, described_lines, left_out, plain, print_plan, show, warn
 from reportgen.cli.progress import progress
 from reportgen.core.provenance import epoch
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
@@ -203,7 +203,7 @@ def summarize(folder: Path, set_: Set = None, as_json: Json = False) -> None:
     with alone(folder), taken_from(folder):
         trials = read_trials(folder, read_findings(folder, scores))
         claims = write_claims(Run(folder, source), summary.summarize(trials))
-    show(as_json, to_json(claims), [claim.headline for claim in claims.claims] or ["nothing was found that stands out"])
+    show(as_json, to_json(claims), list(claim_lines(claims)))
 
 
 @app.command()
@@ -365,17 +365,24 @@ def index(
 
 
 @app.command()
-def explain(folder: Path, finding_id: str, as_json: Json = False) -> None:
-    """Print a finding's rule or null, its numbers and cells, and how to recompute it."""
+def explain(folder: Path, name: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+    """Print a finding's rule or null, its numbers and cells, or a claim's support and numbers; how to recompute them."""
     from reportgen.cli import explain as explained
-    from reportgen.pipeline.reading import read_joined
+    from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
     from reportgen.pipeline.run_directory import taken_from
 
     with taken_from(folder):
-        findings = read_joined(folder)
-        finding = findings.get(finding_id)
-        printed = explained.as_json(finding, findings, folder), [explained.text(finding, findings, folder)]
-    show(as_json, *printed)
+        scores, _ = open_folder(folder)
+        trials = read_trials(folder, read_findings(folder, scores))
+        claim = read_claims(folder, trials).find(name)
+        if claim is not None:
+            printed = explained.claim_json(claim, trials.findings, folder)
+            lines = [explained.claim_text(claim, trials.findings, folder)]
+        else:
+            finding = trials.findings.get(name)
+            printed = explained.as_json(finding, trials.findings, folder)
+            lines = [explained.text(finding, trials.findings, folder)]
+    show(as_json, printed, lines)
 
 
 @app.command()

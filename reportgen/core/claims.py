@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from reportgen.core.findings import Register, Verdict
 from reportgen.core.schema import plain_of, read_plain
+from reportgen.core.sentences import VERDICTS
 from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 
@@ -19,8 +20,8 @@ class Claim:
     """One thing to take away.
 
     ``headline`` says it and ``body`` gives the evidence; ``tasks`` are those that it is about, ``exceptions`` those
-    that it does not hold for; ``support`` lists the ids of the findings that it rests on, ``values`` the numbers of its
-    text by name; ``strength``, from 0 to 1, orders claims.
+    that it does not hold for; ``support`` lists the ids of the findings that it rests on, ``values`` the numbers and
+    names of its text; ``strength``, from 0 to 1, orders claims.
     """
 
     id: str
@@ -32,16 +33,49 @@ class Claim:
     tasks: tuple[str, ...]
     exceptions: tuple[str, ...]
     support: tuple[str, ...]
-    values: Mapping[str, Number]
+    values: Mapping[str, Number | tuple[str, ...]]
     strength: float
+
+    @property
+    def badges(self) -> tuple[str, ...]:
+        """What the claim's evidence is, in a word or two: its register, and what knocking out said."""
+        return (self.register, *((VERDICTS[self.verdict],) if self.verdict else ()))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence that is no claim, with the findings that it rests on and its numbers and names."""
+
+    text: str
+    support: tuple[str, ...] = ()
+    values: Mapping[str, Number | tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ClaimsFile:
-    """The content of claims.json, the strongest claim first."""
+    """The content of claims.json, the strongest claim first.
+
+    ``title`` is the report's where the study gives none. ``searches`` says what was looked for and not found,
+    ``interpretation`` what depth and task groups may mean, in at most three sentences; ``silent`` are the topics
+    without a claim, ``apart`` the kinds of findings that no topic speaks of.
+    """
 
     claims: tuple[Claim, ...] = ()
+    title: str = ""
+    searches: Remark | None = None
+    interpretation: tuple[Remark, ...] = ()
+    silent: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
+
+    @property
+    def nothing(self) -> str:
+        """What is said where there is no claim."""
+        return "" if self.claims else "Nothing was found that could be claimed."
+
+    def find(self, name: str) -> Claim | None:
+        """Return the claim of that id, None where there is none."""
+        return next((claim for claim in self.claims if claim.id == name), None)
 
 
 @dataclass(frozen=True)

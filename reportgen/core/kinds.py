@@ -67,7 +67,8 @@ class Kind(Record):
     """All about a kind of finding: words, figure, arithmetic, and its part of alpha.
 
     ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
-    in vain did not find, on any task or, ``together``, among all of them. ``topic`` is that of the claims which it
+    in vain did not find, on any task or, ``together``, among all of them; ``several``, the noun of many, and
+    ``missed``, which of them it would often not see, word the line of such searches. ``topic`` is that of the claims which it
     supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by case what
     a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
 
@@ -87,6 +88,8 @@ class Kind(Record):
     doc: str = ""
     label: str = ""
     noun: str = ""
+    several: str = ""
+    missed: str = ""
     together: bool = False
     topic: str = ""
     home: str = ""
@@ -110,6 +113,7 @@ class Kind(Record):
     def __post_init__(self) -> None:
         for words in ("label", "noun"):
             object.__setattr__(self, words, getattr(self, words) or self.name.replace("_", " "))
+        object.__setattr__(self, "several", self.several or f"{self.label}s")
 
     @property
     def summary(self) -> str:

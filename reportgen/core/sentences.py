@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from reportgen.core import sandbox
 from reportgen.core.blocks import title
 from reportgen.core.confined import Confined, Fill
 from reportgen.core.findings import Finding
 from reportgen.core.kinds import KINDS, kind_of
+from reportgen.core.plugins import Registry
 from reportgen.core.sandbox import Sandbox, filled
 
 # Marks that turn the direction of writing: in a name they would turn the numbers after it around too.
@@ -80,10 +82,43 @@ def span(first: int, last: int, noun: str) -> str:
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
 
-def listed(items: Sequence[object]) -> str:
+def listed(items: Sequence[object], last: str = "and") -> str:
     """Write ``A``, ``A and B``, ``A, B and C``."""
     words = [str(i) for i in items]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
+
+
+def spelled(count: int, words: Sequence[str] = COUNTS) -> str:
+    """Write a count in words as far as there are ``words`` for it, beyond in digits."""
+    return words[count] if 0 <= count < len(words) else f"{count:,}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write ``one head``, ``seven heads``, ``1,024 heads``."""
+    return f"{spelled(count)} {noun if count == 1 else plural or noun + 's'}"
+
+
+def whole(count: int) -> str:
+    """Write a count in digits: ``37``, ``1,024``."""
+    return f"{count:,}"
+
+
+def ranged(low: str, high: str, to: str = "to") -> str:
+    """Write ``0.3 to 0.5`` of two written numbers, one where they are written alike."""
+    return low if low == high else f"{low} {to} {high}"
+
+
+def rounded(value: float) -> str:
+    """Write a number with two significant digits, whole where it has more before the point."""
+    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 100 else significant(value, 2)
+
+
+def share(percentage: float) -> str:
+    """Write a percentage with two digits, never a false 0 or 100."""
+    return percent(percentage) if percentage < 0.1 or 99 < percentage < 100 else significant(percentage, 2)
 
 
 def subject(finding: Finding) -> str:
@@ -117,43 +152,62 @@ FILTERS: dict[str, Callable[..., str]] = {
     "percent": percent,
     "q": probability,
     "listed": listed,
+    "spelled": spelled,
+    "counted": counted,
+    "whole": whole,
+    "ranged": ranged,
+    "rounded": rounded,
+    "share": share,
     "subject": subject,
     "block_title": title,
 }
 
 
 @lru_cache(maxsize=8)
-def environment(*folders: Path, overridden: bool = False) -> Sandbox:
-    """Return the environment that sentences are filled in, over the folders, the first that holds a template winning.
+def environment(*folders: Path, kind: str, overridden: bool = False) -> Sandbox:
+    """Return the environment that texts of a kind are filled in, over the folders, the first that holds a template
+    winning.
 
-    Sentences are plain text: HTML is escaped where they are printed, not here.
+    They are plain text: HTML is escaped where they are printed, not here.
     """
-    made = sandbox.environment(folders, FILTERS, kind="observations", overridden=overridden, autoescape=False)
+    made = sandbox.environment(folders, FILTERS, kind=kind, overridden=overridden, autoescape=False)
     made.globals |= {"span": span}
     return made
 
 
-class Prose:
-    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist: then in a
-    process of its own, with limits.
+class Texts:
+    """Fills templates of the ``kind`` observations or summary: the shipped ones, or those of ``folder`` where they
+    exist: then in a process of its own, with limits.
 
-    Those beside other packages' detectors come last, so that none of them stands in place of ours.
+    Those beside other packages' plug-ins of the ``registry`` come last, so that none of them stands in place of ours.
     """
 
+    def __init__(self, kind: str, registry: Registry[Any], folder: Path | None) -> None:
+        shipped = [template_folder(), *registry.template_folders()]
+        self._folders = [f / kind for f in (shipped if folder is None else [folder, *shipped])]
+        self.overridden = folder is not None and self._folders[0].is_dir()
+        self.fill: Fill = filling((kind, self._folders))
+        if self.overridden:
+            service = "reportgen.core.sentences:filling_overridden"
+            self.fill = Confined(service, (kind, self._folders), str(self._folders[0]))
+
+    def chosen(self, name: str) -> str:
+        """Return the template's name, that of the plain one where there is none of its name."""
+        return name if any((f / name).is_file() for f in self._folders) else "_default.j2"
+
+
+class Prose:
+    """Writes sentences with the shipped templates, or with those of ``folder``/observations where they exist."""
+
     def __init__(self, folder: Path | None = None) -> None:
-        shipped = [template_folder(), *KINDS.template_folders()]
-        self._folders = [f / "observations" for f in (shipped if folder is None else [folder, *shipped])]
-        self._fill: Fill = filling(self._folders)
-        if folder is not None and self._folders[0].is_dir():
-            self._fill = Confined("reportgen.core.sentences:filling_overridden", self._folders, str(self._folders[0]))
+        self._texts = Texts("observations", KINDS, folder)
 
     def sentence(self, finding: Finding) -> str:
         """Write the finding's sentence, and what an intervention on its heads showed where there was one.
 
         Raises InputError for a template that names an unknown field.
         """
-        own = f"{finding.kind}.j2"
-        words = self._rendered(own if any((f / own).is_file() for f in self._folders) else "_default.j2", finding)
+        words = self._rendered(self._texts.chosen(f"{finding.kind}.j2"), finding)
         judged = finding.verdict or finding.robustness
         return f"{words} {self._rendered('_verdict.j2', finding)}" if judged else words
 
@@ -161,15 +215,20 @@ class Prose:
         data = finding.data or {}
         kind, sought = kind_of(finding.kind), kind_of(str(data.get("searched", finding.kind)))
         words = {"label": kind.label, "noun": sought.noun, "together": sought.together}
-        text = self._fill(name, {"f": finding, "data": data, **words})
+        text = self._texts.fill(name, {"f": finding, "data": data, **words})
         return " ".join(text.translate(TURNING).split())
 
 
-def filling(folders: Sequence[Path]) -> Fill:
-    """Return what fills the templates of sentences in these folders."""
-    return partial(filled, environment(*folders))
+Setting = tuple[str, Sequence[Path]]  # a kind of texts, and the folders of their templates
 
 
-def filling_overridden(folders: Sequence[Path]) -> Fill:
+def filling(setting: Setting) -> Fill:
+    """Return what fills the templates of texts in these folders."""
+    kind, folders = setting
+    return partial(filled, environment(*folders, kind=kind))
+
+
+def filling_overridden(setting: Setting) -> Fill:
     """Return the same for folders of which some hold templates that are not ours."""
-    return partial(filled, environment(*folders, overridden=True))
+    kind, folders = setting
+    return partial(filled, environment(*folders, kind=kind, overridden=True))

@@ -379,7 +379,7 @@ class ReportArtifact(Artifact[Path]):
                     others=trials.findings.made_from.others,
                     validation=trials.validation,
                     patterns=trials.patterns,
-                    claims=self.claims.claims,
+                    claims=self.claims,
                     provenance=self._provenance(moment, keys),
                     figures=run.options.figures,
                     separate_process=run.options.separate_process,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from reportgen.core.claims import Claim, Claims
+from reportgen.core.claims import Claims
 from reportgen.core.findings import Findings
 from reportgen.core.plugins import Plugin, as_recorded, recorded_in
 from reportgen.core.provenance import at
@@ -70,17 +70,19 @@ class Built:
         """Other packages' methods, detectors and sections, those that failed among them."""
         return recorded_in(manifest_in(self.folder))
 
-    def observations(self, n: int = 3) -> list[Claim]:
-        """Return the strongest claims."""
-        return list(self.claims.claims[:n])
-
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the strongest claims, and where the report lies."""
         about = f"{len(self.scores.tasks)} task(s), {len(self.findings.findings)} findings"
-        claims = "".join(f"<li>{escape(c.headline)} <small>{c.register}</small></li>" for c in self.observations())
+        claims = "".join(
+            f"<li><b>{escape(c.headline)}</b> <small>{', '.join(c.badges)}</small><br>{escape(c.body)}</li>"
+            for c in self.claims.claims
+        )
+        said = f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.claims.nothing)}</p>"
+        if self.claims.searches is not None:
+            said += f"<p><small>{escape(self.claims.searches.text)}</small></p>"
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
-        return f"<p><b>Attention-head report</b>: {about}</p><ol>{claims}</ol>{failed}<p>{files}</p>"
+        return f"<p><b>Attention-head report</b>: {about}</p>{said}{failed}<p>{files}</p>"
 
 
 def build(

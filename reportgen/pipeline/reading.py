@@ -17,6 +17,7 @@ from reportgen.pipeline.source import Source, open_study
 from reportgen.storage.files import write_atomic
 from reportgen.storage.json_files import pretty_json, read_json
 from reportgen.storage.scores_file import SCORES, read_methods, read_scores
+from reportgen.summary.summarize import summarize
 from reportgen.validation import patterns, recorded
 from reportgen.validation.verdicts import joined
 
@@ -62,8 +63,10 @@ def read_joined(folder: Path, scores: Scores | None = None) -> Findings:
 
 
 def read_claims(folder: Path, trials: Trials) -> Claims:
-    """Read a run directory's claims."""
+    """Read a run directory's claims; where it has none, as one that was only analyzed, make them."""
     path = folder / CLAIMS
+    if not path.is_file():
+        return summarize(trials)
     return replace(claims_from(read_json(path), str(path)), trials=trials)
 
 

@@ -90,8 +90,8 @@ def recorded_overrides(folder: Path) -> dict[str, object]:
 
 
 def found_hash(folder: Path) -> str:
-    """Return the hash of what was found, tried and seen, all of which a report shows."""
-    names = ("findings.json", "validation.json", "patterns.json")
+    """Return the hash of what was found, tried, seen and claimed, all of which a report shows."""
+    names = ("findings.json", "validation.json", "patterns.json", "claims.json")
     return "".join(sha256_file(p) for n in names if (p := folder / n).is_file())
 
 

@@ -133,7 +133,7 @@ def render(
         folder = path if folder is None else folder
         scores, source = open_folder(path, trust_templates=options.trust_templates)
         trials = read_trials(path, read_findings(path, scores))
-        claims = read_claims(path, trials) if (path / CLAIMS).is_file() else summary.summarize(trials)
+        claims = read_claims(path, trials)
     else:
         source = Source(claims.made_from.findings.made_from.study, {})
     if folder is None:

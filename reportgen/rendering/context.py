@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from reportgen.core.blocks import Blocks, title
 from reportgen.core.caveats import AT_CHANCE
-from reportgen.core.claims import Claim
+from reportgen.core.claims import ClaimsFile
 from reportgen.core.config import Study
 from reportgen.core.findings import Finding, Findings, Value
 from reportgen.core.kinds import kind_of
@@ -109,7 +109,7 @@ class Report:
     date: str
     validation: Validation | None = None
     patterns: Patterns | None = None
-    claims: tuple[Claim, ...] = ()
+    claims: ClaimsFile = field(default_factory=ClaimsFile)
     plugins: tuple[Plugin, ...] = ()
     unattached: Mapping[str, int] = field(default_factory=dict)
     printed: bool = False
@@ -118,6 +118,11 @@ class Report:
     def brief(self) -> bool:
         """Whether this is the PDF of so many tasks that each gets a paragraph, its figures standing on the page."""
         return self.printed and len(self.tasks) > BRIEF
+
+    @property
+    def title(self) -> str:
+        """The report's title: where the study gives none, the strongest claim's."""
+        return printable(self.claims.title or self.study.study.title)
 
     @property
     def scores(self) -> HeadScores:

@@ -54,6 +54,10 @@ def heads_json(report: Report) -> str:
         "unit": scores.method.unit,
         "synthetic": scores.synthetic,
         **({"blocks": [b.block for b in report.blocks]} if report.named else {}),
+        "claims": [
+            {"id": c.id, "headline": c.headline, "body": c.body, "register": c.register, "verdict": c.verdict}
+            for c in report.claims.claims
+        ],
         "columns": ["layer", "head", "value", "low", "high", "rank"],
         "found": _found(report),
     }

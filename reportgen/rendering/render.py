@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reportgen.core.blocks import Blocks, as_blocks
-from reportgen.core.claims import Claim
+from reportgen.core.claims import ClaimsFile
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.patterns import Patterns
@@ -38,7 +38,7 @@ def render(
     others: Mapping[str, Blocks] | None = None,
     validation: Validation | None = None,
     patterns: Patterns | None = None,
-    claims: Sequence[Claim] = (),
+    claims: ClaimsFile | None = None,
     provenance: Mapping[str, object] | None = None,
     progress: Progress | None = None,
     figures: Sequence[str] = ("svg",),

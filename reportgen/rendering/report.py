@@ -1,9 +1,9 @@
 """Compute once what all sections of a report draw on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from reportgen.core.blocks import Blocks
-from reportgen.core.claims import Claim
+from reportgen.core.claims import ClaimsFile
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.patterns import Patterns
@@ -24,7 +24,7 @@ def build_report(
     provenance: Mapping[str, object],
     validation: Validation | None = None,
     patterns: Patterns | None = None,
-    claims: Sequence[Claim] = (),
+    claims: ClaimsFile | None = None,
 ) -> Report:
     """Return everything that sections draw on."""
     names = tuple(section.name for section in SECTIONS.chosen(study.report.sections, "[report] sections"))
@@ -48,7 +48,7 @@ def build_report(
         sections=names,
         validation=validation,
         patterns=patterns,
-        claims=tuple(claims),
+        claims=claims or ClaimsFile(),
         date=moment().strftime("%Y-%m-%d"),
         plugins=_plugins(blocks, findings, study),
     )

@@ -337,6 +337,7 @@ def _printed_order(validation: Validation, best: Best) -> dict[str, object]:
         "clear": best.clear,
         "readout": validation.readout,
         **{name.split()[0]: areas[name].estimate for name in others},
+        "layer_order": _plain(areas["layer order"]),
     }
 
 

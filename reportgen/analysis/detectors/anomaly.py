@@ -401,6 +401,8 @@ DETECTOR = Detector(
     shown="framed",
     recompute=_recompute,
     tried=True,
+    several="single heads beyond the tail",
+    missed="under 6 SD a single head",
     weight=6,
     able=_able,
 )

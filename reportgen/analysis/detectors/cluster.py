@@ -39,5 +39,6 @@ DETECTOR = Detector(
     shown="outlined",
     recompute=ratio_inside,
     tried=True,
+    missed="under 1.5 SD a cluster",
     weight=10,
 )

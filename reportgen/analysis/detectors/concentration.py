@@ -168,6 +168,7 @@ DETECTOR = Detector(
         "How few heads hold half of the importance depends on the scoring method and on noise, which spreads "
         "importance over all heads. Compare it between tasks scored in the same way, not between methods.",
     ),
+    several="tasks more localised than others",
     weight=1,
     able=_able,
 )

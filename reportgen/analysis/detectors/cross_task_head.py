@@ -177,6 +177,8 @@ DETECTOR = Detector(
     ),
     shown="counted",
     tried=True,
+    several="heads that lead their layers on many tasks",
+    missed="under 3 SD a shared head",
     weight=4,
     able=_able,
 )

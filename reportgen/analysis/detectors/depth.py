@@ -265,6 +265,7 @@ DETECTOR = Detector(
     priority=PRIORITY,
     guidance=guidance.LAYERS,
     signed=True,
+    several="differences in depth between tasks",
     weight=1,
     able=_able,
 )

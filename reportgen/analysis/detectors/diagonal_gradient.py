@@ -158,6 +158,7 @@ DETECTOR = Detector(
     caveats=(HEAD_ORDER,),
     priority=PRIORITY,
     guidance=guidance.LAYERS,
+    missed="under 1 SD a diagonal",
     weight=1,
     able=_able,
 )

@@ -213,6 +213,8 @@ DETECTOR = Detector(
     caveats=(HEAD_ORDER, *ON_TIES),
     priority=PRIORITY,
     tried=True,
+    several="bands of head numbers",
+    missed="under 0.3 SD a band of head numbers",
     weight=2,
     able=_able,
 )

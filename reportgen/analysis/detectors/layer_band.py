@@ -218,6 +218,8 @@ DETECTOR = Detector(
     caveats=(MAYBE_GENERIC,),
     priority=PRIORITY,
     recompute=_recompute,
+    several="bands of layers that tasks share",
+    missed="under 0.5 SD a band of layers",
     weight=2,
     able=_able,
 )

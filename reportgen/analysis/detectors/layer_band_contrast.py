@@ -179,6 +179,7 @@ DETECTOR = Detector(
     noun="layer band in which a task group differs from other tasks",
     together=True,
     priority=PRIORITY,
+    several="differences of task groups by depth",
     weight=20,
     able=_able,
 )

@@ -168,6 +168,7 @@ DETECTOR = Detector(
     caveats=(NORM_TREND, AUTOCORRELATION),
     priority=PRIORITY,
     guidance=guidance.LAYERS,
+    missed="under 2 SD a gradient",
     weight=2,
     able=_able,
 )

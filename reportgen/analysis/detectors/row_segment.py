@@ -92,5 +92,7 @@ DETECTOR = Detector(
     shown="outlined",
     recompute=ratio_inside,
     tried=True,
+    several="strips of heads",
+    missed="under 4 SD a strip",
     weight=10,
 )

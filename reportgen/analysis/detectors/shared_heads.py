@@ -234,6 +234,7 @@ DETECTOR = Detector(
         "task of neutral text tells these apart. That tasks are strong in the same layers does not count as sharing.",
     ),
     tried=True,
+    several="pairs of tasks that share heads",
     weight=4,
     able=_able,
 )

@@ -173,6 +173,7 @@ DETECTOR = Detector(
     priority=PRIORITY,
     references=(GRIMSHAW,),
     tried=True,
+    missed="under 8 SD a specialist",
     weight=1,
     able=_able,
 )

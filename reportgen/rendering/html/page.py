@@ -96,7 +96,7 @@ def html(
     if print_it is not None:
         printed_sections, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
     values = {
-        "title": printable(study.title) or "Attention-head importance",
+        "title": report.title or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],
         "synthetic": report.scores.synthetic,
         "date": report.date,
@@ -106,7 +106,7 @@ def html(
         "failed": [p.failure for p in plugins if p.error],
         "csp": policy(css, script),
         "worded": notes,
-        "description": f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}.",
+        "description": _description(report),
     }
     if print_it is not None:
         on_paper = {"sections": printed_sections, "css": Markup(for_print(css)), "beside": None}
@@ -118,6 +118,12 @@ def html(
         return {PAGE: _with_notes(fill("report.html.j2", {**values, **scripts, "beside": None}), notes)}, plugins
     page = _with_notes(fill("report.html.j2", {**values, **scripts, "beside": folder, "csp": CSP_BESIDE}), notes)
     return beside(folder, page, css=css, script=script, data=scripts["data"], catalogue=scripts["catalogue"]), plugins
+
+
+def _description(report: Report) -> str:
+    """Return what search engines and previews of links show: what was measured, and the strongest claim."""
+    measured = f"Importance of every attention head on {fmt.count(len(report.tasks), 'task')}."
+    return " ".join([measured, *(printable(f"{c.headline}.") for c in report.claims.claims[:1])])
 
 
 def template_notes(report: Report) -> list[str]:

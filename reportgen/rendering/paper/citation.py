@@ -13,7 +13,7 @@ from reportgen.rendering.plots.canvas import printable
 
 def citation(report: Report) -> str:
     """Return how to cite the report, as a line of text."""
-    title = printable(report.study.study.title)
+    title = report.title
     return f"{', '.join(_authors(report))} ({report.date[:4]}). {title}. {_note(report)}"
 
 
@@ -27,7 +27,7 @@ def bibtex(report: Report) -> str:
     authors = " and ".join(map(_name, _authors(report)))
     own = entry(
         key(report),
-        title=f"{{{escaped(printable(report.study.study.title))}}}",
+        title=f"{{{escaped(report.title)}}}",
         author=authors,
         year=report.date[:4],
         note=escaped(_note(report)),

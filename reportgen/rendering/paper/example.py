@@ -47,7 +47,7 @@ def example(report: Report, forms: Sequence[str]) -> str | None:
     head = PREAMBLE.format(
         text=text,
         date=report.date,
-        title=escaped(printable(report.study.study.title)),
+        title=escaped(report.title),
         methods=methods_tex(report),
         authors=", ".join(escaped(printable(a)) for a in report.study.study.authors) or "Anonymous",
     )

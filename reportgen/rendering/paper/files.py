@@ -1,6 +1,7 @@
 """What papers and catalogues take from a report: how to cite it, the figures' captions, and schema.org metadata."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from reportgen.rendering.context import Report
@@ -12,6 +13,9 @@ from reportgen.rendering.plots.canvas import printable
 CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption{overview}}
 \DeclareRobustCommand{\reportcaption}[1]{\csname reportcaption:#1\endcsname}
 """
+CLAIMS = r"""% \input this file in the preamble, then \reportclaims for all of them, or \reportclaim{heads/carry} for one
+\DeclareRobustCommand{\reportclaim}[1]{\csname reportclaim:#1\endcsname}
+"""
 
 
 def paper_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -19,6 +23,8 @@ def paper_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, str
     yield "cite.txt", f"{citation(report)}\n\n{methods(report)}\n\n{bibtex(report)}"
     yield "report.bib", bibtex(report)
     yield "figures/captions.tex", captions(report)
+    yield "claims.tex", claims_tex(report)
+    yield "claims.md", claims_md(report)
     page = example(report, forms)
     if page is not None:
         yield "example.tex", page
@@ -32,13 +38,41 @@ def captions(report: Report) -> str:
     return "\n".join([CAPTIONS, *lines, ""])
 
 
+def claims_tex(report: Report) -> str:
+    """Return the claims as LaTeX: all in a list, or each by its id."""
+    lines, listed = list[str](), list[str]()
+    for claim in report.claims.claims:
+        body = f" {escaped(printable(claim.body))}" if claim.body else ""
+        lines.append(
+            f"\\expandafter\\def\\csname reportclaim:{claim.id}\\endcsname"
+            f"{{\\textbf{{{escaped(printable(claim.headline))}.}}{body}}}"
+        )
+        listed.append(f"\\item \\reportclaim{{{claim.id}}}")
+    items = "\n".join([r"\begin{itemize}", *listed, r"\end{itemize}"]) if listed else escaped(report.claims.nothing)
+    return "\n".join([CLAIMS, *lines, f"\\DeclareRobustCommand{{\\reportclaims}}{{%\n{items}}}", ""])
+
+
+def claims_md(report: Report) -> str:
+    """Return the claims as Markdown, to paste into a README or an issue."""
+    claims = report.claims
+    said = [f"- **{_md(c.headline)}.** {_md(c.body)} ({', '.join(c.badges)})".replace("  ", " ") for c in claims.claims]
+    searches = [_md(claims.searches.text)] if claims.searches is not None else []
+    parts = [f"## {_md(report.title)}", "\n".join(said) or claims.nothing, *searches, citation(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _md(text: str) -> str:
+    """Return text that Markdown prints as it is."""
+    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", printable(text))
+
+
 def schema_org(report: Report) -> str:
     """Return the report as a schema.org Dataset, JSON that is safe within a page's script element."""
     about, model = report.study.study, report.scores.model
     described: dict[str, object] = {
         "@context": "https://schema.org",
         "@type": "Dataset",
-        "name": printable(about.title),
+        "name": report.title,
         "description": printable(about.notes) or "Importance of every attention head of a transformer on every task.",
         "datePublished": report.date,
         "creator": [{"@type": "Person", "name": printable(a)} for a in about.authors],

@@ -13,7 +13,9 @@ def view(report: Report) -> dict[str, object] | None:
     known = dict.fromkeys(k.guidance for k in KINDS.known() if k.name in kinds and k.guidance is not None)
     chosen = [(guidance.title, guidance.text) for guidance in known]
     intervened = any(f.verdict not in (None, "untested") for f in report.findings.findings)
-    return {"guidance": chosen, "intervened": intervened, "exact": report.scores.method.family == "ablation"}
+    exact = report.scores.method.family == "ablation"
+    sentences = [remark.text for remark in report.claims.interpretation]
+    return {"sentences": sentences, "guidance": chosen, "intervened": intervened, "exact": exact}
 
 
 SECTION = Section("interpretation", "Interpretation", view, order=110)

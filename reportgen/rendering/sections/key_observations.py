@@ -1,19 +1,24 @@
 """Key observations: the claims, each linked to the evidence behind it."""
 
-from reportgen.core.kinds import kind_of
+from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
 def view(report: Report) -> dict[str, object]:
-    """Return the claims in their order; how many findings there are besides; what searches found nothing."""
-    views = report.views
-    claimed = [views[claim.support[0]] for claim in report.claims]
-    empty = [views[f.id] for f in report.findings.ranked() if kind_of(f.kind).remark]
+    """Return the claims in their order with the links to their evidence, and what is said where there is none."""
+    views, claims = report.views, report.claims
+    titles = {topic.name: topic.title for topic in TOPICS.known()}
+    items = []
+    for claim in claims.claims:
+        support = [views[name] for name in claim.support if name in views]
+        items.append((claim, titles.get(claim.topic, claim.topic), support[0] if support else None, len(support)))
     return {
-        "items": [(v, report.link(v)) for v in claimed],
-        "more": len(report.findings.findings) - len(claimed) - len(empty),
-        "empty": [(v, report.link(v)) for v in empty],
+        "items": [(claim, topic, report.link(first) if first else None, n) for claim, topic, first, n in items],
+        "nothing": claims.nothing,
+        "searches": claims.searches,
+        "silent": [titles.get(name, name) for name in claims.silent] if claims.claims else [],
+        "apart": list(claims.apart),
     }
 
 

@@ -1,5 +1,86 @@
 """What knocking out shows: what a task loses without the heads that were found."""
 
-from reportgen.core.topics import Topic
+from collections.abc import Iterator, Mapping, Sequence
 
-TOPIC = Topic("causes", "What knocking out shows", "what a task loses without the heads that were found", order=50)
+from reportgen.core.findings import Finding
+from reportgen.core.topics import Draft, Evidence, Topic
+from reportgen.summary.topics.common import (
+    Values,
+    datum,
+    first_sets,
+    heads_of,
+    items,
+    knocked_out,
+    largest_q,
+    lost,
+    named_sets,
+    number,
+    shown,
+    tasks_of,
+)
+
+
+def claims(evidence: Evidence) -> Iterator[Draft]:
+    """Say which tasks need the heads that lead on them, which do not, and where interventions disagree."""
+    tops = first_sets(evidence)
+    # those that also cost more than others, and spare neutral text, are said to carry their tasks, under the heads
+    yield from _joined(
+        evidence,
+        "needed",
+        [f for f in tops if f.verdict == "necessary" and datum(f, "validation", "carries") is not True],
+    )
+    yield from _joined(evidence, "spared", [f for f in tops if f.verdict == "unnecessary"])
+    yield from _joined(evidence, "depends", [f for f in tops if f.verdict == "mixed"])
+    yield from _overlooked(evidence)
+
+
+def _overlooked(evidence: Evidence) -> Iterator[Draft]:
+    """Say where a head that the score does not put first costs more than the first heads together."""
+    found = [f for f in shown(evidence, "overlooked") if heads_of(f) and number(f, "of_first") is not None]
+    losses = {f.id: loss for f in found for row in items(f, "heads")[:1] if (loss := _loss(row)) is not None}
+    if not found or len(losses) < len(found):
+        return
+    first = max(found, key=lambda f: (losses[f.id] - (number(f, "of_first") or 0.0), str(f.task)))
+    values: Values = {
+        "head": heads_of(first)[0],
+        "first": str(first.task),
+        "loss": losses[first.id],
+        "of_first": number(first, "of_first") or 0.0,
+        "count": len(items(first, "first")),
+        "total": len(evidence.tasks),
+        **largest_q(found),
+    }
+    tasks = tasks_of(found)
+    effect = len(tasks) / len(evidence.tasks)
+    yield Draft(name="overlooked", support=found, values=values, tasks=tasks, effect=effect, grade="tried")
+
+
+def _loss(row: object) -> float | None:
+    loss = row.get("loss") if isinstance(row, Mapping) else None
+    return loss if isinstance(loss, int | float) else None
+
+
+def _joined(evidence: Evidence, name: str, group: Sequence[Finding]) -> Iterator[Draft]:
+    if not group:
+        return
+    tasks = tasks_of(group)
+    # what is not needed, or depends, is a claim of its own: only what is not told is an exception here
+    undecided = [f for f in first_sets(evidence) if f.verdict == "undecided"] if name == "needed" else []
+    yield Draft(
+        name=name,
+        support=group,
+        values={"total": len(evidence.tasks), **knocked_out(group), **named_sets(group)},
+        tasks=tasks,
+        exceptions=tasks_of(undecided),
+        effect=lost(group),
+        verdict=group[0].verdict,
+    )
+
+
+TOPIC = Topic(
+    "causes",
+    "What knocking out shows",
+    "what a task loses without the heads that were found",
+    order=50,
+    claims=claims,
+)

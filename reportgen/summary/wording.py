@@ -1,0 +1,67 @@
+"""From a draft to its words: one jinja template a topic, which says nothing but the draft's values."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reportgen.core.blocks import title
+from reportgen.core.sentences import TURNING, Texts
+from reportgen.core.topics import TOPICS, Draft, Topic
+from reportgen.errors import InputError
+from reportgen.summary.limits import BODY, HEADLINE, MARKS, fitted, marked, plain, sentences, shortened
+
+NAMED = (3, 2, 1, 0)  # how many names a list may have until a count stands for it: the most that keeps to the limits
+APART = "--"  # the line between headline and body
+
+
+class Wording:
+    """Words claims with the shipped templates, or with those of ``folder``/summary where they exist.
+
+    ``tasks`` are all of the study, so that the names of those that are alike can be told apart when they are cut.
+    """
+
+    def __init__(self, tasks: Sequence[str], folder: Path | None = None) -> None:
+        self._texts = Texts("summary", TOPICS, folder)
+        self._short = shortened([name.translate(TURNING).translate(MARKS) for name in tasks])
+
+    def claim(self, topic: Topic, draft: Draft, block: str | None) -> tuple[str, str]:
+        """Return headline and body, names still marked; raises InputError for a template that passes the limits."""
+        name = self._texts.chosen(f"{topic.name}.j2")
+        for most in NAMED:
+            headline, body = self._parts(name, draft, most, topic=topic.title)
+            headline = f"{title(block).capitalize()}: {headline}" if block else headline
+            if HEADLINE.holds(headline) and BODY.holds(body):
+                return headline, body
+        body = fitted(body, BODY)
+        if not HEADLINE.holds(headline):
+            problem = f"the headline of the claim {draft.name} is too long: “{plain(headline)}”"
+            hint = f"A headline has at most {HEADLINE.words} words and {HEADLINE.numbers} numbers"
+            raise InputError(problem, f"summary/{name}", hint)
+        return headline, body
+
+    def remark(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return a text that is no claim, without marks, as the case ``name`` of summary/_remarks.j2 words it."""
+        named = {k: marked(v) if isinstance(v, str) else v for k, v in values.items()}
+        named |= {k: [marked(each) for each in v] for k, v in values.items() if isinstance(v, list)}
+        text = self._texts.fill("_remarks.j2", {"claim": name, "v": named})
+        return plain(" ".join(sentences(text.translate(TURNING))))
+
+    def _parts(self, name: str, draft: Draft, most: int, topic: str) -> tuple[str, str]:
+        values = {
+            "claim": draft.name,
+            "topic": topic,
+            "verdict": draft.verdict,
+            "v": {key: self._named(value) for key, value in draft.values.items()},
+            "tasks": [self._named(each) for each in draft.tasks],
+            "exceptions": [self._named(each) for each in draft.exceptions],
+            "most": most,
+        }
+        headline, _, body = self._texts.fill(name, values).translate(TURNING).partition(f"\n{APART}\n")
+        return " ".join(sentences(headline)).rstrip("."), " ".join(sentences(body))
+
+    def _named(self, value: object) -> object:
+        """Return a value as templates see it: names cut and marked, numbers as they are."""
+        if isinstance(value, str):
+            name = value.translate(TURNING).translate(MARKS)
+            return marked(self._short.get(name) or shortened([name])[name])
+        return [self._named(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,125 @@
+"""What any findings give: few claims, whose every number, name and count is in their values, in any order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_findings import random_findings, renamed, trials_of
+from reading import faults, unheld
+
+from reportgen.core.claims import Claims, from_json, to_json
+from reportgen.core.findings import Finding
+from reportgen.core.topics import TOPICS, Evidence
+from reportgen.summary.limits import BODY, CLAIMS, HEADLINE, TOGETHER, Limit, shortened
+from reportgen.summary.summarize import summarize, tasks_of
+
+SEEDS = range(60)  # benchmarks/random_claims.py reads a thousand
+
+
+def measure(text: str, names: list[str]) -> tuple[int, int]:
+    from reading import NUMBER, PLACES, without_names
+
+    return len(text.split()), len(NUMBER.findall(PLACES.sub("", without_names(text, names))))
+
+
+def within(claims: Claims) -> list[str]:
+    """Where claims pass the limits, as a reader counts who does not know how they are made."""
+    from reading import names_in
+
+    wrong, total = [], np.zeros(2, dtype=int)
+    for claim in claims.claims:
+        for limit, text in ((HEADLINE, claim.headline), (BODY, claim.body)):
+            words, numbers = measure(text, names_in(claim))
+            total += words, numbers
+            if words > limit.words or numbers > limit.numbers:
+                wrong.append(f"{claim.id}: {words} words, {numbers} numbers: {text}")
+    if len(claims.claims) > CLAIMS or total[0] > TOGETHER.words or total[1] > TOGETHER.numbers:
+        wrong.append(f"{len(claims.claims)} claims, {total}")
+    return wrong
+
+
+def again(claims: Claims, findings: list[Finding]) -> list[str]:
+    """The claims whose values do not come again of their supporting findings alone."""
+    tasks, by_id, wrong = tasks_of(findings), {f.id: f for f in findings}, []
+    for claim in claims.claims:
+        support = tuple(by_id[name] for name in claim.support)
+        _, name, *block = claim.id.split("/")
+        if name == "nothing":
+            continue
+        evidence = Evidence(support, tuple(tasks), block[0] if block else None)
+        drafts = [d for d in TOPICS.get(claim.topic, "").claims(evidence) if d.name == name]
+        made = {k: tuple(v) if isinstance(v, list) else v for d in drafts for k, v in d.values.items()}
+        kept = {k: v for k, v in claim.values.items() if k not in ("tasks", "exceptions")}
+        if made != kept:
+            wrong.append(f"{claim.id}: {kept} of its support {made}")
+    return wrong
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_findings_give_claims_that_hold(seed: int) -> None:
+    findings = random_findings(seed)
+    claims = summarize(trials_of(findings))
+    short = shortened(tasks_of(findings))
+    assert [(c.id, each) for c in claims.claims for each in unheld(c, short)] == []
+    assert [(c.id, each) for c in claims.claims for each in faults(c)] == []
+    assert within(claims) == []
+    assert again(claims, findings) == []
+    assert [c.strength for c in claims.claims] == sorted((c.strength for c in claims.claims), reverse=True)
+    assert from_json(to_json(claims)) == replace(claims, trials=None)
+    assert bool(claims.claims) == bool(findings)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 6))
+def test_no_order_of_findings_tasks_or_methods_changes_a_claim(seed: int) -> None:
+    findings = random_findings(seed)
+    claims = summarize(trials_of(findings))
+    rng = np.random.default_rng(seed)
+    mixed = [findings[i] for i in rng.permutation(len(findings))]
+    kinds = ("cross_task_head", "layer_band", "reliability", "competence", "method_agreement")
+    mixed = [replace(f, tasks=f.tasks[::-1]) if f.tasks and f.kind in kinds else f for f in mixed]
+    assert to_json(summarize(trials_of(mixed))) == to_json(claims)
+
+
+def test_renamed_tasks_give_the_same_claims_of_their_new_names() -> None:
+    findings = random_findings(13)
+    tasks = tasks_of(findings)
+    names = {task: f"z{i:02d}" for i, task in enumerate(tasks)}
+    told = {c.id: c for c in summarize(trials_of([renamed(f, names) for f in findings])).claims}
+    before = {c.id: c for c in summarize(trials_of(findings)).claims}
+    # shorter names leave room for a claim more
+    assert [c for c in told if c in before] == [*before]
+    for name, claim in before.items():
+        assert told[name].strength == claim.strength
+        assert told[name].tasks == tuple(sorted(names[t] for t in claim.tasks))
+
+
+def test_nothing_found_is_nothing_claimed() -> None:
+    claims = summarize(trials_of([]))
+    assert claims.claims == ()
+    assert claims.nothing == "Nothing was found that could be claimed."
+    assert claims.silent == tuple(t.name for t in TOPICS.known())
+
+
+def test_limits_count_words_and_numbers_but_not_those_of_names() -> None:
+    from reportgen.summary.limits import fitted, marked, numbers, words
+
+    text = f"{marked('Top 5 of 3')} reaches 0.0028 in layers {marked('0–4')} and 1,024 heads (q < 1e-5)."
+    assert numbers(text) == 3
+    assert words("one two  three") == 3
+    assert fitted("A b c. D e f. G h i.", Limit(6, 0)) == "A b c. D e f."
+    assert fitted("A 1 2. B.", Limit(6, 1)) == ""
+    assert fitted(f"{marked('No. 5. B')} is long. Then not.", Limit(6, 0)) == f"{marked('No. 5. B')} is long."
+
+
+def test_long_names_are_cut_and_still_told_apart() -> None:
+    same = [f"Massive multitask language understanding of many subjects: {name}" for name in ("formal logic", "law")]
+    assert [*shortened(same).values()] == ["formal logic", "law"]
+    assert [*shortened(["Recall", "Logic"]).values()] == ["Recall", "Logic"]
+    one = "x" * 300
+    assert len(shortened([one])[one]) == 40
+    alike = [f"{'word ' * 20}{end}{' word' * 20}" for end in ("first", "second")]
+    cut = shortened(alike)
+    assert len({*cut.values()}) == 2
+    assert all(len(name) <= 41 and len(name.split()) <= 5 for name in cut.values())
+    begun = ["y" * 100, "y" * 90]
+    assert len({*shortened(begun).values()}) == 2
