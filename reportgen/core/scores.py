@@ -101,7 +101,8 @@ class Examples:
 class Model:
     """What is known of the scored model. ``kv_groups`` is the number of key/value heads (None: not known).
 
-    ``notes`` are sentences on how its heads were found: what was verified, and which layers are left out and why.
+    ``notes`` are sentences on how its heads were found – what was verified, and which layers are left out and why – and
+    how its examples are run.
     """
 
     path: str | None = None

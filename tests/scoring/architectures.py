@@ -27,6 +27,7 @@ LOADERS = {
 }
 CLASSIFIERS = modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 COLUMNS = ("padded", "long", "classifier")
+END = 2  # of every text, where some classifiers of encoder-decoders read its class
 SHORT = (3, 5, 8)  # tokens of texts that every window and block holds
 LONG = (7, 9, 20, 33, 33, 40)  # and of texts on both sides of them
 MAPPINGS = {
@@ -88,7 +89,7 @@ SMALL: dict[str, Any] = {
     "vocab_size": 64,
     "pad_token_id": 0,
     "bos_token_id": 1,
-    "eos_token_id": 2,
+    "eos_token_id": END,
     "mamba_d_head": 16,
     "mamba_head_dim": 16,
     "entity_vocab_size": 16,
@@ -102,6 +103,7 @@ SMALL: dict[str, Any] = {
 USEFUL_IF_UNSET = {"head_dim", "num_key_value_heads", "vocab_size", "pad_token_id", "bos_token_id", "eos_token_id"}
 LEFT = object()  # a key left as it is by default
 CHANGED: dict[str, dict[str, Any]] = {
+    "classifier/t5": {"decoder_start_token_id": 0},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "xmod": {"default_language": "en_XX"},
@@ -236,7 +238,7 @@ def run(kind: str, model: Any, lengths: tuple[int, ...]) -> str:
     """How texts of these lengths are run, so that ablated heads' scores are those of the plain call, one text at a time
     (checked here, on a model that has run nothing before); the reason where they are refused.
     """
-    fresh, some = copy.deepcopy(model), [text(kind, n, i) for i, n in enumerate(lengths)]
+    fresh, some = copy.deepcopy(model), [text(kind, n, i, end=END) for i, n in enumerate(lengths)]
     try:
         found, _ = agreeing(loaded(model, kind), [some], len(some), model.config.model_type)
     except InputError as error:

@@ -26,9 +26,10 @@ def loaded(model: Any, kind: Any) -> LoadedModel:
     return LoadedModel(model.requires_grad_(False), word_tokenizer(), kind, heads, short, None, Model())
 
 
-def text(kind: str, tokens: int, number: int, labels: int = 2) -> Encoded:
+def text(kind: str, tokens: int, number: int, labels: int = 2, end: int | None = None) -> Encoded:
     draw = np.random.default_rng(number)
     ids = tuple(draw.integers(6, 60, tokens).tolist())
+    ids = ids if end is None else (*ids[:-1], end)
     decoder = tuple(draw.integers(6, 60, 3).tolist()) if kind == "seq2seq" else None
     answer, places = (7, 9), ((1, 2) if decoder else (tokens - 2, tokens - 1))
     if kind == "classifier":
