@@ -1,7 +1,8 @@
-"""Which architectures' heads are found: ``python benchmarks/census.py``.
+"""Which architectures' heads are found, and how their texts are run: ``python benchmarks/census.py``.
 
 Builds a tiny random model of every causal, masked and sequence-to-sequence architecture of the installed transformers,
-looks for its heads, and writes tests/scoring/architectures.json (what the test expects) and docs/architectures.md.
+and of its classifier, looks for its heads, runs texts of mixed lengths in padded batches against the model's plain call
+on each alone, and writes tests/scoring/architectures.json (what the test expects) and docs/architectures.md.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "scoring"))
 
-from architectures import CannotBuildError, architectures, classified, tiny  # noqa: E402
+from architectures import COLUMNS, CannotBuildError, architectures, classified, looked_at, tiny, verdict  # noqa: E402
 
 KINDS = {"causal": "causal", "masked": "masked", "seq2seq": "sequence-to-sequence"}
 
@@ -28,8 +29,8 @@ def main() -> None:
             said, heads = classified(tiny(kind, name))
         except CannotBuildError as error:
             said, heads = f"cannot be built: {error}", None
-        expected[f"{kind}/{name}"] = said
-        what, _, reason = said.partition(": ")
+        columns = expected[f"{kind}/{name}"] = {"heads": said, **({} if heads is None else looked_at(kind, name))}
+        what, _, reason = verdict(columns).partition(": ")
         counts[what] += 1
         found = (
             ""
@@ -41,17 +42,28 @@ def main() -> None:
             )
         )
         rest = "" if heads is None else "; ".join(sorted({s.reason.partition(" (")[0] for s in heads.skipped}))
-        lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {(reason or rest).replace('|', '/')[:160]} |")
-    types = {name.split("/")[1] for name, said in expected.items() if said == "verified"}
+        how = " | ".join(columns.get(column, "").partition(":")[0] for column in COLUMNS)
+        remarks = (reason or rest).replace("|", "/")[:160]
+        lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {how} | {remarks} |")
+        print(name, kind, columns, flush=True)
+    types = {name.split("/")[1] for name, columns in expected.items() if verdict(columns) == "verified"}
     summary = ", ".join(f"{what} {n}" for what, n in counts.most_common())
     (ROOT / "tests" / "scoring" / "architectures.json").write_text(json.dumps(expected, indent=1) + "\n")
     (ROOT / "docs" / "architectures.md").write_text(
         "# Architectures\n\nMade by `python benchmarks/census.py` with "
         f"transformers {version('transformers')}, on tiny "
-        f"random configurations: {summary}; {len(types)} model types verified. *Verified*: every slice of the "
-        "output projection's input was seen to depend on that head's attention alone. *Untestable*: the number of "
-        "heads is sure, their order is not.\n\n| architecture | kind | class | layers with heads | remarks |\n"
-        "|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
+        f"random configurations: {summary}; {len(types)} model types verified.\n\n"
+        "- *Text alone*: layers whose heads are found on one short text: every slice of the output projection's input "
+        "was seen to depend on that head's attention alone. *Untestable*: the number of heads is sure, their order is "
+        "not.\n"
+        "- *Padded*: texts of 3 to 8 tokens in one batch; *long*: texts of 7 to 40 tokens, on both sides of every "
+        "window and block of attention (4 or 8 tokens here); *classifier*: the same with the type's classifier. "
+        "Scores of ablated heads are those of the model's plain call on each text alone, to 10⁻⁴ of "
+        "max(1, |log-odds|), and the cell says how texts are run for that: padded to one length, in batches of equal "
+        "lengths, or one at a time. Empty: there is no such model.\n"
+        "- *Verified*: all of these that apply. *In part*: heads are found, and one of them is refused by name.\n\n"
+        "| architecture | kind | class | text alone | padded | long | classifier | remarks |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )
     print(f"{len(expected)} architectures: {summary}; {len(types)} model types verified")
 

@@ -105,7 +105,8 @@ class Examples:
 class Model:
     """What is known of the scored model. ``kv_groups`` is the number of key/value heads (None: not known).
 
-    ``notes`` are sentences on how its heads were found: what was verified, and which layers are left out and why.
+    ``notes`` are sentences on how its heads were found – what was verified, and which layers are left out and why – and
+    how its examples are run.
     ``weights_sha256`` is of all files that the weights were made of: of a base model with an ``adapter`` (its kind),
     both, whose own hashes are in ``parts_sha256``. ``quantization`` is the format that the weights were stored in, and
     turned back from; ``target_language`` what a translation model was asked to answer in.

@@ -113,7 +113,7 @@ def test_the_report_of_an_encoder_decoder(source: Source, folder: Path) -> None:
     assert {f.block for f in built.findings.findings if f.kind == "concentration"} == {"enc", "dec", "cross"}
     assert re.search(r">cross\.L\dH\d<", page)
     assert "shown no more than the norm" in page
-    assert "How the model’s heads were found:" in page
+    assert "How the model’s heads were found, and how it was run:" in page
     lines = (folder / "scores.csv").read_text().splitlines()
     assert lines[0] == "task,layer,head,importance,block"
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}

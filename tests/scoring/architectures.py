@@ -4,19 +4,32 @@ Configurations are shrunk by the names of their keys, sub-configurations too; ``
 need besides, by model type or by kind and model type.
 """
 
+import copy
 from typing import Any
 
 import torch
 import transformers
+from plain_calls import check_scores, loaded, text
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from reportgen.errors import InputError
 from reportgen.scoring.model.heads import Heads, find
+from reportgen.scoring.run.agreement import agreeing
 
 LARGEST = 100_000_000  # parameters; what stays larger after shrinking holds a part that no text passes through
-LOADERS = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+LOADERS = {
+    "causal": "AutoModelForCausalLM",
+    "masked": "AutoModelForMaskedLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "classifier": "AutoModelForSequenceClassification",
+}
+CLASSIFIERS = modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+COLUMNS = ("padded", "long", "classifier")
+END = 2  # of every text, where some classifiers of encoder-decoders read its class
+SHORT = (3, 5, 8)  # tokens of texts that every window and block holds
+LONG = (7, 9, 20, 33, 33, 40)  # and of texts on both sides of them
 MAPPINGS = {
     "causal": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     "masked": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -62,11 +75,21 @@ SMALL: dict[str, Any] = {
         4,
     ),
     **dict.fromkeys("n_group topk_group first_k_dense_replace moe_layer_start_index".split(), 1),
+    # windows and blocks of attention: texts of LONG go beyond them
+    **dict.fromkeys(
+        "sliding_window attention_chunk_size local_attention window_size attention_window".split(),
+        8,
+    ),
+    "keep_window_size": 8,
+    "index_topk": 8,
+    "block_size": 4,
+    "num_random_blocks": 1,
+    "local_radius": 3,
+    "global_block_size": 4,
     "vocab_size": 64,
-    "sliding_window": 8,
     "pad_token_id": 0,
     "bos_token_id": 1,
-    "eos_token_id": 2,
+    "eos_token_id": END,
     "mamba_d_head": 16,
     "mamba_head_dim": 16,
     "entity_vocab_size": 16,
@@ -80,6 +103,7 @@ SMALL: dict[str, Any] = {
 USEFUL_IF_UNSET = {"head_dim", "num_key_value_heads", "vocab_size", "pad_token_id", "bos_token_id", "eos_token_id"}
 LEFT = object()  # a key left as it is by default
 CHANGED: dict[str, dict[str, Any]] = {
+    "classifier/t5": {"decoder_start_token_id": 0},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "xmod": {"default_language": "en_XX"},
@@ -147,7 +171,7 @@ def tiny(kind: str, model_type: str) -> Any:
         if size > LARGEST:
             raise CannotBuildError(f"{size / 1e6:,.0f} M parameters even in its smallest configuration")
         torch.manual_seed(0)
-        return _awake(loader.from_config(tiny_config(kind, model_type)).eval())
+        return awake(loader.from_config(tiny_config(kind, model_type)).eval())
     except CannotBuildError:
         raise
     except Exception as error:
@@ -156,7 +180,7 @@ def tiny(kind: str, model_type: str) -> Any:
 
 
 @torch.no_grad()
-def _awake(model: Any) -> Any:
+def awake(model: Any) -> Any:
     """The model with weights in place of zeros, from which some families start and which hide what a part does."""
     for name, parameter in model.named_parameters():
         if not name.endswith("bias") and not parameter.any():
@@ -208,3 +232,41 @@ def classified(model: Any) -> tuple[str, Heads | None]:
         return f"refused: {error.problem}", None
     order = {site.order for site in heads.sites}
     return ("verified" if order == {"verified"} else "untestable"), heads
+
+
+def run(kind: str, model: Any, lengths: tuple[int, ...]) -> str:
+    """How texts of these lengths are run, so that ablated heads' scores are those of the plain call, one text at a time
+    (checked here, on a model that has run nothing before); the reason where they are refused.
+    """
+    fresh, some = copy.deepcopy(model), [text(kind, n, i, end=END) for i, n in enumerate(lengths)]
+    try:
+        found, _ = agreeing(loaded(model, kind), [some], len(some), model.config.model_type)
+    except InputError as error:
+        return f"refused: {error.problem}"
+    check_scores(fresh, found, [some[0], some[-1]], 2)
+    how = {"padded": "padded", "equal": "equal lengths", "single": "one at a time"}[found.running.batching]
+    return how if found.running.copies else "one at a time"
+
+
+def looked_at(kind: str, name: str) -> dict[str, str]:
+    """How an architecture's texts are run, and its classifier's where there is one that can be built, by column."""
+    found = {"padded": run(kind, tiny(kind, name), SHORT), "long": run(kind, tiny(kind, name), LONG)}
+    return found | classifying(name)
+
+
+def classifying(name: str) -> dict[str, str]:
+    """How the texts of a type's classifier are run; nothing where there is none, or none that can be built."""
+    if name not in CLASSIFIERS:
+        return {}
+    try:
+        return {"classifier": run("classifier", tiny("classifier", name), LONG)}
+    except CannotBuildError:
+        return {}
+
+
+def verdict(columns: dict[str, str]) -> str:
+    """What an architecture is, all columns together, with the reason where it is not verified."""
+    if columns["heads"] != "verified":
+        return columns["heads"]
+    refused = [f"{name}: {columns[name]}" for name in COLUMNS if columns.get(name, "").startswith("refused")]
+    return f"in part: {refused[0]}" if refused else "verified"

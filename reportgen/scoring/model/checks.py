@@ -95,7 +95,7 @@ def last_token_read(model: PreTrainedModel) -> list[str]:
     one text: for the token that it is told to look past, name one that no text has. Write a sentence on it.
     """
     config = model.config.get_text_config()
-    if config.pad_token_id is not None:
+    if getattr(config, "pad_token_id", None) is not None:
         return []
     model.config.pad_token_id = config.pad_token_id = NO_TOKEN
     return ["its configuration names no padding token: its class is read at the last token of each text"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.tasks import Row
-from reportgen.scoring.model.trace import embedding_table, input_device
+from reportgen.scoring.model.trace import embedding_table, ended, input_device, shifts_itself
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,5 +42,7 @@ def short_batch(model: PreTrainedModel, kind: Kind, rows: int, tokens: int = 5, 
     ids = tuple((step * i + 3) % size for i in range(tokens))
     decoder = ids[1:4] if kind == "seq2seq" else None
     answer, positions = ((), ()) if kind == "encoder" else ((1,), (0 if kind == "classifier" else 2,))
+    if shifts_itself(model):
+        ids = tuple(ended(model, torch.tensor([ids], device=device))[0].tolist())
     example = Encoded(Row("", "", "", "", "", ""), ids, tokens, answer, positions, decoder=decoder)
     return collate([example] * rows, getattr(model.config.get_text_config(), "pad_token_id", None) or 0, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from torch import nn
 from reportgen.errors import InputError, ran_out, reason
 from reportgen.scoring.model.data_flow import HINT, Call, Layout, Order, calls
 from reportgen.scoring.model.state import left_as_it_was
-from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, watch
+from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, shifts_itself, watch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+CROSSES = re.compile(r"cross|enc(oder)?_?(dec|att)", re.IGNORECASE)  # in the path of attention to an encoder
 # Models whose softmax attention is not what its heads put out
 NOT_HEADS = {
     "nystromformer": "its attention is approximated through landmarks, which have no pattern over tokens",
@@ -159,6 +161,8 @@ def _block(model: PreTrainedModel, call: Call) -> str | None:
     parts = call.attention.split(".")
     if any(part.endswith("encoder") for part in parts) and "decoder" not in parts:
         return "enc"
+    if shifts_itself(model):  # its decoder reads as many tokens as its encoder: names have to tell
+        return "cross" if CROSSES.search(call.attention) else "dec"
     return "cross" if TOKENS <= call.keys < TOKENS + DECODED else "dec"
 
 

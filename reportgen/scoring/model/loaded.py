@@ -111,7 +111,7 @@ class LoadedModel:
         tokenizer's where the model names none of its vocabulary.
         """
         size = len(embedding_table(self.model))
-        named = (self.model.config.get_text_config().pad_token_id, self.tokenizer.pad_token_id)
+        named = (getattr(self.model.config.get_text_config(), "pad_token_id", None), self.tokenizer.pad_token_id)
         return next((token for token in named if isinstance(token, int) and 0 <= token < size), 0)
 
     def collated(self, examples: Sequence[Encoded]) -> Batch:

@@ -200,8 +200,28 @@ def short_inputs(model: PreTrainedModel, less: int = 0) -> dict[str, Int[Tensor,
     ids = ids.reshape(EXAMPLES, TOKENS)[:, : TOKENS - less]
     inputs: dict[str, Tensor | bool] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     known = inspect.signature(model.forward).parameters
-    if model.config.is_encoder_decoder and "decoder_input_ids" in known:
+    if shifts_itself(model):
+        inputs["input_ids"] = ended(model, ids)
+    elif model.config.is_encoder_decoder and "decoder_input_ids" in known:
         inputs["decoder_input_ids"] = ids[:, : DECODED - less]
     if "use_cache" in known:
         inputs["use_cache"] = False
     return inputs
+
+
+def shifts_itself(model: PreTrainedModel) -> bool:
+    """Whether a model is an encoder-decoder's classifier, whose decoder reads the text too, and whose class is read at
+    the token that ends it.
+    """
+    return bool(model.config.is_encoder_decoder) and type(model).__name__.endswith("ForSequenceClassification")
+
+
+def ended(model: PreTrainedModel, ids: Int[Tensor, "example token"]) -> Int[Tensor, "example token"]:
+    """Return texts that hold the token which ends them at their end, and nowhere else."""
+    end = getattr(model.config.get_text_config(), "eos_token_id", None)
+    if end is None:
+        return ids
+    other = next(token for token in range(3, len(embedding_table(model))) if token != end)
+    whole = torch.where(ids == end, other, ids)
+    whole[:, -1] = end
+    return whole

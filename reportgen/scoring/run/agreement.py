@@ -92,16 +92,13 @@ class Agreement:
                 return f"{_named(members[-1])}: {reason(error)}"
             for place in places:
                 plain = self._plain(members[place], place in (0, len(members) - 1))
+                if not torch.isfinite(plain.values).all():
+                    continue  # NaN is an error later, by example and layer
                 far = [(case[place] - plain.values[i]).abs().max() for i, case in cases if i < len(plain.values)]
                 off = float(torch.stack(far).max())
                 if not off <= self._allowed(setting, members, place, plain):
                     return f"{_named(members[place])}: off by {off:.2g}"
         return ""
-
-    def finite(self) -> bool:
-        """Whether the model's plain call puts out numbers; NaN is an error later, by example and layer."""
-        ends = self._spread()
-        return all(bool(torch.isfinite(self._plain(e, True).values).all()) for e in (ends[0], ends[-1]))
 
     def _spread(self) -> list[Encoded]:
         """Return examples from the shortest to the longest, at even steps of their order."""
@@ -154,8 +151,14 @@ class Agreement:
         if key not in self.found:
             setting, values, greatest, changed = self.setting, list[Tensor](), 0.0, set[nn.Module]()
             for cell in (None, *(self.heads if ablated else ())):
-                with left_as_it_was(setting.model.model, changed), _without(setting.model, cell):
-                    output = setting.model.plain(example).double()
+                try:
+                    with left_as_it_was(setting.model.model, changed), _without(setting.model, cell):
+                        output = setting.model.plain(example).double()
+                except UNFIT as error:
+                    if ran_out(error):
+                        raise
+                    problem, hint = f"the model cannot be run on it alone ({reason(error)})", "Check the row's tokens"
+                    raise InputError(problem, _named(example), hint) from error
                 greatest = max(greatest, float(output.abs().max()))
                 values.append(_value(setting, output, setting.model.collated([example]))[0])
             size = max(1.0, max(float(v.abs().max()) for v in values))
@@ -189,30 +192,29 @@ def agreeing(
         while True:
             compared = Agreement(_setting(model), tasks, size, exact)
             try:
-                ways = _ways(model) if compared.finite() else ()
-                differences = list[str]()
-                for running in ways:
-                    differences.append(compared.differs(running))
-                    if not differences[-1]:
+                for running in _ways(model):
+                    difference = compared.differs(running)
+                    if not difference:
                         break
                 break
             except (RuntimeError, MemoryError) as error:
                 size = halved(size, error, location)
-    if ways and differences[-1]:
+    if difference:
         raise InputError(
-            f"however examples are run, the model puts out other numbers than its plain call ({differences[-1]})",
+            f"however examples are run, the model puts out other numbers than its plain call ({difference})",
             location,
             "Choose a model whose numbers for a text do not depend on how it is run",
         )
     hold(roots(model.model), compared.changed)
-    if not ways:
-        return model, ()
     chosen = replace(model, running=running)
     if running.shortcuts != "all":
         kept = Shortcuts() if running.shortcuts == "none" else replace(model.shortcuts, prefixes=False)
         chosen = replace(chosen, shortcuts=kept)
     said = f"{running.said}: run so, the shortest and the longest come out as in the model’s plain call on each alone"
-    notes = [*model.described.notes, f"{said}, as they are and without a head, to 10⁻⁴ of max(1, |log-odds|)"]
+    notes = [
+        *model.described.notes,
+        f"{said}, as they are and without a head, to 10⁻⁴ of the greater of 1 and their size",
+    ]
     return replace(chosen, described=replace(model.described, notes=notes)), () if running == WAYS[0] else (said,)
 
 
