@@ -54,6 +54,17 @@ def test_jsonl_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
     assert (one[1].id, one[1].group) == ("8", "8")
 
 
+def test_a_second_text_and_files_are_columns_too(tmp_path: Path) -> None:
+    more = {"prompt_pair": "q", "image": "a.png", "audio": "a.wav"}
+    (found,) = read(written(tmp_path, {**GOOD, **more})).tasks["t"]
+    assert {name: getattr(found, name) for name in more} == more
+    table = written(tmp_path, "task,prompt,answer,prompt_pair", "t,p,a,q", "t,p,a,", name="tasks.csv")
+    assert [r.prompt_pair for r in read(table).tasks["t"]] == ["q", None]
+    assert [
+        r.prompt_pair for r in read(written(tmp_path, {**GOOD, "b": "q"}), columns={"prompt_pair": "b"}).tasks["t"]
+    ] == ["q"]
+
+
 def test_limit_keeps_the_first_rows_of_each_task(tmp_path: Path) -> None:
     rows = [{**GOOD, "task": task, "answer": str(n)} for n in range(3) for task in ("x", "y")]
     kept = read(written(tmp_path, *rows), limit=2).tasks
@@ -63,6 +74,9 @@ def test_limit_keeps_the_first_rows_of_each_task(tmp_path: Path) -> None:
 def test_chance_is_one_over_choices_or_the_commonest_answers_share() -> None:
     assert chance((row("p", "a", choices=("a", "b")), row("p", "a", choices=("a", "b", "c", "d")))) == 0.375
     assert chance((row("p", "a"), row("p", "a"), row("p", "b"))) == pytest.approx(2 / 3)
+    assert chance((row("p", "a", foil="b"), row("p", "a", choices=("a", "b", "c", "d"), foil="b"))) == 0.375
+    assert chance((row("p", "a", choices=("a", " a", "A", "b"), answers=("A",)),)) == pytest.approx(2 / 3)
+    assert chance((row("p", "a", choices=("b", "c")),)) == pytest.approx(1 / 3)  # the answer is one more
 
 
 def test_cogqa_rows_follow_their_question_and_stray_labels_are_told(tmp_path: Path) -> None:

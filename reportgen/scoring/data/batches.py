@@ -70,7 +70,8 @@ class Encoded:
     def content(self) -> list[object]:
         """All that the model's answer depends on, for hashing; what an example lacks is left out."""
         more = [["types", self.types]] if self.types is not None else []
-        more += [["rivals", [rival.content for rival in self.rivals]]] if self.rivals else []
+        rivals = [rival.answer if self._alike(rival) else rival.content for rival in self.rivals]
+        more += [["rivals", rivals]] if rivals else []
         return [self.inputs, self.prompt, self.answer, self.positions, self.decoder, *more]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -131,12 +132,6 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     the corrupted prompt against the prompt.
     """
     location = _location(row)
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"the tokenizer {type(tokenizer).__name__} gives no character offsets",
-            location,
-            "Save a fast tokenizer (tokenizer.json) in the model's folder",
-        )
     _refuse_unread(row, options, location)
     text = _whole(tokenizer, row, options, location)
     against = () if options.kind == "encoder" else rivals(row)
@@ -272,7 +267,7 @@ def _as_written(prompt: str, answer: str, options: Options) -> str:
 
 def _marked(tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, written: str) -> _Text:
     """Say that white space was left out, where that changes the tokens."""
-    ids = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = _bare(tokenizer, written)
     own = [token for token, of in zip(text.ids, text.texts, strict=True) if of == place]
     return text if ids == own else replace(text, joined=(*text.joined, WHITE_SPACE))
 
@@ -328,34 +323,37 @@ def _joint(
     text, offsets = _tokens(tokenizer, *((whole, other) if place == 0 else (other or "", whole)), options)
     if written != whole:
         text = _marked(tokenizer, text, place, written)
+    if offsets is None:
+        return _differing(tokenizer, text, place, before, answer)
     offsets = [offset if of == place else (0, 0) for offset, of in zip(offsets, text.texts, strict=True)]
-    covered = _covering(text.ids, offsets, before, answer, after)
-    return replace(text, start=covered.start, stop=covered.stop, own=covered.own)
+    return _covering(text, offsets, before, answer, after)
 
 
 def _tokens(
     tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, options: Options
-) -> tuple[_Text, list[tuple[int, int]]]:
+) -> tuple[_Text, list[tuple[int, int]] | None]:
     """Tokenise a text or a pair, all of it prompt; return it with the characters that each token covers.
 
-    Special tokens that the text itself begins or ends with are not put there again.
+    Special tokens that the text itself begins or ends with are not put there again. Slow tokenizers do not say which
+    characters their tokens cover (None).
     """
-    made = tokenizer(
-        text,
-        pair,
-        add_special_tokens=not options.templated,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    ids, added = made["input_ids"], made["special_tokens_mask"]
-    lead = next((i for i, special in enumerate(added) if not special), len(ids))
-    tail = next((i for i, special in enumerate(reversed(added)) if not special), 0) if lead < len(ids) else 0
+    fast, special = tokenizer.is_fast, not options.templated
+    more = {"return_offsets_mapping": True, "return_special_tokens_mask": True} if fast else {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This sequence already has")  # of T5's: that is looked at below
+        made = tokenizer(text, pair, add_special_tokens=special, verbose=False, **more)
+    ids = made["input_ids"]
+    if fast:
+        # a pair's texts are told apart by the tokenizer alone; of one text, all but what was added is it
+        marked = zip(made["special_tokens_mask"], made.sequence_ids(), strict=True)
+        texts = [None if added else of or 0 for added, of in marked]
+    else:
+        texts = _parts(tokenizer, ids, [text] if pair is None else [text, pair])
+    own = [i for i, of in enumerate(texts) if of is not None] or [len(ids) - 1]
+    lead, tail = own[0], len(ids) - 1 - own[-1]
     first = lead if lead and ids[lead : 2 * lead] == ids[:lead] else 0
     last = tail if tail and ids[-2 * tail : -tail] == ids[-tail:] else 0
     kept = slice(first, len(ids) - last)
-    # a pair's texts are told apart by the tokenizer alone; of one text, all but what was added is it
-    texts = [None if special else of or 0 for special, of in zip(added, made.sequence_ids(), strict=True)]
     types = made.get("token_type_ids") or [0] * len(ids)
     whole = _Text(
         tuple(ids[kept]),
@@ -365,10 +363,30 @@ def _tokens(
         types=tuple(types[kept]),
         joined=(DOUBLED,) if first or last else (),
     )
-    return whole, made["offset_mapping"][kept]
+    return whole, made["offset_mapping"][kept] if fast else None
 
 
-def _covering(ids: tuple[int, ...], offsets: list[tuple[int, int]], before: str, answer: str, after: str = "") -> _Text:
+def _bare(tokenizer: PreTrainedTokenizerBase, text: str, target: bool = False) -> list[int]:
+    """Tokenise a text, or a target, without any special token around it."""
+    named = {"text_target" if target else "text": text}
+    found: list[int] = tokenizer(**named, add_special_tokens=False, verbose=False)["input_ids"]
+    return found
+
+
+def _parts(
+    tokenizer: PreTrainedTokenizerBase, ids: list[int], texts: list[str], target: bool = False
+) -> list[int | None]:
+    """Say of each id which of the texts it is of, by finding their own ids among all; special ones are of none."""
+    result, at = list[int | None]([None] * len(ids)), 0
+    for number, text in enumerate(texts):
+        own = _bare(tokenizer, text, target)
+        at = next((i for i in range(at, len(ids)) if ids[i : i + len(own)] == own), at)
+        result[at : at + len(own)] = [number] * len(ids[at : at + len(own)])
+        at += len(own)
+    return result
+
+
+def _covering(text: _Text, offsets: list[tuple[int, int]], before: str, answer: str, after: str = "") -> _Text:
     first = len(before) + len(answer) - len(answer.lstrip())
     end = len(before) + len(answer.rstrip())
     covering = [i for i, (a, b) in enumerate(offsets) if max(a, first) < min(b, end)]
@@ -377,7 +395,31 @@ def _covering(ids: tuple[int, ...], offsets: list[tuple[int, int]], before: str,
     written = len(before.rstrip())  # a token may begin with the space before the answer, not with the prompt's letters
     follows = len(before) + len(answer) + len(after) - len(after.lstrip())
     own = sum(written <= offsets[i][0] and offsets[i][1] <= follows for i in covering)
-    return _Text(ids, covering[0], covering[-1] + 1, own)
+    return replace(text, start=covering[0], stop=covering[-1] + 1, own=own)
+
+
+def _differing(
+    tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, before: str, answer: str, target: bool = False
+) -> _Text:
+    """Return what ``_covering`` does for a slow tokenizer: the answer begins where the text's tokens leave those of
+    what stands before it, and ends where they leave those of both.
+    """
+    at = [i for i, of in enumerate(text.texts) if of == place]
+    own = [text.ids[i] for i in at]
+
+    def alike(begun: str) -> tuple[int, int]:
+        ids = _bare(tokenizer, begun, target)
+        pairs = zip(own, ids, strict=False)
+        return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(own), len(ids))), len(ids)
+
+    (start, whole), (spaced, with_space), (stop, to_end) = map(
+        alike, (before.rstrip(), before, before + answer.rstrip())
+    )
+    shared = (start < whole) + (stop < to_end)  # a token of the prompt's end too, or of what follows
+    start, stop = spaced if spaced == with_space else start, stop + (stop < to_end)
+    if start >= min(stop, len(at)):
+        return _Text((), 0, 0)
+    return replace(text, start=at[start], stop=at[stop - 1] + 1, own=stop - start - shared)
 
 
 def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
@@ -556,19 +598,21 @@ def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -
     """
     before = together(options.prefix, " ") if options.prefix else ""
     own = joined(before, answer)[1] if before else answer.lstrip()
-    settings = {"return_offsets_mapping": True, "verbose": False}
     # a language that the study chose stands in the place of those that the tokenizer puts before a target
-    if options.language is None:
-        made = tokenizer(text_target=before + own, **settings)
+    target = options.language is None
+    named = {"text_target" if target else "text": before + own}
+    made = tokenizer(**named, add_special_tokens=target, return_offsets_mapping=tokenizer.is_fast, verbose=False)
+    text = _Text(tuple(made["input_ids"]), 0, 0)
+    if tokenizer.is_fast:
+        text = _covering(text, made["offset_mapping"], before, own)
     else:
-        made = tokenizer(before + own, add_special_tokens=False, **settings)
-    text = _covering(tuple(made["input_ids"]), made["offset_mapping"], before, own)
+        text = replace(text, texts=tuple(_parts(tokenizer, made["input_ids"], [before + own], target)))
+        text = _differing(tokenizer, text, 0, before, own, target)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
     start = min(start, text.start)
     if own != answer and not options.prefix and text.own:
-        naive = tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"]
-        changed = naive != [token for token in text.ids if token not in special]
+        changed = _bare(tokenizer, answer) != [token for token in text.ids if token not in special]
         text = replace(text, joined=(WHITE_SPACE,) if changed else ())
     return (text if options.prefix else replace(text, start=start)), text.ids[:start]
 
