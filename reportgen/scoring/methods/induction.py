@@ -62,7 +62,12 @@ def _score(setting: MethodSetting[Parameters, None], batch: Batch) -> BatchScore
         refuse_empty(rows, batch.rows, "no scored token of the row occurred before", hint)
 
     def behind(weights: Weights, part: Rows) -> Float[Tensor, "example head row"]:
-        return (weights.double() * after_repeats(text.input_ids, part.at)[:, None]).sum(dim=3)
+        # few keys stand behind an occurrence: their weights alone are added up
+        e, row, key = after_repeats(text.input_ids, part.at).nonzero(as_tuple=True)
+        examples, heads, rows, _ = weights.shape
+        total = torch.zeros(examples * rows, heads, dtype=torch.float64, device=weights.device)
+        total.index_add_(0, e * rows + row, weights[e, :, row, key].double())
+        return total.reshape(examples, rows, heads).transpose(1, 2)
 
     return scores(setting, text, rows, behind, answer=prompts)
 
