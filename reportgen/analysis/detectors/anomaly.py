@@ -1,6 +1,6 @@
 """Anomalies: single heads far from their surroundings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.statistics.silence import floor, largest_first, null_tops, range_ratios, smooth
 from reportgen.analysis.statistics.tails import GRIMSHAW, Law, Tail, robust
 from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
@@ -31,7 +32,8 @@ Observed: a head outside found regions that is the largest over at least a quart
 largest of all layers where the range is some of them; at most two a task. Where the largest head outside found regions
 is none of these, it is named if it is at least 1.05 times the next of them. Where the task's
 largest head lies outside found regions: all heads of at least half its value, where they are two or more and at most
-1 % of all.
+1 % of all. These ratios, and that of the least of several heads to the next, are raised until the kind appears in at
+most .02 of 200 null tensors, of the layers' medians and residuals from the tail above at its 95 % upper bound.
 Silent on tasks where the top heads fade into the rest; tested, under heavy tails and on fewer than 50 heads above zero.
 """
 # A tested head far above comes before any region of middling height; that a head is small is seldom news. Up to .05
@@ -50,9 +52,12 @@ LEAST, LAYER = 50, 8  # heads above zero that a task, and that a layer with a me
 # On maps with many zeros, bounded at 1, the test says nothing, and their largest heads must still be named.
 RATIO, SHARE, FEWEST_LAYERS, PER_TASK = 1.25, 0.25, 4, 2  # of the largest head over a range of layers
 CLEAR, HALF, FEW, SHOWN = 1.05, 0.5, 0.01, 10  # of the largest head outside regions, and of outstanding sets
-OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {RATIO:g} times the next there"
-TOP_OUTSIDE = f"largest head outside found regions, at least {CLEAR:g} times the next of them"
-OUTSTANDING = "heads outside found regions of at least half the largest such value, at most 1 % of all heads"
+OBSERVED = f"largest head in a quarter of the layers, {FEWEST_LAYERS} or more, at least {{:g}} times the next there"
+TOP_OUTSIDE = "largest head outside found regions, at least {:g} times the next of them"
+OUTSTANDING = (
+    "heads outside found regions of at least half the largest such value, at most 1 % of all heads, the least of them "
+    "at least {:g} times the next"
+)
 
 CENTRES = {"layer": "its layer's median", "pattern": "what the other tasks lead to expect of it"}
 
@@ -123,10 +128,11 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     free = [view.present & ~found_cells(earlier, n, view.present.shape) for n in view.scores.task_names]
     tested, family, silent = _tested(view, free)
     taken = {(str(f.task), Head.parse(str(name))) for f in tested for name in f.members or ()}
+    floors = _floors(view, free)
     observed = [
         f
         for t, name in enumerate(view.scores.task_names)
-        for f in _observed(view, t, free[t], {head for task, head in taken if task == name})
+        for f in _observed(view, t, free[t], {head for task, head in taken if task == name}, floors)
     ]
     return Outcome("anomaly", [*tested, *observed], family, silent)
 
@@ -252,17 +258,67 @@ def _far(
     )
 
 
-def _observed(view: View, t: int, free: np.ndarray, tested: set[Head]) -> list[Finding]:
+@dataclass(frozen=True)
+class Floors:
+    """What the ratios of the observed rules must reach, so that noise seldom does: of the largest head over a range of
+    layers, of the largest outside found regions, and of the least of several outstanding heads to the next.
+    """
+
+    largest: float
+    outside: float
+    gap: float
+
+
+def _need(layers: int) -> int:
+    return max(FEWEST_LAYERS, int(np.ceil(SHARE * layers)))
+
+
+def background(
+    view: View, free: Sequence[Bool[np.ndarray, "layer head"]]
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, np.ndarray]:
+    """Return the quantile function of all tasks' residuals in robust standard deviations, these, and layers' centres.
+
+    The deviations are 0 where most heads of a task are equal.
+    """
+    residuals = [levels(v, f) for v, f in zip(view.whole, free, strict=True)]
+    spreads = np.array([1.4826 * np.nanmedian(np.abs(r)) if np.isfinite(r).any() else 0.0 for r in residuals])
+    centres = [np.log(np.where(v > 0, v, np.nan)) - r for v, r in zip(view.whole, residuals, strict=True)]
+    scaled = [(r / s)[np.isfinite(r)] for r, s in zip(residuals, spreads, strict=True) if s > 0]
+    heads = max(2, round(np.median(view.present.sum(axis=1))))
+    quantile = smooth(np.concatenate([np.empty(0), *scaled]), heads)
+    return quantile, spreads, np.nan_to_num(np.nanmedian(np.stack(centres), axis=2))
+
+
+def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> Floors:
+    """Return the floors from null tensors of the layers' medians and a smooth tail; three rules share the kind's."""
+    quantile, spreads, centres = background(view, free)
+    if not (spreads > 0).any():
+        return Floors(RATIO, CLEAR, 1.0)
+    counts = np.stack([(f & (v > 0)).sum(axis=1) for v, f in zip(view.whole, free, strict=True)])
+    tops = null_tops(quantile, centres, spreads, counts, view.settings.seed)
+    ordered, few = largest_first(tops), int(FEW * view.present.sum())
+    count = (ordered >= HALF * ordered[..., :1]).sum(axis=-1)
+    fits = (count >= 2) & (count <= few) & (count < ordered.shape[-1])
+    at = np.minimum(count, ordered.shape[-1] - 1)[..., None]
+    gap = np.take_along_axis(ordered, at - 1, axis=-1) / np.take_along_axis(ordered, at, axis=-1)
+    return Floors(
+        floor(range_ratios(tops, _need(len(view.present))), RATIO, 3),
+        floor((ordered[..., 0] / ordered[..., 1]).max(axis=1), CLEAR, 3),
+        floor(np.where(fits, gap[..., 0], 0.0).max(axis=1), 1.0, 3),
+    )
+
+
+def _observed(view: View, t: int, free: np.ndarray, tested: set[Head], floors: Floors) -> list[Finding]:
     """Return a task's observed anomalies: the rules in turn, no head named twice, nor one that is named as
     ``tested``.
     """
-    found = [(h, f) for h, f in _largest(view, t, free) if h not in tested]
+    found = [(h, f) for h, f in _largest(view, t, free, floors.largest) if h not in tested]
     named = tested | {h for h, _ in found}
-    found += [(h, f) for h, f in _top_outside(view, t, free) if h not in named]
-    return [*(f for _, f in found), *_outstanding(view, t, free)]
+    found += [(h, f) for h, f in _top_outside(view, t, free, floors.outside) if h not in named]
+    return [*(f for _, f in found), *_outstanding(view, t, free, floors.gap)]
 
 
-def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
+def _largest(view: View, t: int, free: np.ndarray, times: float) -> list[tuple[Head, Finding]]:
     """Return the heads that tower over the widest ranges of layers, ranges being of layers that have heads.
 
     What is the largest of all layers is not said to be the largest of some: it is left to the rule of the largest head.
@@ -271,7 +327,7 @@ def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]
     values = np.where(view.present, view.whole[t], -np.inf)[layers]
     present = free[layers]
     tops = np.sort(values, axis=1)[:, -2:]
-    need = max(FEWEST_LAYERS, int(np.ceil(SHARE * len(values))))
+    need = _need(len(values))
     candidates = []
     for layer in range(len(values)):
         head = int(values[layer].argmax())
@@ -279,17 +335,19 @@ def _largest(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]
             continue
         rivals = tops[:, -1].copy()
         rivals[layer] = tops[layer, 0] if tops.shape[1] > 1 else -np.inf
-        first, last = _range(rivals * RATIO <= values[layer, head], layer)
+        first, last = _range(rivals * times <= values[layer, head], layer)
         following = float(rivals[first : last + 1].max())
         partly = last - first + 1 < len(layers) and values[layer, head] == values.max()
-        if last - first + 1 >= need and rivals[layer] * RATIO <= values[layer, head] and following > 0 and not partly:
+        if last - first + 1 >= need and rivals[layer] * times <= values[layer, head] and following > 0 and not partly:
             ratio, span = float(values[layer, head]) / following, (int(layers[first]), int(layers[last]))
             candidates.append((last - first + 1, ratio, Head(int(layers[layer]), head), span, following))
     best = sorted(candidates, reverse=True)[:PER_TASK]
-    return [(head, _single(view, t, head, OBSERVED, following, span)) for _, _, head, span, following in best]
+    return [
+        (head, _single(view, t, head, OBSERVED.format(times), following, span)) for _, _, head, span, following in best
+    ]
 
 
-def _top_outside(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Finding]]:
+def _top_outside(view: View, t: int, free: np.ndarray, times: float) -> list[tuple[Head, Finding]]:
     """Return the largest head outside found regions, where it is clearly the largest."""
     if free.sum() < 2:
         return []
@@ -297,9 +355,11 @@ def _top_outside(view: View, t: int, free: np.ndarray) -> list[tuple[Head, Findi
     order = np.argsort(values, axis=None)[::-1]
     head = Head(*(int(i) for i in np.unravel_index(order[0], values.shape)))
     following = float(values.flat[order[1]])
-    if following <= 0 or values[head] < CLEAR * following:
+    if following <= 0 or values[head] < times * following:
         return []
-    return [(head, _single(view, t, head, TOP_OUTSIDE, following, None, bool((view.present & ~free).any())))]
+    return [
+        (head, _single(view, t, head, TOP_OUTSIDE.format(times), following, None, bool((view.present & ~free).any())))
+    ]
 
 
 def _range(allowed: np.ndarray, layer: int) -> tuple[int, int]:
@@ -341,13 +401,15 @@ def _as_printed(view: View, t: int, size: float) -> float:
     return float(view.scores.importance[t][view.whole[t] == size][0])
 
 
-def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
-    """Return the handful of heads near the task's largest."""
+def _outstanding(view: View, t: int, free: np.ndarray, times: float) -> list[Finding]:
+    """Return the handful of heads near the task's largest, where the next head lies apart from them."""
     values = np.where(view.present, view.whole[t], -np.inf)
     top = np.unravel_index(int(values.argmax()), values.shape)
     chosen = free & (values >= HALF * values[top])
     total = int(view.present.sum())
     if not free[top] or values[top] <= 0 or not 2 <= chosen.sum() <= FEW * total:
+        return []
+    if times * values[view.present & ~chosen].max(initial=0.0) > values[chosen].min():
         return []
     heads = sorted((Head(int(i), int(j)) for i, j in np.argwhere(chosen)), key=lambda h: -values[h])
     layers, columns = [h.layer for h in heads], [h.head for h in heads]
@@ -357,7 +419,7 @@ def _outstanding(view: View, t: int, free: np.ndarray) -> list[Finding]:
             t,
             "observed",
             PRIORITY["several outstanding"],
-            rule=OUTSTANDING,
+            rule=OUTSTANDING.format(times),
             members=[str(h) for h in heads],
             layers=(min(layers), max(layers)),
             heads=(min(columns), max(columns)),

@@ -56,6 +56,14 @@ class Law:
             return np.asarray(stats.norm.logpdf(self.threshold + excess, scale=self.scale) - start)
         return np.asarray(stats.genpareto.logpdf(excess, self.shape, scale=self.scale))
 
+    def quantile(self, level: np.ndarray) -> Float[np.ndarray, "*any"]:
+        """Return the scores that a share 1 − ``level`` of heads exceeds, where that is less than ``TOP``."""
+        rest = np.clip((1 - level) / TOP, 1e-300, 1.0)
+        if self.shape is None:
+            result: np.ndarray = -self.scale * special.ndtri(rest * special.ndtr(-self.threshold / self.scale))
+            return result
+        return np.asarray(self.threshold + stats.genpareto.isf(rest, self.shape, scale=self.scale))
+
     def p(self, score: float) -> float:
         """Return the probability that a head of this background reaches the score."""
         return max(float(TOP * np.exp(self.log_sf(max(0.0, score - self.threshold)))), 1e-12)
@@ -82,17 +90,19 @@ class Tail:
         excess = scores[(scores > threshold) & (scores < cut)] - threshold
         return cls(threshold, excess, float(cut - threshold), censored) if len(excess) >= FEWEST else None
 
-    def bounded(self, heads: int) -> Law:
+    def bounded(self, heads: int, bound: float | None = None) -> Law:
         """Return a law no lighter than the tail: what heads of all tasks together are judged by.
 
-        ``heads`` is the usual number of heads of a layer, on which the scale of a normal background's tail depends.
+        ``heads`` is the usual number of heads of a layer, on which the scale of a normal background's tail depends;
+        ``bound`` the confidence of scale and shape, where it is another than that of tests.
         """
-        near = self._normal >= self._normal.max() - stats.chi2.ppf(2 * SCALE_BOUND - 1, 1) / 2
+        of_scale, of_shape = bound or SCALE_BOUND, bound or SHAPE_BOUND
+        near = self._normal >= self._normal.max() - stats.chi2.ppf(2 * of_scale - 1, 1) / 2
         if SCALES[near].min() <= (least := normal_scale(heads)):
             # a tail that is light at first may end like an exponential one: it gets no less than a normal background's
             return Law(self.threshold, max(float(SCALES[near].max()), least), None)
         fits = self._pareto[0]
-        shape = np.flatnonzero(fits >= fits.max() - stats.chi2.ppf(2 * SHAPE_BOUND - 1, 1) / 2).max()
+        shape = np.flatnonzero(fits >= fits.max() - stats.chi2.ppf(2 * of_shape - 1, 1) / 2).max()
         return self._pareto_law(max(int(shape), int(np.flatnonzero(SHAPES == 0)[0])))
 
     def likeliest(self) -> Law:
