@@ -161,4 +161,4 @@ def test_sentences_of_the_matrix_hold_no_number_of_their_own() -> None:
         "One head is needed by more than one of 3 tasks (q < 0.0001): L0H7 by Math"
     )
     assert re.match(r"Recall: L0H6 \(1\.\d+\) costs it more nats alone than its 2 most", said["overlooked"].sentence)
-    assert "Recall alone needs L0H6 (" in " ".join(f.sentence for f in found)
+    assert "Recall alone loses by mean ablation of L0H6 (" in " ".join(f.sentence for f in found)
