@@ -110,6 +110,7 @@ def test_the_matrix_gives_specialists_shared_and_overlooked_heads() -> None:
     ]
     for each in validation.specialists:
         assert each.others < 0.11 < each.loss.estimate
+    assert max(each.p for each in validation.overlooked) <= validation.single_level
     assert validation.choice is not None
     assert (validation.choice.tasks, validation.choice.rank > 0.6) == (4, True)
 

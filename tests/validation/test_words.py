@@ -20,11 +20,11 @@ NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?")
 TOLD: dict[str, tuple[dict[str, Any], str]] = {
     "needed": (
         {},
-        "Needed: on 57 held-out examples, knocking them out costs 1.31 (95 % interval 1.11 to 1.51) nats of the answer's "
-        "log-probability by mean ablation, 1.40 by zero ablation and 1.20 by resampling, above the margin of 0.100 "
-        "(q = 0.012). They cost more than other heads of their layers: rank 1 of 29 (interval 1 to 2) among sets of as "
-        "many heads there (q = 0.0045). The loss lies above the margin in 46 of 48 specifications, least often with "
-        "zero ablation and last token.",
+        "Needed: on 57 held-out examples, knocking them out costs 1.31 (95 % interval 1.11 to 1.51) nats of the "
+        "answer's log-probability by mean ablation, 1.40 by zero ablation and 1.20 by resampling, above the margin of "
+        "0.100 (q = 0.012). They cost more than other heads of their layers: rank 1 of 29 (interval 1 to 2) among sets "
+        "of as many heads there (q = 0.0045). The loss lies above the margin in 46 of 48 specifications, least often "
+        "with zero ablation and last token.",
     ),
     "not needed": (
         {"verdict": "unnecessary", "specific": False, "shown": shown(0.01, 0.02, 0.03), "rank": Rank(29, 20, 40, 56)},
@@ -161,4 +161,4 @@ def test_sentences_of_the_matrix_hold_no_number_of_their_own() -> None:
         "One head is needed by more than one of 3 tasks (q < 0.0001): L0H7 by Math"
     )
     assert re.match(r"Recall: L0H6 \(1\.\d+\) costs it more nats alone than its 2 most", said["overlooked"].sentence)
-    assert "Recall alone needs L0H6 (" in " ".join(f.sentence for f in found)
+    assert "Recall alone loses by mean ablation of L0H6 (" in " ".join(f.sentence for f in found)
