@@ -20,11 +20,11 @@ NUMBER = re.compile(r"(?<![\w.])−?\d+(?:\.\d+)?")
 TOLD: dict[str, tuple[dict[str, Any], str]] = {
     "needed": (
         {},
-        "Needed: on 57 held-out examples, knocking them out costs 1.31 (95 % interval 1.11 to 1.51) nats of the answer's "
-        "log-probability by mean ablation, 1.40 by zero ablation and 1.20 by resampling, above the margin of 0.100 "
-        "(q = 0.012). They cost more than other heads of their layers: rank 1 of 29 (interval 1 to 2) among sets of as "
-        "many heads there (q = 0.0045). The loss lies above the margin in 46 of 48 specifications, least often with "
-        "zero ablation and last token.",
+        "Needed: on 57 held-out examples, knocking them out costs 1.31 (95 % interval 1.11 to 1.51) nats of the "
+        "answer's log-probability by mean ablation, 1.40 by zero ablation and 1.20 by resampling, above the margin of "
+        "0.100 (q = 0.012). They cost more than other heads of their layers: rank 1 of 29 (interval 1 to 2) among sets "
+        "of as many heads there (q = 0.0045). The loss lies above the margin in 46 of 48 specifications, least often "
+        "with zero ablation and last token.",
     ),
     "not needed": (
         {"verdict": "unnecessary", "specific": False, "shown": shown(0.01, 0.02, 0.03), "rank": Rank(29, 20, 40, 56)},

@@ -58,7 +58,10 @@ def means(setting: Setting, batches: Sequence[Batch]) -> Means:
     sums, counts = dict[_Key, Tensor](), dict[_Key, int]()
     for batch in batches:
         for site, z in outputs(setting, batch).items():
-            positions = batch.gated(setting.heads.sites[site].block, setting.positions).to(z.device)
+            block = setting.heads.sites[site].block
+            positions = batch.gated(block, setting.positions).to(z.device)
+            if not positions.any():  # of an encoder that a decoder reads, none: nothing of it is ever replaced
+                positions = batch.gated(block, "all").to(z.device)
             for task in sorted({row.task for row in batch.rows}):
                 mine = torch.tensor([row.task == task for row in batch.rows], device=z.device)
                 for part, chosen in enumerate(_apart(positions & mine[:, None])):
