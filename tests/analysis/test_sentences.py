@@ -130,6 +130,10 @@ def with_enough() -> Iterator[Finding]:
     tied = np.repeat(groups, 4, axis=2) * np.exp(0.2 * np.random.default_rng(0).normal(size=(8, 32, 32)))
     yield from analyze(HeadScores.from_array(tied, list("abcdefgh")), Settings(detectors=("cluster",))).findings
     yield from localised(others=5)
+    run = np.random.default_rng(0).uniform(0.9, 1.1, (1, 8, 24))
+    run[0, 3, 4:10] *= 8
+    few = Settings(detectors=("row_segment",), permutations=20)  # so that no test can pass, and the run is observed
+    yield from analyze(HeadScores.from_array(run, ["a"]), few).findings
 
 
 def localised(others: int) -> Iterator[Finding]:

@@ -27,9 +27,10 @@ Observed: Spearman's correlation between the maps of two random halves of the re
 splits, stepped up to all examples by the Spearman–Brown formula 2r/(1 + r); over all heads, with each layer's heads
 ranked by themselves, and for the task-specific part (ranks less the mean ranks of the other tasks on the same half):
 conclusions about specialisation rest on that part. Intervals: Student's t on Fisher's z with the delete-a-group
-jackknife over the examples of all tasks that enter. By the same formula, how many more examples would give .9. It is
-for noise that falls with the square root of the number of examples: heavy-tailed noise falls more slowly, and the
-reliability is then a few hundredths too high.
+jackknife over the examples of all tasks that enter. By the same formula, how many more examples would give .9: from the
+ends of the interval, and told only where even the higher end lies below .9. It is for noise that falls with the square
+root of the number of examples: heavy-tailed noise falls more slowly, and the reliability is then a few hundredths too
+high.
 Without examples the finding says that reliability cannot be computed.
 Silent about tasks of fewer than 8 groups and fewer than 8 heads, and where all heads are tied.
 """
@@ -51,7 +52,8 @@ WORK = 400_000  # cells of all tasks' halves that are ranked at once
 @closed
 class Known(TypedDict):
     """Each part's reliability with its interval; ``more`` examples would give ``target`` for the task-specific part,
-    or over all heads where there is none; ``examples`` were used (None: they could not, for all that is seen).
+    or over all heads where there is none, ``more_low`` to ``more_high`` at the ends of its interval (None: no number
+    would); ``examples`` were used (None: they could not, for all that is seen).
     """
 
     known: Literal[True]
@@ -65,6 +67,8 @@ class Known(TypedDict):
     specific_low: float | None
     specific_high: float | None
     more: int | None
+    more_low: int | None
+    more_high: int | None
     target: float
     examples: int
     splits: int
@@ -186,6 +190,8 @@ def _finding(
         specific_low=specific_low,
         specific_high=specific_high,
         more=more_examples(halves.n, estimate),
+        more_low=more_examples(halves.n, bounds[main][1]),
+        more_high=more_examples(halves.n, bounds[main][0]),
         target=TARGET,
         examples=halves.n,
         splits=splits,

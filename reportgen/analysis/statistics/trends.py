@@ -25,15 +25,18 @@ def attending(view: View) -> Int[np.ndarray, "layer"]:
     return view.layers
 
 
-def layer_levels(view: View, t: int, earlier: Sequence[Outcome]) -> Float[np.ndarray, "layer"]:
+def layer_levels(view: View, t: int, earlier: Sequence[Outcome], whole: bool = False) -> Float[np.ndarray, "layer"]:
     """Return the level of each layer with heads: the mean normal score of its free heads among all free heads of the
     task.
 
-    A layer that regions hold wholly gets the scores of all its heads.
+    A layer that regions hold wholly gets the scores of all its heads. Levels are those of the discovery half, or of all
+    examples (``whole``).
     """
     taken = found_cells(earlier, view.scores.task_names[t], view.present.shape)
     keep = view.present & (~taken | (taken | ~view.present).all(axis=1, keepdims=True))
-    scores = normal_scores(view.maps[t].reshape(1, -1), keep.reshape(1, -1)).reshape(keep.shape)
+    scores = normal_scores((view.whole if whole else view.maps)[t].reshape(1, -1), keep.reshape(1, -1)).reshape(
+        keep.shape
+    )
     levels = scores.sum(axis=1) / np.maximum(keep.sum(axis=1), 1)
     result: np.ndarray = levels[attending(view)]
     return result
