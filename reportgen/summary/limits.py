@@ -14,6 +14,7 @@ _NAME = re.compile(f"{OPEN}[^{CLOSE}]*{CLOSE}")
 # A number as it is printed: with its decimals, thousands, and power of ten
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-−+]?\d+)?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_JOINED = re.compile(f"(?<=[.!?])(?=[^\\W\\d_]|{OPEN})")
 LETTERS, WORDS = 40, 4  # of a name in a claim
 
 
@@ -60,7 +61,8 @@ def sentences(text: str) -> list[str]:
         hidden.append(match[0])
         return f"{OPEN}{len(hidden) - 1}{CLOSE}"
 
-    parts = [p for p in _SENTENCE.split(_NAME.sub(hide, " ".join(text.split()))) if p]
+    # a template's tag at the end of a line takes the space with it that should part two sentences
+    parts = [p for p in _SENTENCE.split(_JOINED.sub(" ", _NAME.sub(hide, " ".join(text.split())))) if p]
     shown = [re.sub(f"{OPEN}(\\d+){CLOSE}", lambda m: hidden[int(m[1])], p) for p in parts]
     return [p[0].upper() + p[1:] for p in shown]
 

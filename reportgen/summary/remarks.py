@@ -32,8 +32,10 @@ def nothing(evidence: Evidence) -> Draft:
 
 
 def _empty(evidence: Evidence) -> list[Finding]:
-    """Return what says that a search found nothing on any task."""
-    return [f for f in evidence.findings if kind_of(f.kind).remark and {*(f.tasks or ())} >= {*evidence.tasks}]
+    """Return what says that a search found nothing on any task, of what was not even observed."""
+    seen = {f.kind for f in evidence.findings}
+    every = [f for f in evidence.findings if kind_of(f.kind).remark and {*(f.tasks or ())} >= {*evidence.tasks}]
+    return [f for f in every if (f.data or {}).get("searched") not in seen]
 
 
 def searches(evidence: Evidence, wording: Wording) -> Remark | None:

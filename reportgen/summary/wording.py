@@ -1,5 +1,6 @@
 """From a draft to its words: one jinja template a topic, which says nothing but the draft's values."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from reportgen.errors import InputError
 from reportgen.summary.limits import BODY, HEADLINE, MARKS, fitted, marked, plain, sentences, shortened
 
 NAMED = (3, 2, 1, 0)  # how many names a list may have until a count stands for it: the most that keeps to the limits
-APART = "--"  # the line between headline and body
+APART = re.compile(r"--[ \t]*\n")  # the line between headline and body; a tag before it may have eaten its own end
 
 
 class Wording:
@@ -56,8 +57,11 @@ class Wording:
             "exceptions": [self._named(each) for each in draft.exceptions],
             "most": most,
         }
-        headline, _, body = self._texts.fill(name, values).translate(TURNING).partition(f"\n{APART}\n")
-        return " ".join(sentences(headline)).rstrip("."), " ".join(sentences(body))
+        headline, *bodies = APART.split(self._texts.fill(name, values).translate(TURNING), maxsplit=1)
+        if not headline.strip():
+            hint = "Give it a case for each claim of its topic, as ours has"
+            raise InputError(f"the template says nothing of the claim {draft.name}", f"summary/{name}", hint)
+        return " ".join(sentences(headline)).rstrip("."), " ".join(sentences("".join(bodies)))
 
     def _named(self, value: object) -> object:
         """Return a value as templates see it: names cut and marked, numbers as they are."""

@@ -104,7 +104,7 @@ GRAMMAR = {
     ),
     "an empty pair": re.compile(r"\(\s*\)|“\s*”"),
     "a template's mark": re.compile(r"[{}\ue000\ue001]|None|undefined|_"),
-    "an English have": re.compile(r"^(?:\w+ of \w+|All|All \w+|Both) tasks (?:has|needs|is|does|matters)\b"),
+    "an English have": re.compile(r"^(?:(?!One)\w+ of \w+|All|All \w+|Both) tasks (?:has|needs|is|does|matters)\b"),
 }
 
 

@@ -316,9 +316,20 @@ def _scattered(evidence: Evidence) -> Iterator[Draft]:
 
 
 def _tied(evidence: Evidence) -> Iterator[Draft]:
-    """Say which heads act together for sharing keys and values."""
-    return
-    yield
+    """Say in runs of how many heads act alike, as where they share keys and values."""
+    for f in evidence.of("tied_heads"):
+        size, p = number(f, "size"), number(f, "p")
+        if size is None or p is None:
+            continue
+        values: Values = {
+            "size": int(size),
+            "p": p,
+            "known": int(datum(f, "known") is True),
+            "correlation": effect_of(f),
+        }
+        yield Draft(
+            name="tied", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, max(0.0, effect_of(f)))
+        )
 
 
 def _inert(evidence: Evidence) -> Iterator[Draft]:
