@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_prompts import byte_pairs, row, shown, words
-from transformers import BartConfig, BartForConditionalGeneration, ByT5Tokenizer, T5Config, T5ForConditionalGeneration
+from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5ForConditionalGeneration
 
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
@@ -88,15 +88,6 @@ def test_options_of_a_model_agree_with_what_it_generates_first(forced: int | Non
     )
     written = model.generate(torch.tensor([[7, 8, 9]]), max_new_tokens=2, do_sample=False)[0].tolist()
     assert written[: 1 + (forced is not None)] == [2, *([] if forced is None else [forced])]
-
-
-def test_a_tokenizer_without_offsets_is_refused() -> None:
-    with pytest.raises(InputError) as caught:
-        encode(ByT5Tokenizer(), row("one", "two"), Options())
-    assert str(caught.value) == (
-        "tasks.jsonl, line 1 (id '0'): the tokenizer ByT5Tokenizer gives no character offsets. "
-        "Save a fast tokenizer (tokenizer.json) in the model's folder."
-    )
 
 
 def test_a_decoder_without_a_start_token_is_refused() -> None:

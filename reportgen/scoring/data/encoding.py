@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from reportgen.core.config import TasksSection
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, Kind
+from reportgen.scoring.data.offsets import tokenized
 from reportgen.scoring.data.tasks import Row
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,6 @@ def encode(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> En
     the corrupted prompt against the prompt.
     """
     location = _location(row)
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"the tokenizer {type(tokenizer).__name__} gives no character offsets",
-            location,
-            "Save a fast tokenizer (tokenizer.json) in the model's folder",
-        )
     text = _read(tokenizer, row.prompt, row.answer, options, location)
     if options.kind in ("causal", "masked"):
         _check_answer(tokenizer, text, row, options, location)
@@ -163,12 +158,11 @@ def _around_mask(tokenizer: PreTrainedTokenizerBase, prompt: str, options: Optio
 
 
 def _joint(tokenizer: PreTrainedTokenizerBase, before: str, answer: str, after: str, options: Options) -> _Text:
-    special = not options.templated
-    made = tokenizer(before + answer + after, return_offsets_mapping=True, add_special_tokens=special, verbose=False)
+    made = tokenized(tokenizer, (before, answer, after), special=not options.templated)
     return _covering(made, before, answer, after)
 
 
-def _covering(made: BatchEncoding, before: str, answer: str, after: str = "") -> _Text:
+def _covering(made: Mapping[str, Any], before: str, answer: str, after: str = "") -> _Text:
     first = len(before) + len(answer) - len(answer.lstrip())
     end = len(before) + len(answer.rstrip())
     offsets = made["offset_mapping"]
@@ -332,7 +326,7 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, options: Options) -> 
 
 def _target(tokenizer: PreTrainedTokenizerBase, answer: str) -> _Text:
     """Return the answer as a target; before ``start`` stand only special tokens, the same for every answer."""
-    text = _covering(tokenizer(text_target=answer, return_offsets_mapping=True, verbose=False), "", answer)
+    text = _covering(tokenized(tokenizer, ("", answer, ""), target=True), "", answer)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
     return _Text(text.ids, min(start, text.start), text.stop, text.own)
