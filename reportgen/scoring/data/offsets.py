@@ -31,15 +31,27 @@ def tokenized(
     whole, plain, (before, answer, after) = ids(text), ids(text, special=False), parts
     lead = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0) if special else 0
     tail = lead + len(plain)
-    start = min(tail, max(lead, _shared(ids(before), whole) if before.strip() else lead))
-    stop = max(start, min(tail, _shared(ids(before + answer.rstrip()), whole))) if after.strip() else tail
-    # a first token that holds the end of what stands before it as well leaves that with fewer tokens than it has alone
-    alone = lead + len(ids(before.rstrip(), special=False)) if before.strip() else lead
+
+    def cut(left: str, right: str) -> tuple[int, bool]:
+        """Return how many tokens the text has left of a cut, and whether the next one holds something of both sides:
+        it does where the left side has more tokens of its own, and an unknown word may where the right side has others.
+        """
+        if not left.strip():
+            return lead, False
+        at = min(tail, max(lead, _shared(ids(left), whole)))
+        unknown = lead < at and whole[at - 1] == tokenizer.unk_token_id and whole[at:tail] != ids(right, special=False)
+        return at - unknown, unknown or lead + len(ids(left.rstrip(), special=False)) > at
+
+    start, before_too = cut(before, answer + after)
+    stop, after_too = cut(before + answer.rstrip(), after) if after.strip() else (tail, False)
+    stop = max(start, stop + after_too)
     first, end = len(before) + len(answer) - len(answer.lstrip()), len(before) + len(answer.rstrip())
     offsets = [(0, 0)] * lead + [(0, first)] * (start - lead) + [(first, end)] * (stop - start)
     offsets += [(end, len(text))] * (tail - stop) + [(0, 0)] * (len(whole) - tail)
-    if start < stop and alone > start:
+    if start < stop and before_too:
         offsets[start] = (max(0, len(before.rstrip()) - 1), end)
+    if start < stop and after_too:
+        offsets[stop - 1] = (offsets[stop - 1][0], len(text))
     return {"input_ids": whole, "offset_mapping": offsets}
 
 
