@@ -39,8 +39,10 @@ def tokenized(
         if not left.strip():
             return lead, False
         at = min(tail, max(lead, _shared(ids(left), whole)))
+        if lead + len(ids(left.rstrip(), special=False)) > at:
+            return at, True
         unknown = lead < at and whole[at - 1] == tokenizer.unk_token_id and whole[at:tail] != ids(right, special=False)
-        return at - unknown, unknown or lead + len(ids(left.rstrip(), special=False)) > at
+        return at - unknown, unknown
 
     start, before_too = cut(before, answer + after)
     stop, after_too = cut(before + answer.rstrip(), after) if after.strip() else (tail, False)
