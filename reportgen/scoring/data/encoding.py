@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from reportgen.core.config import TasksSection
-from reportgen.errors import InputError, nearest
+from reportgen.errors import InputError, nearest, reason
 from reportgen.scoring.data.batches import Encoded, Kind
 from reportgen.scoring.data.joining import joined, together
 from reportgen.scoring.data.tasks import Row, rivals
@@ -324,7 +324,7 @@ def _joint(
     if written != whole:
         text = _marked(tokenizer, text, place, written)
     if offsets is None:
-        return _differing(tokenizer, text, place, before, answer)
+        return _differing(tokenizer, text, place, (before, answer, after))
     offsets = [offset if of == place else (0, 0) for offset, of in zip(offsets, text.texts, strict=True)]
     return _covering(text, offsets, before, answer, after)
 
@@ -341,7 +341,11 @@ def _tokens(
     more = {"return_offsets_mapping": True, "return_special_tokens_mask": True} if fast else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This sequence already has")  # of T5's: that is looked at below
-        made = tokenizer(text, pair, add_special_tokens=special, verbose=False, **more)
+        try:
+            made = tokenizer(text, pair, add_special_tokens=special, verbose=False, **more)
+        except (NotImplementedError, AssertionError, TypeError, AttributeError, ValueError, KeyError) as error:
+            problem = f"the tokenizer {type(tokenizer).__name__} does not read a text alone ({reason(error)})"
+            raise InputError(problem, text[:80], "Choose a model that reads texts") from error
     ids = made["input_ids"]
     if fast:
         # a pair's texts are told apart by the tokenizer alone; of one text, all but what was added is it
@@ -399,23 +403,31 @@ def _covering(text: _Text, offsets: list[tuple[int, int]], before: str, answer: 
 
 
 def _differing(
-    tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, before: str, answer: str, target: bool = False
+    tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, parts: tuple[str, str, str], target: bool = False
 ) -> _Text:
     """Return what ``_covering`` does for a slow tokenizer: the answer begins where the text's tokens leave those of
     what stands before it, and ends where they leave those of both.
+
+    The token of unknown words is the same for all of them: where what follows it has other tokens by itself, its word
+    goes on there.
     """
+    before, answer, whole = parts[0], parts[1], "".join(parts)
     at = [i for i, of in enumerate(text.texts) if of == place]
     own = [text.ids[i] for i in at]
 
     def alike(begun: str) -> tuple[int, int]:
         ids = _bare(tokenizer, begun, target)
         pairs = zip(own, ids, strict=False)
-        return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(own), len(ids))), len(ids)
+        count = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(own), len(ids)))
+        open_ended = 0 < count == len(ids) and own[count - 1] == tokenizer.unk_token_id
+        if open_ended and own[count:] != _bare(tokenizer, whole[len(begun) :], target):
+            count -= 1
+        return count, len(ids)
 
-    (start, whole), (spaced, with_space), (stop, to_end) = map(
+    (start, to_start), (spaced, with_space), (stop, to_end) = map(
         alike, (before.rstrip(), before, before + answer.rstrip())
     )
-    shared = (start < whole) + (stop < to_end)  # a token of the prompt's end too, or of what follows
+    shared = (start < to_start) + (stop < to_end)  # a token of the prompt's end too, or of what follows
     start, stop = spaced if spaced == with_space else start, stop + (stop < to_end)
     if start >= min(stop, len(at)):
         return _Text((), 0, 0)
@@ -607,7 +619,7 @@ def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -
         text = _covering(text, made["offset_mapping"], before, own)
     else:
         text = replace(text, texts=tuple(_parts(tokenizer, made["input_ids"], [before + own], target)))
-        text = _differing(tokenizer, text, 0, before, own, target)
+        text = _differing(tokenizer, text, 0, (before, own, ""), target)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
     start = min(start, text.start)
