@@ -40,9 +40,12 @@ def text(kind: str, tokens: int, number: int, labels: int = 2, end: int | None =
     return Encoded(row, ids, tokens, answer, places, decoder=decoder)
 
 
-def plain_loop(fresh: Any, kind: str, example: Encoded, site: Site | None = None, head: int = 0) -> np.ndarray:
+def plain_loop(
+    fresh: Any, kind: str, example: Encoded, site: Site | None = None, head: int = 0, odds: bool = True
+) -> np.ndarray:
     """What a model that has read nothing before puts out for one example alone, by its own plain call: the log-odds of
-    the answer's tokens (a lone number itself; an encoder's mean state), without a head on request.
+    the answer's tokens, or their log-probability (a lone number itself; an encoder's mean state), without a head on
+    request.
     """
     model, calls = copy.deepcopy(fresh), [0]
 
@@ -68,7 +71,7 @@ def plain_loop(fresh: Any, kind: str, example: Encoded, site: Site | None = None
     if logits.shape[1] == 1:
         return np.array(logits[0])
     log_p = logits.log_softmax(-1)[range(len(example.answer)), list(example.answer)]
-    return np.array((log_p - torch.log(-torch.expm1(log_p))).sum())[None]
+    return np.array((log_p - torch.log(-torch.expm1(log_p)) if odds else log_p).sum())[None]
 
 
 def check_scores(fresh: Any, model: LoadedModel, some: list[Encoded], size: int) -> None:

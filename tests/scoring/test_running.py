@@ -19,7 +19,11 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from reportgen.core.config import ModelSection, Study
 from reportgen.errors import InputError
 from reportgen.scoring.data.batches import collate
+from reportgen.scoring.data.metrics import METRICS, baseline
 from reportgen.scoring.methods import gate_gradient
+from reportgen.scoring.methods.common.ablation import side_by_side
+from reportgen.scoring.methods.common.method import Setting
+from reportgen.scoring.methods.common.references import means
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import find
 from reportgen.scoring.model.load import LOADERS
@@ -28,6 +32,7 @@ from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.run.agreement import agreeing
 from reportgen.scoring.run.prepare import prepare
 from reportgen.scoring.score import score
+from reportgen.validation.engine import Intervention, outcomes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # each family warns of its own odd defaults
 Make = Callable[..., Study]
@@ -151,6 +156,25 @@ def test_gradients_are_those_of_each_example_alone() -> None:
         for row, number in enumerate(batch):
             alone = gate_gradient.gradients(setting(found), found.collated([some[number]])).values[0]
             np.testing.assert_allclose(together[row], alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "name", "changed"), [KINDS[0][:3], KINDS[6][:3], KINDS[9][:3]])
+def test_interventions_of_the_validation_are_those_of_each_example_alone(
+    kind: str, name: str, changed: dict[str, Any]
+) -> None:
+    model = tiny(kind, name, changed)
+    fresh, some = copy.deepcopy(model), [text(kind, n, i) for i, n in enumerate(LENGTHS)]
+    found, _ = agreeing(loaded(model, kind), [some], 4, name)
+    batches = [(b, found.collated([some[i] for i in b])) for b in found.running.planned(some, 4)]
+    given = Setting(found, METRICS["log_probability"], "sum")
+    mean, cell = means(given, [batch for _, batch in batches]), (1, 2)
+    wanted = [Intervention(frozenset({cell}), 0.0), Intervention(frozenset({(0, 0), cell}))]
+    for numbers, batch in batches[-2:]:
+        together = side_by_side(found, batch)
+        seen = outcomes(given, mean, lambda b: baseline(found.answer_logits(b), b), batch, wanted, together)
+        for row, number in enumerate(numbers):
+            lost = plain_loop(fresh, kind, some[number], found.heads.sites[cell[0]], cell[1], odds=False)
+            assert seen.log_probability[0, row] == pytest.approx(lost[0], abs=1e-4 * max(1, abs(lost[0])))
 
 
 def test_half_precision_is_compared_in_float32_and_left_as_it_was() -> None:

@@ -77,16 +77,19 @@ def roots(model: PreTrainedModel) -> tuple[nn.Module, ...]:
 def _changed(x: Tensor, site: Site, edit: Edit, size: _Size) -> Tensor:
     """Edit the heads in a projection's input, whatever the layout; padding to a window is left as it is."""
     z = x
+    # BigBird pads long texts to whole blocks, which the short text that the layout was found on does not show
+    beyond = site.layout == "batch" and site.block in (None, "enc") and x.shape[1] > size.tokens
+    padded = site.layout == "padded" or beyond
     if site.layout == "token":
         z = x.transpose(0, 1)
     elif site.layout == "flat":
         z = x.reshape(size.examples, -1, x.shape[-1])
-    elif site.layout == "padded":
+    elif padded:
         z = x[:, : size.tokens]
     z = edit(z.reshape(*z.shape[:-1], site.heads, site.size)).flatten(-2)
     if site.layout == "token":
         z = z.transpose(0, 1)
-    elif site.layout == "padded":
+    elif padded:
         z = torch.cat([z.to(x.dtype), x[:, size.tokens :]], dim=1)
     return z.reshape(x.shape).to(x.dtype)
 

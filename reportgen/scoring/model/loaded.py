@@ -32,7 +32,7 @@ from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
 from reportgen.scoring.model.hooks import hooked
 from reportgen.scoring.model.interventions import Edit, roots
-from reportgen.scoring.model.load import read_folder
+from reportgen.scoring.model.load import quiet, read_folder
 from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.model.state import hold, left_as_it_was
 from reportgen.scoring.model.trace import embedding_table, input_device
@@ -206,7 +206,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
             told += last_token_read(model)
         heads = find(model)
         changed = set[nn.Module]()
-        with left_as_it_was(model, changed):
+        with quiet(), left_as_it_was(model, changed):
             if kind == "causal":
                 refuse_looking_ahead(model)
             found = [

@@ -7,13 +7,14 @@ stretched for the longest text so far, and NLLB's experts keep the capacity of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from reportgen.errors import InputError
+from reportgen.scoring.model.load import quiet
 from reportgen.scoring.model.torch_private import times_written
 
 SMALL = 1 << 16  # numbers of a buffer that is copied, such as a table of rotary frequencies; masks are larger
@@ -97,14 +98,19 @@ def left_as_it_was(model: nn.Module, changed: set[nn.Module] | None = None) -> I
 
 
 def hold(roots: Iterable[nn.Module], modules: Iterable[nn.Module]) -> None:
-    """Let every run that starts at one of the roots, from now on, leave these modules as they were before it."""
-    kept, begun = tuple(modules), list[State]()
+    """Let every run that starts at one of the roots, from now on, leave these modules as they were before it, without a
+    word: BigBird would warn anew each time that it leaves sparse attention.
+    """
+    kept, begun = tuple(modules), list[tuple[State, ExitStack]]()
 
     def before(*_: object) -> None:
-        begun.append(State(kept))
+        begun.append((State(kept), ExitStack()))
+        begun[-1][1].enter_context(quiet())
 
     def after(*_: object) -> None:
-        begun.pop().restore()
+        state, silence = begun.pop()
+        state.restore()
+        silence.close()
 
     for root in roots if kept else ():
         root.register_forward_pre_hook(before)

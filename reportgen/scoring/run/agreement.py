@@ -26,6 +26,7 @@ from reportgen.scoring.fast_forward.prefix_cache import pays, shared_tokens
 from reportgen.scoring.methods.common.ablation import side_by_side, without_each
 from reportgen.scoring.methods.common.method import Setting
 from reportgen.scoring.model.interventions import edited, only, replaced, roots
+from reportgen.scoring.model.load import quiet
 from reportgen.scoring.model.loaded import LoadedModel, pooled
 from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.model.state import hold, left_as_it_was
@@ -188,7 +189,7 @@ def agreeing(
 
     Raises InputError where no way agrees, naming an example.
     """
-    with _widened(model.model) as exact:
+    with quiet(), _widened(model.model) as exact:
         while True:
             compared = Agreement(_setting(model), tasks, size, exact)
             try:
