@@ -198,11 +198,13 @@ def _fitting(tokenizer: PreTrainedTokenizerBase, text: _Text, options: Options, 
     if context is None or len(ids) <= context:
         return list(range(len(ids)))
     if options.truncate is None:
+        limit = getattr(tokenizer, "model_max_length", None)
         what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
         raise InputError(
             f"{what} {len(ids)} tokens but the model's context is {context}",
             location,
-            "Shorten the prompt, remove the row, or use a model with a longer context",
+            "Shorten the prompt, remove the row, or use a model with a longer context"
+            + (", or give [tasks] max_length: this limit is the tokenizer's" if limit == context else ""),
         )
     special = _special_ids(tokenizer)
     free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reportgen.core.config import ModelSection
 from reportgen.core.scores import Model
+from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
@@ -81,6 +82,16 @@ class LoadedModel:
             chosen = forward(self.model, self.kind, batch).logits[batch.owner, batch.position]
         wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
         return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
+
+    def context_of(self, asked: int | None) -> int | None:
+        """Return the greatest length in tokens: the study's ``asked`` one in place of the tokenizer's limit, else
+        ``context``. Raises InputError for one that the model itself does not hold.
+        """
+        own = _own_context(self.model)
+        if asked is not None and own is not None and asked > own:
+            problem = f"max_length is {asked} tokens and the model reads at most {own}"
+            raise InputError(problem, "[tasks] max_length", "Give less, or use a model with a longer context")
+        return self.context if asked is None else asked
 
     def collated(self, examples: Sequence[Encoded]) -> Batch:
         """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
@@ -172,12 +183,16 @@ def _kv_groups(heads: Heads) -> int | None:
 
 
 def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    longest = getattr(tokenizer, "model_max_length", None)
+    # transformers writes 10^30 where a tokenizer has no limit
+    limits = [limit for limit in (_own_context(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(limits, default=None)
+
+
+def _own_context(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
-    longest = getattr(tokenizer, "model_max_length", None)
-    # transformers writes 10^30 where a tokenizer has no limit
-    limits = [limit for limit in (greatest, longest) if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(limits, default=None)
+    return greatest if isinstance(greatest, int) else None

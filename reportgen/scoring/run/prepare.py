@@ -13,6 +13,7 @@ from reportgen.core.scores import HeadScores, split_halves
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded, plan_batches
 from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.data.languages import language_token
 from reportgen.scoring.data.metrics import METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.tasks import Row, read_tasks
@@ -147,7 +148,7 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
     # the groups' own check, on scores that hold nothing yet: it should not wait for the model
     HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
-    model = load(study.model, study.model_as_written)
+    model = _asked_in(study, load(study.model, study.model_as_written))
     _refuse_unfit(study, methods, model)
     notes = [*file.notes]
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
@@ -160,6 +161,15 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     for chosen in methods:
         prepared = _checked(prepared, chosen)
     return prepared.in_batches(_batch_size(prepared, batch_size, sharing))
+
+
+def _asked_in(study: Study, model: LoadedModel) -> LoadedModel:
+    """Return the model, described with the language that it is asked to answer in."""
+    language = study.tasks.target_language
+    if language is None:
+        return model
+    notes = [*model.described.notes, f"the model is made to answer in {language} ([tasks] target_language)"]
+    return replace(model, described=replace(model.described, notes=notes, target_language=language))
 
 
 def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
@@ -312,10 +322,12 @@ def _prepare_task(
         model.kind,
         model.model,
         study.tasks,
-        context=model.context,
+        context=model.context_of(study.tasks.max_length),
         with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
         with_corrupted=any("corrupted" in c.method.needs for c in methods),
     )
+    language = language_token(model.tokenizer, model.kind, options, study.tasks.target_language)
+    options = options if language is None else replace(options, forced_bos=language)
     texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)
     encoded = tuple(encode(model.tokenizer, text, options) for text in texts)
     unknown = sum(model.tokenizer.unk_token_id in e.answer for e in encoded)
