@@ -36,6 +36,12 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY_SIGNS)
 
 
+def reason(error: BaseException) -> str:
+    """Say an exception in one line: the first of its message, or its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 # What a path itself is to blame for; a missing file is named by whoever looked for it.
 UNREACHABLE = frozenset({errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EISDIR})
 

@@ -36,7 +36,11 @@ class StudySection(_Section):
 
 
 class ModelSection(_Section):
-    """The transformer: a local folder or a hub id. ``revision`` is a hub revision.
+    """The transformer: a local folder, a GGUF file, or a hub id. ``revision`` is a hub revision.
+
+    ``adapter`` is a PEFT adapter on it, such as LoRA: its folder or hub id. Of an adapter that lies beside the weights,
+    true says that it is to be applied to them, false that they hold it already. A ``path`` that is an adapter's folder
+    stands for the base model that the adapter names, with the adapter on it.
 
     ``device_map`` spreads it over several devices in place of ``device``: "auto", "balanced" or "sequential" fill the
     accelerators, then the memory of the machine; or it says where each module goes, ``{"model.layers.0" = "cuda:1",
@@ -48,6 +52,7 @@ class ModelSection(_Section):
 
     path: str
     revision: str | None = None
+    adapter: str | bool | None = None
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     device: str = "cpu"
     device_map: Literal["auto", "balanced", "sequential"] | dict[str, str] | None = None
@@ -77,9 +82,10 @@ class TasksSection(_Section):
 
     ``answer_prefix`` begins every answer: what the model reads of it, but is not scored ("The capital is"; a space
     follows). ``chat_template_kwargs`` are values for the chat template, ``{enable_thinking = false}``;
-    ``strftime_now`` among them is the day that its clock shows, for it stands still. ``target_language`` is the code
-    of the language that a model of several writes ("fra_Latn"). ``max_length`` bounds rows in tokens in the place of
-    the tokenizer's own limit.
+    ``strftime_now`` among them is the day that its clock shows, for it stands still.
+
+    ``max_length`` is the greatest length in tokens where the tokenizer's own limit, shorter than the model's, is not to
+    hold. ``target_language`` is what a translation model answers in, as its tokenizer writes it ("fra_Latn").
     """
 
     path: Path | str | None = None
@@ -97,11 +103,11 @@ class TasksSection(_Section):
     shots: Annotated[int, Field(ge=0)] = 0
     separator: str = "\n\n"
     truncate: Literal["left", "middle"] | None = None
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    target_language: str | None = None
     control: str | None = None
     answer_prefix: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
-    target_language: str | None = None
-    max_length: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _kwargs_need_a_template(self) -> "TasksSection":

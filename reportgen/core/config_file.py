@@ -67,8 +67,12 @@ def _resolve_paths(study: Study, folder: Path) -> Study:
         updates["tasks"] = study.tasks.beside(folder)
     if study.scores is not None:
         updates["scores"] = study.scores.model_copy(update={"path": folder / study.scores.path})
-    if study.model is not None and (folder / study.model.path).exists():
-        updates["model"] = study.model.model_copy(update={"path": str(folder / study.model.path)})
+    if study.model is not None:
+        named = {"path": study.model.path, "adapter": study.model.adapter}
+        here = {key: folder / path for key, path in named.items() if isinstance(path, str)}
+        updates["model"] = study.model.model_copy(
+            update={key: str(path) for key, path in here.items() if path.exists()}
+        )
     if study.report.templates is not None:
         updates["report"] = study.report.model_copy(update={"templates": folder / study.report.templates})
     found = study.model_copy(update=updates).named_as(None if study.model is None else study.model.path)

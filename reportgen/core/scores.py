@@ -105,6 +105,9 @@ class Model:
     """What is known of the scored model. ``kv_groups`` is the number of key/value heads (None: not known).
 
     ``notes`` are sentences on how its heads were found: what was verified, and which layers are left out and why.
+    ``weights_sha256`` is of all files that the weights were made of: of a base model with an ``adapter`` (its kind),
+    both, whose own hashes are in ``parts_sha256``. ``quantization`` is the format that the weights were stored in, and
+    turned back from; ``target_language`` what a translation model was asked to answer in.
     """
 
     path: str | None = None
@@ -112,6 +115,10 @@ class Model:
     weights_sha256: str | None = None
     kv_groups: int | None = None
     notes: list[str] = field(default_factory=list)
+    adapter: str | None = None
+    parts_sha256: dict[str, str] = field(default_factory=dict)
+    quantization: str | None = None
+    target_language: str | None = None
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def _plain(study: Study) -> dict[str, object]:
     outside = {"source": True, "report": {"templates"}}
     raw = study.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude=outside)  # type: ignore[arg-type]
     for section in raw.values():
-        if "path" in section:
-            section["path"] = last_part(section["path"])
+        for key in ("path", "adapter"):
+            if isinstance(section.get(key), str):
+                section[key] = last_part(section[key])
     return raw

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reportgen import __version__
-from reportgen.core.config import Study
+from reportgen.core.config import ModelSection, Study
 from reportgen.core.findings import Findings, to_json
 from reportgen.core.plugins import identity
 from reportgen.core.provenance import versions
@@ -15,7 +15,6 @@ from reportgen.storage.files import sha256_file
 from reportgen.storage.json_files import key_of
 from reportgen.storage.scores_file import read_methods
 
-MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # weights, configuration, tokenizer
 # Keys of [tasks] that came later: where they are not set, the key is that of studies written before
 LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length")
 # Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
@@ -35,11 +34,13 @@ def scores_key(study: Study) -> str:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
     unset = {name for name in LATER if not getattr(study.tasks, name)}
     tasks = study.tasks.model_dump(mode="json", exclude={"path", "groups", "control", *unset})
-    model = study.model.model_dump(mode="json", exclude={"path"})
+    model = study.model.model_dump(mode="json", exclude={"path", "adapter"})
+    if isinstance(study.model.adapter, bool) or not Path(study.model.adapter or ".").exists():
+        model["adapter"] = study.model.adapter  # one on this machine is known by its files, wherever it lies
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     names = [study.scoring.method, *study.scoring.also]
     asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("methods", names)])
-    return asked[:HALF] + key_of([_model_files(Path(study.model.path)) or study.model.path])[:HALF]
+    return asked[:HALF] + key_of([_model_files(study.model) or study.model.path])[:HALF]
 
 
 def finished_key(study: Study, folder: Path) -> str | None:
@@ -47,7 +48,7 @@ def finished_key(study: Study, folder: Path) -> str | None:
     alike, of a model of that path, which holds no model any more. None where it does, or where the scores are of
     something else.
     """
-    if study.model is None or _model_files(Path(study.model.path)):
+    if study.model is None or _model_files(study.model):
         return None
     try:
         stored, made_under = read_methods(folder)
@@ -58,8 +59,10 @@ def finished_key(study: Study, folder: Path) -> str | None:
     return made_under if same and made_under[:HALF] == scores_key(study)[:HALF] else None
 
 
-def _model_files(folder: Path) -> dict[str, str]:
-    return {p.name: sha256_file(p) for pattern in MODEL_FILES for p in sorted(folder.glob(pattern))}
+def _model_files(section: ModelSection) -> list[tuple[str, str]]:
+    from reportgen.scoring.model.folders import files
+
+    return [(path.name, sha256_file(path)) for path in files(section)]
 
 
 def findings_key(study: Study, hashes: dict[str, str]) -> str:

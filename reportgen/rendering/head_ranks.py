@@ -44,7 +44,12 @@ def heads_json(report: Report) -> str:
     scores, model = report.scores, report.scores.model
     head = {
         "schema": "reportgen/heads/1",
-        "model": {"path": model.path, "revision": model.revision, "weights_sha256": model.weights_sha256},
+        "model": {
+            "path": model.path,
+            "revision": model.revision,
+            "weights_sha256": model.weights_sha256,
+            **{f"{part}_sha256": digest for part, digest in model.parts_sha256.items()},
+        },
         "method": scores.method.name,
         "unit": scores.method.unit,
         "synthetic": scores.synthetic,

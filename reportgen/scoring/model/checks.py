@@ -19,6 +19,8 @@ from reportgen.scoring.model.trace import embedding_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from reportgen.scoring.model.load import Folder
+
 
 def notes(heads: Heads) -> list[str]:
     """Write sentences on how the heads were found, for the report."""
@@ -84,6 +86,24 @@ def unmoved(model: PreTrainedModel, kind: Kind, heads: Heads) -> list[Site]:
             "Check the weights: there is nothing to score",
         )
     return still
+
+
+def made_of(folder: Folder) -> list[str]:
+    """Write sentences for the report on what the model's weights were made of, and on what it does not read."""
+    weights, dtype = folder.weights, str(folder.model.dtype).removeprefix("torch.")
+    lines = []
+    if weights.quantization:
+        lines.append(f"its weights were stored as {weights.quantization} and are read as {dtype} numbers")
+    if weights.adapter:
+        lines.append(
+            f"its weights are a base model's (sha256 {weights.parts['base'][:12]}…) with an adapter, {weights.adapter} "
+            f"(sha256 {weights.parts['adapter'][:12]}…), merged into them"
+        )
+    if folder.left_over:
+        lines.append("an adapter lies beside the weights and is not applied: the study says that they hold it already")
+    if folder.beside:
+        lines.append(f"the model reads {folder.beside} too; it is scored on text alone")
+    return lines
 
 
 def unplaced(names: Sequence[str]) -> list[str]:

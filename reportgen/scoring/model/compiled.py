@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from reportgen.errors import InputError, MissingResourceError
+from reportgen.errors import InputError, MissingResourceError, reason
 from reportgen.scoring.data.batches import Kind
 from reportgen.scoring.model.forward import forward, short_batch
 from reportgen.scoring.model.heads import Heads
-from reportgen.scoring.model.load import reason
 from reportgen.scoring.model.torch_private import bound_recompilations
 from reportgen.scoring.model.trace import FunctionWatch
 

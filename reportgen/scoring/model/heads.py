@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from reportgen.errors import InputError, ran_out
+from reportgen.errors import InputError, ran_out, reason
 from reportgen.scoring.model.data_flow import HINT, Call, Layout, Order, calls
-from reportgen.scoring.model.load import reason
 from reportgen.scoring.model.trace import DECODED, TOKENS, Trace, watch
 
 if TYPE_CHECKING:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from reportgen.core.config import ModelSection
-from reportgen.errors import InputError, MissingResourceError, ran_out
+from reportgen.errors import InputError, MissingResourceError, ran_out, reason
 from reportgen.scoring.data.batches import Kind
+from reportgen.scoring.model.adapters import Adapter
+from reportgen.scoring.model.folders import PICKLES, Located, located
+from reportgen.scoring.model.forward import forward, short_batch
+from reportgen.scoring.model.quantized import in_full, of_gguf, stored
 from reportgen.storage.json_files import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 COMPILED = r"_orig_mod\."  # what torch.compile puts before the names of what it wraps
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-# What the last word of an architecture's name says of it, the longest first
+# What the last word of an architecture's name says of it, where it is no model that writes text
 HEADS: dict[str, Kind] = {
     "ForSequenceClassification": "classifier",
-    "ForConditionalGeneration": "seq2seq",
-    "ForSeq2SeqLM": "seq2seq",
-    "ForCausalLM": "causal",
-    "LMHeadModel": "causal",
     "ForMaskedLM": "masked",
     "WithLMHeadModel": "masked",
     "ForPreTraining": "masked",
@@ -41,20 +43,28 @@ LOADERS: dict[Kind, str] = {
     "classifier": "AutoModelForSequenceClassification",
     "encoder": "AutoModel",
 }
-MAPPINGS: dict[Kind, str] = {
-    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
-    "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
-    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
-    "classifier": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
-    "encoder": "MODEL_MAPPING_NAMES",
+MAPPINGS = {
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "images": "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "masked": "MODEL_FOR_MASKED_LM_MAPPING",
+    "classifier": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "encoder": "MODEL_MAPPING",
 }
+WRITES = ("ForConditionalGeneration", "ForCausalLM", "ForSeq2SeqLM", "LMHeadModel")  # models that write text
+SENSES = {"pixel_values": "images", "flattened_patches": "images", "input_features": "sound", "input_values": "sound"}
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+NO_ADAPTER = "no-adapter"
+CROSSES = re.compile("cross_?att|(en|de)coder_att", re.IGNORECASE)  # in the path of what reads an image's encoder
+TEXT_ONLY = "Choose a causal, masked or sequence-to-sequence language model"
 
 
 @dataclass(frozen=True)
 class Folder:
     """A model as its folder holds it, in eval mode with frozen parameters on its device.
 
-    ``unplaced`` names the folder's weights that the model has no place for.
+    ``unplaced`` names the folder's weights that the model has no place for; ``beside`` is what the model reads beside
+    text (None: nothing), ``left_over`` an adapter that lies beside the weights and is not applied.
     """
 
     model: PreTrainedModel
@@ -62,50 +72,47 @@ class Folder:
     tokenizer: PreTrainedTokenizerBase
     kind: Kind
     revision: str | None
-    weights_sha256: str
+    weights: Weights
+    beside: str | None = None
+    left_over: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a model's weights are: the ``sha256`` of all files that they were made of, the format that they were stored
+    in if it was a quantised one, and of a base model with an adapter what ``adapter`` it is and each part's own hash.
+    """
+
+    sha256: str
+    quantization: str | None = None
+    adapter: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_folder(section: ModelSection) -> Folder:
-    """Load the model that [model] names.
+    """Load the model that [model] names, with its adapter.
 
     Raises InputError for a folder that does not exist or holds no safetensors weights, for pickled weights, for
-    weights that do not fit or fill the model, for quantised ones, and for architectures that transformers does not know
-    without their own code.
+    weights that do not fit or fill the model, for quantised ones that cannot be had in full, and for architectures that
+    transformers does not know without their own code or that read or write something else than text.
     """
-    local = Path(section.path).expanduser()
-    folder, revision = (local, None) if local.exists() else _download(section)
-    weights = _weights(folder)
+    found = located(section)
+    files = [found.gguf] if found.gguf else _weights(found.folder)
     with quiet():
-        config = _config(folder)
-        _refuse_quantised(config, folder)
-        kind = _kind(config, folder)
-        model, unplaced = _model(folder, config, kind, section, _compiled(weights))
-        tokenizer = _tokenizer(folder)
-    return Folder(model, unplaced, tokenizer, kind, revision, _hash(weights))
-
-
-def _download(section: ModelSection) -> tuple[Path, str | None]:
-    """Fetch a hub model's safetensors and small files alone; return its folder in the local cache and its commit."""
-    from huggingface_hub import snapshot_download
-
-    path, looks_local = section.path, section.path.startswith((".", "/", "~")) or section.path.count("/") > 1
-    if looks_local or "\\" in path:
-        raise InputError("no such model folder", path, "Check [model] path in the study file")
-    try:
-        folder = Path(
-            snapshot_download(
-                path,
-                revision=section.revision,
-                ignore_patterns=["*/*", *PICKLES, "*.h5", "*.msgpack", "*.gguf", "*.onnx", "consolidated*"],
-            )
-        )
-    except Exception as error:  # the hub's client raises some twenty kinds, from HTTP to name validation
-        raise InputError(
-            f"no such model folder, and the hub gave no such model ({reason(error)})",
-            path,
-            "Check [model] path in the study file, and the network if it is a hub id",
-        ) from error
-    return folder, folder.name
+        adapter = None if found.adapter is None else Adapter.of(found.adapter, section)
+        quantization = of_gguf(found.gguf) if found.gguf else None
+        config = _config(found)
+        quantization = quantization or stored(config, found.folder)
+        reading = _reading(config, found.folder, adapter)
+        compiled = found.gguf is None and _compiled(files)
+        model, unplaced = _model(found, config, reading, section, compiled, adapter, quantization is not None)
+        tokenizer = _tokenizer(found)
+    weights = Weights(_hash(files), quantization)
+    if adapter is not None:
+        parts = {"base": weights.sha256, "adapter": _hash(adapter.files)}
+        weights = Weights(_hash([*files, *adapter.files]), quantization, adapter.name, parts)
+    kind = _kind(model, reading)
+    return Folder(model, unplaced, tokenizer, kind, found.revision, weights, reading.beside, found.left_over)
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -164,41 +171,112 @@ def _refuse_shard(folder: Path, index: Path, name: str) -> None:
         )
 
 
-def _config(folder: Path) -> PreTrainedConfig:
+def _config(found: Located) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     try:
-        found: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(found.folder, **_file(found), **LOCAL)
+        return config
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        if found.gguf:
+            problem = f"it holds no model that transformers reads ({reason(error)})"
+            raise InputError(problem, str(found.gguf), "Score the model it was made from, as safetensors") from error
         raise InputError(
             f"its config.json cannot be used ({reason(error)})",
-            str(folder),
+            str(found.folder),
             "Choose a model that transformers knows without code of the model's own",
         ) from error
 
 
-def _kind(config: PreTrainedConfig, folder: Path) -> Kind:
-    """Say what the folder's model puts out: by the architecture that its config names, else by its type."""
-    from transformers.models.auto import modeling_auto
+def _file(found: Located) -> dict[str, str]:
+    return {"gguf_file": found.gguf.name} if found.gguf else {}
 
-    known = {kind: getattr(modeling_auto, name) for kind, name in MAPPINGS.items()}
-    named = (getattr(config, "architectures", None) or [""])[0]
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a model is loaded, what it puts out, and what it reads beside text (None: nothing). ``tower``: the model as a
+    whole reads no text alone, but its text tower does.
+    """
+
+    kind: Kind
+    loader: Any
+    beside: str | None = None
+    tower: bool = False
+
+
+def _reading(config: PreTrainedConfig, folder: Path, adapter: Adapter | None) -> _Reading:
+    """Say what the folder's model puts out: by the architecture that its config names, else by its type.
+
+    Raises InputError for models that read no text, and for those that put out neither tokens nor the class of a text.
+    """
+    import transformers
+
+    if adapter is not None and adapter.classes is not None:
+        config.num_labels = adapter.classes
+        return _Reading("classifier", transformers.AutoModelForSequenceClassification)
+    named = str((getattr(config, "architectures", None) or [""])[0])
     for ending, kind in HEADS.items():
-        if named.endswith(ending) and config.model_type in known[kind]:
-            return kind
-    if named.endswith("Model") and config.model_type in known["masked"] and not getattr(config, "is_decoder", False):
-        return "encoder"
-    other: Kind
-    for other in ("seq2seq", "causal", "encoder"):
-        fits = other != "seq2seq" or getattr(config, "is_encoder_decoder", False)
-        if fits and config.model_type in known[other]:
-            return other
-    raise InputError(
-        f"{config.model_type} is no language model, encoder or classifier that transformers loads",
-        str(folder),
-        "Choose a causal, masked or sequence-to-sequence language model",
-    )
+        if named.endswith(ending) and _mapped(kind, config):
+            return _Reading(kind, getattr(transformers, LOADERS[kind]))
+    made = getattr(transformers, named, None) if named else None
+    if isinstance(made, type) and issubclass(made, transformers.PreTrainedModel) and _made_for(made, config):
+        return _writing(made, config, folder)
+    if "For" in named and not named.endswith(WRITES):
+        problem = f"{named} puts out neither words nor the class of a text, so no metric here measures it"
+        raise InputError(problem, str(folder), f"{TEXT_ONLY}, or a classifier of whole texts")
+    if named.endswith("Model") and _mapped("masked", config) and not getattr(config, "is_decoder", False):
+        return _Reading("encoder", transformers.AutoModel)
+    for mapping in ("seq2seq", "causal", "images"):
+        if (mapping != "seq2seq" or config.is_encoder_decoder) and (found := _mapped(mapping, config)):
+            return _writing(found, config, folder)
+    if _mapped("encoder", config):
+        return _Reading("encoder", transformers.AutoModel)
+    problem = f"{config.model_type} is no language model, encoder or classifier that transformers loads"
+    raise InputError(problem, str(folder), TEXT_ONLY)
+
+
+def _mapped(mapping: str, config: PreTrainedConfig) -> type[PreTrainedModel] | None:
+    """Return the class that transformers has for a type of model and this use of it."""
+    import transformers
+
+    known = getattr(transformers, MAPPINGS[mapping])
+    found: Any = known.get(type(config), None)
+    chosen: type[PreTrainedModel] | None = found[0] if isinstance(found, tuple | list) else found
+    return chosen
+
+
+def _made_for(made: type[PreTrainedModel], config: PreTrainedConfig) -> bool:
+    """Whether a class writes text, and is meant for configurations of this type."""
+    return bool(made.can_generate()) and isinstance(config, made.config_class or ())
+
+
+def _writing(made: type[PreTrainedModel], config: PreTrainedConfig, folder: Path) -> _Reading:
+    """Say how a model that writes text reads it; raise InputError for one that reads something else."""
+    decodes = config.is_encoder_decoder and "decoder_input_ids" in inspect.signature(made.forward).parameters
+    kind: Kind = "seq2seq" if decodes else "causal"
+    beside = "images" if _mapped("images", config) is made else None
+    if made.main_input_name == "input_ids":
+        return _Reading(kind, made, beside)
+    sense = SENSES.get(made.main_input_name, made.main_input_name)
+    if sense == "images":
+        return _Reading(kind, made, sense, tower=True)
+    problem = f"{made.__name__} reads {sense}, and rows of {sense} are not scored"
+    raise InputError(problem, str(folder), TEXT_ONLY)
+
+
+def _tower(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Return the part of a model of images and text that reads and writes text alone."""
+    import transformers
+
+    part: Any
+    for part in model.children():
+        if not isinstance(part, transformers.PreTrainedModel) or part.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+            continue
+        encodes = "decoder_input_ids" in inspect.signature(part.forward).parameters  # then it crosses to itself
+        if encodes or not any(CROSSES.search(name) for name, _ in part.named_modules()):
+            return part
+    problem = f"{type(model).__name__} reads images, and has no part that reads text without them"
+    raise InputError(problem, str(folder), TEXT_ONLY)
 
 
 def _compiled(weights: list[Path]) -> bool:
@@ -213,22 +291,30 @@ def _compiled(weights: list[Path]) -> bool:
 
 
 def _model(
-    folder: Path, config: PreTrainedConfig, kind: Kind, section: ModelSection, compiled: bool
+    found: Located,
+    config: PreTrainedConfig,
+    reading: _Reading,
+    section: ModelSection,
+    compiled: bool,
+    adapter: Adapter | None,
+    quantized: bool,
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    import transformers
-
-    hint, placed = "Save the model again with model.save_pretrained", _placed(section)
+    hint, placed, folder = "Save the model again with model.save_pretrained", _placed(section), found.folder
+    dtype = getattr(torch, section.dtype)
+    model: Any
     try:
-        loader: Any = getattr(transformers, LOADERS[kind])
-        model, info = loader.from_pretrained(
+        model, info = reading.loader.from_pretrained(
             folder,
             config=config,
-            dtype=getattr(torch, section.dtype),
+            dtype=dtype,
             use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
+            # an adapter beside the weights is applied where the study says so, not where peft happens to be installed:
+            # transformers is made to look for one in a folder that is not there
+            adapter_kwargs={"subfolder": NO_ADAPTER},
+            **LOCAL,
+            **_file(found),
             **placed,
             **({"key_mapping": {COMPILED: ""}} if compiled else {}),
         )
@@ -238,8 +324,12 @@ def _model(
         raise InputError(f"its weights cannot be loaded ({reason(error)})", str(folder), hint) from error
     _refuse_misfits(folder, info["mismatched_keys"])
     _refuse_parted(model)
-    # nothing reads the pooled output of a plain encoder
-    missing = sorted(key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler."))
+    brought = adapter.given if adapter else set()
+    missing = sorted(
+        key  # nothing reads the pooled output of a plain encoder
+        for key in info["missing_keys"]
+        if key not in brought and (reading.kind != "encoder" or not key.startswith("pooler."))
+    )
     if missing:  # transformers would fill them with random numbers
         raise InputError(
             (
@@ -250,6 +340,11 @@ def _model(
             str(folder),
             hint,
         )
+    model = in_full(model, dtype, folder) if quantized else model
+    model.requires_grad_(False)
+    if adapter is not None:
+        model = adapter.merged(model, lambda whole: _logits(_scored(whole, reading, folder), reading))
+    model = _scored(model, reading, folder)
     if section.device_map is None:
         try:
             model = model.to(section.device)
@@ -262,6 +357,22 @@ def _model(
                 'Choose a device this machine has, such as "cpu"',
             ) from error
     return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+
+
+def _scored(model: PreTrainedModel, reading: _Reading, folder: Path) -> PreTrainedModel:
+    return _tower(model, folder) if reading.tower else model
+
+
+@torch.no_grad()
+def _logits(model: PreTrainedModel, reading: _Reading) -> Tensor:
+    kind = _kind(model, reading)
+    logits: Tensor = forward(model, kind, short_batch(model, kind, 1))[0]
+    return logits
+
+
+def _kind(model: PreTrainedModel, reading: _Reading) -> Kind:
+    """Say what the scored part of a model puts out: a text tower may be another kind than the whole."""
+    return ("seq2seq" if model.config.is_encoder_decoder else "causal") if reading.tower else reading.kind
 
 
 def _placed(section: ModelSection) -> dict[str, object]:
@@ -283,18 +394,6 @@ def _placed(section: ModelSection) -> dict[str, object]:
                 'Choose devices this machine has, such as "cpu", or "disk"',
             ) from error
     return {"device_map": section.device_map}
-
-
-def _refuse_quantised(config: PreTrainedConfig, folder: Path) -> None:
-    """Whether a quantised product gives heads' outputs, and gradients, that can be relied on is not tried."""
-    quantised = getattr(config, "quantization_config", None)
-    if quantised is not None:
-        read = quantised if isinstance(quantised, dict) else quantised.to_dict()
-        raise InputError(
-            f"its weights are quantised ({read.get('quant_method', 'by an unnamed method')})",
-            str(folder),
-            "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit",
-        )
 
 
 def _refuse_misfits(folder: Path, misfits: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
@@ -327,27 +426,16 @@ def _refuse_parted(model: PreTrainedModel) -> None:
             )
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def _tokenizer(found: Located) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    hint = "Save the tokenizer there with tokenizer.save_pretrained"
+    folder, hint = found.tokenizer, "Save the tokenizer there with tokenizer.save_pretrained"
+    files = _file(found) if folder == found.folder and not (folder / "tokenizer_config.json").is_file() else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **files, **LOCAL)
     except Exception as error:  # as many kinds as there are tokenizer libraries
         raise InputError(f"its tokenizer cannot be loaded ({reason(error)})", str(folder), hint) from error
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"its tokenizer {type(tokenizer).__name__} gives no character offsets",
-            str(folder),
-            "Save a fast tokenizer (tokenizer.json) there",
-        )
     return tokenizer
-
-
-def reason(error: BaseException) -> str:
-    """Say an exception in one line: the first of its message, or its kind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _hash(files: list[Path]) -> str:
@@ -369,7 +457,8 @@ def quiet() -> Iterator[None]:
     try:
         logging.set_verbosity(logging.CRITICAL)
         logging.disable_progress_bar()
-        yield
+        with redirect_stderr(StringIO()):  # the bar of a GGUF file's blocks is not transformers' own to switch off
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from reportgen.core.config import ModelSection
 from reportgen.core.scores import Model
+from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
 from reportgen.scoring.fast_forward.capabilities import Shortcuts, shortcuts
 from reportgen.scoring.fast_forward.partial_forward import Record, Recorder, narrowed, resumed_at
-from reportgen.scoring.model.checks import notes, refuse_looking_ahead, still, unmoved, unplaced
+from reportgen.scoring.model.checks import made_of, notes, refuse_looking_ahead, still, unmoved, unplaced
 from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
@@ -87,6 +88,16 @@ class LoadedModel:
         """The token that fills rows up."""
         return self.tokenizer.pad_token_id or 0
 
+    def context_of(self, asked: int | None) -> int | None:
+        """Return the greatest length in tokens: the study's ``asked`` one in place of the tokenizer's limit, else
+        ``context``. Raises InputError for one that the model itself does not hold.
+        """
+        own = _own_context(self.model)
+        if asked is not None and own is not None and asked > own:
+            problem = f"max_length is {asked} tokens and the model reads at most {own}"
+            raise InputError(problem, "[tasks] max_length", "Give less, or use a model with a longer context")
+        return self.context if asked is None else asked
+
     def collated(self, examples: Sequence[Encoded]) -> Batch:
         """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
         return collate(examples, self.pad, self.device)
@@ -153,9 +164,19 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         kind, heads = folder.kind, find(model)
         if kind == "causal":
             refuse_looking_ahead(model)
-        found = [*unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
+        found = [*made_of(folder), *unplaced(folder.unplaced), *notes(heads), *still(unmoved(model, kind, heads))]
         short = shortcuts(model, kind, heads)
-    described = Model(as_given or section.path, folder.revision, folder.weights_sha256, _kv_groups(heads), found)
+    weights = folder.weights
+    described = Model(
+        as_given or section.path,
+        folder.revision,
+        weights.sha256,
+        _kv_groups(heads),
+        found,
+        weights.adapter,
+        dict(weights.parts),
+        weights.quantization,
+    )
     if section.compile:
         compile_beside(model, kind, heads)
     return LoadedModel(model, folder.tokenizer, kind, heads, short, _context(model, folder.tokenizer), described)
@@ -166,18 +187,17 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def positions(model: PreTrainedModel) -> int | None:
-    """Return the greatest length in tokens that the model has positions for (None: any)."""
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    longest = getattr(tokenizer, "model_max_length", None)
+    # transformers writes 10^30 where a tokenizer has no limit
+    limits = [limit for limit in (_own_context(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(limits, default=None)
+
+
+def _own_context(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings == greatest and module.padding_idx:
             greatest -= module.padding_idx + 1
-    return greatest if isinstance(greatest, int) and greatest > 0 else None
-
-
-def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    longest = getattr(tokenizer, "model_max_length", None)
-    # transformers writes 10^30 where a tokenizer has no limit
-    limits = [limit for limit in (positions(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(limits, default=None)
+    return greatest if isinstance(greatest, int) else None

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from reportgen.core.config import HUB, Study
-from reportgen.errors import InputError, MissingResourceError, ReportgenError
-from reportgen.scoring.model.load import reason
+from reportgen.errors import InputError, MissingResourceError, ReportgenError, reason
 from reportgen.scoring.run.memory import HINT
 from reportgen.scoring.run.prepare import Prepared, chosen_methods, prepare
 from reportgen.scoring.run.run_record import differing
