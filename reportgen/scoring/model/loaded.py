@@ -83,11 +83,6 @@ class LoadedModel:
         wide: Tensor = chosen if chosen.dtype in (torch.float32, torch.float64) else chosen.float()
         return wide.to(batch.owner.device)  # the last layer's device may be another than the inputs'
 
-    @property
-    def pad(self) -> int:
-        """The token that fills rows up."""
-        return self.tokenizer.pad_token_id or 0
-
     def context_of(self, asked: int | None) -> int | None:
         """Return the greatest length in tokens: the study's ``asked`` one in place of the tokenizer's limit, else
         ``context``. Raises InputError for one that the model itself does not hold.
@@ -100,7 +95,7 @@ class LoadedModel:
 
     def collated(self, examples: Sequence[Encoded]) -> Batch:
         """Return the examples as a batch on the model's device, padded with the tokenizer's own token."""
-        return collate(examples, self.pad, self.device)
+        return collate(examples, self.tokenizer.pad_token_id or 0, self.device)
 
     def run(self, batch: Batch) -> None:
         """Run the model for what hooks see of it, without vocabulary logits."""
