@@ -158,7 +158,9 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     _refuse_unfit(study, methods, model)
     notes = [*file.notes]
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
-    if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
+    if METRICS[study.scoring.metric].generated is False and any(
+        row.answers and not row.choices for t in tasks for row in t.rows
+    ):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     if not model.shortcuts.resumes:
         notes.append("this model's layers cannot be resumed one by one: ablation runs the whole model for every head")
