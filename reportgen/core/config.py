@@ -82,9 +82,10 @@ class TasksSection(_Section):
 
     ``answer_prefix`` begins every answer: what the model reads of it, but is not scored ("The capital is"; a space
     follows). ``chat_template_kwargs`` are values for the chat template, ``{enable_thinking = false}``;
-    ``strftime_now`` among them is the day that its clock shows, for it stands still. ``target_language`` is the code
-    of the language that a model of several writes ("fra_Latn"). ``max_length`` bounds rows in tokens in the place of
-    the tokenizer's own limit.
+    ``strftime_now`` among them is the day that its clock shows, for it stands still.
+
+    ``max_length`` is the greatest length in tokens where the tokenizer's own limit, shorter than the model's, is not to
+    hold. ``target_language`` is what a translation model answers in, as its tokenizer writes it ("fra_Latn").
     """
 
     path: Path | str | None = None
@@ -105,8 +106,6 @@ class TasksSection(_Section):
     control: str | None = None
     answer_prefix: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
-    target_language: str | None = None
-    max_length: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _kwargs_need_a_template(self) -> "TasksSection":

@@ -1,112 +1,169 @@
-"""Tokenizers that do not say which characters their tokens cover, held against those that do, and against bytes."""
+"""Tokenizers of Python code, which know no offsets, against the same words in a tokenizer that does."""
 
-import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_prompts import byte_pairs, row, shown, words
-from tiny_tokenizers import tokenizer_of
-from transformers import ByT5Tokenizer, PreTrainedTokenizer
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import ROWS, build
+from tiny_prompts import row
+from transformers import (
+    BertTokenizer,
+    BlenderbotSmallTokenizer,
+    ByT5Tokenizer,
+    CTRLConfig,
+    CTRLLMHeadModel,
+    CTRLTokenizer,
+    EsmTokenizer,
+    ProphetNetTokenizer,
+)
+from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
 from reportgen.errors import InputError
 from reportgen.scoring.data.encoding import Options, encode
+from reportgen.scoring.methods import zero_ablation
+from reportgen.scoring.score import score
+
+PIECES = "one two three four five red green blue is the of un ##known ##s a b . ,".split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-class Slow(PreTrainedTokenizer):
-    """A fast tokenizer's vocabulary and pieces, in a slow one's clothes: special tokens are put around by hand."""
-
-    def __init__(self, fast: Any, ends: bool = False) -> None:
-        self.fast, self.ends = fast, ends
-        names = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token", "sep_token")
-        super().__init__(**{name: getattr(fast, name) for name in names if getattr(fast, name)})
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self.fast)
-
-    def get_vocab(self) -> dict[str, int]:
-        return dict(self.fast.get_vocab())
-
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return list(self.fast.convert_ids_to_tokens(self.fast(text, add_special_tokens=False)["input_ids"]))
-
-    def _convert_token_to_id(self, token: str) -> int:
-        return int(self.fast.convert_tokens_to_ids(token))
-
-    def _convert_id_to_token(self, index: int) -> str:
-        return str(self.fast.convert_ids_to_tokens(index))
-
-    def build_inputs_with_special_tokens(self, first: list[int], second: list[int] | None = None) -> list[int]:
-        end = [self.eos_token_id] if self.ends else []
-        more = [] if second is None else [self.sep_token_id, *second]
-        return [self.bos_token_id, *first, *more, *end]
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """A tokenizer of Python code and a fast one of the same words."""
+    path = tmp_path_factory.mktemp("words") / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL, *PIECES]) + "\n")
+    return BertTokenizerLegacy(str(path)), BertTokenizer(str(path))
 
 
-KINDS = ["words", "bytes"]
+TEXT = st.lists(st.sampled_from("one two red unknown unknowns Green qqq a. ,b é".split()), min_size=1, max_size=4).map(
+    " ".join
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("answer", ["Paris", " Paris", "a red one .", "yes or no"])
-@pytest.mark.parametrize("prompt", ["The capital of France is", "the sky is ", "<s>Is the sky green ?"])
-def test_a_slow_tokenizer_finds_the_answer_that_a_fast_one_does(kind: str, prompt: str, answer: str) -> None:
-    fast = tokenizer_of(kind)
-    slow, example = Slow(fast), row(prompt, answer, choices=(answer, "Rome", "a green one"))
-    made, expected = encode(slow, example, Options()), encode(fast, example, Options())
-    assert (made.inputs, made.prompt, made.answer, made.positions, made.joined) == (
-        expected.inputs,
-        expected.prompt,
-        expected.answer,
-        expected.positions,
-        expected.joined,
+@given(TEXT, TEXT, TEXT, st.sampled_from([" ", "  ", "", ": "]))
+@settings(max_examples=100, deadline=None)
+def test_both_read_every_row_alike(pair: tuple[Any, Any], prompt: str, answer: str, after: str, delimiter: str) -> None:
+    slow, fast = pair
+    made = row(prompt, answer, foil=answer)
+    inside = row(f"{prompt}{delimiter}[MASK]{delimiter}{after}", answer)
+    for kind, example in (("causal", made), ("masked", made), ("masked", inside), ("seq2seq", made), ("encoder", made)):
+        options = Options(kind, delimiter, decoder_start=0)  # type: ignore[arg-type]
+        results = []
+        for tokenizer in (slow, fast):
+            try:
+                results.append(encode(tokenizer, example, options))
+            except InputError as error:
+                results.append(error.problem)
+        assert results[0] == results[1]
+
+
+def files(folder: Path, words: list[str]) -> tuple[str, str]:
+    import json
+
+    vocab = {w: i for i, w in enumerate(["<unk>", "__start__", "__end__", "__null__", *words])}
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text("#version: 0.2\no n\non e</w>\nt w\ntw o</w>\n")
+    return str(folder / "vocab.json"), str(folder / "merges.txt")
+
+
+BPE = [
+    *"onetwhr",
+    *(f"{c}</w>" for c in "oenr"),
+    "o@@",
+    "n@@",
+    "e@@",
+    "one",
+    "two",
+    "tw@@",
+    "on@@",
+    "t@@",
+    "w@@",
+    "h@@",
+    "o",
+    "n",
+    "e",
+]
+
+
+def made(name: str, folder: Path) -> Any:
+    lines = {"esm": ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERT", "<mask>"], "prophetnet": [*SPECIAL, *PIECES]}
+    if name in lines:
+        (folder / "v.txt").write_text("\n".join(lines[name]) + "\n")
+        return {"esm": EsmTokenizer, "prophetnet": ProphetNetTokenizer}[name](str(folder / "v.txt"))
+    if name in ("ctrl", "blenderbot-small"):
+        return {"ctrl": CTRLTokenizer, "blenderbot-small": BlenderbotSmallTokenizer}[name](*files(folder, BPE))
+    return ByT5Tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt", "answer"),
+    [
+        ("byt5", "one  two", "über é"),
+        ("esm", "L A G V", "S E"),
+        ("prophetnet", "the unknown is", "unknowns, red"),
+        ("ctrl", "two one", "two one"),
+        ("blenderbot-small", "two one", "one two"),
+    ],
+)
+def test_a_familys_own_tokenizer_tells_prompt_and_answer_apart(
+    name: str, prompt: str, answer: str, tmp_path: Path
+) -> None:
+    tokenizer = made(name, tmp_path)
+    assert not tokenizer.is_fast
+    found = encode(tokenizer, row(prompt, answer), Options())
+    text = tokenizer.decode(found.answer, skip_special_tokens=True).replace(" ", "")
+    assert text == answer.replace(" ", "")
+    before = tokenizer.decode(found.inputs[: found.prompt], skip_special_tokens=True)
+    assert before.replace(" ", "") == prompt.replace(" ", "")
+    assert found.inputs[found.prompt :] == found.answer[:-1]
+
+
+def test_a_model_with_such_a_tokenizer_is_scored(study_of: Any, tmp_path: Path) -> None:
+    config = CTRLConfig(vocab_size=40, n_positions=32, n_embd=16, dff=24, n_layer=2, n_head=4, initializer_range=0.2)
+    torch.manual_seed(0)
+    model = CTRLLMHeadModel(config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer = made("ctrl", tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    rows = [{"task": "t", "prompt": p, "answer": a} for p, a in (("one two one", "two"), ("two", "one"))]
+    method = zero_ablation.METHOD.name
+    found = score(study_of(rows=rows, model={"path": str(tmp_path)}, method=method))[method][0]
+
+    def log_odds(prompt: str, answer: str) -> float:
+        ids = tokenizer(f"{prompt} {answer}")["input_ids"]
+        with torch.no_grad():
+            p = model(input_ids=torch.tensor([ids])).logits[0].double().softmax(-1)
+        answers = range(len(tokenizer(prompt)["input_ids"]), len(ids))
+        return sum(float((p[at - 1, ids[at]] / (1 - p[at - 1, ids[at]])).log()) for at in answers)
+
+    def lose(_: Any, inputs: Any) -> Any:
+        return (inputs[0].index_fill(-1, torch.arange(4, 8), 0.0),)
+
+    for example, one in zip(found.examples[0].values, rows, strict=True):
+        whole = log_odds(one["prompt"], one["answer"])
+        with model.transformer.h[1].multi_head_attention.dense.register_forward_pre_hook(lose):
+            without = log_odds(one["prompt"], one["answer"])
+        assert example[1, 1] == pytest.approx(whole - without, abs=1e-5)
+
+
+def test_a_byte_level_encoder_decoder_is_scored(study_of: Any, tmp_path: Path) -> None:
+    build("t5", vocab_size=384).save_pretrained(tmp_path)
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    found = score(study_of(rows=ROWS[:2], model={"path": str(tmp_path)}))["gate_gradient"]
+    assert [blocks.block for blocks in found] == ["enc", "dec", "cross"]
+
+
+def test_a_tokenizer_that_reads_no_text_alone_is_refused_by_name() -> None:
+    class Tables(ByT5Tokenizer):  # type: ignore[misc]
+        def __call__(self, *_: Any, **__: Any) -> Any:
+            raise AssertionError("Table must be of type pd.DataFrame")
+
+    with pytest.raises(InputError) as caught:
+        encode(Tables(), row("one", "two"), Options())
+    assert str(caught.value) == (
+        "one two: the tokenizer Tables does not read a text alone (Table must be of type pd.DataFrame). "
+        "Choose a model that reads texts."
     )
-    assert [(r.inputs, r.answer) for r in made.rivals] == [(r.inputs, r.answer) for r in expected.rivals]
-
-
-def test_masks_targets_and_pairs_of_slow_tokenizers() -> None:
-    fast = tokenizer_of("words", ends=True, pairs=True)
-    slow = Slow(fast, ends=True)
-    for options in (Options("masked"), Options("seq2seq", decoder_start=2), Options("encoder")):
-        for example in (
-            row("the sky is <mask> ." if options.kind == "masked" else "the sky is", "red one"),
-            row("a man eats", "red", prompt_pair="the sky is <mask> ." if options.kind == "masked" else "the sky is"),
-        ):
-            made, expected = encode(slow, example, options), encode(fast, example, options)
-            assert (made.inputs, made.answer, made.positions, made.decoder) == (
-                expected.inputs,
-                expected.answer,
-                expected.positions,
-                expected.decoder,
-            )
-
-
-@pytest.mark.parametrize(("prompt", "answer"), [("The sky is", "green"), ("naïve", "çé"), ("1 +1 =", " 2")])
-def test_bytes_are_tokens_of_their_own(prompt: str, answer: str) -> None:
-    tokenizer = ByT5Tokenizer()
-    made = encode(tokenizer, row(prompt, answer), Options())
-    assert tokenizer.decode(made.answer) == answer.strip()
-    assert tokenizer.decode([*made.inputs, made.answer[-1]]) == f"{prompt} {answer.strip()}"
-    assert len(made.answer) == len(answer.strip().encode())
-    for kind in ("seq2seq", "encoder", "classifier"):
-        other = encode(tokenizer, row(prompt, answer), Options(kind, decoder_start=0, labels={answer.strip(): 0}))  # type: ignore[arg-type]
-        assert other.inputs == tuple(tokenizer(prompt)["input_ids"])
-        if kind == "seq2seq":
-            assert tokenizer.decode(other.answer) == answer.strip()
-            assert other.decoder == (0, *other.answer[:-1])
-    doubled = encode(tokenizer, row(f"{prompt}</s>", "x"), Options("encoder"))
-    assert doubled.inputs.count(tokenizer.eos_token_id) == 1
-
-
-def test_a_token_across_prompt_and_answer_belongs_to_the_answer() -> None:
-    fast = byte_pairs()
-    slow = Slow(fast)
-    slow.build_inputs_with_special_tokens = lambda first, second=None: first  # type: ignore[method-assign]
-    shared = encode(slow, row("1=", "bo"), Options(delimiter=""))
-    assert (shown(fast, shared.inputs), shown(fast, shared.answer), shared.positions) == ("1 =b", "=b o", (0, 1))
-    with pytest.raises(InputError, match=re.escape("the answer 'b' leaves no tokens of its own")):
-        encode(slow, row("1=", "b"), Options(delimiter=""))
-
-
-def test_an_answer_beside_a_mask_that_shares_a_token_is_refused() -> None:
-    slow = Slow(words("$A"))
-    with pytest.raises(InputError, match=r"shares a token|leaves no tokens of its own"):
-        encode(slow, row("a<mask>b", "red"), Options("masked"))

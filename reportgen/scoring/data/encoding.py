@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from reportgen.core.config import TasksSection
-from reportgen.errors import InputError, nearest, reason
+from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Encoded, Kind
 from reportgen.scoring.data.joining import joined, together
+from reportgen.scoring.data.offsets import read, tokenized
 from reportgen.scoring.data.tasks import Row, rivals
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Options:
     ``delimiter`` stands between prompt and answer. ``templated``: the prompt holds its special tokens already, as a
     chat template writes them, so none are added. ``context`` is the model's greatest length in tokens (None: any);
     ``truncate`` cuts longer prompts instead of refusing them (see ``encode``). ``labels`` are a classifier's names,
-    ``decoder_start`` and ``forced_bos`` the first tokens of an encoder-decoder's decoder, ``language`` the code of the
-    one that it writes. ``prefix`` begins every answer, but is not scored. ``types`` is the number of texts of a pair
-    that the model tells apart by embeddings (0: it does not).
+    ``decoder_start`` and ``forced_bos`` the first tokens of an encoder-decoder's decoder. ``prefix`` begins every
+    answer, but is not scored. ``types`` is the number of texts of a pair that the model tells apart by embeddings
+    (0: it does not).
     """
 
     kind: Kind = "causal"
@@ -43,7 +44,6 @@ class Options:
     labels: Mapping[str, int] = field(default_factory=dict)
     decoder_start: int | None = None
     forced_bos: int | None = None
-    language: str | None = None
     prefix: str = ""
     types: int = 0
 
@@ -80,7 +80,6 @@ class Options:
             labels=dict(getattr(config, "label2id", None) or {}),
             decoder_start=next((start for start in starts if isinstance(start, int)), None),
             forced_bos=getattr(settings, "forced_bos_token_id", None),
-            language=section.target_language,
             prefix=section.answer_prefix or "",
             types=getattr(config, "type_vocab_size", None) or 0,
         )
@@ -233,10 +232,6 @@ def _refuse_unread(row: Row, options: Options, location: str) -> None:
         raise InputError(
             "a classifier's or an encoder's answer has no beginning", "[tasks] answer_prefix", "Remove the key"
         )
-    if options.language is not None and options.kind != "seq2seq":
-        raise InputError(
-            "only an encoder-decoder is told which language to write", "[tasks] target_language", "Remove the key"
-        )
 
 
 def _location(row: Row) -> str:
@@ -251,7 +246,7 @@ def _read(
         return replace(text, ids=text.ids[: text.stop])
     if options.kind == "masked":
         return _around_mask(tokenizer, row, prompt, answer, options, location)
-    return _tokens(tokenizer, prompt, row.prompt_pair, options)[0]
+    return _tokens(tokenizer, (prompt, "", ""), options, 0, row.prompt_pair)[0]
 
 
 def _before(prompt: str, options: Options) -> str:
@@ -320,41 +315,39 @@ def _joint(
     if after[:1].isspace():
         answer = answer.rstrip()
     whole = before + answer + after
-    text, offsets = _tokens(tokenizer, *((whole, other) if place == 0 else (other or "", whole)), options)
+    text, offsets = _tokens(tokenizer, (before, answer, after), options, place, other)
     if written != whole:
         text = _marked(tokenizer, text, place, written)
-    if offsets is None:
-        return _differing(tokenizer, text, place, (before, answer, after))
     offsets = [offset if of == place else (0, 0) for offset, of in zip(offsets, text.texts, strict=True)]
     return _covering(text, offsets, before, answer, after)
 
 
 def _tokens(
-    tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, options: Options
-) -> tuple[_Text, list[tuple[int, int]] | None]:
-    """Tokenise a text or a pair, all of it prompt; return it with the characters that each token covers.
+    tokenizer: PreTrainedTokenizerBase, parts: tuple[str, str, str], options: Options, place: int, other: str | None
+) -> tuple[_Text, list[tuple[int, int]]]:
+    """Tokenise a text, or a pair of which it is number ``place``, all of it prompt.
 
-    Special tokens that the text itself begins or ends with are not put there again. Slow tokenizers do not say which
-    characters their tokens cover (None).
+    It is returned with the characters that each of the text's tokens covers. Special tokens that a text itself begins
+    or ends with are not put there again.
     """
-    fast, special = tokenizer.is_fast, not options.templated
-    more = {"return_offsets_mapping": True, "return_special_tokens_mask": True} if fast else {}
+    text, special = "".join(parts), not options.templated
+    texts = [text] if other is None else [text, other] if place == 0 else [other, text]
+    more: dict[str, Any] = {} if other is None else {"text_pair": texts[1]}
+    more |= {"return_offsets_mapping": True, "return_special_tokens_mask": True} if tokenizer.is_fast else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This sequence already has")  # of T5's: that is looked at below
-        try:
-            made = tokenizer(text, pair, add_special_tokens=special, verbose=False, **more)
-        except (NotImplementedError, AssertionError, TypeError, AttributeError, ValueError, KeyError) as error:
-            problem = f"the tokenizer {type(tokenizer).__name__} does not read a text alone ({reason(error)})"
-            raise InputError(problem, text[:80], "Choose a model that reads texts") from error
+        made = read(tokenizer, texts[0], special, **more)
     ids = made["input_ids"]
-    if fast:
+    if tokenizer.is_fast:
         # a pair's texts are told apart by the tokenizer alone; of one text, all but what was added is it
         marked = zip(made["special_tokens_mask"], made.sequence_ids(), strict=True)
-        texts = [None if added else of or 0 for added, of in marked]
+        owners, offsets = [None if added else of or 0 for added, of in marked], made["offset_mapping"]
     else:
-        texts = _parts(tokenizer, ids, [text] if pair is None else [text, pair])
-    own = [i for i, of in enumerate(texts) if of is not None] or [len(ids) - 1]
-    lead, tail = own[0], len(ids) - 1 - own[-1]
+        owners = _owners(tokenizer, ids, texts)
+        alone = iter(tokenized(tokenizer, parts, special=False)["offset_mapping"])
+        offsets = [next(alone, (0, 0)) if of == place else (0, 0) for of in owners]
+    own = [i for i, of in enumerate(owners) if of is not None]
+    lead, tail = (own[0], len(ids) - 1 - own[-1]) if own else (0, 0)
     first = lead if lead and ids[lead : 2 * lead] == ids[:lead] else 0
     last = tail if tail and ids[-2 * tail : -tail] == ids[-tail:] else 0
     kept = slice(first, len(ids) - last)
@@ -363,27 +356,23 @@ def _tokens(
         tuple(ids[kept]),
         len(ids[kept]),
         len(ids[kept]),
-        texts=tuple(texts[kept]),
+        texts=tuple(owners[kept]),
         types=tuple(types[kept]),
         joined=(DOUBLED,) if first or last else (),
     )
-    return whole, made["offset_mapping"][kept] if fast else None
+    return whole, offsets[kept]
 
 
-def _bare(tokenizer: PreTrainedTokenizerBase, text: str, target: bool = False) -> list[int]:
-    """Tokenise a text, or a target, without any special token around it."""
-    named = {"text_target" if target else "text": text}
-    found: list[int] = tokenizer(**named, add_special_tokens=False, verbose=False)["input_ids"]
-    return found
+def _bare(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokenise a text without any special token around it."""
+    return list(read(tokenizer, text, special=False)["input_ids"])
 
 
-def _parts(
-    tokenizer: PreTrainedTokenizerBase, ids: list[int], texts: list[str], target: bool = False
-) -> list[int | None]:
+def _owners(tokenizer: PreTrainedTokenizerBase, ids: list[int], texts: list[str]) -> list[int | None]:
     """Say of each id which of the texts it is of, by finding their own ids among all; special ones are of none."""
     result, at = list[int | None]([None] * len(ids)), 0
     for number, text in enumerate(texts):
-        own = _bare(tokenizer, text, target)
+        own = _bare(tokenizer, text)
         at = next((i for i in range(at, len(ids)) if ids[i : i + len(own)] == own), at)
         result[at : at + len(own)] = [number] * len(ids[at : at + len(own)])
         at += len(own)
@@ -400,38 +389,6 @@ def _covering(text: _Text, offsets: list[tuple[int, int]], before: str, answer: 
     follows = len(before) + len(answer) + len(after) - len(after.lstrip())
     own = sum(written <= offsets[i][0] and offsets[i][1] <= follows for i in covering)
     return replace(text, start=covering[0], stop=covering[-1] + 1, own=own)
-
-
-def _differing(
-    tokenizer: PreTrainedTokenizerBase, text: _Text, place: int, parts: tuple[str, str, str], target: bool = False
-) -> _Text:
-    """Return what ``_covering`` does for a slow tokenizer: the answer begins where the text's tokens leave those of
-    what stands before it, and ends where they leave those of both.
-
-    The token of unknown words is the same for all of them: where what follows it has other tokens by itself, its word
-    goes on there.
-    """
-    before, answer, whole = parts[0], parts[1], "".join(parts)
-    at = [i for i, of in enumerate(text.texts) if of == place]
-    own = [text.ids[i] for i in at]
-
-    def alike(begun: str) -> tuple[int, int]:
-        ids = _bare(tokenizer, begun, target)
-        pairs = zip(own, ids, strict=False)
-        count = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(own), len(ids)))
-        open_ended = 0 < count == len(ids) and own[count - 1] == tokenizer.unk_token_id
-        if open_ended and own[count:] != _bare(tokenizer, whole[len(begun) :], target):
-            count -= 1
-        return count, len(ids)
-
-    (start, to_start), (spaced, with_space), (stop, to_end) = map(
-        alike, (before.rstrip(), before, before + answer.rstrip())
-    )
-    shared = (start < to_start) + (stop < to_end)  # a token of the prompt's end too, or of what follows
-    start, stop = spaced if spaced == with_space else start, stop + (stop < to_end)
-    if start >= min(stop, len(at)):
-        return _Text((), 0, 0)
-    return replace(text, start=at[start], stop=at[stop - 1] + 1, own=stop - start - shared)
 
 
 def _check_answer(tokenizer: PreTrainedTokenizerBase, text: _Text, row: Row, options: Options, location: str) -> None:
@@ -460,11 +417,13 @@ def _fitting(
     if context is None or len(ids) + (spare if options.truncate else 0) <= context:
         return list(range(len(ids)))
     if options.truncate is None:
+        limit = getattr(tokenizer, "model_max_length", None)
         what = "prompt and answer take" if options.kind in ("causal", "masked") else "the prompt takes"
         raise InputError(
             f"{what} {len(ids)} tokens but the model's context is {context}",
             location,
-            "Shorten the prompt, remove the row, or use a model with a longer context",
+            "Shorten the prompt, remove the row, or use a model with a longer context"
+            + (", or give [tasks] max_length: this limit is the tokenizer's" if limit == context else ""),
         )
     special = _special_ids(tokenizer)
     free = [i for i, token in enumerate(ids) if not text.start <= i < text.stop and token not in special]
@@ -573,17 +532,10 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, row: Row, whole: _Text, options
             location,
             "Set decoder_start_token_id in the model's generation_config.json",
         )
-    forced = options.forced_bos if options.language is None else _language(tokenizer, options.language)
-    if forced is None and getattr(tokenizer, "tgt_lang", "") is None:
-        raise InputError(
-            "the model writes several languages, and nothing says which",
-            "[tasks] target_language",
-            f"Give one of them, such as {', '.join(_languages(tokenizer)[:3])}",
-        )
     text, lead = _target(tokenizer, row.answer, options)
     if text.own == 0:
         raise InputError(f"the answer {row.answer!r} leaves no tokens of its own", location, "Reword the row")
-    special = lead if forced is None else (forced,)
+    special = lead if options.forced_bos is None else (options.forced_bos,)
     start = (options.decoder_start, *(special if special != (options.decoder_start,) else ()))
     begun = (*start, *text.ids[len(lead) : text.start])
     decoder = (*begun, *text.answer[:-1])
@@ -610,16 +562,8 @@ def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -
     """
     before = together(options.prefix, " ") if options.prefix else ""
     own = joined(before, answer)[1] if before else answer.lstrip()
-    # a language that the study chose stands in the place of those that the tokenizer puts before a target
-    target = options.language is None
-    named = {"text_target" if target else "text": before + own}
-    made = tokenizer(**named, add_special_tokens=target, return_offsets_mapping=tokenizer.is_fast, verbose=False)
-    text = _Text(tuple(made["input_ids"]), 0, 0)
-    if tokenizer.is_fast:
-        text = _covering(text, made["offset_mapping"], before, own)
-    else:
-        text = replace(text, texts=tuple(_parts(tokenizer, made["input_ids"], [before + own], target)))
-        text = _differing(tokenizer, text, 0, (before, own, ""), target)
+    made = tokenized(tokenizer, (before, own, ""), target=True)
+    text = _covering(_Text(tuple(made["input_ids"]), 0, 0), made["offset_mapping"], before, own)
     special = _special_ids(tokenizer)
     start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
     start = min(start, text.start)
@@ -627,28 +571,6 @@ def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -
         changed = _bare(tokenizer, answer) != [token for token in text.ids if token not in special]
         text = replace(text, joined=(WHITE_SPACE,) if changed else ())
     return (text if options.prefix else replace(text, start=start)), text.ids[:start]
-
-
-def _languages(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return the tokens that may be languages: special ones other than those that every tokenizer has."""
-    usual = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token, tokenizer.mask_token}
-    special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return [content for content in special if content not in usual | {tokenizer.cls_token, tokenizer.sep_token}]
-
-
-def _language(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
-    """Return the token of a language: its code, or, of M2M's tokenizers, the code between underscores."""
-    special = _special_ids(tokenizer)
-    for name in (code, f"__{code}__"):
-        found = tokenizer.convert_tokens_to_ids(name)
-        if isinstance(found, int) and found in special and found != tokenizer.unk_token_id:
-            return found
-    known = [name.strip("_") for name in _languages(tokenizer)]
-    raise InputError(
-        f"the tokenizer knows no language {code!r}",
-        "[tasks] target_language",
-        nearest(code, known) if known else "Remove the key: it has no tokens for languages",
-    )
 
 
 def _classified(row: Row, options: Options) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _answered(tokenizer: PreTrainedTokenizerBase, shot: Row, section: TasksSecti
 
 def _begun(answer: str, section: TasksSection) -> str:
     """Return an answer with what every answer begins with."""
-    return answer if section.answer_prefix is None else together(section.answer_prefix, " ", answer)
+    return together(section.answer_prefix, " ", answer) if section.answer_prefix else answer
 
 
 def _chat(chat: Chat, location: str, row: Row, prompt: str, shots: tuple[Row, ...], section: TasksSection) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reportgen.core.config import ModelSection
 from reportgen.core.scores import Model
+from reportgen.errors import InputError
 from reportgen.scoring.data.batches import Batch, Encoded, Kind, collate
 from reportgen.scoring.data.generation import after_prompt, in_decoder
 from reportgen.scoring.data.metrics import longest_answer, matches
@@ -113,6 +114,16 @@ class LoadedModel:
         size = len(embedding_table(self.model))
         named = (getattr(self.model.config.get_text_config(), "pad_token_id", None), self.tokenizer.pad_token_id)
         return next((token for token in named if isinstance(token, int) and 0 <= token < size), 0)
+
+    def context_of(self, asked: int | None) -> int | None:
+        """Return the greatest length in tokens: the study's ``asked`` one in place of the tokenizer's limit, else
+        ``context``. Raises InputError for one that the model itself does not hold.
+        """
+        own = _own_context(self.model)
+        if asked is not None and own is not None and asked > own:
+            problem = f"max_length is {asked} tokens and the model reads at most {own}"
+            raise InputError(problem, "[tasks] max_length", "Give less, or use a model with a longer context")
+        return self.context if asked is None else asked
 
     def collated(self, examples: Sequence[Encoded]) -> Batch:
         """Return the examples as a batch on the model's device."""
@@ -240,8 +251,14 @@ def _kv_groups(heads: Heads) -> int | None:
     return groups.pop() if len(groups) == 1 else None
 
 
-def positions(model: PreTrainedModel) -> int | None:
-    """Return the greatest length in tokens that the model has positions for (None: any)."""
+def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    longest = getattr(tokenizer, "model_max_length", None)
+    # transformers writes 10^30 where a tokenizer has no limit
+    limits = [limit for limit in (_own_context(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(limits, default=None)
+
+
+def _own_context(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config(decoder=True)
     greatest = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     for module in model.modules():  # RoBERTa's positions begin behind the padding's own
@@ -251,10 +268,3 @@ def positions(model: PreTrainedModel) -> int | None:
     if rotary.get("rope_type") == "dynamic" and greatest:  # its positions stretch as far behind what it was trained on
         greatest = int(greatest * rotary.get("factor", 1))
     return greatest if isinstance(greatest, int) and greatest > 0 else None
-
-
-def _context(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    longest = getattr(tokenizer, "model_max_length", None)
-    # transformers writes 10^30 where a tokenizer has no limit
-    limits = [limit for limit in (positions(model), longest) if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(limits, default=None)

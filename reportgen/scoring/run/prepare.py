@@ -15,6 +15,7 @@ from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
 from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
+from reportgen.scoring.data.languages import language_token
 from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.shown import shown
@@ -29,7 +30,7 @@ from reportgen.scoring.methods.common.method import (
     MethodSetting,
     read_parameters,
 )
-from reportgen.scoring.model.loaded import LoadedModel, load, positions
+from reportgen.scoring.model.loaded import LoadedModel, load
 from reportgen.scoring.model.running import Running
 from reportgen.scoring.model.trace import embedding_table
 from reportgen.scoring.run.agreement import agreeing
@@ -157,11 +158,13 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
     # the groups' own check, on scores that hold nothing yet: it should not wait for the model
     HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
-    model = load(study.model, study.model_as_written)
+    model = _asked_in(study, load(study.model, study.model_as_written))
     _refuse_unfit(study, methods, model)
     notes = [*file.notes]
     tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
-    if METRICS[study.scoring.metric].generated is False and any(row.answers for t in tasks for row in t.rows):
+    if METRICS[study.scoring.metric].generated is False and any(
+        row.answers and not row.choices for t in tasks for row in t.rows
+    ):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
     used = METHODS.used({study.scoring.method, *study.scoring.also})
     prepared = Prepared(study, methods, model, tasks, tuple(notes), {}, 0, used)
@@ -182,6 +185,15 @@ def _agreed(prepared: Prepared, section: ModelSection, size: int) -> Prepared:
         notes += ("this model's layers cannot be resumed one by one: ablation runs the whole model for every head",)
     identity = _identity(section, model)
     return replace(prepared, model=model, notes=(*prepared.notes, *notes), identity=identity).in_batches(size)
+
+
+def _asked_in(study: Study, model: LoadedModel) -> LoadedModel:
+    """Return the model, described with the language that it is asked to answer in."""
+    language = study.tasks.target_language
+    if language is None:
+        return model
+    notes = [*model.described.notes, f"the model is made to answer in {language} ([tasks] target_language)"]
+    return replace(model, described=replace(model.described, notes=notes, target_language=language))
 
 
 def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
@@ -341,10 +353,12 @@ def _prepare_task(
         model.kind,
         model.model,
         study.tasks,
-        context=_context(study, model),
+        context=model.context_of(study.tasks.max_length),
         with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
         with_corrupted=any("corrupted" in c.method.needs for c in methods),
     )
+    language = language_token(model.tokenizer, model.kind, options, study.tasks.target_language)
+    options = options if language is None else replace(options, forced_bos=language)
     if study.tasks.chat_template and reads_clock(model.tokenizer):
         notes += [] if CLOCK_NOTE in notes else [CLOCK_NOTE]
     texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)
@@ -367,18 +381,6 @@ def _prepare_task(
     rows = tuple(replace(row, group=first[int(n)]) for n, row in zip(number, rows, strict=True))
     halves = split_halves([row.group for row in rows], scoring.seed)
     return PreparedTask(name, rows, encoded, (), halves)
-
-
-def _context(study: Study, model: LoadedModel) -> int | None:
-    """Return the greatest length in tokens: the study's in the place of the tokenizer's, within the model's own."""
-    asked, most = study.tasks.max_length, positions(model.model)
-    if asked is None:
-        return model.context
-    if most is not None and asked > most:
-        raise InputError(
-            f"max_length is {asked} and the model has {most} positions", "[tasks] max_length", f"Give at most {most}"
-        )
-    return asked
 
 
 def _refuse_unembedded(model: LoadedModel, encoded: Sequence[Encoded]) -> None:
