@@ -77,12 +77,18 @@ def in_full(model: PreTrainedModel, dtype: torch.dtype, folder: Path) -> PreTrai
 
     Raises InputError where a weight stays packed.
     """
-    method = str(getattr(getattr(model.config, "quantization_config", None), "quant_method", ""))
-    if any(name in method.lower() for name in AFTERWARDS):
-        model = cast(Any, model).dequantize(dtype=dtype)
-    packed = [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
-    if packed:
+    if _packed(model):
+        try:
+            model = cast(Any, model).dequantize(dtype=dtype)
+        except Exception as error:  # of the libraries that packed it
+            problem = f"its weights are quantised and cannot be had in full ({reason(error)})"
+            raise InputError(problem, str(folder), ORIGINAL) from error
+    if packed := _packed(model):
         raise InputError(f"its weights are quantised, and {packed[0]} cannot be had in full", str(folder), ORIGINAL)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # what is scored are plain numbers now, wherever the file lay
     return cast("PreTrainedModel", cast(Any, model).to(dtype))
+
+
+def _packed(model: PreTrainedModel) -> list[str]:
+    return [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
