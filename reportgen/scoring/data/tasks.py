@@ -211,6 +211,9 @@ def _row(values: dict[str, object], where: dict[str, str], record: Record) -> Ro
 
 def _known(name: str, location: str) -> None:
     if name not in COLUMNS:
+        if name in ("image", "audio"):
+            hint = "Remove the column: a model that reads images or sound too is scored on rows of text"
+            raise InputError(f"rows with a column {name!r} are not scored", location, hint)
         raise InputError(f"unknown column {name!r}", location, nearest(name, list(COLUMNS)))
 
 

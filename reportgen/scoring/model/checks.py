@@ -107,6 +107,11 @@ def made_of(folder: Folder) -> list[str]:
     lines = []
     if weights.quantization:
         lines.append(f"its weights were stored as {weights.quantization} and are read as {dtype} numbers")
+    if weights.apart is not None:
+        lines.append(
+            "packed and as plain numbers, its weights put out logits for a short text that differ by at most "
+            f"{100 * weights.apart:.2g} % of the greatest"
+        )
     if weights.adapter:
         lines.append(
             f"its weights are a base model's (sha256 {weights.parts['base'][:12]}…) with an adapter, {weights.adapter} "

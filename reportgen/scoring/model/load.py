@@ -84,10 +84,12 @@ class Folder:
 class Weights:
     """What a model's weights are: the ``sha256`` of all files that they were made of, the format that they were stored
     in if it was a quantised one, and of a base model with an adapter what ``adapter`` it is and each part's own hash.
+    ``apart`` is how far the logits of packed and of plain weights lie apart, as a share of the greatest.
     """
 
     sha256: str
     quantization: str | None = None
+    apart: float | None = None
     adapter: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
 
@@ -112,12 +114,12 @@ def read_folder(section: ModelSection) -> Folder:
         asked = unseen_attention(found.folder)
         attention = None if asked is None else _seen_attention(config)
         whole = quantization is not None
-        model, unplaced = _model(found, config, reading, section, compiled, adapter, whole, attention)
+        model, unplaced, apart = _model(found, config, reading, section, compiled, adapter, whole, attention)
         tokenizer = _tokenizer(found)
-    weights = Weights(_hash(files), quantization)
+    weights = Weights(_hash(files), quantization, apart)
     if adapter is not None:
         parts = {"base": weights.sha256, "adapter": _hash(adapter.files)}
-        weights = Weights(_hash([*files, *adapter.files]), quantization, adapter.name, parts)
+        weights = Weights(_hash([*files, *adapter.files]), quantization, apart, adapter.name, parts)
     kind = _kind(model, reading)
     told = () if asked is None else (f"its configuration asks for {asked}; attention is computed by {attention}",)
     return Folder(model, unplaced, tokenizer, kind, found.revision, weights, reading.beside, found.left_over, told)
@@ -335,7 +337,7 @@ def _model(
     adapter: Adapter | None,
     quantized: bool,
     attention: str | None,
-) -> tuple[PreTrainedModel, tuple[str, ...]]:
+) -> tuple[PreTrainedModel, tuple[str, ...], float | None]:
     hint, placed, folder = "Save the model again with model.save_pretrained", _placed(section), found.folder
     dtype = getattr(torch, section.dtype)
     model: Any
@@ -378,10 +380,14 @@ def _model(
             str(folder),
             hint,
         )
-    model = in_full(model, dtype, folder) if quantized else model
     model.requires_grad_(False)
+
+    def run(whole: PreTrainedModel) -> Tensor:
+        return _logits(_scored(whole, reading, folder), reading)
+
+    model, apart = in_full(model, dtype, folder, run) if quantized else (model, None)
     if adapter is not None:
-        model = adapter.merged(model, lambda whole: _logits(_scored(whole, reading, folder), reading))
+        model = adapter.merged(model, run)
     model = _scored(model, reading, folder)
     if section.device_map is None:
         try:
@@ -394,7 +400,7 @@ def _model(
                 f"[model] device {section.device!r}",
                 'Choose a device this machine has, such as "cpu"',
             ) from error
-    return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"]))
+    return model.eval().requires_grad_(False), tuple(sorted(info["unexpected_keys"])), apart
 
 
 def _scored(model: PreTrainedModel, reading: _Reading, folder: Path) -> PreTrainedModel:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import Tensor
 
 from reportgen.errors import InputError, MissingResourceError, reason
 
@@ -48,7 +51,7 @@ def of_gguf(path: Path) -> str:
 
 
 # What transformers unpacks while it loads, and what it loads packed and unpacks then
-AT_LOAD, AFTERWARDS = ("mxfp4", "fp8", "compressed-tensors"), ("bitsandbytes",)
+AT_LOAD, AFTERWARDS = ("mxfp4", "fp8"), ("bitsandbytes",)
 ORIGINAL = "Score the model it was made from, in bfloat16 or float16; device_map spreads what does not fit"
 
 
@@ -57,7 +60,7 @@ def stored(config: PreTrainedConfig, folder: Path) -> str | None:
     in full.
 
     A quantised product has no gradients, or none that can be relied on, so nothing is scored as it is stored. Raises
-    InputError for formats that transformers cannot turn back.
+    InputError for formats that transformers cannot turn back, and MissingResourceError without the library for one.
     """
     packed: Any = getattr(config, "quantization_config", None)
     if packed is None:
@@ -68,21 +71,36 @@ def stored(config: PreTrainedConfig, folder: Path) -> str | None:
         raise InputError(f"its weights are quantised ({method})", str(folder), ORIGINAL)
     if method in AT_LOAD:
         config.quantization_config = {**read, "dequantize": True}
+    if method in AFTERWARDS and find_spec(method) is None:
+        hint = f'pip install "reportgen[{method}]", or score the model it was made from'
+        raise MissingResourceError(f"its weights are quantised, which needs {method}", str(folder), hint)
     detail = read.get("bnb_4bit_quant_type") if read.get("load_in_4bit") else None
     return f"{method} {detail}" if detail else method
 
 
-def in_full(model: PreTrainedModel, dtype: torch.dtype, folder: Path) -> PreTrainedModel:
-    """Return a model whose weights were stored quantised with all of them as plain numbers.
+def in_full(
+    model: PreTrainedModel, dtype: torch.dtype, folder: Path, run: Callable[[PreTrainedModel], Tensor]
+) -> tuple[PreTrainedModel, float | None]:
+    """Return a model whose weights were stored quantised with all of them as plain numbers, and how far what ``run``
+    has it put out is from what the packed weights did: a share of the greatest number (None: they were never at hand).
 
     Raises InputError where a weight stays packed.
     """
-    method = str(getattr(getattr(model.config, "quantization_config", None), "quant_method", ""))
-    if any(name in method.lower() for name in AFTERWARDS):
-        model = cast(Any, model).dequantize(dtype=dtype)
-    packed = [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
-    if packed:
+    apart = None
+    if _packed(model):
+        try:
+            packed_output = run(deepcopy(model)).double()  # bitsandbytes packs weights anew as a CPU first runs them
+            model = cast(Any, model).dequantize(dtype=dtype)
+            apart = float((run(model).double() - packed_output).abs().max() / packed_output.abs().max())
+        except Exception as error:  # of the libraries that packed it
+            problem = f"its weights are quantised and cannot be had in full ({reason(error)})"
+            raise InputError(problem, str(folder), ORIGINAL) from error
+    if packed := _packed(model):
         raise InputError(f"its weights are quantised, and {packed[0]} cannot be had in full", str(folder), ORIGINAL)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # what is scored are plain numbers now, wherever the file lay
-    return cast("PreTrainedModel", cast(Any, model).to(dtype))
+    return cast("PreTrainedModel", cast(Any, model).to(dtype)), apart
+
+
+def _packed(model: PreTrainedModel) -> list[str]:
+    return [name for name, weight in model.named_parameters() if not weight.is_floating_point()]
