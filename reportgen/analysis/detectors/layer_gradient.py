@@ -29,15 +29,15 @@ DOC = """Importance that rises or falls steadily over a range of layers.
 
 Statistic: Kendall's τ of the layers' levels (mean normal score of a layer's heads among all heads of the task, found
 regions left out) with the layer number, over all layers, and standardised, its maximum over all ranges of at least 8
-layers; twice the smaller p counts. Null: a
-stationary autoregressive series of first order, so that layers resembling their neighbours are not taken for a trend;
-its autocorrelation is the largest (of 0, .1, … .9, .95) under which what the task's levels, or the mean of all tasks,
-keep after their trend is taken off is not among the least 2 %. Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the
-range. The sentence prints the median free head of the range's first and last quarter. Where the size of the heads'
-outputs was scored too and shows the same trend over the range, the finding says so.
-Observed, where the test does not pass: |τ| of at least .5 over all layers, where a task's own τ, or that of the tasks'
-mean levels in the same direction, is so large that layers in random order show it on 1 % of maps, all tasks together;
-with how often a series of the null's autocorrelation does.
+layers; twice the smaller p counts. Null: a stationary autoregressive series of first order, so that layers resembling
+their neighbours are not taken for a trend; its autocorrelation is the largest (of 0, .1, … .9, .95) under which what
+the task's levels, or the mean of all tasks, keep after their trend is taken off is not among the least 2 %.
+Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the range. The sentence prints the median free head of the range's first
+and last quarter. Where the size of the heads' outputs was scored too and shows the same trend over the range, the
+finding says so.
+Observed, where the test does not pass: |τ| of at least .5 over all layers, where that of the tasks' mean levels in the
+same direction is so large that layers in random order show it on 1 % of maps; or |τ| of at least .6 that is so rare for
+any of the tasks. It says how often a series of the null's autocorrelation does as much.
 Silent with fewer than 8 layers that have heads, on trends that a series of that autocorrelation could show, and where
 the printed medians do not move the way τ says.
 """
@@ -51,7 +51,7 @@ PRIORITY = {"tested": 0.65, "observed": 0.5}  # and .05 times |τ|
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 # Every task of a model may fall by τ = -.64 to -.93, and none pass: series of ten or twenty layers cannot exclude an
 # autocorrelation under which all of them drift. That they fall is plain to see all the same, and is said as such.
-RARE = 0.01
+RARE, ALONE = 0.01, 0.6  # share of maps; of |τ| of a task whose trend the others do not share
 RULE = "Kendall's τ over all layers of at least .5 in size, rare for layers in random order or shared by the tasks"
 
 Ends = tuple[float, float, Literal["median", "mean"]]
@@ -124,7 +124,7 @@ def _observed(view: View, t: int, phi: int, earlier: Sequence[Outcome], together
     draws, seed = view.settings.permutations, view.settings.seed
     ends = _ends(view, t, (0, n - 1), earlier, whole=True)
     rare, shared = stats.norm.isf([RARE / 2 / tasks, RARE / 2]) * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-    strong = abs(tau) >= rare or together * np.sign(tau) >= shared
+    strong = abs(tau) >= max(ALONE, rare) or together * np.sign(tau) >= shared
     if not strong or abs(tau) < STRENGTH or (ends[1] - ends[0]) * tau <= 0:
         return None
     return view.finding(
