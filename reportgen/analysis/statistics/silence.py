@@ -6,7 +6,7 @@ shuffled within their layers (arrangements) or over the whole map (what tells la
 background with a smooth tail (single heads), since an outlier that is only moved stays one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,11 +15,12 @@ from scipy import stats
 
 from reportgen.analysis.statistics.strips import shuffled
 from reportgen.analysis.statistics.tails import TOP, Law, Tail
-from reportgen.analysis.view import View
+from reportgen.analysis.view import Outcome, View, found_cells
 
 SHARE = 0.02  # of null reports in which a kind may appear
 DRAWS, FEWEST, CELLS = 200, 50, 8_000_000  # null reports; the fewest of large ones, and cells of all of them
 CHUNK = 2_000_000  # cells of null tensors held at once
+FARTHEST = 300.0  # of a logarithm: heavy tails reach beyond what a number holds
 TOPS = 12  # largest heads of a layer that are drawn
 Statistic = Callable[[Float[np.ndarray, "draw task layer head"]], Float[np.ndarray, "draw"]]
 
@@ -34,17 +35,32 @@ def floor(statistics: Float[np.ndarray, "draw"], least: float, rules: int = 1) -
     return max(least, float(np.floor(100 * reached) + 1) / 100 if np.isfinite(reached) else least)
 
 
-def null_statistics(view: View, shuffle: Literal["within layers", "over layers"], of: Statistic) -> np.ndarray:
-    """Return a statistic of null tensors: each task's own values in random order, by key/value groups."""
-    values, present = np.nan_to_num(view.whole), view.present & ~view.dead[:, None]
-    shape, rng = values.shape, np.random.default_rng([view.settings.seed, *values.shape])
-    line = present.shape if shuffle == "within layers" else (1, present.size)
-    draws, made = int(np.clip(CELLS // values.size, FEWEST, DRAWS)), list[np.ndarray]()
+def null_statistics(
+    view: View, earlier: Sequence[Outcome], shuffle: Literal["within layers", "over layers"], of: Statistic
+) -> Float[np.ndarray, "draw"]:
+    """Return a statistic of null tensors: each task's own values in random order, by key/value groups.
+
+    Cells of regions that were found ``earlier``, which are told already, and dead layers are NaN.
+    """
+    names, shape = view.scores.task_names, view.whole.shape
+    alive = view.present & ~view.dead[:, None]
+    free = [alive & ~found_cells(earlier, name, alive.shape) for name in names]
+    line, rng = (
+        alive.shape if shuffle == "within layers" else (1, alive.size),
+        np.random.default_rng([view.settings.seed, *shape]),
+    )
+    draws, made = int(np.clip(CELLS // view.whole.size, FEWEST, DRAWS)), list[np.ndarray]()
     while sum(map(len, made)) < draws:
-        n = min(max(1, CHUNK // values.size), draws - sum(map(len, made)))
-        maps = [shuffled(v.reshape(line), present.reshape(line), view.group_size, n, rng) for v in values]
-        tensor = np.stack(maps, axis=1).reshape(n, *shape)
-        made.append(of(np.where(present, tensor, np.nan)))
+        n = min(max(1, CHUNK // view.whole.size), draws - sum(map(len, made)))
+        maps = [
+            np.where(
+                f,
+                shuffled(np.nan_to_num(v).reshape(line), f.reshape(line), view.group_size, n, rng).reshape(n, *f.shape),
+                np.nan,
+            )
+            for v, f in zip(view.whole, free, strict=True)
+        ]
+        made.append(of(np.stack(maps, axis=1)))
     return np.concatenate(made)
 
 
@@ -59,7 +75,8 @@ def smooth(scores: Float[np.ndarray, "head"], heads: int) -> Callable[[np.ndarra
     body = np.quantile(scores, levels) if len(scores) else stats.norm.ppf(levels.clip(0.001, 0.999))
 
     def quantile(level: np.ndarray) -> np.ndarray:
-        made, far = np.interp(level, levels, body), level > 1 - TOP
+        made: np.ndarray = np.interp(level, levels, body)
+        far = level > 1 - TOP
         made[far] = law.quantile(level[far])
         return made
 
@@ -78,7 +95,7 @@ def drawn_statistics(
     draws, made = int(np.clip(CELLS // np.prod(shape), FEWEST, DRAWS)), list[np.ndarray]()
     while sum(map(len, made)) < draws:
         n = int(min(max(1, CHUNK // np.prod(shape)), draws - sum(map(len, made))))
-        tensor = np.exp(spreads[:, None, None] * quantile(rng.random((n, *shape))))
+        tensor = np.exp(np.clip(spreads[:, None, None] * quantile(rng.random((n, *shape))), -FARTHEST, FARTHEST))
         made.append(of(np.where(present, tensor, np.nan)))
     return np.concatenate(made)
 
@@ -98,7 +115,8 @@ def null_tops(
     top, rng = max(2, min(TOPS, int(counts.max(initial=0)))), np.random.default_rng([seed, *centres.shape])
     left = np.maximum(counts[..., None] - np.arange(top), 0.0)
     upper = np.exp(np.cumsum(np.log(rng.random((DRAWS, *left.shape))) / np.maximum(left, 1), axis=-1))
-    values = np.exp(centres[..., None] + spreads[:, None, None] * quantile(upper))
+    away = np.clip(spreads[:, None, None] * quantile(upper), -FARTHEST, FARTHEST)
+    values = np.exp(centres[..., None] + away)
     result: np.ndarray = np.where(left > 0, values, 0.0)
     return result
 
