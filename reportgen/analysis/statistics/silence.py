@@ -35,6 +35,19 @@ def floor(statistics: Float[np.ndarray, "draw"], least: float, rules: int = 1) -
     return max(least, float(np.floor(100 * reached) + 1) / 100 if np.isfinite(reached) else least)
 
 
+def floors(ratios: Float[np.ndarray, "draw task"], least: float, rules: int) -> list[float]:
+    """Return each task's threshold of a ratio, so that together they keep the kind's share of null reports.
+
+    Tasks differ in how far their layers lie apart: a task's logarithms are held against their own median and upper
+    tenth, and the farthest task of a report counts.
+    """
+    logs = np.log(np.maximum(ratios, 1.0))
+    middle, upper = np.quantile(logs, [0.5, 0.9], axis=0)
+    scale = np.maximum(upper - middle, 0.01)
+    times = floor(((logs - middle) / scale).max(axis=1), 0.0, rules)
+    return [max(least, float(np.ceil(100 * np.exp(m + times * s))) / 100) for m, s in zip(middle, scale, strict=True)]
+
+
 def null_statistics(
     view: View, earlier: Sequence[Outcome], shuffle: Literal["within layers", "over layers"], of: Statistic
 ) -> Float[np.ndarray, "draw"]:
@@ -121,12 +134,12 @@ def null_tops(
     return result
 
 
-def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> Float[np.ndarray, "draw"]:
+def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> Float[np.ndarray, "draw task"]:
     """Return how many times the next head a head can be that is the largest in ``need`` adjacent layers, its own among
-    them: the most over layers and tasks.
+    them: the most over layers.
     """
     largest, second, layers = tops[..., 0], tops[..., 1], tops.shape[2]
-    best = np.zeros(len(tops))
+    best = np.zeros(tops.shape[:2])
     for layer in range(layers if need <= layers else 0):
         above = np.maximum.accumulate(largest[..., :layer][..., ::-1], axis=-1)
         below = np.maximum.accumulate(largest[..., layer + 1 :], axis=-1)
@@ -136,7 +149,7 @@ def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> F
             rivals += [below[..., first + need - layer - 2]] if first + need - 1 > layer else []
             next_ = np.max(rivals, axis=0)
             ratio = np.divide(largest[..., layer], next_, out=np.zeros(next_.shape), where=next_ > 0)
-            best = np.maximum(best, ratio.max(axis=1))
+            best = np.maximum(best, ratio)
     return best
 
 
