@@ -130,7 +130,7 @@ def run(piece: tuple[str, int, int, str]) -> dict[str, object]:
 
 def code() -> str:
     """A hash of what decides the counts: the analysis and the makers of tensors."""
-    files = [*(ROOT / "reportgen" / "analysis").rglob("*.py"), ROOT / "reportgen" / "stats.py"]
+    files = [*(ROOT / "reportgen" / "analysis").rglob("*.py"), ROOT / "reportgen" / "core" / "stats.py"]
     files += [ROOT / "benchmarks" / n for n in ("worlds.py", "planted.py", "naive.py", "published.py")]
     return sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:12]
 

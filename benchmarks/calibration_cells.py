@@ -61,7 +61,7 @@ EMPTY = (
     Cell("64 tasks", World(tasks=64), weight=0.2),
     *(
         Cell(
-            f"{2 if k != 3 else 3} key/value groups of {k}, correlated {rho}, {t} task{'s' if t > 1 else ''} of {n} × {h}",
+            f"{h // k} key/value groups of {k}, correlated {rho}, not known, {t} × {n} × {h}",
             World(tasks=t, layers=n, heads=h, kv_correlation=rho, kv_size=k, kv_known=False),
             weight=0.3,
         )

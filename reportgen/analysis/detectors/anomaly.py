@@ -288,7 +288,7 @@ def background(
 
 
 def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> list[Floors]:
-    """Return each task's floors, from null tensors of the layers' medians and a smooth tail; three rules share a kind."""
+    """Return each task's floors, from null tensors of layers' medians and a smooth tail; three rules share a kind."""
     quantile, spreads, centres = background(view, free)
     if not (spreads > 0).any():
         return [Floors(RATIO, CLEAR, 1.0)] * len(spreads)

@@ -65,23 +65,17 @@ def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
     """
     layers = view.layers
 
-    def few(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw"]:
-        medians = np.nanmedian(maps, axis=(2, 3), keepdims=True)
-        below = 1 - (maps[:, :, layers] >= medians).sum(axis=3) / np.maximum(
-            np.isfinite(maps[:, :, layers]).sum(axis=3), 1
-        )
-        most: np.ndarray = below.max(axis=(1, 2))
-        return most
-
-    def weak(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw"]:
-        tops = np.max(np.nan_to_num(maps[:, :, layers]), axis=3)
+    def both(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw rule"]:
+        medians = np.nanmedian(maps[:1], axis=(2, 3), keepdims=True)  # the same in every order
+        inside = maps[:, :, layers]
+        below = 1 - (inside >= medians).sum(axis=3) / np.maximum(np.isfinite(inside).sum(axis=3), 1)
+        tops = np.max(np.nan_to_num(inside), axis=3)
         least, usual = tops.min(axis=2), np.median(tops, axis=2)
         ratio = np.divide(usual, least, out=np.ones(least.shape), where=least > 0)
-        most: np.ndarray = ratio.max(axis=1)
-        return most
+        return np.stack([below.max(axis=(1, 2)), ratio.max(axis=1)], axis=1)
 
-    share = 1 - floor(null_statistics(view, earlier, "over layers", few), 1 - SHARE, 2)
-    return round(share, 4), 1 / floor(null_statistics(view, earlier, "over layers", weak), 1 / LOW, 2)
+    few, weak = null_statistics(view, earlier, "over layers", both).T
+    return round(1 - floor(few, 1 - SHARE, 2), 4), 1 / floor(weak, 1 / LOW, 2)
 
 
 def _dead(view: View) -> Finding:

@@ -22,7 +22,7 @@ DRAWS, FEWEST, CELLS = 200, 50, 8_000_000  # null reports; the fewest of large o
 CHUNK = 2_000_000  # cells of null tensors held at once
 FARTHEST = 300.0  # of a logarithm: heavy tails reach beyond what a number holds
 TOPS = 12  # largest heads of a layer that are drawn
-Statistic = Callable[[Float[np.ndarray, "draw task layer head"]], Float[np.ndarray, "draw"]]
+Statistic = Callable[[Float[np.ndarray, "draw task layer head"]], Float[np.ndarray, "draw *rule"]]
 
 
 def floor(statistics: Float[np.ndarray, "draw"], least: float, rules: int = 1) -> float:
@@ -50,7 +50,7 @@ def floors(ratios: Float[np.ndarray, "draw task"], least: float, rules: int) -> 
 
 def null_statistics(
     view: View, earlier: Sequence[Outcome], shuffle: Literal["within layers", "over layers"], of: Statistic
-) -> Float[np.ndarray, "draw"]:
+) -> Float[np.ndarray, "draw *rule"]:
     """Return a statistic of null tensors: each task's own values in random order, by key/value groups.
 
     Cells of regions that were found ``earlier``, which are told already, and dead layers are NaN.
