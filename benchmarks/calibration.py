@@ -130,7 +130,7 @@ def run(piece: tuple[str, int, int, str]) -> dict[str, object]:
 
 def code() -> str:
     """A hash of what decides the counts: the analysis and the makers of tensors."""
-    files = [*(ROOT / "reportgen" / "analysis").rglob("*.py"), ROOT / "reportgen" / "stats.py"]
+    files = [*(ROOT / "reportgen" / "analysis").rglob("*.py"), ROOT / "reportgen" / "core" / "stats.py"]
     files += [ROOT / "benchmarks" / n for n in ("worlds.py", "planted.py", "naive.py", "published.py")]
     return sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:12]
 
@@ -146,14 +146,14 @@ def main() -> None:
     parser.add_argument("tensors", nargs="?", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--published", type=Path)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="words of cells, several with ; between them")
     options = parser.parse_args()
     version = code()
     done = {(r["what"], r["first"], r["last"]) for r in kept() if r["code"] == version}
     todo = [
         (*p, str(options.published))
         for p in pieces(options.tensors, options.published)
-        if p not in done and options.only in p[0]
+        if p not in done and any(words in p[0] for words in options.only.split(";"))
     ]
     weights = {cell.name: cell.weight for cell in CELLS}
     # all cells go on together, the costly ones with fewer tensors, so that whatever is reached is even

@@ -63,6 +63,30 @@ EMPTY = (
     Cell("1 task", World(tasks=1)),
     Cell("4 tasks", World(tasks=4)),
     Cell("64 tasks", World(tasks=64), weight=0.2),
+    *(
+        Cell(
+            f"{h // k} key/value groups of {k}, correlated {rho}, not known, {t} × {n} × {h}",
+            World(tasks=t, layers=n, heads=h, kv_correlation=rho, kv_size=k, kv_known=False),
+            weight=0.3,
+        )
+        for t, n, h, k in ((1, 24, 14, 7), (1, 28, 12, 6), (1, 36, 16, 8), (1, 30, 9, 3), (8, 24, 14, 7), (8, 30, 9, 3))
+        for rho in (0.15, 0.3)
+    ),
+    Cell("4 dead layers of 32", World(dead=4), weight=0.2),
+    Cell("12 dead layers of 32", World(dead=12), weight=0.2),
+    *(
+        Cell(
+            f"60 examples, each like the one before by {rho}",
+            World(tasks=2, layers=16, heads=12, examples=60, equal=True, follows=rho),
+            weight=0.2,
+        )
+        for rho in (0.5, 0.8, 0.95)
+    ),
+    Cell(
+        "60 examples, 20 of them distinct",
+        World(tasks=2, layers=16, heads=12, examples=60, equal=True, distinct=20),
+        weight=0.2,
+    ),
     Cell("70 % zeros", World(zeros=0.7), stress=True),
     Cell("one task of eight log-t", World(heavy_tasks=1), stress=True),
     Cell("layers of unlike spread", World(layer_spread=0.35), stress=True),
@@ -84,6 +108,26 @@ PLANTED = (
     ),
     Cell("row of 8 heads, 4 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (8, 8), 4.0))),
     Cell("row of 8 heads, 3 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (8, 8), 3.0))),
+    Cell("strip of 7 heads, 3 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (7, 7), 3.0))),
+    Cell("strip of 7 heads, 2.5 SD", BASE, Plant("row", "row_segment", rectangle((1, 1), (7, 7), 2.5)), weight=0.5),
+    Cell(
+        "strip of 7 heads, 3 SD, as a cluster",
+        BASE,
+        Plant("row", "cluster", rectangle((1, 1), (7, 7), 3.0)),
+        weight=0.5,
+    ),
+    Cell(
+        "cluster of 4–8 × 4–8, 3 SD, as a row",
+        BASE,
+        Plant("cluster", "row_segment", rectangle(*SQUARE, 3.0)),
+        weight=0.5,
+    ),
+    Cell(
+        "sharp pair of heads, 8 SD, as a row",
+        BASE,
+        Plant("pair", "row_segment", rectangle((1, 1), (2, 2), 8.0)),
+        weight=0.5,
+    ),
     Cell("two rectangles that overlap, 2 SD", BASE, Plant("overlap", "cluster", overlapping(2.0), f1=True)),
     Cell("block of 20 × 12, 2 SD", BASE, Plant("block", "cluster", rectangle((20, 20), (12, 12), 2.0), f1=True)),
     Cell("block of 24 × 20, 2 SD", BASE, Plant("block", "cluster", rectangle((24, 24), (20, 20), 2.0), f1=True)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
+from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, independent, split_halves
 
 # log importance as a function of a standard normal variable
 BACKGROUNDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -47,6 +47,9 @@ class World:
     signed: bool = False  # importance is the size of a mean of signed scores
     chance: float | None = None  # baseline accuracy is that of guessing
     grouped: int = 0  # the first tasks, which form a group of the study
+    dead: int = 0  # the last layers, near zero on every task
+    follows: float = 0.0  # autocorrelation of an example's noise with that of the one before
+    distinct: int | None = None  # examples that differ; the others repeat them
 
     @property
     def sd(self) -> float:
@@ -92,6 +95,8 @@ class World:
         importance = np.exp(log)
         if self.zeros:
             importance *= rng.random(log.shape) >= self.zeros
+        if self.dead:
+            importance[:, -self.dead :] *= 1e-4
         if self.missing:
             importance[:, ::4, self.heads // 2 :] = np.nan
         if self.digits is not None:
@@ -119,6 +124,11 @@ class World:
         if self.group > 1:
             between = rng.normal(size=(-(-self.examples // self.group), *cells.shape))
             normal = (normal + between[np.array(groups).astype(int)]) / np.sqrt(2)
+        for i in range(1, len(normal) if self.follows else 0):
+            normal[i] = self.follows * normal[i - 1] + np.sqrt(1 - self.follows**2) * normal[i]
+        if self.distinct:
+            normal = normal[np.arange(len(normal)) % self.distinct]
         factors = self.noise * normal if self.signed else np.exp(self.noise * normal - self.noise**2 / 2)
         values = (cells + factors if self.signed else cells * factors).astype(np.float32)
-        return Examples(values, tuple(map(str, range(self.examples))), groups, split_halves(groups, 0))
+        ids = tuple(map(str, range(self.examples)))
+        return independent(Examples(values, ids, groups, split_halves(groups, 0)))  # as importers read them

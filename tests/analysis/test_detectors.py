@@ -23,7 +23,7 @@ def test_the_sample_figure_gives_back_every_planted_item() -> None:
 def test_the_layout_is_found_on_other_backgrounds(background: str) -> None:
     tensor = make_scores.importance(11, BACKGROUNDS[background])
     lost = missing(analyze(HeadScores.from_array(tensor, list(make_scores.REGIONS))))
-    # 22 planted items; heavy tails swallow a single head or the faint diagonal now and then.
+    # heavy tails swallow a row or the faint diagonal now and then
     assert len(lost) <= 2, lost
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
-from reportgen.analysis.statistics.silence import floor, largest_first, null_tops, range_ratios, smooth
+from reportgen.analysis.statistics.silence import floors, largest_first, null_tops, range_ratios, smooth
 from reportgen.analysis.statistics.tails import GRIMSHAW, Law, Tail, robust
 from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
@@ -128,11 +128,11 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     free = [view.present & ~found_cells(earlier, n, view.present.shape) for n in view.scores.task_names]
     tested, family, silent = _tested(view, free)
     taken = {(str(f.task), Head.parse(str(name))) for f in tested for name in f.members or ()}
-    floors = _floors(view, free)
+    least = _floors(view, free)
     observed = [
         f
         for t, name in enumerate(view.scores.task_names)
-        for f in _observed(view, t, free[t], {head for task, head in taken if task == name}, floors)
+        for f in _observed(view, t, free[t], {head for task, head in taken if task == name}, least[t])
     ]
     return Outcome("anomaly", [*tested, *observed], family, silent)
 
@@ -289,11 +289,11 @@ def background(
     return quantile, spreads, np.nan_to_num(np.nanmedian(np.stack(centres), axis=2))
 
 
-def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> Floors:
-    """Return the floors from null tensors of the layers' medians and a smooth tail; three rules share the kind's."""
+def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> list[Floors]:
+    """Return each task's floors, from null tensors of layers' medians and a smooth tail; three rules share a kind."""
     quantile, spreads, centres = background(view, free)
     if not (spreads > 0).any():
-        return Floors(RATIO, CLEAR, 1.0)
+        return [Floors(RATIO, CLEAR, 1.0)] * len(spreads)
     counts = np.stack([(f & (v > 0)).sum(axis=1) for v, f in zip(view.whole, free, strict=True)])
     tops = null_tops(quantile, centres, spreads, counts, view.settings.seed)
     ordered, few = largest_first(tops), int(FEW * view.present.sum())
@@ -301,11 +301,13 @@ def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> Floor
     fits = (count >= 2) & (count <= few) & (count < ordered.shape[-1])
     at = np.minimum(count, ordered.shape[-1] - 1)[..., None]
     gap = np.take_along_axis(ordered, at - 1, axis=-1) / np.take_along_axis(ordered, at, axis=-1)
-    return Floors(
-        floor(range_ratios(tops, _need(len(view.present))), RATIO, 3),
-        floor((ordered[..., 0] / ordered[..., 1]).max(axis=1), CLEAR, 3),
-        floor(np.where(fits, gap[..., 0], 0.0).max(axis=1), 1.0, 3),
-    )
+    ranges = floors(range_ratios(tops, _need(len(view.present))), RATIO, 3)
+    outside = floors(ordered[..., 0] / ordered[..., 1], CLEAR, 3)
+    gaps = floors(np.where(fits, gap[..., 0], 1.0), 1.0, 3)
+    return [
+        Floors(*each) if s > 0 else Floors(RATIO, CLEAR, 1.0)
+        for s, *each in zip(spreads, ranges, outside, gaps, strict=True)
+    ]
 
 
 def _observed(view: View, t: int, free: np.ndarray, tested: set[Head], floors: Floors) -> list[Finding]:

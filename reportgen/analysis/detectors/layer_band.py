@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from reportgen.analysis.detectors.layer_band_contrast import band_sums, bands
 from reportgen.analysis.statistics.regions import by_group
 from reportgen.analysis.statistics.scan_statistic import normal_scores
+from reportgen.analysis.statistics.silence import floor, null_statistics
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.caveats import IN_SAMPLE, MAYBE_GENERIC
 from reportgen.core.findings import Effect, Family, Finding
@@ -26,7 +27,8 @@ shifted along the layers, each by its own number of layers, the last following o
 layers alike; and heads (key/value groups), their mean over tasks ranked again, shuffled over the whole map, which keeps
 tasks alike.
 Observed, for a single task: the narrowest range of layers that holds at least half of its importance, where it is two
-or more layers and no more than a quarter of them, and does not lie in the band that is shared.
+or more layers and no more than a quarter of them, and does not lie in the band that is shared; more than half where
+more than .02 of maps whose heads are shuffled over all layers hold such a range.
 Layers whose largest head is below 1 % of the usual head on every task are left out and named.
 Silent with fewer than 8 other layers that have heads; the test also with fewer than 3 tasks.
 """
@@ -34,7 +36,7 @@ PRIORITY = {"shared by tasks": 0.72, "of one task": 0.57}
 # A band chosen by looking needs a scan over all bands, not a test of the chosen one. Shifted profiles keep how much
 # neighbouring layers resemble each other, shuffled heads how much tasks do.
 FEWEST, TASKS, SHARE, PART, CHUNK, VERSION = 8, 3, 0.5, 0.25, 2_000_000, 1
-RULE = "narrowest range of 2 layers to a quarter of them that holds at least half of the task's importance"
+RULE = "narrowest range of 2 layers to a quarter of them that holds at least {:g} % of the task's importance"
 NULL = "tasks' profiles shifted along the layers, and heads shuffled over the map"
 
 
@@ -64,7 +66,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     layers = view.layers
     if len(layers) < FEWEST:
         return Outcome("layer_band")
-    own = [f for t in range(len(view.whole)) if np.nansum(view.whole[t]) > 0 and (f := _own(view, t, layers))]
+    own = _own_bands(view, layers, earlier)
     compared = _compared(view)
     if not _able(view):
         return Outcome("layer_band", own)
@@ -170,14 +172,32 @@ def _tested(view: View, tasks: list[int], span: tuple[int, int], statistic: floa
     )
 
 
-def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
-    """Return the task's narrowest range with half of its importance."""
+def _own_bands(view: View, layers: np.ndarray, earlier: Sequence[Outcome]) -> list[Finding]:
+    """Return each task's own band, of a share that heads shuffled over the map seldom have."""
+    tasks = [t for t in range(len(view.whole)) if np.nansum(view.whole[t]) > 0]
+    if not any(_own(view, t, layers, SHARE) for t in tasks):
+        return []
+
+    def held(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw"]:
+        sums = np.nansum(maps, axis=3)[..., layers]
+        along = np.cumsum(np.pad(sums, [(0, 0), (0, 0), (1, 0)]), axis=2)
+        width = int(PART * len(layers))
+        share = (along[..., width:] - along[..., :-width]).max(axis=2) / np.maximum(along[..., -1], 1e-300)
+        most: np.ndarray = share.max(axis=1)
+        return most
+
+    share = floor(null_statistics(view, earlier, "over layers", held), SHARE)
+    return [f for t in tasks if (f := _own(view, t, layers, share))]
+
+
+def _own(view: View, t: int, layers: np.ndarray, share: float) -> Finding | None:
+    """Return the task's narrowest range with that share of its importance."""
     sums = np.nansum(view.whole[t], axis=1)[layers]
     along, most = np.concatenate([[0.0], np.cumsum(sums)]), int(PART * len(layers))
     for width in range(1, most + 1):
         held = along[width:] - along[:-width]
         first = int(held.argmax())
-        if held[first] < SHARE * along[-1]:
+        if held[first] < share * along[-1]:
             continue
         if width == 1:
             return None  # one layer, or one head: other kinds name it
@@ -188,7 +208,7 @@ def _own(view: View, t: int, layers: np.ndarray) -> Finding | None:
             t,
             "observed",
             PRIORITY["of one task"],
-            rule=RULE,
+            rule=RULE.format(100 * share),
             layers=span,
             effect=Effect("ratio to an even spread", percent / even),
             data=Data(percent=percent, even=even, tasks=1, control=None, dead=_dead(view)),

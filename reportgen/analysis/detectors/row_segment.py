@@ -1,12 +1,15 @@
 """Row segments: adjacent heads of one layer that are raised above the rest of it."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
+from jaxtyping import Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.detectors.common.regions import Data, Undecided, ratio_inside, regions_of
+from reportgen.analysis.statistics.silence import floor, null_statistics
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import EDGES, ON_TIES
 from reportgen.core.findings import Finding
@@ -17,7 +20,8 @@ DOC = """Adjacent heads of one layer raised above the rest of it.
 Tested: the scan of ``cluster`` restricted to one layer, on the cells that clusters leave.
 Observed, where a task has no tested segment: its longest run of at least 6 adjacent heads outside found regions, each
 at least 3 times its layer's median and twice the mean of the layer's other heads, and larger than any of these that is
-in no found region.
+in no found region; longer where such a run appears in more than .02 of maps whose heads (key/value groups) are shuffled
+within their layers.
 Silent, tested, below about seven heads in a row at 32 × 32 × 8 tasks: even the highest such row is no rare arrangement.
 """
 PRIORITY = {"tested": 0.75, "undecided": 0.5, "observed": 0.6}  # tested, up to .05 more by the statistic
@@ -42,7 +46,26 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     tested = regions_of(view, DETECTOR)
     found = {f.task for f in tested.findings}
     runs = [_longest_run(view, t, [*earlier, tested]) for t, n in enumerate(view.scores.task_names) if n not in found]
+    if any(runs):
+        least = _least(view, [*earlier, tested])
+        runs = [f for f in runs if f and cast(Run, f.data)["cells"] >= least]
     return Outcome(tested.kind, [*tested.findings, *(f for f in runs if f)], tested.family, tested.silent)
+
+
+def _least(view: View, earlier: Sequence[Outcome]) -> int:
+    """Return the length that a run must have, so that heads in random order seldom show one."""
+    with np.errstate(invalid="ignore"):
+        bounds = TIMES * np.nanmedian(view.whole, axis=2, keepdims=True)
+
+    def longest(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw"]:
+        high = (maps >= bounds) & (bounds > 0)
+        length, most = np.zeros(high.shape[:3]), np.zeros(len(high))
+        for head in range(high.shape[3]):
+            length = np.where(high[..., head], length + 1, 0)
+            most = np.maximum(most, length.max(axis=(1, 2)))
+        return most
+
+    return int(np.ceil(floor(null_statistics(view, earlier, "within layers", longest), RUN)))
 
 
 def _longest_run(view: View, t: int, outcomes: Sequence[Outcome]) -> Finding | None:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
+from jaxtyping import Float
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.statistics.silence import floor, null_statistics
 from reportgen.analysis.view import DEAD, Detector, Outcome, View
 from reportgen.core.findings import Effect, Finding
 from reportgen.core.kinds import closed
@@ -15,7 +17,8 @@ DOC = """Layers in which few heads, or no strong head, matter for a task.
 
 Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no
 strong head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of
-the same condition are one finding; at most two a condition and task, the emptiest first.
+the same condition are one finding; at most two a condition and task, the emptiest first. The 20 and 60 % are lowered
+until the kind appears in at most .02 of maps whose heads are shuffled over all layers.
 Layers whose largest head is below 1 % of the usual head above zero on every task are named once, for all tasks
 together; tests over layers leave them out.
 Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
@@ -24,8 +27,8 @@ and in tasks where more than half of all heads are zero, since there every layer
 PRIORITY = {"observed": 0.5}  # and .02 times the root of the layers beyond the first
 # Far from the half of a layer's heads that would reach the median of like layers.
 SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
-FEW = f"at most {100 * SHARE:g} % of each layer's heads reach the task's median over all heads"
-WEAK = f"each layer's largest head is below {100 * LOW:g} % of the median of the layers' largest heads"
+FEW = "at most {:.3g} % of each layer's heads reach the task's median over all heads"
+WEAK = "each layer's largest head is below {:.3g} % of the median of the layers' largest heads"
 
 QUIET = f"layers whose largest head is below {100 * DEAD:g} % of the median head above zero on every task"
 Condition = Literal["few", "weak", "dead"]
@@ -48,8 +51,31 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     """Each task's sparse ranges of layers."""
     if min(view.present.shape) < 4:
         return Outcome("sparse_layers")
-    ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t)]
+    ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t, SHARE, LOW)]
+    if ranges:
+        # what noise seldom shows
+        share, low = _floors(view, earlier)
+        ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t, share, low)]
     return Outcome("sparse_layers", [*([_dead(view)] if view.dead.any() else []), *ranges])
+
+
+def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
+    """Return the largest share of heads, and the largest part of the median of the layers' largest heads, that count
+    as sparse, so that heads shuffled over the map seldom do.
+    """
+    layers = view.layers
+
+    def both(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw rule"]:
+        medians = np.nanmedian(maps[:1], axis=(2, 3), keepdims=True)  # the same in every order
+        inside = maps[:, :, layers]
+        below = 1 - (inside >= medians).sum(axis=3) / np.maximum(np.isfinite(inside).sum(axis=3), 1)
+        tops = np.max(np.nan_to_num(inside), axis=3)
+        least, usual = tops.min(axis=2), np.median(tops, axis=2)
+        ratio = np.divide(usual, least, out=np.ones(least.shape), where=least > 0)
+        return np.stack([below.max(axis=(1, 2)), ratio.max(axis=1)], axis=1)
+
+    few, weak = null_statistics(view, earlier, "over layers", both).T
+    return round(1 - floor(few, 1 - SHARE, 2), 4), 1 / floor(weak, 1 / LOW, 2)
 
 
 def _dead(view: View) -> Finding:
@@ -70,18 +96,20 @@ def _dead(view: View) -> Finding:
     )
 
 
-def _ranges(view: View, t: int) -> list[Finding]:
+def _ranges(view: View, t: int, share: float, low: float) -> list[Finding]:
     values = view.whole[t]
     median, tops = float(np.nanmedian(values)), np.nanmax(values, axis=1)
     if median <= 0 or np.nanmin(values) == np.nanmax(values):
         return []
     reaching = np.nansum(values >= median, axis=1) / view.present.sum(axis=1)
-    few = _spans((reaching <= SHARE) & ~view.dead)
+    few = _spans((reaching <= share) & ~view.dead)
     taken = {*np.flatnonzero(view.dead), *(layer for a, b in few for layer in range(a, b + 1))}
-    weak_layers = np.array([low and i not in taken for i, low in enumerate(tops < LOW * np.nanmedian(tops))])
-    found = [_finding(view, t, span, "few", float(reaching[span[0] : span[1] + 1].mean()), median) for span in few]
+    weak_layers = np.array([weak and i not in taken for i, weak in enumerate(tops < low * np.nanmedian(tops))])
+    found = [
+        _finding(view, t, span, "few", float(reaching[span[0] : span[1] + 1].mean()), median, share) for span in few
+    ]
     weak = [
-        _finding(view, t, span, "weak", float(tops[span[0] : span[1] + 1].max()), float(np.nanmedian(tops)))
+        _finding(view, t, span, "weak", float(tops[span[0] : span[1] + 1].max()), float(np.nanmedian(tops)), low)
         for span in _spans(weak_layers)
     ]
     return [*_emptiest(found), *_emptiest(weak)]
@@ -100,7 +128,7 @@ def _spans(marked: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _finding(
-    view: View, t: int, span: tuple[int, int], condition: Condition, level: float, reference: float
+    view: View, t: int, span: tuple[int, int], condition: Condition, level: float, reference: float, bound: float
 ) -> Finding:
     few = condition == "few"
     largest = float(np.nanmax(view.whole[t][span[0] : span[1] + 1]))
@@ -114,7 +142,7 @@ def _finding(
         t,
         "observed",
         PRIORITY["observed"] + 0.02 * (span[1] - span[0]) ** 0.5,
-        rule=FEW if few else WEAK,
+        rule=(FEW if few else WEAK).format(100 * bound),
         layers=span,
         members=list(range(span[0], span[1] + 1)),
         effect=effect,

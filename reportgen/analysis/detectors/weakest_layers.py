@@ -8,6 +8,7 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
+from reportgen.analysis.statistics.silence import floor, null_statistics
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Register, Test
 from reportgen.core.kinds import closed
@@ -18,14 +19,14 @@ DOC = """The layer with the least mean importance over its heads, or the set tha
 With examples: the layer that is weakest on the discovery half is compared with every other layer over the resampling
 groups of the held-out half, by paired one-sided t tests; the largest p counts (intersection–union), Benjamini–Hochberg
 over tasks. Where that fails, the layers that are the weakest in at least 5 % of bootstrap draws over all groups are
-named as a tied set (observed). Without examples: the layer of least mean where it is at least 5 % below every other
-(observed).
+named as a tied set (observed). Without examples: the layer of least mean where it is at least 5 % below every other,
+or as far as it is in at most .02 of maps whose heads are shuffled over all layers (observed).
 Silent with one layer, on constant maps, and where more than a quarter of the layers (at least two) are tied.
 """
 PRIORITY = {"tested": 0.5, "one layer": 0.4, "tied set": 0.3}
 # A layer that is not the weakest in 95 % of draws cannot be told from those that are: then the tied set is named.
 DRAWS, TIED, CLEAR = 1999, 0.05, 0.95
-LOWEST = f"layer of least mean importance over its heads, at most {CLEAR:g} times that of every other layer"
+LOWEST = "layer of least mean importance over its heads, at most {:.3g} times that of every other layer"
 SET = f"layers of least mean importance in at least {100 * TIED:g} % of bootstrap draws over examples"
 LEAST_P = 1e-12  # no t test on so few groups is worth more
 
@@ -52,7 +53,8 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     family = view.family("weakest_layers", len(split), "Benjamini–Hochberg over tasks")
     tests = {t: _paired(view, t) for t in split}
     q = dict(zip(split, benjamini_hochberg([p for _, p in tests.values()]), strict=True))
-    findings = [_finding(view, t, tests.get(t), q.get(t), family) for t in tasks]
+    clear = _clear(view, earlier) if any(e is None for e in view.scores.examples) else CLEAR
+    findings = [_finding(view, t, tests.get(t), q.get(t), family, clear) for t in tasks]
     return Outcome("weakest_layers", [f for f in findings if f], family if split else None)
 
 
@@ -99,7 +101,22 @@ def _among_weakest(view: View, t: int) -> Float[np.ndarray, "layer"]:
     return shares
 
 
-def _finding(view: View, t: int, paired: tuple[float, float] | None, q: float | None, family: Family) -> Finding | None:
+def _clear(view: View, earlier: Sequence[Outcome]) -> float:
+    """Return of which part of the next layer's mean a layer's must stay below, so that noise seldom shows one."""
+    layers = _layers(view)
+
+    def ratios(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw"]:
+        least = np.sort(np.nanmean(maps[:, :, layers], axis=3), axis=2)[..., :2]
+        ratio = np.divide(least[..., 1], least[..., 0], out=np.ones(least.shape[:2]), where=least[..., 0] > 0)
+        largest: np.ndarray = ratio.max(axis=1)
+        return largest
+
+    return 1 / floor(null_statistics(view, earlier, "over layers", ratios), 1 / CLEAR)
+
+
+def _finding(
+    view: View, t: int, paired: tuple[float, float] | None, q: float | None, family: Family, clear: float
+) -> Finding | None:
     whole = _means(view, view.whole[t])
     if whole.min() == whole.max():
         return None
@@ -110,9 +127,9 @@ def _finding(view: View, t: int, paired: tuple[float, float] | None, q: float | 
     caveats = view.caveats(t, whole=True)
     if view.scores.examples[t] is None:
         ordered = np.sort(whole)
-        if ordered[0] >= CLEAR * ordered[1]:
+        if ordered[0] >= clear * ordered[1]:
             return None
-        return _named(view, t, "observed", [int(whole.argmin())], whole, caveats, rule=LOWEST)
+        return _named(view, t, "observed", [int(whole.argmin())], whole, caveats, rule=LOWEST.format(clear))
     tied = [int(i) for i in np.nonzero(_among_weakest(view, t) >= TIED)[0]]
     if not 2 <= len(tied) <= min(len(whole) - 1, max(2, len(whole) // 4)):
         return None

@@ -6,7 +6,7 @@ shuffled within their layers (arrangements) or over the whole map (what tells la
 background with a smooth tail (single heads), since an outlier that is only moved stays one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,13 +15,14 @@ from scipy import stats
 
 from reportgen.analysis.statistics.strips import shuffled
 from reportgen.analysis.statistics.tails import TOP, Law, Tail
-from reportgen.analysis.view import View
+from reportgen.analysis.view import Outcome, View, found_cells
 
 SHARE = 0.02  # of null reports in which a kind may appear
 DRAWS, FEWEST, CELLS = 200, 50, 8_000_000  # null reports; the fewest of large ones, and cells of all of them
 CHUNK = 2_000_000  # cells of null tensors held at once
+FARTHEST = 300.0  # of a logarithm: heavy tails reach beyond what a number holds
 TOPS = 12  # largest heads of a layer that are drawn
-Statistic = Callable[[Float[np.ndarray, "draw task layer head"]], Float[np.ndarray, "draw"]]
+Statistic = Callable[[Float[np.ndarray, "draw task layer head"]], Float[np.ndarray, "draw *rule"]]
 
 
 def floor(statistics: Float[np.ndarray, "draw"], least: float, rules: int = 1) -> float:
@@ -34,17 +35,45 @@ def floor(statistics: Float[np.ndarray, "draw"], least: float, rules: int = 1) -
     return max(least, float(np.floor(100 * reached) + 1) / 100 if np.isfinite(reached) else least)
 
 
-def null_statistics(view: View, shuffle: Literal["within layers", "over layers"], of: Statistic) -> np.ndarray:
-    """Return a statistic of null tensors: each task's own values in random order, by key/value groups."""
-    values, present = np.nan_to_num(view.whole), view.present & ~view.dead[:, None]
-    shape, rng = values.shape, np.random.default_rng([view.settings.seed, *values.shape])
-    line = present.shape if shuffle == "within layers" else (1, present.size)
-    draws, made = int(np.clip(CELLS // values.size, FEWEST, DRAWS)), list[np.ndarray]()
+def floors(ratios: Float[np.ndarray, "draw task"], least: float, rules: int) -> list[float]:
+    """Return each task's threshold of a ratio, so that together they keep the kind's share of null reports.
+
+    Tasks differ in how far their layers lie apart: a task's logarithms are held against their own median and upper
+    tenth, and the farthest task of a report counts.
+    """
+    logs = np.log(np.maximum(ratios, 1.0))
+    middle, upper = np.quantile(logs, [0.5, 0.9], axis=0)
+    scale = np.maximum(upper - middle, 0.01)
+    times = floor(((logs - middle) / scale).max(axis=1), 0.0, rules)
+    return [max(least, float(np.ceil(100 * np.exp(m + times * s))) / 100) for m, s in zip(middle, scale, strict=True)]
+
+
+def null_statistics(
+    view: View, earlier: Sequence[Outcome], shuffle: Literal["within layers", "over layers"], of: Statistic
+) -> Float[np.ndarray, "draw *rule"]:
+    """Return a statistic of null tensors: each task's own values in random order, by key/value groups.
+
+    Cells of regions that were found ``earlier``, which are told already, and dead layers are NaN.
+    """
+    names, shape = view.scores.task_names, view.whole.shape
+    alive = view.present & ~view.dead[:, None]
+    free = [alive & ~found_cells(earlier, name, alive.shape) for name in names]
+    line, rng = (
+        alive.shape if shuffle == "within layers" else (1, alive.size),
+        np.random.default_rng([view.settings.seed, *shape]),
+    )
+    draws, made = int(np.clip(CELLS // view.whole.size, FEWEST, DRAWS)), list[np.ndarray]()
     while sum(map(len, made)) < draws:
-        n = min(max(1, CHUNK // values.size), draws - sum(map(len, made)))
-        maps = [shuffled(v.reshape(line), present.reshape(line), view.group_size, n, rng) for v in values]
-        tensor = np.stack(maps, axis=1).reshape(n, *shape)
-        made.append(of(np.where(present, tensor, np.nan)))
+        n = min(max(1, CHUNK // view.whole.size), draws - sum(map(len, made)))
+        maps = [
+            np.where(
+                f,
+                shuffled(np.nan_to_num(v).reshape(line), f.reshape(line), view.group_size, n, rng).reshape(n, *f.shape),
+                np.nan,
+            )
+            for v, f in zip(view.whole, free, strict=True)
+        ]
+        made.append(of(np.stack(maps, axis=1)))
     return np.concatenate(made)
 
 
@@ -59,7 +88,8 @@ def smooth(scores: Float[np.ndarray, "head"], heads: int) -> Callable[[np.ndarra
     body = np.quantile(scores, levels) if len(scores) else stats.norm.ppf(levels.clip(0.001, 0.999))
 
     def quantile(level: np.ndarray) -> np.ndarray:
-        made, far = np.interp(level, levels, body), level > 1 - TOP
+        made: np.ndarray = np.interp(level, levels, body)
+        far = level > 1 - TOP
         made[far] = law.quantile(level[far])
         return made
 
@@ -78,7 +108,7 @@ def drawn_statistics(
     draws, made = int(np.clip(CELLS // np.prod(shape), FEWEST, DRAWS)), list[np.ndarray]()
     while sum(map(len, made)) < draws:
         n = int(min(max(1, CHUNK // np.prod(shape)), draws - sum(map(len, made))))
-        tensor = np.exp(spreads[:, None, None] * quantile(rng.random((n, *shape))))
+        tensor = np.exp(np.clip(spreads[:, None, None] * quantile(rng.random((n, *shape))), -FARTHEST, FARTHEST))
         made.append(of(np.where(present, tensor, np.nan)))
     return np.concatenate(made)
 
@@ -98,17 +128,18 @@ def null_tops(
     top, rng = max(2, min(TOPS, int(counts.max(initial=0)))), np.random.default_rng([seed, *centres.shape])
     left = np.maximum(counts[..., None] - np.arange(top), 0.0)
     upper = np.exp(np.cumsum(np.log(rng.random((DRAWS, *left.shape))) / np.maximum(left, 1), axis=-1))
-    values = np.exp(centres[..., None] + spreads[:, None, None] * quantile(upper))
+    away = np.clip(spreads[:, None, None] * quantile(upper), -FARTHEST, FARTHEST)
+    values = np.exp(centres[..., None] + away)
     result: np.ndarray = np.where(left > 0, values, 0.0)
     return result
 
 
-def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> Float[np.ndarray, "draw"]:
+def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> Float[np.ndarray, "draw task"]:
     """Return how many times the next head a head can be that is the largest in ``need`` adjacent layers, its own among
-    them: the most over layers and tasks.
+    them: the most over layers.
     """
     largest, second, layers = tops[..., 0], tops[..., 1], tops.shape[2]
-    best = np.zeros(len(tops))
+    best = np.zeros(tops.shape[:2])
     for layer in range(layers if need <= layers else 0):
         above = np.maximum.accumulate(largest[..., :layer][..., ::-1], axis=-1)
         below = np.maximum.accumulate(largest[..., layer + 1 :], axis=-1)
@@ -118,7 +149,7 @@ def range_ratios(tops: Float[np.ndarray, "draw task layer top"], need: int) -> F
             rivals += [below[..., first + need - layer - 2]] if first + need - 1 > layer else []
             next_ = np.max(rivals, axis=0)
             ratio = np.divide(largest[..., layer], next_, out=np.zeros(next_.shape), where=next_ > 0)
-            best = np.maximum(best, ratio.max(axis=1))
+            best = np.maximum(best, ratio)
     return best
 
 

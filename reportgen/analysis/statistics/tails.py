@@ -96,8 +96,8 @@ class Tail:
         ``heads`` is the usual number of heads of a layer, on which the scale of a normal background's tail depends;
         ``bound`` the confidence of scale and shape, where it is another than that of tests.
         """
-        of_scale, of_shape = bound or SCALE_BOUND, bound or SHAPE_BOUND
-        near = self._normal >= self._normal.max() - stats.chi2.ppf(2 * of_scale - 1, 1) / 2
+        of_shape = bound or SHAPE_BOUND
+        near = self._normal >= self._normal.max() - stats.chi2.ppf(2 * SCALE_BOUND - 1, 1) / 2
         if SCALES[near].min() <= (least := normal_scale(heads)):
             # a tail that is light at first may end like an exponential one: it gets no less than a normal background's
             return Law(self.threshold, max(float(SCALES[near].max()), least), None)
