@@ -186,7 +186,7 @@ class _Derivation:
         made = {each.id: self._trial(each, reasons[each.id]) for each in self.raw.sets}
         tested = {_key(each): made[each.id].shown for each in self.raw.sets if reasons[each.id] is None}
         needed = {key: Needed.of(shown) for key, shown in tested.items()}
-        # Not Bonferroni: sets overlap, and their tests with them (docs/decisions/0022-needed-and-specific.md).
+        # Not Bonferroni: sets overlap, and their tests with them (docs/decisions/0018-needed-and-specific.md).
         above = _corrected({key: each.above for key, each in needed.items()})
         below = _corrected({key: each.below for key, each in needed.items()})
         every = {(key, one.name): one for key, shown in tested.items() for one in shown if one.votes}
