@@ -16,6 +16,7 @@ from reportgen.core.trials import (
     Curve,
     InterventionName,
     Outcome,
+    Rank,
     RawCurve,
     RawSet,
     RawTask,
@@ -204,6 +205,10 @@ class _Derivation:
                 trial = self._judged(trial, needed[key], above[key], below[key], some)
             if each.id in results:
                 trial = self._specific(trial, results[each.id], q[key])
+            elif trial.silence == "whole-layer" and each.controls is not None and each.controls.sets:
+                means = self.sample(each.tasks).mean(np.array([one.losses for one in each.controls.sets]))
+                place = 1 + int((means > trial.loss.estimate).sum())
+                trial = replace(trial, rank=Rank(place, None, None, len(means) + 1))
             trials.append(replace(trial, robustness=self.robustness(each, trial)))
         return trials
 
