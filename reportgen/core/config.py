@@ -103,6 +103,8 @@ class TasksSection(_Section):
     shots: Annotated[int, Field(ge=0)] = 0
     separator: str = "\n\n"
     truncate: Literal["left", "middle"] | None = None
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    target_language: str | None = None
     control: str | None = None
     answer_prefix: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
@@ -202,7 +204,7 @@ class AnalysisSection(_Section):
 
 
 class ValidationSection(_Section):
-    """Whether found heads are knocked out and compared with matched controls, wherever there is a model.
+    """Whether found heads are knocked out and compared with others of their layers, wherever there is a model.
 
     ``controls`` is the greatest number of other sets of the same layers that each found set is compared with.
     ``budget`` bounds the work, as a multiple of exact zero ablation of the same study.

@@ -16,6 +16,7 @@ from reportgen.core.trials import (
     Curve,
     InterventionName,
     Outcome,
+    Rank,
     RawCurve,
     RawSet,
     RawTask,
@@ -186,7 +187,7 @@ class _Derivation:
         made = {each.id: self._trial(each, reasons[each.id]) for each in self.raw.sets}
         tested = {_key(each): made[each.id].shown for each in self.raw.sets if reasons[each.id] is None}
         needed = {key: Needed.of(shown) for key, shown in tested.items()}
-        # Not Bonferroni: sets overlap, and their tests with them (docs/decisions/0018-needed-and-specific.md).
+        # Not Bonferroni: sets overlap, and their tests with them (docs/decisions/0020-needed-and-specific.md).
         above = _corrected({key: each.above for key, each in needed.items()})
         below = _corrected({key: each.below for key, each in needed.items()})
         every = {(key, one.name): one for key, shown in tested.items() for one in shown if one.votes}
@@ -204,6 +205,10 @@ class _Derivation:
                 trial = self._judged(trial, needed[key], above[key], below[key], some)
             if each.id in results:
                 trial = self._specific(trial, results[each.id], q[key])
+            elif trial.silence == "whole-layer" and each.controls is not None and each.controls.sets:
+                means = self.sample(each.tasks).mean(np.array([one.losses for one in each.controls.sets]))
+                place = 1 + int((means > trial.loss.estimate).sum())
+                trial = replace(trial, rank=Rank(place, None, None, len(means) + 1))
             trials.append(replace(trial, robustness=self.robustness(each, trial)))
         return trials
 

@@ -75,6 +75,9 @@ def test_what_cannot_be_compared_says_why_and_is_still_judged() -> None:
             found = replace(found, core=whole, controls=made.controls(whole, ["t"]))
         trial = only(made.raw(found))
         assert (trial.verdict, trial.specific, trial.silence) == ("necessary", None, silence)
+        assert (trial.rank and (trial.rank.rank, trial.rank.low, trial.rank.of)) == (
+            (1, None, 4) if silence == "whole-layer" else None
+        ), "of whole layers the rank is observed only"
     trial = only(circuit.raw(circuit.found(["L0H1"], controls=None)))
     assert (trial.verdict, trial.specific, trial.silence) == ("necessary", None, "budget")
 
