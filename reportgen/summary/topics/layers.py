@@ -73,7 +73,7 @@ def _gradients(evidence: Evidence) -> Iterator[Draft]:
     """Join tasks on which importance moves the same way with depth."""
     every = evidence.of("layer_gradient")
     for direction in ("falls", "rises"):
-        found = strongest(f for f in every if text(f, "direction") == direction)
+        found = strongest(firm(f for f in every if text(f, "direction") == direction))
         if not found:
             continue
         support = list(found.values())
