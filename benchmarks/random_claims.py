@@ -1,6 +1,7 @@
 """Claims of random sets of findings, read number by number: how many sets, claims, and faults.
 
-``PYTHONPATH=tests/summary:tests/analysis python benchmarks/random_claims.py 1000`` prints one line of JSON; the tests read sixty.
+``PYTHONPATH=tests/summary:tests/analysis python benchmarks/random_claims.py 1000`` prints one line of JSON; the tests
+read sixty.
 """
 
 import json
