@@ -63,13 +63,11 @@ def test_a_claim_whose_support_is_altered_or_gone_changes_or_disappears(seed: in
 
 def mutants(text: str) -> list[tuple[str, str]]:
     """The template with one of its numbers printed 17 too large, for each of them."""
-    return [
-        (
-            found[0],
-            f"{text[: found.start()]}{found[0].replace(f'v.{found[1]}|', f'(v.{found[1]} + 17)|')}{text[found.end() :]}",
-        )
-        for found in PRINTED.finditer(text)
-    ]
+    made = []
+    for found in PRINTED.finditer(text):
+        other = found[0].replace(f"v.{found[1]}|", f"(v.{found[1]} + 17)|")
+        made.append((found[0], text[: found.start()] + other + text[found.end() :]))
+    return made
 
 
 @pytest.mark.slow
