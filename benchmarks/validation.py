@@ -1,9 +1,9 @@
 """Is a verdict right, and what does it cost? ``python benchmarks/validation.py [known null cost]``.
 
 Known: hand-written transformers of 4 layers × 12 heads in which one head copies the answer, or a pair does induction;
-half of the scores name these heads, half name idle ones. A verdict is right where true heads are confirmed and planted
-false ones refuted; undecided is not right. Null: random transformers that are asked for what they say anyway, with
-scores of noise; no more than 5 % of the sets that are tested may be confirmed. Cost: the sample study as it stands,
+half of the scores name these heads, half name idle ones. A verdict is right where true heads are needed and specific,
+and planted false ones neither; undecided is not right. Null: random transformers that are asked for what they say
+anyway, with scores of noise; no more than 5 % of the sets that are compared may be specific. Cost: the sample study,
 stage by stage in processor time of one thread, against exact zero ablation of the same study in the same process; and
 its table of random against found heads. Each part that is run is written into benchmarks/results/validation.json.
 """
@@ -40,6 +40,12 @@ from reportgen.validation.validate import validate  # noqa: E402
 MAKERS = {"one copying head": cases.copying_case, "an induction pair": cases.induction_case}
 
 
+def said(trial: Trial) -> str:
+    """What a trial says, in words."""
+    words = {True: "specific", False: "not specific", None: f"open ({trial.silence})"}[trial.specific]
+    return f"{trial.verdict}{f' ({trial.reason})' if trial.reason else ''}, {words}"
+
+
 def known(count: int) -> dict[str, Any]:
     """Cases whose truth is known, by kind and by whether the scores are true: how many verdicts are right."""
     made: dict[str, Any] = {}
@@ -51,9 +57,9 @@ def known(count: int) -> dict[str, Any]:
                     case = make(Path(folder), seed, truth)
                     _, validation = cases.validated(case, seed)
                     trial = cases.verdict_on(case, validation)
-                    found[f"{trial.verdict}{f' ({trial.reason})' if trial.reason else ''}"] += 1
+                    found[said(trial)] += 1
             kind = f"{name}, scores {'true' if truth else 'false'}"
-            right = found["confirmed" if truth else "refuted"]
+            right = found["necessary, specific" if truth else "unnecessary, not specific"]
             made[kind] = {"cases": count // 4, "right": right, "verdicts": dict(found)}
             print(f"{kind}: {made[kind]}", flush=True)
     return made
@@ -61,17 +67,18 @@ def known(count: int) -> dict[str, Any]:
 
 def null(count: int) -> dict[str, Any]:
     """Sets that were tested on random models with scores of noise."""
-    found = Counter[str]()
+    found, compared = Counter[str](), 0
     for seed in range(count):
         with tempfile.TemporaryDirectory() as folder:
             study = cases.null_study(Path(folder), seed)
             methods = cases.scored_by_hand(study, seed=seed)
             validation = derive(validate(study, analyze(next(iter(methods.values()))[0]), methods))
-            found.update(t.verdict if t.q is not None else f"not tested ({t.reason})" for t in validation.trials)
+            found.update(map(said, validation.trials))
+            compared += sum(t.specific_q is not None for t in validation.trials)
             if validation.problem:
                 found[validation.problem] += 1
-    tested = sum(found[verdict] for verdict in ("confirmed", "refuted", "undecided"))
-    made = {"models": count, "tested": tested, "confirmed": found["confirmed"], "verdicts": dict(found)}
+    specific = sum(n for words, n in found.items() if words.endswith(", specific"))
+    made = {"models": count, "compared": compared, "specific": specific, "verdicts": dict(found)}
     print(f"null models: {made}", flush=True)
     return made
 
@@ -85,7 +92,7 @@ def cost() -> dict[str, Any]:
         spent[name.partition(":")[0]] += now - last[0]
         last[0] = now
 
-    said: list[str] = []
+    announced: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         study = open_source(ROOT / "sample_data", {"scoring.method": "zero_ablation"}).study
         score(study, checkpoints=Path(folder) / "units")
@@ -94,7 +101,7 @@ def cost() -> dict[str, Any]:
         built = pipeline.build(
             ROOT / "sample_data",
             Path(folder) / "report",
-            options=Options(listener=Listener(progress=step, notify=said.append)),
+            options=Options(listener=Listener(progress=step, notify=announced.append)),
         )
         step("rendering")
         validation = derive(from_json(json.loads((built.folder / "validation.json").read_text())))
@@ -107,7 +114,7 @@ def cost() -> dict[str, Any]:
         "validation_over_zero_ablation": round(spent["validation"] / zero, 2),
         "runs": round(runs),
         "runs_over_zero_ablation": round(runs / validation.cost.ablation, 2),
-        "announced": next(line for line in said if line.startswith("validation: ")),
+        "announced": next(line for line in announced if line.startswith("validation: ")),
         "random_and_found": [_row(t) for t in validation.trials if t.kind == TOP],
     }
     print(json.dumps(made, indent=1), flush=True)
@@ -125,13 +132,13 @@ def _row(trial: Trial) -> dict[str, Any]:
         "task": trial.tasks[0],
         "heads": trial.heads,
         "examples": trial.examples,
-        "controls": len(trial.controls),
+        "controls": trial.controls,
         "as_it_is": share(trial.intact),
         "random": share(trial.after_controls),
         "found": share(trial.knocked_out),
         "kept": share(trial.kept),
         "gain": gains,
-        "verdict": trial.verdict,
+        "verdict": said(trial),
         "q": trial.q,
     }
 

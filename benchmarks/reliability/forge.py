@@ -64,7 +64,7 @@ formats = [{formats}]
 """
 ROOTS = ("study.toml", "patterns.json", "scores.safetensors")
 CLAIMS = ("created", "command", "overrides", "versions", "plugins")  # of the manifest
-RAW = ("verdicts",)  # of validation.json, what is no root
+RAW = ("verdicts", "findings")  # of validation.json, what is no root
 BLOB = re.compile(r'data:image/png;base64,[A-Za-z0-9+/=]+|"[A-Za-z0-9+/]{24,}={0,2}"')
 TOKEN = re.compile(r"[A-Za-z]{2,}|\d+(?:\.\d+)?")
 Edit = Callable[[Path], None]

@@ -76,14 +76,25 @@ def claim_lines(claims: "ClaimsFile") -> Iterator[str]:
         yield claims.searches.text
 
 
-def print_plan(study: "Study", as_json: bool) -> None:
-    """Print what scoring would cost."""
+def print_plan(study: "Study", as_json: bool, validated: bool = False) -> None:
+    """Print what scoring would cost and, where heads are to be knocked out, what that would."""
     from dataclasses import asdict
 
+    from reportgen.core.sentences import rough_time
     from reportgen.scoring.run.cost import plan
+    from reportgen.validation.plan import foreseen
 
     cost = plan(study)
-    show(as_json, asdict(cost), list(plan_lines(cost)))
+    content, lines = asdict(cost), list(plan_lines(cost))
+    if validated and study.validation.enabled:
+        later = foreseen(cost, study)
+        content["validation"] = asdict(later)
+        lines.append(
+            f"validation: up to {later.runs:,.0f} runs of one example, {later.budget:g} × exact zero ablation "
+            f"([validation] budget; the smallest that would do is about {later.smallest:.1g} ×), "
+            f"{rough_time(later.seconds)} at most"
+        )
+    show(as_json, content, lines)
 
 
 def described_lines(described: dict[str, Any]) -> Iterator[str]:
@@ -99,13 +110,16 @@ def described_lines(described: dict[str, Any]) -> Iterator[str]:
 
 def plan_lines(cost: "Plan") -> Iterator[str]:
     """Yield a scoring plan for a terminal: what was found, and what scoring it costs."""
+    from reportgen.core.sentences import rough_time
+
     yield (
         f"{len(cost.examples)} tasks, {sum(cost.examples.values())} examples in {cost.batches} batches; "
         f"{cost.layers} layers × {cost.heads} heads"
     )
     yield from map(found_line, cost.found)
-    yield from (f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough(m.seconds)}{m.more}" for m in cost.methods)
-    yield f"{rough(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all"
+    for m in cost.methods:
+        yield f"{m.method}: {m.forwards:.0f} forwards of a batch, {rough_time(m.seconds)}{m.more}"
+    yield f"{rough_time(cost.seconds)} and {cost.memory_bytes / 2**20:.0f} MiB in all"
     yield from cost.notes
 
 
@@ -118,8 +132,3 @@ def found_line(found: "FoundLayer") -> str:
     groups = f" in {found.kv_heads} key/value groups" if found.kv_heads not in (None, found.heads) else ""
     order = "" if found.order == "verified" else "; their order could not be tested"
     return f"{layer}: {found.heads} heads of {found.size}{groups} ({found.module}){order}"
-
-
-def rough(seconds: float) -> str:
-    """Return a time that is only an estimate."""
-    return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"

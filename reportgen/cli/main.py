@@ -35,7 +35,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set one value over the study file; may be repeated."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what scoring would cost, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the run would cost, and stop.")]
 Method = Annotated[str | None, typer.Option(help="Scoring method.")]
 Anonymous = Annotated[bool | None, typer.Option("--anonymous", help="Leave out authors and paths, for blind review.")]
 Templates = Annotated[
@@ -281,7 +281,7 @@ def build(
         venue=venue,
     )
     if dry_run:
-        return print_plan(open_source(source, values).study, as_json)
+        return print_plan(open_source(source, values).study, as_json, validated=True)
     with staged(output) as stage:
         with progress(quiet, as_json) as listener:
             options = Options(listener, stage.checkpoints, command(), True, trust_templates)

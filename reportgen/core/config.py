@@ -182,7 +182,7 @@ class AnalysisSection(_Section):
 
 
 class ValidationSection(_Section):
-    """Whether found heads are knocked out and compared with matched controls, wherever there is a model.
+    """Whether found heads are knocked out and compared with others of their layers, wherever there is a model.
 
     ``controls`` is the greatest number of other sets of the same layers that each found set is compared with.
     ``budget`` bounds the work, as a multiple of exact zero ablation of the same study.

@@ -77,6 +77,13 @@ def probability(value: float) -> str:
     return f"= {significant(value, 2)}"
 
 
+def rough_time(seconds: float) -> str:
+    """Write a time that is only an estimate: ``about 40 s``, ``about 12 min``, ``about 3.5 h``."""
+    if seconds < 90:
+        return "under 1 s" if seconds < 1 else f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
 def span(first: int, last: int, noun: str) -> str:
     """Write ``layer 24``, or ``layers 12–18``."""
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"

@@ -355,16 +355,14 @@ class Best:
 
 @dataclass(frozen=True)
 class Specialist:
-    """A head that costs one task more than its margin and every other one less than theirs.
-
-    ``others`` is its largest loss on another task, ``highest`` the largest upper bound of these.
+    """A head that costs one task more than its margin, and every other one less than theirs; ``others`` is its largest
+    loss on another task.
     """
 
     head: str
     task: str
     loss: Interval
     others: float
-    highest: float
     p: float
     q: float
 
@@ -382,9 +380,10 @@ class SharedHead:
 
 @dataclass(frozen=True)
 class Overlooked:
-    """A head that is none of a task's first heads and costs the task, by itself, more than these together.
+    """A head that is needed by a task, none of its first heads, and costs it more, by itself, than these together.
 
-    ``first`` are these heads and ``of_first`` their loss; ``difference`` is the head's loss less theirs.
+    ``first`` are these heads and ``of_first`` their loss; ``difference`` is the head's loss less theirs, ``p`` that of
+    no such difference.
     """
 
     task: str
@@ -424,7 +423,7 @@ class Validation:
     key: str
     scores: dict[str, str]
     level: float = 0.025
-    single_level: float = 0.005
+    single_level: float = 0.0125
     share: float = 0.0
     nats: float = 0.0
     seed: int = 0

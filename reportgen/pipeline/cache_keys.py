@@ -90,4 +90,4 @@ def validation_key(study: Study, findings: Findings) -> str:
     """Hash what makes a validation the same: what was found in which scores, and how it is put to the test."""
     found = [{k: v for k, v in f.items() if k != "sentence"} for f in to_json(findings)["findings"]]
     asked = study.validation.model_dump(mode="json", exclude={"enabled"})
-    return key_of([findings.scores, findings.alpha, found, asked, study.analysis.margin, versions()])
+    return key_of([findings.scores, findings.alpha, found, asked, study.tasks.control, versions()])

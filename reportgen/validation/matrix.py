@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
+from scipy.stats import rankdata, ttest_ind
 
 from reportgen.core.stats import benjamini_hochberg, mean_p, monte_carlo_p
 from reportgen.core.trials import (
@@ -48,17 +48,12 @@ class Matrix:
     @cached_property
     def above(self) -> Float[np.ndarray, "task head"]:
         """P of "the loss is at most the task's margin"."""
-        return self._p(1.0)
+        return np.array([mean_p(lost.T, self.samples[t].groups, self.margins[t]) for t, lost in self.lost.items()])
 
     @cached_property
-    def below(self) -> Float[np.ndarray, "task head"]:
-        """P of "the loss is at least the task's margin"."""
-        return self._p(-1.0)
-
-    def _p(self, sign: float) -> Float[np.ndarray, "task head"]:
-        return np.array(
-            [mean_p(sign * lost.T, self.samples[t].groups, sign * self.margins[t]) for t, lost in self.lost.items()]
-        )
+    def corrected(self) -> Float[np.ndarray, "task head"]:
+        """The same, Benjamini–Hochberg over heads and tasks."""
+        return np.array(benjamini_hochberg([*self.above.ravel()])).reshape(self.above.shape)
 
     @property
     def usable(self) -> bool:
@@ -77,66 +72,68 @@ class Matrix:
         }
 
     def specialists(self) -> list[Specialist]:
-        """Return the heads that cost one task more than its margin and all others less than theirs, surest first."""
+        """Return the heads that cost one task more than its margin and more than any other one, which all lose less
+        than theirs, the surest first.
+
+        Losses on two tasks are compared in units of their margins, by Welch's test over groups; every comparison has to
+        hold: an intersection–union test (Berger 1982).
+        """
         if not self.usable or len(self.margins) < 2:
             return []
-        tasks = [*self.margins]
-        own = np.argmax(self.mean / np.array([*self.margins.values()])[:, None], axis=0)
-        p = []
-        for h, t in enumerate(own):
-            others = np.delete(self.below[:, h], t)
-            # every part has to hold: an intersection–union test (Berger 1982); the task is the one that it costs most,
-            # of as many as there are
-            p.append(float(min(1.0, max(self.above[t, h] * len(tasks), others.max()))))
-        q = benjamini_hochberg(p)
-        surest = sorted(range(len(p)), key=lambda h: (p[h], -self.mean[own[h], h]))
-        return [self._specialist(h, int(own[h]), p[h], q[h]) for h in surest if q[h] <= self.level]
+        margins = np.array([*self.margins.values()])[:, None]
+        shares, chosen = self.mean / margins, list[tuple[int, int]]()
+        for h in range(len(self.heads)):
+            t = int(np.argmax(shares[:, h]))
+            if self.corrected[t, h] <= self.level and np.delete(shares[:, h], t).max() < 1:
+                chosen.append((h, t))
+        p = [max(self._above(h, t, other) for other in range(len(margins)) if other != t) for h, t in chosen]
+        q = [max(q, float(self.corrected[t, h])) for q, (h, t) in zip(benjamini_hochberg(p), chosen, strict=True)]
+        found = [self._specialist(h, t, *pq) for (h, t), *pq in zip(chosen, p, q, strict=True) if pq[1] <= self.level]
+        return sorted(found, key=lambda each: each.q)
+
+    def _above(self, h: int, t: int, other: int) -> float:
+        """Return the p of "the head costs the other task as many margins"."""
+        spread = []
+        for task in (t, other):
+            name = [*self.margins][task]
+            sums, counts = self.samples[name].by_group(self.lost[name][[h]] / self.margins[name])
+            spread.append(sums[:, 0] / counts)
+        return float(ttest_ind(*spread, equal_var=False, alternative="greater").pvalue)
 
     def _specialist(self, h: int, t: int, p: float, q: float) -> Specialist:
         tasks = [*self.margins]
         spans = [self.samples[name].interval(self.lost[name][h]) for name in tasks]
-        rest = [span for i, span in enumerate(spans) if i != t]
-        return Specialist(
-            self.heads[h],
-            tasks[t],
-            spans[t],
-            max(span.estimate for span in rest),
-            max(span.estimate if span.high is None else span.high for span in rest),
-            p,
-            q,
-        )
+        rest = [span.estimate for i, span in enumerate(spans) if i != t]
+        return Specialist(self.heads[h], tasks[t], spans[t], max(rest), p, q)
 
     def shared(self) -> list[SharedHead]:
         """Return the heads that cost several tasks more than their margins, those of most tasks first.
 
         Neutral text is no task that heads are shared with.
         """
-        rows = [i for i, name in enumerate(self.margins) if name not in self.neutral]
-        if not self.usable or len(rows) < 2:
+        names = [*self.margins]
+        rows = [i for i, name in enumerate(names) if name not in self.neutral]
+        if not self.usable:
             return []
-        names, p = [name for name in self.margins if name not in self.neutral], self.above[rows]
-        q = np.array(benjamini_hochberg([*p.ravel()])).reshape(p.shape)
         found = []
         for h, head in enumerate(self.heads):
-            held = [i for i in range(len(names)) if q[i, h] <= self.level]
+            held = [i for i in rows if self.corrected[i, h] <= self.level]
             if len(held) > 1:
-                lost = [float(self.mean[rows[i], h]) for i in held]
-                largest = (float(max(one[i, h] for i in held)) for one in (p, q))
+                lost = [float(self.mean[i, h]) for i in held]
+                largest = (float(max(each[i, h] for i in held)) for each in (self.above, self.corrected))
                 found.append(SharedHead(head, [names[i] for i in held], lost, *largest))
         return sorted(found, key=lambda each: (-len(each.tasks), -sum(each.losses)))
 
     def overlooked(self) -> list[Overlooked]:
-        """Return the heads that cost a task, alone, more than its first heads do together, costliest first.
+        """Return the heads that cost a task the margin, are none of its first ones, and cost it more by the margin,
+        alone, than these do together, the costliest first.
 
-        Bounds are simultaneous over all heads, and over tasks by Bonferroni.
+        Their p are simultaneous over all heads, and over tasks by Bonferroni.
         """
-        found: list[Overlooked] = []
         tested = [task for task in self.margins if task in self.tops]
-        for task in tested:
-            found += self._overlooked(task, self.tops[task], self.level / len(tested))
-        return found
+        return [one for task in tested for one in self._overlooked(task, self.tops[task], len(tested))]
 
-    def _overlooked(self, task: str, top: RawSet, level: float) -> list[Overlooked]:
+    def _overlooked(self, task: str, top: RawSet, tasks: int) -> list[Overlooked]:
         raw, sample = next(t for t in self.raw.tasks if t.name == task), self.samples[task]
         others = [h for h, head in enumerate(self.heads) if head not in top.heads]
         if not others:
@@ -144,7 +141,8 @@ class Matrix:
         of_first = np.array(raw.intact.log_probability) - np.array(top.whole[task].log_probability)
         differences = self.lost[task][others] - of_first
         mean, error, largest, _ = max_t(differences, sample, self.raw.seed)
-        p = [monte_carlo_p(int((largest >= t).sum()), len(largest)) for t in (mean - TIE) / error]
+        p = [min(1.0, tasks * monte_carlo_p(int((largest >= t).sum()), len(largest))) for t in (mean - TIE) / error]
+        row = [*self.margins].index(task)
         made = [
             Overlooked(
                 task,
@@ -156,8 +154,8 @@ class Matrix:
                 p[i],
             )
             for i, h in enumerate(others)
-            # a head that costs more than nothing by a hair is no news: its loss has to be one that counts
-            if p[i] <= level and self.lost[task][h].mean() > self.margins[task]
+            # of two heads that cost alike one comes first by chance: the difference too has to be one that counts
+            if mean[i] > self.margins[task] and self.corrected[row, h] <= self.level
         ]
         return sorted(made, key=lambda each: -each.loss.estimate)
 

@@ -7,19 +7,21 @@ import numpy as np
 
 from reportgen.core.blocks import Blocks
 from reportgen.core.caveats import AT_CHANCE
-from reportgen.core.config import ValidationSection
+from reportgen.core.config import Study, ValidationSection
 from reportgen.core.findings import Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.stats import wilson
 from reportgen.core.trials import TOP, Cost
 from reportgen.errors import InputError
 from reportgen.scoring.methods.common.ablation import forwards
+from reportgen.scoring.run.cost import Plan
 from reportgen.scoring.run.prepare import PreparedTask
 from reportgen.validation.controls import Controls, of_same_layers
+from reportgen.validation.curves import knocked
 from reportgen.validation.engine import Intervention
-from reportgen.validation.orders import Order, orders, prefixes
+from reportgen.validation.orders import RANDOMS, Order, orders, prefixes
 from reportgen.validation.prepare import Setup
-from reportgen.validation.sets import FoundSet, Heads, found_sets
+from reportgen.validation.sets import TOP_SHARE, FoundSet, Heads, found_sets
 from reportgen.validation.statistics import GROUPS
 
 # Held-out examples a task: as many groups as a conclusion takes at least; beyond the most, intervals narrow little and
@@ -217,3 +219,32 @@ def _affordable(
         return sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True))
 
     return max((n for n in range(least, longest + 1) if cost(n) <= budget), default=0), cost(least)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a validation will cost before it is known what is found: runs of one example at most, the budget as a
+    multiple of exact zero ablation and the smallest that would do for the tasks' first heads, and seconds at most.
+    """
+
+    runs: float
+    budget: float
+    smallest: float
+    seconds: float
+
+
+def foreseen(scoring: Plan, study: Study) -> Foreseen:
+    """Estimate the cost of a validation from what scoring its study costs."""
+    layers = [found.heads for found in scoring.found if found.heads]
+    shares = [(len(layers) - i) / len(layers) for i in range(len(layers))]
+    alone = sum(heads * share for heads, share in zip(layers, shares, strict=True))  # each head from its layer upward
+    heads, tasks, rows = sum(layers), len(scoring.examples), sum(scoring.examples.values())
+    first = max(1, round(TOP_SHARE * heads))
+    curves = (len(scoring.methods) + 2 + RANDOMS) * len(knocked(heads))
+    # of each task's own first heads: as in ``_wanted``, at both choices of positions; of the others', their mean
+    sets = tasks + 2 * (2 + DRAWS) + 2 + len(FACTORS)
+    least = tasks * (LEAST_EXAMPLES * (2 + sets + curves + 2 * alone) + CORE_EXAMPLES * (3 * first + 1))
+    ablation, budget = rows * (2 + alone), study.validation.budget
+    known = [method.seconds / method.forwards for method in scoring.methods if method.forwards]
+    seconds = max(known, default=0.0) * scoring.batches / rows
+    return Foreseen(budget * ablation, budget, least / ablation, budget * ablation * seconds)

@@ -45,7 +45,8 @@ def of_scores(finding: Finding, blocks: Blocks) -> Robustness | None:
     The effect is the mean rank of the heads over that of all others. None for findings that name no heads for
     mattering, and where examples are unknown.
     """
-    if not kind_of(finding.kind).tried:
+    kind = kind_of(finding.kind)
+    if not kind.important or kind.remark or kind.apart:
         return None
     scores = next(b for b in blocks if b.block == finding.block)
     inside = _mask(finding, scores.present)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from reportgen.core.blocks import Blocks
 from reportgen.core.config import Study
 from reportgen.core.findings import Findings
+from reportgen.core.sentences import rough_time
 from reportgen.core.trials import (
     Answers,
     Control,
@@ -112,15 +113,8 @@ def costs(plan: Planned, setup: Setup) -> str:
         f"{max((len(each.sets) for each in plan.controls.values()), default=0)} others of their layers, on "
         f"{max(map(len, plan.members))} held-out examples a task: {cost.runs:,.0f} runs of one example, "
         f"{cost.runs / cost.ablation:.2f} × exact zero ablation of the study (budget {cost.budget:g} ×, the smallest "
-        f"that would do {np.ceil(100 * plan.smallest) / 100:g} ×), about {duration(seconds)}"
+        f"that would do {np.ceil(100 * plan.smallest) / 100:g} ×), {rough_time(seconds)}"
     )
-
-
-def duration(seconds: float) -> str:
-    """Write a rough time: ``40 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass

@@ -15,18 +15,17 @@ from reportgen.core.trials import TOP, Best, Interval, Outcome, Overlooked, RawV
 from reportgen.validation.derive import derive
 from reportgen.validation.robustness import of_scores
 from reportgen.validation.sets import Index, layers_of
-from reportgen.validation.statistics import FEWEST, GROUPS
+from reportgen.validation.statistics import DRAWS, FEWEST, GROUPS
 
 KIND, PRINTED = DETECTOR.name, "validation"
 # The families of tests that interventions bring
 NEED, SPECIFIC = KIND, f"{KIND}/other heads"
-SPECIALISTS, SHARED, OVERLOOKED, CHOICE = (
-    f"{KIND}/{name}" for name in ("specialists", "shared", "overlooked", "choice")
-)
+SINGLE, OVERLOOKED, CHOICE = (f"{KIND}/{name}" for name in ("single heads", "overlooked heads", "choice"))
 BELOW = "under some voting intervention the loss is at most the margin"
 ABOVE = "under some voting intervention the loss is at least the margin"
 T_TEST = "t test over groups of examples, its skewness removed"
 FIRST = "the heads of largest importance on the discovery half, a twentieth of all, one at least"
+ALONE = "a head that costs the margin, is none of the first ones and costs more by the margin than these do together"
 SOONEST = "the scored method whose order of heads has the largest area under its knock-out curve"
 CORRELATED = "rank correlation, over all heads, of the scores on the discovery half with what each head alone costs"
 CLEAR = 0.1  # rank correlations nearer than that are not told apart in words
@@ -79,8 +78,7 @@ def judged(findings: Findings, validation: Validation, prose: Prose) -> Findings
     made = [
         Family(NEED, validation.tests, validation.level, "Benjamini–Hochberg over cores and their tasks"),
         Family(SPECIFIC, validation.compared, validation.level, "Benjamini–Hochberg over cores and their tasks"),
-        Family(SPECIALISTS, heads, validation.single_level, "Benjamini–Hochberg over heads"),
-        Family(SHARED, heads * _tested(validation), validation.single_level, "Benjamini–Hochberg over heads and tasks"),
+        Family(SINGLE, heads * _tested(validation), validation.single_level, "Benjamini–Hochberg over heads and tasks"),
         Family(OVERLOOKED, heads, validation.single_level, "simultaneous bounds over heads, Bonferroni over tasks"),
         Family(CHOICE, int(validation.choice is not None), validation.single_level, "a single test"),
     ]
@@ -212,9 +210,7 @@ def _specialists(validation: Validation, method: str) -> Iterator[Finding]:
         others = max(each.others for each in found)
         rows = [{"head": each.head, "loss": each.loss.estimate, "others": each.others} for each in found]
         data = {"of": "specialists", "heads": rows, "others": others, "tasks": _tested(validation) - 1}
-        test = _matrix_test(
-            validation, "the head costs no task more than its margin, or another one too", found, SPECIALISTS
-        )
+        test = _matrix_test(validation, "the head costs no task more than its margin, or another one as much", found)
         effect = Effect("loss of log-probability", loss.estimate, loss.low, loss.high)
         members = [each.head for each in found]
         yield _finding(
@@ -229,10 +225,10 @@ def _specialists(validation: Validation, method: str) -> Iterator[Finding]:
         )
 
 
-def _matrix_test(validation: Validation, null: str, found: Sequence[object], family: str) -> Test:
-    size = len(next(iter(validation.losses.values()))["mean"])
+def _matrix_test(validation: Validation, null: str, found: Sequence[object]) -> Test:
+    size = len(next(iter(validation.losses.values()))["mean"]) * _tested(validation)
     p, q = (max(getattr(each, name) for each in found) for name in ("p", "q"))
-    return Test(T_TEST, null, float(len(found)), p, q, family, size, None)
+    return Test(T_TEST, null, float(len(found)), p, q, SINGLE, size, None)
 
 
 def _tested(validation: Validation) -> int:
@@ -249,7 +245,7 @@ def _shared(validation: Validation, method: str) -> Iterator[Finding]:
         return
     rows = [{"head": s.head, "tasks": s.tasks, "losses": s.losses} for s in found]
     data = {"of": "shared", "heads": rows, "count": len(found), "tasks": _tested(validation)}
-    test = _matrix_test(validation, "the head costs at most one task more than its margin", found, SHARED)
+    test = _matrix_test(validation, "the head costs at most one task more than its margin", found)
     tasks = [t.name for t in validation.tasks if any(t.name in each.tasks for each in found)]
     yield _finding(
         "shared heads",
@@ -268,30 +264,32 @@ def _overlooked(validation: Validation, method: str) -> Iterator[Finding]:
     for each in validation.overlooked:
         by_task[each.task].append(each)
     for task, found in by_task.items():
-        difference = found[0].difference
+        difference, p = found[0].difference, max(each.p for each in found)
         data = {
             "of": "overlooked",
             "heads": [{"head": each.head, "loss": each.loss.estimate} for each in found],
             "first": found[0].first,
             "of_first": found[0].of_first,
+            "difference": _plain(difference),
         }
         size = len(validation.losses[task]["mean"]) - len(found[0].first)
-        p = max(each.p for each in found)
-        tasks = len({each.tasks[0] for each in validation.trials if each.kind == TOP})
-        test = Test(
-            "largest studentised difference over heads, groups drawn anew",
-            "the head alone costs no more than the task's first heads together",
-            found[0].loss.estimate,
-            p,
-            min(1.0, p * tasks),
-            OVERLOOKED,
-            size,
-            None,
-        )
+        null, statistic = "the head alone costs no more than the task's first heads together", found[0].loss.estimate
+        name = "largest studentised difference over heads, groups drawn anew"
+        test = Test(name, null, statistic, p, p, OVERLOOKED, size, DRAWS) if p <= validation.single_level else None
         effect = Effect("loss beyond that of the first heads", difference.estimate, difference.low, difference.high)
         members = [each.head for each in found]
         n = _n(validation, task)
-        yield _finding("overlooked", method, data, task=task, members=members, test=test, effect=effect, n_examples=n)
+        yield _finding(
+            "overlooked",
+            method,
+            data,
+            rule=None if test else ALONE,
+            task=task,
+            members=members,
+            test=test,
+            effect=effect,
+            n_examples=n,
+        )
 
 
 def _choice(validation: Validation, method: str) -> Iterator[Finding]:

@@ -97,6 +97,10 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     cost = json.loads(done.stdout)
     assert cost["layers"] == cost["heads"] == 8
     assert [m["method"] for m in cost["methods"]] == ["gate_gradient", "zero_ablation", "activation_norm"]
+    later = cost["validation"]
+    assert (later["runs"], later["budget"]) == (2 * 1760 * 38, 2), "two times exact zero ablation, of all tasks' rows"
+    assert 0.1 < later["smallest"] < 1
+    assert later["seconds"] > 0
     assert not (tmp_path / "out").exists()
 
 

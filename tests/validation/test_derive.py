@@ -75,6 +75,9 @@ def test_what_cannot_be_compared_says_why_and_is_still_judged() -> None:
             found = replace(found, core=whole, controls=made.controls(whole, ["t"]))
         trial = only(made.raw(found))
         assert (trial.verdict, trial.specific, trial.silence) == ("necessary", None, silence)
+        assert (trial.rank and (trial.rank.rank, trial.rank.low, trial.rank.of)) == (
+            (1, None, 4) if silence == "whole-layer" else None
+        ), "of whole layers the rank is observed only"
     trial = only(circuit.raw(circuit.found(["L0H1"], controls=None)))
     assert (trial.verdict, trial.specific, trial.silence) == ("necessary", None, "budget")
 
@@ -110,6 +113,7 @@ def test_the_matrix_gives_specialists_shared_and_overlooked_heads() -> None:
     ]
     for each in validation.specialists:
         assert each.others < 0.11 < each.loss.estimate
+    assert max(each.p for each in validation.overlooked) <= validation.single_level
     assert validation.choice is not None
     assert (validation.choice.tasks, validation.choice.rank > 0.6) == (4, True)
 

@@ -62,7 +62,11 @@ TOLD: dict[str, tuple[dict[str, Any], str]] = {
         {"rank": None, "specific": None, "silence": "few-sets", "distinct": 5},
         "Not comparable in so small a layer: only 5 other sets of as many heads exist there, and 7 are needed.",
     ),
-    "whole layer": ({"rank": None, "specific": None, "silence": "whole-layer"}, "A whole layer, which no other heads"),
+    "whole layer": (
+        {"rank": Rank(3, None, None, 12), "specific": None, "silence": "whole-layer"},
+        "A whole layer, which no other heads of it can be held against; among the 12 whole layers it costs the task as "
+        "number 3.",
+    ),
     "budget": ({"rank": None, "specific": None, "silence": "budget"}, "The budget of the validation did not reach"),
     "open": (
         {"specific": None, "silence": "rank", "rank": Rank(3, 1, 12, 56)},
@@ -161,4 +165,4 @@ def test_sentences_of_the_matrix_hold_no_number_of_their_own() -> None:
         "One head is needed by more than one of 3 tasks (q < 0.0001): L0H7 by Math"
     )
     assert re.match(r"Recall: L0H6 \(1\.\d+\) costs it more nats alone than its 2 most", said["overlooked"].sentence)
-    assert "Recall alone needs L0H6 (" in " ".join(f.sentence for f in found)
+    assert "Recall alone loses by mean ablation of L0H6 (" in " ".join(f.sentence for f in found)
