@@ -32,24 +32,28 @@ EMPTY = (
     Cell("layers: a hump", World(profile="hump"), there=("layer_gradient", "layer_band")),
     Cell("layers: autocorrelated .7", World(profile="AR .7"), there=("layer_band",)),
     Cell("layers: autocorrelated .9", World(profile="AR .9"), there=("layer_band",)),
-    Cell("tasks correlated .3", World(task_correlation=0.3), there=("cross_task_head", "task_similarity")),
-    Cell("tasks correlated .6", World(task_correlation=0.6), there=("cross_task_head", "task_similarity")),
+    Cell(
+        "tasks correlated .3", World(task_correlation=0.3), there=("cross_task_head", "shared_heads", "task_similarity")
+    ),
+    Cell(
+        "tasks correlated .6", World(task_correlation=0.6), there=("cross_task_head", "shared_heads", "task_similarity")
+    ),
     Cell("key/value groups of 4 correlated .3, known", World(kv_correlation=0.3)),
     Cell("key/value groups of 4 correlated .9, known", World(kv_correlation=0.9)),
     Cell("key/value groups of 4 correlated .3, not known", World(kv_correlation=0.3, kv_known=False)),
     Cell("key/value groups of 4 correlated .9, not known", World(kv_correlation=0.9, kv_known=False)),
-    Cell("50 examples, noise 1", World(examples=50), there=("weakest_layers", "reliability"), weight=0.3),
-    Cell("200 examples, noise 1", World(examples=200), there=("weakest_layers", "reliability"), weight=0.1),
+    Cell("50 examples, noise 1", World(examples=50), there=("weakest_layers", "depth", "reliability"), weight=0.3),
+    Cell("200 examples, noise 1", World(examples=200), there=("weakest_layers", "depth", "reliability"), weight=0.1),
     Cell(
         "60 examples in groups of 3, noise 2",
         World(examples=60, group=3, noise=2.0),
-        there=("weakest_layers", "reliability"),
+        there=("weakest_layers", "depth", "reliability"),
         weight=0.3,
     ),
     Cell(
         "60 signed examples",
         World(examples=60, signed=True, noise=3.0),
-        there=("weakest_layers", "reliability"),
+        there=("weakest_layers", "depth", "reliability"),
         weight=0.3,
     ),
     Cell("60 examples, all heads equal, model at chance", World(examples=60, equal=True, chance=0.25), weight=0.3),

@@ -27,6 +27,8 @@ PACKAGE, TEMPLATES = ROOT / "reportgen", ROOT / "templates"
 NAMESAKES = {
     ("reportgen/analysis/detectors/competence.py", "reliability"): "the section that both are printed in",
     ("reportgen/rendering/plots/curves.py", "concentration"): "a figure's file",
+    ("reportgen/archive/compare/model.py", "depth"): "a number that compares models of unlike heads",
+    ("reportgen/archive/compare/page.py", "depth"): "the table of it",
 }
 # file, literal: where the name of a method stands outside its file
 NAMED_METHODS = {

@@ -35,8 +35,8 @@ class Leading(TypedDict):
     the head helps, -1 where it works against the answer, 0 where neither is shown (empty: scores have no signs).
 
     ``tied`` units may be where the first one is by rank; it is not ``separable`` where these are more than a tenth of
-    all and more than three (None: not known). ``equal`` units share exactly the largest value. ``examples`` says
-    whether there were single examples.
+    all and more than three (None: not known), and the members are then all of these, if not many.
+    ``equal`` units share exactly the largest value. ``examples`` says whether there were single examples.
     """
 
     total: int

@@ -55,7 +55,7 @@ def test_an_explanation_tells_null_numbers_cells_family_and_commands(tmp_path: P
     for line in (
         "test: rectangle scan",
         "null: heads shuffled within each layer",
-        "family: cluster, 3 tests at α = 0.024, Benjamini–Hochberg over tasks, thresholds of the rank before",
+        "family: cluster, 3 tests at α = 0.023, Benjamini–Hochberg over tasks, thresholds of the rank before",
         "layers 4–9",
         "heads 3–8",
         "cells: 36",

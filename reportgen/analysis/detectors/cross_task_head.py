@@ -13,15 +13,15 @@ from reportgen.core.caveats import MAYBE_GENERIC
 from reportgen.core.findings import Effect
 from reportgen.core.kinds import Guidance, closed
 from reportgen.core.scores import Head
-from reportgen.core.stats import among_top, benjamini_hochberg
+from reportgen.core.stats import among_top, benjamini_hochberg, monte_carlo_p
 
 DOC = """Heads near the top of their layer in more tasks than independence predicts.
 
 Statistic: the number of tasks in which the head is in the top 10 % of its layer. Null: each task places its top heads
 in the layer independently (exact Poisson-binomial; with one share for all tasks, binomial). One finding names the whole
-set; its p, over all heads together, is twice the smaller of two: of the single heads by Simes' test, and of how many
-heads (key/value groups) reach a number of tasks, Poisson, times the numbers of tasks tried. Where it passes, the set is
-all heads of a Benjamini–Hochberg q of at most .05: of those named, at most that share is expected to be chance.
+set. It is tested over all heads together: how many heads (key/value groups) reach half of the tasks or more, the
+least likely of these numbers, against heads that reach them by chance. Where that passes, the set is all heads of a
+Benjamini–Hochberg q of at most .05: of those named, at most that share is expected to be chance.
 Where the study names a control task, that is none of the tasks; the finding counts the heads that are in the top 10 %
 of their layer there too and, with held-out examples, those shown to be larger on the tasks that share them than on the
 control task, relative to their layers: jackknife t tests over resampling groups, Bonferroni over the heads found.
@@ -95,7 +95,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     p_map = stats.binom.sf(counts - 1, tasks, share[:, None])
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
     q = benjamini_hochberg([float(p_map[h]) for h in cells])
-    p = min(1.0, 2 * min(min(q), _many(view, counts, share, tasks)))
+    p = _together(view, counts, share, tasks)
     found = sorted(
         (k for k in range(len(cells)) if q[k] <= RATE),
         key=lambda k: (q[k], -view.whole[:, cells[k].layer, cells[k].head].mean()),
@@ -134,6 +134,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
             p,
             p,
             family,
+            view.settings.permutations,
         ),
         effect=Effect("most tasks that share one head", float(counts[heads[0]])),
         data=data,
@@ -142,20 +143,36 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("cross_task_head", [finding], family)
 
 
-def _many(view: View, counts: np.ndarray, share: Float[np.ndarray, "layer"], tasks: int) -> float:
-    """Return the p of so many heads reaching one number of tasks or another.
+def _together(view: View, counts: np.ndarray, share: Float[np.ndarray, "layer"], tasks: int) -> float:
+    """Return the p of as many heads reaching some number of tasks, over all from half of them on.
 
-    Heads that share keys and values count once.
-    Heads of a layer compete for its top, so their number is no more spread than independent ones', which beyond its
-    mean is no likelier than a Poisson variable (Hoeffding 1956, Ann. Math. Stat. 27:713).
+    Heads that share keys and values count once. Heads of a layer compete for its top, so their number is no more spread
+    than independent ones', which beyond its mean is no likelier than a Poisson variable (Hoeffding 1956, Ann. Math.
+    Stat. 27:713). The smallest of these probabilities is held against that of heads which reach numbers of tasks by
+    chance, so that one head of many tasks counts as well as many heads of fewer.
     """
-    size, heads = view.group_size, view.present.sum(axis=1)
-    p = 1.0
-    for least in range(2, tasks + 1):
-        reached = (counts >= least).reshape(len(counts), -1, size).any(axis=2).sum()
-        expected = float((heads * stats.binom.sf(least - 1, tasks, share)).sum())
-        p = min(p, float(stats.poisson.sf(reached - 1, expected)) if reached > expected else 1.0)
-    return min(1.0, p * (tasks - 1))
+    heads, least = view.present.sum(axis=1), np.arange(-(-tasks // 2), tasks + 1)
+    sizes = {float(s): int(heads[share == s].sum()) for s in np.unique(share[heads > 0])}
+    chances = {s: stats.binom.pmf(np.arange(tasks + 1), tasks, s) for s in sizes}
+    expected = np.sum([n * _at_least(chances[s])[least] for s, n in sizes.items()], axis=0)
+    reached = counts.reshape(len(counts), -1, view.group_size).max(axis=2)
+    own = _smallest((reached[..., None] >= least).sum(axis=(0, 1)), expected)
+    rng, draws = np.random.default_rng([view.settings.seed, tasks]), view.settings.permutations
+    drawn = np.sum([rng.multinomial(n, chances[s] / chances[s].sum(), draws) for s, n in sizes.items()], axis=0)
+    null = _smallest(_at_least(drawn)[:, least], expected)
+    return monte_carlo_p(int((null <= own * (1 + 1e-9)).sum()), draws)
+
+
+def _at_least(values: np.ndarray) -> np.ndarray:
+    """Return the sums of each value and those behind it."""
+    result: np.ndarray = values[..., ::-1].cumsum(axis=-1)[..., ::-1]
+    return result
+
+
+def _smallest(reached: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return the smallest probability of so many heads where so many are expected."""
+    result: np.ndarray = stats.poisson.sf(reached - 1, expected).min(axis=-1)
+    return result
 
 
 def _beside_control(
@@ -201,6 +218,6 @@ DETECTOR = Detector(
     tried=True,
     several="heads that lead their layers on many tasks",
     missed="under 3 SD a shared head",
-    weight=4,
+    weight=5,
     able=_able,
 )

@@ -34,6 +34,7 @@ Silent with fewer than 4 layers that have heads.
 """
 PRIORITY = {"tested": 0.66, "observed": 0.35, "groups": 0.5, "groups tested": 0.8}
 FEWEST, TASKS, SHOWN, RARE = 4, 6, 8, 0.02
+ORDINARY = 0.1  # share of relabellings: more of them lying as far apart, the group is nothing special
 PART = 0.015  # of alpha, that the kind gets at least
 RULE = "centres of importance along the layers, one of them where heads in random order put it on 2 % of maps at most"
 CONTRAST = "mean centres of importance of the study's task groups; too few tasks to test it, or the test did not pass"
@@ -63,7 +64,8 @@ class Order(TypedDict):
 class Contrast(TypedDict):
     """Mean centres of the group's tasks (``inside``) and of the others, and the size of their difference in ``layers``
     with its 95 % interval over examples (None: not known). ``reached`` of ``relabellings`` of the tasks, this one among
-    them, lie as far apart; ``other`` names the others where they are a group of their own.
+    them, lie as far apart, so that the group is ``ordinary`` where these are more than a tenth; ``other`` names the
+    others where they are a group of their own.
     """
 
     group: str
@@ -78,6 +80,7 @@ class Contrast(TypedDict):
     measure: Measure
     reached: int
     relabellings: int
+    ordinary: bool
 
 
 def _able(view: View) -> bool:
@@ -249,6 +252,7 @@ class _Planned:
                 measure=self.of,
                 reached=self.reached,
                 relabellings=self.count,
+                ordinary=self.p > ORDINARY,
             ),
         )
 

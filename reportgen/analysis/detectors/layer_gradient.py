@@ -29,14 +29,15 @@ DOC = """Importance that rises or falls steadily over a range of layers.
 
 Statistic: Kendall's τ of the layers' levels (mean normal score of a layer's heads among all heads of the task, found
 regions left out) with the layer number, over all layers, and standardised, its maximum over all ranges of at least 8
-layers; twice the smaller p counts. Null: a
-stationary autoregressive series of first order, so that layers resembling their neighbours are not taken for a trend;
-its autocorrelation is the largest (of 0, .1, … .9, .95) under which what the task's levels, or the mean of all tasks,
-keep after their trend is taken off is not among the least 2 %. Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the
-range. The sentence prints the median free head of the range's first and last quarter. Where the size of the heads'
-outputs was scored too and shows the same trend over the range, the finding says so.
-Observed, where the test does not pass: |τ| of at least .5 over all layers, and so large that of as many tasks whose
-layers stand in random order one shows it in 2 % of maps; with how often a series of the null's autocorrelation does.
+layers; twice the smaller p counts. Null: a stationary autoregressive series of first order, so that layers resembling
+their neighbours are not taken for a trend; its autocorrelation is the largest (of 0, .1, … .9, .95) under which what
+the task's levels, or the mean of all tasks, keep after their trend is taken off is not among the least 2 %.
+Benjamini–Hochberg over tasks, and |τ| ≥ .5 in the range. The sentence prints the median free head of the range's first
+and last quarter. Where the size of the heads' outputs was scored too and shows the same trend over the range, the
+finding says so.
+Observed, where the test does not pass: |τ| of at least .5 over all layers, where that of the tasks' mean levels in the
+same direction is so large that layers in random order show it on 1 % of maps; or |τ| of at least .6 that is so rare for
+any of the tasks. It says how often a series of the null's autocorrelation does as much.
 Silent with fewer than 8 layers that have heads, on trends that a series of that autocorrelation could show, and where
 the printed medians do not move the way τ says.
 """
@@ -50,8 +51,8 @@ PRIORITY = {"tested": 0.65, "observed": 0.5}  # and .05 times |τ|
 STRENGTH, RESEMBLING = 0.5, 0.5  # of |τ| in the range, and of the autocorrelation that is worth a caveat
 # Every task of a model may fall by τ = -.64 to -.93, and none pass: series of ten or twenty layers cannot exclude an
 # autocorrelation under which all of them drift. That they fall is plain to see all the same, and is said as such.
-RARE = 0.02
-RULE = "Kendall's τ over all layers of at least .5 in size, as layers in random order show it on 2 % of maps at most"
+RARE, ALONE = 0.01, 0.6  # share of maps; of |τ| of a task whose trend the others do not share
+RULE = "Kendall's τ over all layers of at least .5 in size, rare for layers in random order or shared by the tasks"
 
 Ends = tuple[float, float, Literal["median", "mean"]]
 
@@ -86,6 +87,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     series = [layer_levels(view, t, earlier) for t in range(len(names))]
     draws, seed = view.settings.permutations, view.settings.seed
     phis = null_autocorrelations(np.stack(series), draws, seed)
+    together = float(range_taus(np.mean(series, axis=0)[None])[0, 0, -1])
     best = []
     for s, phi in zip(series, phis, strict=True):
         taus = range_taus(s[None])[0]
@@ -102,7 +104,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     for t, (name, row) in enumerate(zip(names, best, strict=True)):
         ends = _ends(view, t, row[:2], earlier)
         if q[t] > family.alpha or abs(row[2]) < STRENGTH or (ends[1] - ends[0]) * row[2] <= 0:
-            seen = None if name in diagonal else _observed(view, t, phis[t], earlier)
+            seen = None if name in diagonal else _observed(view, t, phis[t], earlier, together)
             if seen is None:
                 silent[name] = q[t]
             else:
@@ -113,14 +115,17 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     return Outcome("layer_gradient", findings, family, silent)
 
 
-def _observed(view: View, t: int, phi: int, earlier: Sequence[Outcome]) -> Finding | None:
-    """Return a task's trend over all layers, where it is too strong for layers in random order."""
+def _observed(view: View, t: int, phi: int, earlier: Sequence[Outcome], together: float) -> Finding | None:
+    """Return a task's trend over all layers, where it, or that of all tasks ``together``, is too strong for layers in
+    random order.
+    """
     layers, tasks = attending(view), len(view.maps)
     n, tau = len(layers), float(range_taus(layer_levels(view, t, earlier, whole=True)[None])[0, 0, -1])
     draws, seed = view.settings.permutations, view.settings.seed
     ends = _ends(view, t, (0, n - 1), earlier, whole=True)
-    rare = stats.norm.isf(RARE / 2 / tasks) * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-    if abs(tau) < max(STRENGTH, rare) or (ends[1] - ends[0]) * tau <= 0:
+    rare, shared = stats.norm.isf([RARE / 2 / tasks, RARE / 2]) * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+    strong = abs(tau) >= max(ALONE, rare) or together * np.sign(tau) >= shared
+    if not strong or abs(tau) < STRENGTH or (ends[1] - ends[0]) * tau <= 0:
         return None
     return view.finding(
         "layer_gradient",

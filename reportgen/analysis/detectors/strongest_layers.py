@@ -16,7 +16,8 @@ DOC = """Each task's leading layers by rank.
 Observed, one finding for every task with an importance above 0: its three layers of largest mean importance over their
 heads, fewer where layers tie across the third place. As with leading heads, layers are chosen on the discovery half of
 the examples and ranked on the held-out half, with simultaneous 95 % intervals of ranks. Where the first layer's
-interval spans more than a tenth of all layers (and more than three), no layer leads.
+interval spans more than a tenth of all layers (and more than three), no layer leads, and those that cannot be told from
+the first are named, as with heads.
 Silent with fewer than four layers that have heads, and on tasks where every importance is 0.
 """
 PRIORITY = {"observed": 0.19}

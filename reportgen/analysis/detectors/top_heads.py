@@ -17,8 +17,10 @@ heads tie across the fifth place. With examples the heads are chosen on the disc
 ranks are those of the held-out half. The interval of a head's rank comes from simultaneous pairwise differences from
 every other head, by the largest |t| under random signs of the resampling groups: first rank 1 plus the number of heads
 significantly above, last rank the number of all heads less those significantly below. Where the first head's interval
-spans more than a tenth of all heads (and more than three), no head leads: they are told as not separable.
-Where scores have signs, each head helps or works against the answer as the interval of its mean signed score says.
+spans more than a tenth of all heads (and more than three), no head leads: those that cannot be told from the first by
+its differences take the place of the leading ones, where they are at most 20, or else are counted.
+Where scores have signs, each head helps or works against the answer as the interval of its mean signed score says, by
+intervals that hold for the listed heads of all tasks at once.
 Silent on tasks where every importance is 0.
 """
 PRIORITY = {"observed": 0.2}
@@ -86,4 +88,5 @@ DETECTOR = Detector(
     recompute=_recompute,
     key=lambda finding: False,  # they lead the tables, and are no claim by themselves
     signed=True,
+    important=False,  # a listing: where nothing else names a head, fewer are looked at
 )

@@ -22,8 +22,9 @@ def rank_intervals(
     ordered: bool,
     chosen: Sequence[int],
     seed: int,
-) -> tuple[list[int], list[int]] | None:
-    """Return the first and the last rank that each chosen unit's mean may have among all units; None under 8 groups.
+) -> tuple[list[int], list[int], list[int]] | None:
+    """Return the first and the last rank that each chosen unit's mean may have among all units, and the units, largest
+    first, that cannot be told from the first chosen one; None under 8 groups.
 
     A unit's first rank is 1 plus the number of units significantly above it, its last the number of units less those
     significantly below it. All differences of chosen units from any unit are tested at once, so that with 95 %
@@ -43,7 +44,8 @@ def rank_intervals(
     error = np.sqrt(spread / len(counts) / (len(counts) - 1))
     reach = _critical(influences, near, spread, seed) * error
     above, below = (gaps > reach).sum(axis=1), (gaps < -reach).sum(axis=1)
-    return (1 + above).tolist(), (len(means) - below).tolist()
+    tied = np.flatnonzero(np.abs(gaps[0]) <= reach[0])
+    return (1 + above).tolist(), (len(means) - below).tolist(), tied[np.argsort(-means[tied], kind="stable")].tolist()
 
 
 def _critical(

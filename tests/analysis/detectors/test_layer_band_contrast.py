@@ -32,8 +32,8 @@ def test_a_contrast_takes_its_part_of_alpha_only_where_it_could_pass() -> None:
         findings = analyze(grouped(named(noise(4)), complex=[f"Task {t}" for t in range(inside)]))
         alphas[inside] = {f.id: f.alpha for f in findings.families}
     assert alphas[2] == alphas[0]
-    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 21 / 63)
-    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 63)
+    assert alphas[3]["layer_band_contrast"] == pytest.approx(0.1 * 21 / 64)
+    assert alphas[3]["cluster"] == pytest.approx(0.1 * 10 / 64)
 
 
 def few(seed: int = 5, times: float = 1.5) -> HeadScores:

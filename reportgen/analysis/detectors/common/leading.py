@@ -11,7 +11,7 @@ from reportgen.core.kinds import Leading
 from reportgen.core.stats import among_top, mean_intervals, shared_ranks
 
 # A leader whose interval of ranks spans more than a tenth of all units, and more than three of them, is none.
-SEPARABLE, FEWEST = 0.1, 3
+SEPARABLE, FEWEST, LISTED = 0.1, 3, 20  # and units that are listed where none leads
 Of = Callable[[np.ndarray], np.ndarray]  # a map's, or maps', heads or layers
 
 
@@ -28,30 +28,30 @@ def leading(view: View, t: int, of: Of, count: int, signed: bool) -> tuple[list[
     read = of(view.read(t))
     ranks = shared_ranks(read)
     chosen = chosen[np.argsort(ranks[chosen], kind="stable")]
-    none: list[float | None] = [None] * len(chosen)
-    values, lows, highs = read[chosen].tolist(), none, none
-    first, last = list[int](), list[int]()
+    most = max(FEWEST, int(SEPARABLE * len(read)))
+    first, last, tied = list[int](), list[int](), None
     sample = view.sample(t)
+    lows, highs = np.full((2, len(chosen)), np.nan)
     if sample is not None:
         units, groups, ordered = of(sample[0]), *sample[1:]
-        lows, highs = (_known(end) for end in mean_intervals(units[:, chosen], groups, ordered))
-        if view.held_out(t):
-            first, last = rank_intervals(units, groups, ordered, chosen.tolist(), view.settings.seed) or ([], [])
+        seed = view.settings.seed
+        known = rank_intervals(units, groups, ordered, chosen.tolist(), seed) if view.held_out(t) else None
+        tied = None if known is None else len(known[2])
+        if known is not None and most < len(known[2]) <= LISTED:  # none leads: the whole set takes their place
+            chosen = np.array(known[2])
+            known = rank_intervals(units, groups, ordered, known[2], seed)
+        first, last, _ = known or ([], [], [])
+        lows, highs = mean_intervals(units[:, chosen], groups, ordered)
+    values = read[chosen].tolist()
     effects, signs = _signs(view, t, of, chosen) if signed else ([], [])
     if effects and (sample is None or view.scores.reduction == "mean"):  # importance is the effect: -0.124, not 0.124
-        turn = np.sign(effects)
-        values = effects
-        lows, highs = (
-            [low if s >= 0 or high is None else -high for s, low, high in zip(turn, lows, highs, strict=True)],
-            [high if s >= 0 or low is None else -low for s, low, high in zip(turn, lows, highs, strict=True)],
-        )
-    most = max(FEWEST, int(SEPARABLE * len(read)))
-    tied = last[0] - first[0] + 1 if first else None
+        values, turned = effects, np.array(effects) < 0
+        lows, highs = np.where(turned, -highs, lows), np.where(turned, -lows, highs)
     return chosen.tolist(), Leading(
         total=len(read),
         values=values,
-        lows=lows,
-        highs=highs,
+        lows=_known(lows),
+        highs=_known(highs),
         ranks=ranks[chosen].tolist(),
         first_ranks=first,
         last_ranks=last,
@@ -79,8 +79,8 @@ def _known(ends: np.ndarray) -> list[float | None]:
 
 
 def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float], list[int]]:
-    """Return mean signed scores, on the examples that values are read from, and their signs where intervals show them;
-    nothing where scores have no signs.
+    """Return mean signed scores, on the examples that values are read from, and their signs where intervals that hold
+    for all tasks' listed heads at once show them; nothing where scores have no signs.
     """
     examples = view.scores.examples[t]
     if examples is None:
@@ -91,5 +91,6 @@ def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float],
     if not (examples.values < 0).any():
         return [], []
     groups = [g for g, row in zip(examples.groups, rows, strict=True) if row]
-    low, high = mean_intervals(values, groups, examples.ordered)
+    # Of five heads on each of eight tasks, two of no sign would be given one by intervals that hold for one head each.
+    low, high = mean_intervals(values, groups, examples.ordered, among=len(chosen) * len(view.scores.tasks))
     return values.mean(axis=0).tolist(), ((low > 0).astype(int) - (high < 0)).tolist()
