@@ -89,12 +89,13 @@ IMPORTER = Importer(
 )
 """,
 }
-# folder: the test file of each of its modules; suites and topics hold records alone
+# folder: the test file of each of its modules; suites hold records alone
 TESTS = {
     "methods": "scoring/methods/test_{}.py",
     "detectors": "analysis/detectors/test_{}.py",
     "sections": "rendering/sections/test_{}_section.py",  # several are called as a detector or a method's test is
     "importers": "importers/test_{}.py",
+    "topics": "summary/topics/test_{}_topic.py",
 }
 NAMES = {"detectors": "dummy_kind"}  # of the others: dummy_ and what their folder holds
 STUDY = f"""[model]

@@ -1,4 +1,4 @@
-"""A finding in full: rule or null, numbers, cells, and how to compute it again; a claim down to its findings' fields."""
+"""A finding in full: rule or null, numbers, cells, how to compute it again; a claim down to its findings' fields."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict

@@ -167,11 +167,12 @@ def within(worded: Iterable[Worded]) -> list[Worded]:
             break
         left = type(TOGETHER)(room_words - words(w.headline), room_numbers - numbers(w.headline))
         body = fitted(w.body, left)
-        if left.words < 0 or left.numbers < 0 or (w.body and not body):
-            continue  # a claim is no claim without evidence
+        # without evidence a claim is none; of two that say the same of one topic, the stronger stands
+        if w.id in kept or left.words < 0 or left.numbers < 0 or (w.body and not body):
+            continue
         kept[w.id] = Worded(w.topic, w.draft, w.block, w.strength, w.headline, body)
         room_words, room_numbers = left.words - words(body), left.numbers - numbers(body)
-    return sorted(kept.values(), key=lambda w: ranked.index(next(r for r in ranked if r.id == w.id)))
+    return [kept[w.id] for w in ranked if w.id in kept and kept[w.id].draft is w.draft]
 
 
 def _claim(worded: Worded) -> Claim:

@@ -142,6 +142,9 @@ class _Runs:
                 log_probability[np.ix_(chosen, rows)] = some.log_probability
         examples = encoded[: len(members)]
         own = log_probability[:, : len(members)]
+        if not np.isfinite(own).all():
+            problem = "the answer's log-probability is not finite with heads knocked out"
+            raise InputError(problem, f"task {self.setup.tasks[t].name}", 'Compute in dtype = "float32"')
         return Outcomes(beat(correct[:, : len(members)], log_probability, examples, reduction), own)
 
     def _kept(self, t: int, examples: Sequence[Encoded], batch: Batch, some: Sequence[Intervention]) -> Outcomes:
@@ -187,9 +190,6 @@ class _Runs:
                 found = outcomes(self.setup.ground, batch, some, together, step)
             except (RuntimeError, MemoryError) as error:
                 together, self.done = _fewer(error, together, self.setup.tasks[t].name), before
-        if not np.isfinite(found.log_probability).all():
-            problem = "the answer's log-probability is not finite with heads knocked out"
-            raise InputError(problem, f"task {self.setup.tasks[t].name}", 'Compute in dtype = "float32"')
         return found
 
 

@@ -17,8 +17,10 @@ import pytest
 from PIL import Image
 
 from reportgen.archive.index import CACHE, index, lines
+from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 from reportgen.pipeline.reading import open_folder, read_findings
+from reportgen.summary.summarize import summarize
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
     page = made.page.read_text()
     assert re.findall(r'<h2><a href="([^"]*)">', page) == [f"{name}/report.html" for name in made.entries]
     assert all((reports / name / "report.html").is_file() for name in made.entries)
-    top = read_findings(reports / "one").ranked()[:3]
+    claims = summarize(Trials(read_findings(reports / "one"))).claims[:4]
+    assert claims
     for told in (
         "A study of heads",
         "models/tiny",
@@ -50,10 +53,10 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
         "2 tasks: Recall, Logic",
         "2024-02-03",
         "2023-11-14",
-        *(html.escape(f.sentence) for f in top),
+        *(f"{c.headline}.</b> {c.body}" for c in claims),
     ):
-        assert told in page, told
-    assert page.count('class="badge tested"') + page.count('class="badge observed"') == 9
+        assert told in html.unescape(page), told
+    assert page.count('class="badge tested"') + page.count('class="badge observed"') == 12
     assert lines(made) == [str(reports / "index.html"), "3 reports: 3 read, 0 unchanged"]
 
 

@@ -140,7 +140,9 @@ def test_json_is_one_object(tmp_path: Path) -> None:
     done = run("build", small_scores(tmp_path), "-o", tmp_path / "r", "--json", "--set", 'report.formats=["html"]')
     content = json.loads(done.stdout)
     assert content["files"] == [str(tmp_path / "r" / "report.html")]
-    assert len(content["observations"]) == 3
+    kept = json.loads((tmp_path / "r" / "claims.json").read_text())["claims"]
+    assert content["claims"] == kept
+    assert kept
 
 
 def test_explain(figure: Path) -> None:

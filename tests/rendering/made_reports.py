@@ -118,7 +118,7 @@ def build(folder: Path, scores: HeadScores, findings: Findings | None = None, st
     findings = findings.with_scores({SCORES: sha256(data)})
     write_atomic(folder / SCORES, data)
     write_atomic(folder / "findings.json", pretty_json(to_json(findings)))
-    rest.setdefault("claims", summarize(Trials(findings)).claims)
+    rest.setdefault("claims", summarize(Trials(findings)))
     return render(scores, findings, study or make_study(), folder, **rest)
 
 
@@ -200,7 +200,7 @@ def text_of(folder):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def view_of(name, findings=(), scores=None, others=None, provenance=None, validation=None, claims=(), **report):
+def view_of(name, findings=(), scores=None, others=None, provenance=None, validation=None, claims=None, **report):
     """The values of one section of a report, None where it has nothing to say."""
     scores = scores or make_scores(("Recall",))
     found = findings if isinstance(findings, Findings) else Findings({}, 0.05, 0, [], list(findings))

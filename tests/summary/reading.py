@@ -32,7 +32,7 @@ IDIOMS = (
 )
 
 
-def names_in(claim: Claim) -> list[str]:
+def names_in(claim: Claim, every_task: Mapping[str, str] | None = None) -> list[str]:
     """The names that a claim may say, as they are when they are short enough, the longest first."""
     said = [*claim.tasks, *claim.exceptions]
     said += [
@@ -41,7 +41,7 @@ def names_in(claim: Claim) -> list[str]:
         for v in (value if isinstance(value, tuple) else (value,))
         if isinstance(v, str)
     ]
-    short = shortened(sorted({*claim.tasks, *claim.exceptions}))
+    short = {name: (every_task or {}).get(name, name) for name in said}
     alone = [s for name in said for s in shortened([name]).values()]
     return sorted({n for n in (*said, *alone, *short.values()) if n}, key=len, reverse=True)
 
@@ -57,13 +57,9 @@ def unheld(claim: Claim, every_task: Mapping[str, str]) -> Iterator[str]:
     held = {value for value in claim.values.values() if isinstance(value, int | float)}
     held |= {len(value) for value in claim.values.values() if isinstance(value, tuple)}
     text = f"{claim.headline}. {claim.body}"
-    names = names_in(claim)
+    names = names_in(claim, every_task)
     said = " ".join(names)
-    foreign = {
-        short
-        for name, short in every_task.items()
-        if name not in {*claim.tasks, *claim.exceptions} and short not in said
-    }
+    foreign = {short for short in every_task.values() if short not in said}
     yield from (f"task {short}" for short in foreign if re.search(rf"(?<!\w){re.escape(short)}(?!\w)", text))
     yield from (head for head in HEAD.findall(without_names(text, names)))
     rest = without_names(text, names)
@@ -108,9 +104,9 @@ GRAMMAR = {
 }
 
 
-def faults(claim: Claim) -> Iterator[str]:
+def faults(claim: Claim, every_task: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with a claim's grammar."""
-    names = names_in(claim)
+    names = names_in(claim, every_task)
     for text in (claim.headline, claim.body):
         plain = without_names(text, names)
         yield from (f"{what}: {text}" for what, rule in GRAMMAR.items() if rule.search(plain))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
 from reportgen.summary.topics.common import (
+    NAMED,
     Values,
     beyond,
     datum,
@@ -17,6 +18,7 @@ from reportgen.summary.topics.common import (
     loss_of,
     lost,
     number,
+    shared_verdict,
     span,
     spread,
     strongest,
@@ -31,6 +33,7 @@ OTHERS = 2  # heads that are named with their values beside the first
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say what is out of pattern: numbers out of range, single heads, heads that work against the answer."""
     yield from _out_of_range(evidence)
+    yield from _outstanding(evidence)
     yield from _single(evidence)
     yield from _against(evidence)
 
@@ -54,6 +57,29 @@ def _out_of_range(evidence: Evidence) -> Iterator[Draft]:
         values["value"] = farthest[0]
     yield Draft(
         name="range", support=list(found.values()), values=values, tasks=sorted(found), effect=1.0, grade="tried"
+    )
+
+
+def _outstanding(evidence: Evidence) -> Iterator[Draft]:
+    """Join the tasks of which a handful of heads reach at least half of the largest, and name those of the fewest."""
+    found = {str(f.task): f for f in evidence.of("anomaly") if f.task is not None and len(heads_of(f)) > 1}
+    shares = {t: len(heads_of(f)) / n for t, f in found.items() if (n := number(f, "heads"))}
+    if not shares:
+        return
+    first = found[min(shares, key=lambda t: (shares[t], t))]
+    support = [found[t] for t in sorted(shares)]
+    named = list(zip(heads_of(first), items(first, "values"), strict=False))[:NAMED]
+    values: Values = {"count": len(heads_of(first)), "of": int(number(first, "heads") or 0), "first": str(first.task)}
+    for i, (head, size) in enumerate(named):
+        values |= {f"head_{i}": head, f"value_{i}": size if isinstance(size, int | float) else 0.0}
+    values |= {"named": len(named), "total": len(evidence.tasks)}
+    yield Draft(
+        name="outstanding",
+        support=support,
+        values=values,
+        tasks=sorted(shares),
+        effect=1 - max(shares.values()),
+        verdict=shared_verdict(support),
     )
 
 

@@ -23,12 +23,10 @@ from reportgen.summary.topics.common import (
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say which tasks need the heads that lead on them, which do not, and where interventions disagree."""
     tops = first_sets(evidence)
-    # those that also cost more than others, and spare neutral text, are said to carry their tasks, under the heads
-    yield from _joined(
-        evidence,
-        "needed",
-        [f for f in tops if f.verdict == "necessary" and datum(f, "validation", "carries") is not True],
-    )
+    # those that also spare neutral text are said to carry their tasks, under the heads
+    needed = [f for f in tops if f.verdict == "necessary" and datum(f, "validation", "carries") is not True]
+    yield from _joined(evidence, "exactly", [f for f in needed if f.specific])
+    yield from _joined(evidence, "needed", [f for f in needed if not f.specific])
     yield from _joined(evidence, "spared", [f for f in tops if f.verdict == "unnecessary"])
     yield from _joined(evidence, "depends", [f for f in tops if f.verdict == "mixed"])
     yield from _overlooked(evidence)
@@ -69,7 +67,12 @@ def _joined(evidence: Evidence, name: str, group: Sequence[Finding]) -> Iterator
     yield Draft(
         name=name,
         support=group,
-        values={"total": len(evidence.tasks), **knocked_out(group), **named_sets(group)},
+        values={
+            "total": len(evidence.tasks),
+            "ordinary": tasks_of(f for f in group if f.specific is False),
+            **knocked_out(group),
+            **named_sets(group),
+        },
         tasks=tasks,
         exceptions=tasks_of(undecided),
         effect=lost(group),

@@ -158,7 +158,9 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
     examples = {number(f, "validation", "examples") for f in findings}
     if len(examples) == 1 and (only := examples.pop()) is not None:
         values["examples"] = int(only)
-    if len(sizes := {len(heads_of(f)) for f in findings}) == 1:
+    sizes = {len(heads_of(f)) for f in findings}
+    # where some of a set's heads turned out to be idle, their number is none of what is needed
+    if len(sizes) == 1 and all(len(core_of(f)) == len(heads_of(f)) for f in findings):
         values["heads"] = sizes.pop()
     controls = [_right(f, "after_controls") for f in findings]
     known = [n for n in controls if n is not None]

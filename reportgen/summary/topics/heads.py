@@ -133,9 +133,10 @@ def _several(evidence: Evidence) -> Iterator[Draft]:
     for f in shown(evidence, "shared"):
         rows = [row for row in items(f, "heads") if isinstance(row, Mapping)]
         tasks = {str(row["head"]): sorted(map(str, row["tasks"])) for row in rows}
+        least = {str(row["head"]): min(map(float, row["losses"]), default=0.0) for row in rows}
         if not tasks:
             continue
-        head = min(tasks, key=lambda name: (-len(tasks[name]), name))
+        head = min(tasks, key=lambda name: (-len(tasks[name]), -least[name], name))
         values: Values = {
             "members": sorted(tasks),
             "heads": len(tasks),

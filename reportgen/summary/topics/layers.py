@@ -73,7 +73,7 @@ def _gradients(evidence: Evidence) -> Iterator[Draft]:
     """Join tasks on which importance moves the same way with depth."""
     every = evidence.of("layer_gradient")
     for direction in ("falls", "rises"):
-        found = strongest(f for f in every if text(f, "direction") == direction)
+        found = strongest(firm(f for f in every if text(f, "direction") == direction))
         if not found:
             continue
         support = list(found.values())
@@ -175,7 +175,7 @@ def _depth(evidence: Evidence) -> Iterator[Draft]:
         if f.register == "tested" and apart is not None and pairs is not None:
             values |= {"apart": int(apart), "pairs": int(pairs)}
             effect = (centres[-1] - centres[0]) / (2 * middle)
-            yield Draft(name="depth", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
+            yield Draft(name="depths", support=[f], values=values, tasks=tasks_of([f]), effect=min(1.0, effect))
         elif centres[-1] < middle or centres[0] > middle:
             values["where"] = "lower" if centres[-1] < middle else "higher"
             effect = min(abs(c - middle) for c in centres) / middle

@@ -8,6 +8,7 @@ from reportgen.summary.topics.common import (
     datum,
     extremes,
     first_sets,
+    heads_of,
     largest_q,
     number,
     shown,
@@ -16,6 +17,7 @@ from reportgen.summary.topics.common import (
 )
 
 GOOD, POOR = 0.9, 0.5  # of reliability: .9 is the usual least of a measure that decides (Nunnally 1978)
+FRAGILE = 0.75  # of the ways of testing: a result that fails in a quarter of them hinges on how it is tested
 SATURATED = 5.0  # per cent of probability left for other answers, below which log-probabilities show the failures
 
 
@@ -190,26 +192,30 @@ def _unknown(evidence: Evidence) -> Iterator[Draft]:
 
 def _robustness(evidence: Evidence) -> Iterator[Draft]:
     """Name the finding on a set of heads that holds in the fewest ways of testing it, where a quarter fail."""
-    known = [f for f in evidence.findings if f.robustness is not None and f.robustness.of > 0]
-    fragile = [f for f in known if f.robustness is not None and f.robustness.holds <= 0.75 * f.robustness.of]
+    known = [f for f in evidence.findings if f.robustness is not None and f.verdict not in ("undecided", "untested")]
+    shares = {f.id: f.robustness.holds / f.robustness.of for f in known if f.robustness and f.robustness.of}
+    fragile = [f for f in known if shares.get(f.id, 1.0) <= FRAGILE]
     if not fragile:
         return
-    first = min(fragile, key=lambda f: (f.robustness.holds / f.robustness.of if f.robustness else 1.0, f.id))
+    first = min(fragile, key=lambda f: (shares[f.id], f.id))
     assert first.robustness is not None
     values: Values = {
         "count": len(fragile),
         "known": len(known),
+        "members": heads_of(first)[:3],
+        "first": str(first.task or ""),
         "holds": first.robustness.holds,
         "of": first.robustness.of,
         "fails": first.robustness.fails[0] if first.robustness.fails else "",
     }
+    tried = any(f.verdict for f in fragile)
     yield Draft(
         name="fragile",
         support=known,
         values=values,
         tasks=tasks_of(fragile),
         effect=len(fragile) / len(known),
-        grade="context",
+        grade="tested" if tried else "context",
     )
 
 

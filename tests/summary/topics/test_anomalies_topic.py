@@ -64,3 +64,13 @@ def test_tested_heads_and_heads_that_work_against_the_answer() -> None:
     )
     assert claims["anomalies/against"].headline == "L24H4 works against the answer of B"
     assert claims["anomalies/against"].body == "The mean signed score of L24H4 on B is −0.40."
+
+
+def test_a_handful_of_heads_near_the_largest_is_named() -> None:
+    data = {"values": [0.943, 0.920, 0.8, 0.6], "heads": 1024, "regions": False, "shown": 4, "more": 0}
+    found = finding("anomaly", "Retrieval", members=["L16H19", "L11H15", "L8H26", "L6H9"], data=data)
+    claim = said(found)["anomalies/outstanding"]
+    assert claim.headline == "Four of 1,024 heads stand out on Retrieval"
+    assert claim.body == (
+        "L16H19 (0.94), L11H15 (0.92) and L8H26 (0.80) come first; each has at least half the largest value."
+    )

@@ -43,8 +43,8 @@ def test_depth_of_tasks_and_of_their_groups() -> None:
         finding("depth", None, 0.001, 3.7, tasks=["A", "B", "C"], data=centres),
         finding("depth", None, 0.02, 3.3, tasks=["A", "B", "C"], data=groups),
     )
-    assert claims["layers/depth"].headline == "Tasks differ in depth: A lies shallowest, C deepest"
-    assert claims["layers/depth"].body == (
+    assert claims["layers/depths"].headline == "Tasks differ in depth: A lies shallowest, C deepest"
+    assert claims["layers/depths"].body == (
         "Their importance is centred at layers 1.2 and 4.9; two of three pairs of tasks differ (q = 0.0010)."
     )
     assert claims["layers/group-depth"].headline == "The complex tasks lie deeper than the basic tasks"

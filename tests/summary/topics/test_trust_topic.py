@@ -77,7 +77,7 @@ def test_what_is_not_known_undecided_fragile_or_by_chance() -> None:
         robustness=Robustness(12, 48, ("zero ablation, last token",)),
     )
     assert said(fragile)["trust/fragile"].body == (
-        "The least robust holds in 12 of 48 ways of testing it, not under zero ablation, last token."
+        "What is said of the weakest on A holds in 12 of 48 ways of testing it, not by zero ablation, last token."
     )
     chance = finding(KIND, None, 0.4, tasks=["A"], data={"of": "choice", "rank": 52.0, "heads": 24, "better": False})
     assert said(chance)["trust/choice-chance"].headline == "Within layers the score chooses heads no better than chance"

@@ -79,8 +79,8 @@ def _known(ends: np.ndarray) -> list[float | None]:
 
 
 def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float], list[int]]:
-    """Return mean signed scores, on the examples that values are read from, and their signs where intervals show them;
-    nothing where scores have no signs.
+    """Return mean signed scores, on the examples that values are read from, and their signs where intervals that hold
+    for all tasks' listed heads at once show them; nothing where scores have no signs.
     """
     examples = view.scores.examples[t]
     if examples is None:
@@ -91,5 +91,6 @@ def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float],
     if not (examples.values < 0).any():
         return [], []
     groups = [g for g, row in zip(examples.groups, rows, strict=True) if row]
-    low, high = mean_intervals(values, groups, examples.ordered)
+    # Of five heads on each of eight tasks, two of no sign would be given one by intervals that hold for one head each.
+    low, high = mean_intervals(values, groups, examples.ordered, among=len(chosen) * len(view.scores.tasks))
     return values.mean(axis=0).tolist(), ((low > 0).astype(int) - (high < 0)).tolist()
