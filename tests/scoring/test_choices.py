@@ -22,7 +22,7 @@ from reportgen.scoring.model.loaded import LoadedModel
 from reportgen.scoring.score import score
 from reportgen.validation.engine import Intervention
 from reportgen.validation.prepare import Setup, set_up
-from reportgen.validation.validate import _fresh
+from reportgen.validation.validate import _Runs
 
 PROMPTS = ["The capital of France is", "Is the sky green ? Answer :", "a man", "one two three", "the sky is"]
 CHOICES = [
@@ -232,7 +232,8 @@ def test_scores_say_both_rates_and_validation_judges_alike(study_of: Make, scori
     # validation holds them against the same rivals, with nothing changed and with heads knocked out
     setup = set_up(study, (scores,))
     lost = [Intervention(frozenset()), Intervention(frozenset({(0, 1), (2, 3)}), 0.0)]
-    found, examples = _fresh(setup, 0, range(4), lost), setup.tasks[0].encoded
+    runs, examples = _Runs(setup, None, lambda *_: None, 0), setup.tasks[0].encoded
+    found = runs.outcomes(0, range(4), lost)
     assert found.correct[0].tolist() == by_hand
     for e, example in enumerate(examples):
         size, batch = setup.setting.heads.sites[0].size, [example, *example.unlike]
