@@ -210,8 +210,8 @@ def test_the_way_is_part_of_what_makes_scores_the_same(study_of: Make, tmp_path:
     notes: list[str] = []
     checkpoints = tmp_path / "checkpoints"
     scores = score(study, checkpoints=checkpoints, notify=notes.append)["zero_ablation"][0]
-    assert any("examples of one length alone share a batch" in note for note in notes)
-    assert any("examples of one length alone share a batch" in note for note in scores.model.notes)
+    assert any("only examples of one length share a batch" in note for note in notes)
+    assert any("only examples of one length share a batch" in note for note in scores.model.notes)
     fresh = load(ModelSection(path=str(folder)))
     task, site = prepared.tasks[0], fresh.heads.sites[0]
     for row, example in enumerate(task.encoded):

@@ -32,10 +32,10 @@ from reportgen.scoring.model.compiled import compile_beside
 from reportgen.scoring.model.forward import forward
 from reportgen.scoring.model.heads import Heads, find
 from reportgen.scoring.model.hooks import hooked
-from reportgen.scoring.model.interventions import Edit, roots
+from reportgen.scoring.model.interventions import Edit
 from reportgen.scoring.model.load import quiet, read_folder
 from reportgen.scoring.model.running import WAYS, Running
-from reportgen.scoring.model.state import hold, left_as_it_was
+from reportgen.scoring.model.state import left_as_it_was
 from reportgen.scoring.model.trace import embedding_table, input_device
 from reportgen.scoring.run.memory import enough
 
@@ -216,8 +216,7 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
         if kind == "classifier":
             told += last_token_read(model)
         heads = find(model)
-        changed = set[nn.Module]()
-        with quiet(), left_as_it_was(model, changed):
+        with quiet(), left_as_it_was(model):
             if kind == "causal":
                 refuse_looking_ahead(model)
             found = [
@@ -229,7 +228,6 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
                 *still(unmoved(model, kind, heads)),
             ]
             short = shortcuts(model, kind, heads)
-        hold(roots(model), changed)
     weights = folder.weights
     described = Model(
         as_given or section.path,

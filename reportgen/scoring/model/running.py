@@ -11,8 +11,8 @@ from reportgen.scoring.data.batches import Batching, Encoded, plan_batches
 Shortcutting = Literal["all", "no prefixes", "none"]
 BATCHES: dict[Batching, str] = {
     "padded": "examples of unlike lengths are padded to one",
-    "equal": "examples of one length alone share a batch, for others would change what it puts out for them",
-    "single": "every example is run alone, for others in its batch would change what it puts out for it",
+    "equal": "only examples of one length share a batch: others would change what the model puts out for them",
+    "single": "every example is run alone: others in its batch would change what the model puts out for it",
 }
 
 
@@ -35,10 +35,10 @@ class Running:
         """How the model is run, in words."""
         parts = [BATCHES[self.batching]]
         if not self.copies:
-            parts.append("heads are ablated one at a time, for the number of tokens that run together changes the rest")
+            parts.append("heads are ablated one at a time: more tokens side by side would change each other")
         if self.shortcuts != "all":
             what = "shared first tokens are run again for each example" if self.shortcuts == "no prefixes" else ""
-            parts.append(what or "every run is of the whole model, for shortened ones put out other numbers")
+            parts.append(what or "every run is of the whole model: shortened ones put out other numbers")
         return "; ".join(parts)
 
 

@@ -11,7 +11,6 @@ at the ends also without each of two heads, by every shortcut that is taken; whe
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -41,7 +40,6 @@ STEPS = 32
 SPREAD = 8  # examples of unlike lengths that are run alone and in one batch: what is tried has to stay cheap
 SHARE = 0.5  # of the free memory, for weights widened to float32
 Cell = tuple[int, int]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -212,11 +210,9 @@ def agreeing(
         kept = Shortcuts() if running.shortcuts == "none" else replace(model.shortcuts, prefixes=False)
         chosen = replace(chosen, shortcuts=kept)
     said = f"{running.said}: run so, the shortest and the longest come out as in the model’s plain call on each alone"
-    notes = [
-        *model.described.notes,
-        f"{said}, as they are and without a head, to 10⁻⁴ of the greater of 1 and their size",
-    ]
-    return replace(chosen, described=replace(model.described, notes=notes)), () if running == WAYS[0] else (said,)
+    note = f"{said}, as they are and without a head, to 10⁻⁴ of the greater of 1 and their size"
+    described = replace(model.described, notes=[*model.described.notes, note])
+    return replace(chosen, described=described), () if running == WAYS[0] else (said,)
 
 
 def _ways(model: LoadedModel) -> list[Running]:
