@@ -214,7 +214,10 @@ def model_logits(setup: Setup, example: Encoded) -> torch.Tensor:
     return logits[0, list(example.positions)]
 
 
-@pytest.mark.parametrize("scoring", [{}, {"method": "zero_ablation", "examples": "adaptive", "top_k": 2}])
+@pytest.mark.parametrize(
+    "scoring",
+    [{}, {"answer_reduction": "mean"}, {"method": "zero_ablation", "examples": "adaptive", "top_k": 2}],
+)
 def test_scores_say_both_rates_and_validation_judges_alike(study_of: Make, scoring: dict[str, Any]) -> None:
     study = study_of("gpt2", rows=MINIMAL, batch_size=2, **scoring)
     (scores, *_), *_ = score(study).values()
@@ -222,9 +225,9 @@ def test_scores_say_both_rates_and_validation_judges_alike(study_of: Make, scori
     model = wrapped(build("gpt2"))
     texts = [Row(**{**row, "choices": tuple(row["choices"])}, group="", location="") for row in MINIMAL]
     encoded = [encode(model.tokenizer, row, Options()) for row in texts]
-    by_hand, freely = [], []
+    by_hand, reduction = [], scoring.get("answer_reduction", "sum")
     for row in texts:
-        values = {text: value_by_hand(model, row, text, "sum") for text in row.choices}
+        values = {text: value_by_hand(model, row, text, reduction) for text in row.choices}
         by_hand.append(values[row.answer] == max(values.values()))
     with torch.no_grad():
         freely = baseline(model.answer_logits(b := collate(encoded)), b).by_argmax
@@ -240,5 +243,9 @@ def test_scores_say_both_rates_and_validation_judges_alike(study_of: Make, scori
         with torch.no_grad(), hooked(setup.prepared.model, {0: cut(1, size), 2: cut(3, size)}):
             first, *others = [baseline(model_logits(setup, one), collate([one])) for one in batch]
         assert found.log_probability[1, e] == pytest.approx(float(first.log_probability[0]), abs=1e-5)
-        right = all(first.log_probability[0] > other.log_probability[0] for other in others)
+        value, *against = (
+            one.log_probability[0] / (len(each.answer) if reduction == "mean" else 1)
+            for one, each in zip((first, *others), batch, strict=True)
+        )
+        right = all(value > other for other in against)
         assert found.correct[1, e] == (right and bool(first.correct[0]) if example.alike else right)
