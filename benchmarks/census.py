@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "scoring"))
 
+from adapter_census import with_adapter  # noqa: E402
 from architectures import COLUMNS, CannotBuildError, architectures, classified, looked_at, tiny, verdict  # noqa: E402
 
 KINDS = {"causal": "causal", "masked": "masked", "seq2seq": "sequence-to-sequence"}
@@ -23,10 +24,14 @@ KINDS = {"causal": "causal", "masked": "masked", "seq2seq": "sequence-to-sequenc
 def main() -> None:
     """Look at every architecture; print the counts."""
     warnings.simplefilter("ignore")
-    expected, lines, counts = {}, [], Counter[str]()
+    expected, adapters, lines, counts = {}, {}, [], Counter[str]()
     for kind, name in architectures():
+        adapter = ""
         try:
-            said, heads = classified(tiny(kind, name))
+            model = tiny(kind, name)
+            said, heads = classified(model)
+            if heads is not None:
+                adapter = with_adapter(kind, model.requires_grad_(False), heads)
         except CannotBuildError as error:
             said, heads = f"cannot be built: {error}", None
         columns = expected[f"{kind}/{name}"] = {"heads": said, **({} if heads is None else looked_at(kind, name))}
@@ -44,11 +49,12 @@ def main() -> None:
         rest = "" if heads is None else "; ".join(sorted({s.reason.partition(" (")[0] for s in heads.skipped}))
         how = " | ".join(columns.get(column, "").partition(":")[0] for column in COLUMNS)
         remarks = (reason or rest).replace("|", "/")[:160]
-        lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {how} | {remarks} |")
+        lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {how} | {adapter.partition(':')[0]} | {remarks} |")
         print(name, kind, columns, flush=True)
     types = {name.split("/")[1] for name, columns in expected.items() if verdict(columns) == "verified"}
     summary = ", ".join(f"{what} {n}" for what, n in counts.most_common())
     (ROOT / "tests" / "scoring" / "architectures.json").write_text(json.dumps(expected, indent=1) + "\n")
+    (ROOT / "tests" / "scoring" / "adapters.json").write_text(json.dumps(adapters, indent=1) + "\n")
     (ROOT / "docs" / "architectures.md").write_text(
         "# Architectures\n\nMade by `python benchmarks/census.py` with "
         f"transformers {version('transformers')}, on tiny "
@@ -60,10 +66,11 @@ def main() -> None:
         "window and block of attention (4 or 8 tokens here); *classifier*: the same with the type's classifier. "
         "Scores of ablated heads are those of the model's plain call on each text alone, to 10⁻⁴ of "
         "max(1, |log-odds|), and the cell says how texts are run for that: padded to one length, in batches of equal "
-        "lengths, or one at a time. Empty: there is no such model.\n"
+        "lengths, or one at a time. Empty: there is no such model. *With adapter*: LoRA on every output projection, "
+        "merged into the weights, puts out what base and adapter do side by side.\n"
         "- *Verified*: all of these that apply. *In part*: heads are found, and one of them is refused by name.\n\n"
-        "| architecture | kind | class | text alone | padded | long | classifier | remarks |\n"
-        "|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
+        "| architecture | kind | class | text alone | padded | long | classifier | with adapter | remarks |\n"
+        "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )
     print(f"{len(expected)} architectures: {summary}; {len(types)} model types verified")
 

@@ -48,7 +48,7 @@ def heads_json(report: Report) -> str:
             "path": model.path,
             "revision": model.revision,
             "weights_sha256": model.weights_sha256,
-            **{f"{part}_sha256": digest for part, digest in model.parts_sha256.items()},
+            **{f"{part}_sha256": digest for part, digest in sorted(model.parts_sha256.items())},
         },
         "method": scores.method.name,
         "unit": scores.method.unit,

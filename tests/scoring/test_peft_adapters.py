@@ -11,11 +11,14 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import build, word_tokenizer
+from tiny_models import ROWS, build, word_tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+import reportgen
 from reportgen.core.config import ModelSection
+from reportgen.core.config_file import load_study
 from reportgen.errors import InputError, MissingResourceError
+from reportgen.pipeline.cache_keys import scores_key
 from reportgen.scoring.model import adapters
 from reportgen.scoring.model.load import Folder, read_folder
 from reportgen.scoring.score import score
@@ -146,6 +149,27 @@ def test_scores_are_the_merged_models_and_record_both_hashes(made: Any, study_of
     assert found.model.adapter == "LORA of rank 3"
     assert found.model.parts_sha256["base"] == base.model.weights_sha256
     assert any("with an adapter, LORA of rank 3 (sha256" in note for note in found.model.notes)
+
+
+def test_a_report_of_it_says_so_and_verifies(made: Any, tmp_path: Path) -> None:
+    made(*KINDS["lora"])
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    study = '[model]\npath = "adapter"\n[tasks]\npath = "tasks.jsonl"\n[validation]\nenabled = false\n'
+    (tmp_path / "study.toml").write_text(study + '[report]\nformats = ["html"]\n')
+    reportgen.build(tmp_path / "study.toml", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for said in (
+        "with an adapter, LORA of rank 3 (sha256",
+        "sha256 of the model’s adapter",
+        "sha256 of the model’s base",
+    ):
+        assert said in page
+    checks = reportgen.verify(tmp_path / "out").checks
+    assert [check for check in checks if check.wrong] == []
+    path = tmp_path / "adapter" / "adapter_config.json"
+    before = scores_key(load_study(tmp_path / "study.toml"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "lora_alpha": 50}))
+    assert scores_key(load_study(tmp_path / "study.toml")) != before
 
 
 def test_a_classifiers_adapter_brings_its_classes(made: Any, tmp_path: Path) -> None:

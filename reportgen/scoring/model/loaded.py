@@ -221,8 +221,6 @@ def load(section: ModelSection, as_given: str | None = None) -> LoadedModel:
                 refuse_looking_ahead(model)
             found = [
                 *made_of(folder),
-                *unplaced(folder.unplaced),
-                *folder.told,
                 *told,
                 *notes(heads),
                 *still(unmoved(model, kind, heads)),
