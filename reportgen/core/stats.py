@@ -39,18 +39,16 @@ def group_sums(
 
 
 def mean_intervals(
-    values: Float[np.ndarray, "example *cell"], groups: Sequence[str], ordered: bool = False, among: int = 1
+    values: Float[np.ndarray, "example *cell"], groups: Sequence[str], ordered: bool = False
 ) -> tuple[Float[np.ndarray, "*cell"], Float[np.ndarray, "*cell"]]:
     """Return 95 % intervals (low, high) of the mean over examples, for every cell at once; NaN under 8 groups.
-
-    Of cells that are ``among`` so many, all of whose intervals hold at once (Bonferroni).
 
     Student's t over groups (see ``group_numbers``), its skewness removed by Hall's monotone transformation (Hall 1992,
     J. R. Stat. Soc. B 54:221): on skewed scores it covers better than a percentile or BCa bootstrap, and nothing is
     drawn. Bounds of values that are never negative are never negative.
     """
     sums, counts = group_sums(values, group_numbers(groups, ordered))
-    low, high = _intervals(sums.reshape(len(counts), -1), counts[:, None].astype(np.float64), among)
+    low, high = _intervals(sums.reshape(len(counts), -1), counts[:, None].astype(np.float64))
     if (values >= 0).all():
         low = np.maximum(low, 0)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
@@ -71,7 +69,7 @@ def ratio_interval(
     return (max(0.0, float(low[0])) if (above >= 0).all() and (below >= 0).all() else float(low[0])), float(high[0])
 
 
-def _intervals(above: np.ndarray, below: np.ndarray, among: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _intervals(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return Hall's interval of sum(above) / sum(below), both (group, cell); ``below`` may have one cell for all.
 
     The groups' influences on the ratio take the place of single values. With W = (estimate - truth) / s and skewness g,
@@ -85,7 +83,7 @@ def _intervals(above: np.ndarray, below: np.ndarray, among: int = 1) -> tuple[np
     spread, skewness = influence.std(axis=0, ddof=1), np.nan_to_num(stats.skew(influence, axis=0))
     # Where skewness vanishes the transformation does too, and the interval is Student's own: 1e-6 gives its limit.
     skewness = np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)
-    edge = float(stats.t.ppf(1 - (1 - LEVEL) / 2 / among, n - 1)) / np.sqrt(n)
+    edge = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / np.sqrt(n)
     high, low = (
         estimate - spread * 3 / skewness * (np.cbrt(1 + skewness * (end - skewness / (6 * n))) - 1)
         for end in (-edge, edge)
