@@ -138,18 +138,16 @@ def group_sums(
 
 
 def mean_intervals(
-    values: Float[np.ndarray, "example *cell"], groups: Sequence[str], ordered: bool = False, among: int = 1
+    values: Float[np.ndarray, "example *cell"], groups: Sequence[str], ordered: bool = False
 ) -> tuple[Float[np.ndarray, "*cell"], Float[np.ndarray, "*cell"]]:
     """Return 95 % intervals (low, high) of the mean over examples, for every cell at once; NaN under 8 groups.
-
-    Of cells that are ``among`` so many, all of whose intervals hold at once (Bonferroni).
 
     Student's t over groups (see ``group_numbers``), its skewness removed by Hall's monotone transformation (Hall 1992,
     J. R. Stat. Soc. B 54:221): on skewed scores it covers better than a percentile or BCa bootstrap, and nothing is
     drawn. Bounds of values that are never negative are never negative.
     """
     sums, counts = group_sums(values, group_numbers(groups, ordered))
-    low, high = _intervals(sums.reshape(len(counts), -1), counts[:, None].astype(np.float64), among)
+    low, high = _intervals(sums.reshape(len(counts), -1), counts[:, None].astype(np.float64))
     if (values >= 0).all():
         low = np.maximum(low, 0)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
@@ -202,7 +200,7 @@ def _influence(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.nda
     return estimate, influence.std(axis=0, ddof=1), np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)
 
 
-def _intervals(above: np.ndarray, below: np.ndarray, among: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _intervals(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return Hall's interval of sum(above) / sum(below), both (group, cell); ``below`` may have one cell for all.
 
     The groups' influences on the ratio take the place of single values. With W = (estimate - truth) / s and skewness g,
@@ -213,7 +211,7 @@ def _intervals(above: np.ndarray, below: np.ndarray, among: int = 1) -> tuple[np
         cells = above.shape[1]
         return np.full(cells, np.nan), np.full(cells, np.nan)
     estimate, spread, skewness = _influence(above, below)
-    edge = float(stats.t.ppf(1 - (1 - LEVEL) / 2 / among, n - 1)) / np.sqrt(n)
+    edge = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / np.sqrt(n)
     high, low = (
         estimate - spread * 3 / skewness * (np.cbrt(1 + skewness * (end - skewness / (6 * n))) - 1)
         for end in (-edge, edge)

@@ -61,7 +61,7 @@ def test_values_that_do_not_vary_have_intervals_of_no_width() -> None:
 
 def test_sentences_on_negative_scores_keep_their_signs() -> None:
     tensor = noise(5, (2, 12, 12))
-    tensor[0, 2, 2], tensor[0, 7, 7] = -60, -40
+    tensor[0, 2, 2] = -60
     heads = [f for f in analyze(named(tensor)).findings if f.kind == "anomaly" and f.members == ["L2H2"]]
     assert heads
     assert all(f.sentence.startswith("Task 0, by size: L2H2 (−60.0") for f in heads)

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from reportgen.analysis.statistics.rank_intervals import rank_intervals
 from reportgen.analysis.view import View
 from reportgen.core.kinds import Leading
-from reportgen.core.stats import among_top, mean_intervals, shared_ranks
+from reportgen.core.stats import LEAST, LEVEL, among_top, group_numbers, group_sums, mean_intervals, shared_ranks
 
 # A leader whose interval of ranks spans more than a tenth of all units, and more than three of them, is none.
 SEPARABLE, FEWEST, LISTED = 0.1, 3, 20  # and units that are listed where none leads
@@ -91,6 +92,11 @@ def _signs(view: View, t: int, of: Of, chosen: np.ndarray) -> tuple[list[float],
     if not (examples.values < 0).any():
         return [], []
     groups = [g for g, row in zip(examples.groups, rows, strict=True) if row]
+    sums, counts = group_sums(values, group_numbers(groups, examples.ordered))
+    mean, n = values.mean(axis=0), len(counts)
+    if n < LEAST:
+        return mean.tolist(), [0] * len(chosen)
+    spread = np.sqrt(((sums - mean * counts[:, None]) ** 2).sum(axis=0) * n / (n - 1)) / counts.sum()
     # Of five heads on each of eight tasks, two of no sign would be given one by intervals that hold for one head each.
-    low, high = mean_intervals(values, groups, examples.ordered, among=len(chosen) * len(view.scores.tasks))
-    return values.mean(axis=0).tolist(), ((low > 0).astype(int) - (high < 0)).tolist()
+    reach = spread * stats.t.isf((1 - LEVEL) / 2 / (len(chosen) * len(view.scores.tasks)), n - 1)
+    return mean.tolist(), (np.sign(mean) * (np.abs(mean) > reach)).astype(int).tolist()
