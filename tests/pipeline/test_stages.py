@@ -39,8 +39,9 @@ STAGES = ("score", "analyze", "validate", "summarize", "render")
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    copying_case(folder, 3, True)
+    case = copying_case(folder, 3, True)
     (folder / "study.toml").write_text(STUDY)
+    (folder / "head.txt").write_text(str(case.planted[0]))
     return folder / "study.toml"
 
 
@@ -86,6 +87,12 @@ def test_the_stages_compose_and_each_result_holds_the_one_before(claims: reportg
     scores = trials.findings.made_from
     assert next(iter(scores.methods)) == "zero_ablation"
     assert [claim.strength for claim in claims.claims] == sorted((c.strength for c in claims.claims), reverse=True)
+
+
+def test_the_claims_name_the_head_that_does_the_task(claims: reportgen.Claims, study: Path) -> None:
+    head = (study.parent / "head.txt").read_text()
+    needed = [c for c in claims.claims if c.verdict == "necessary"]
+    assert any(head in f"{c.headline} {c.body}" for c in needed), [c.headline for c in claims.claims]
 
 
 def test_what_is_composed_is_what_build_makes(report: reportgen.Built, study: Path, tmp_path: Path) -> None:
