@@ -23,7 +23,7 @@ def missing(findings: Findings) -> list[str]:
             f"{task} {region[:4]}"
             for task, regions in make_scores.REGIONS.items()
             for region in regions
-            # a single head of 4.6 SD and a layer without a large head are no rare sight among 8 × 32 × 32 heads of noise:
+            # a single head of 4.6 SD and a layer without a large head are no rare sight in 8 × 32 × 32 heads of noise:
             # observed rules are silent there, and rankings list them
             if region[:2] != region[:1] * 2 or region[2] != region[3]
             if not _region(findings, task, region[:4])
