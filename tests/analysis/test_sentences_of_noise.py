@@ -126,6 +126,7 @@ def test_a_range_of_one_is_written_in_the_singular() -> None:
         assert not re.search(r"\b(layer|head) \d+–\d+", finding.sentence), finding.sentence
 
 
+@pytest.mark.slow
 def test_noise_carries_few_observations() -> None:
     """Of pure noise of 8 tasks × 32 × 32, no more than one report in two says anything of single heads or layers."""
     talked = ("anomaly", "specialist_head", "row_segment", "cluster", "scattered_heads", "sparse_layers", "layer_band")
