@@ -29,6 +29,8 @@ def planted(seed: int = 1, n: int = 0, accuracy: float | None = None) -> tuple[H
         tensor = np.exp(0.3 * rng.normal(size=(len(TASKS), *shape)))
         if name == "cross":
             tensor[1, 1:, 1:3] *= 9
+        if name == "enc":
+            tensor[0, 2, 3] *= 400
         examples: list[Examples | None] = (
             [
                 Examples(
@@ -40,7 +42,16 @@ def planted(seed: int = 1, n: int = 0, accuracy: float | None = None) -> tuple[H
             else [None] * len(TASKS)
         )
         means = [cells if e is None else e.values.mean(axis=0) for cells, e in zip(tensor, examples, strict=True)]
-        blocks.append(HeadScores(np.stack(means), tasks, Method("planted"), Model("m"), tuple(examples), block=name))
+        blocks.append(
+            HeadScores(
+                np.stack(means),
+                tasks,
+                Method("planted"),
+                Model("m", kv_groups=SHAPES["cross"][1]),
+                tuple(examples),
+                block=name,
+            )
+        )
     return tuple(blocks)
 
 
@@ -97,7 +108,7 @@ def test_noise_in_three_blocks_carries_few_tested_findings() -> None:
         blocks = [b for b in planted(seed) if b.block != "cross"]
         rng = np.random.default_rng(seed)
         clean = HeadScores(
-            np.exp(0.3 * rng.normal(size=(3, 6, 4))), blocks[0].tasks, Method("planted"), Model("m"), block="cross"
+            np.exp(0.3 * rng.normal(size=(3, 6, 4))), blocks[0].tasks, Method("planted"), blocks[0].model, block="cross"
         )
         findings = analyze([*blocks, clean], Settings(detectors=("cluster", "row_segment"))).findings
         fired += any(f.register == "tested" for f in findings)

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.core.findings import Finding, from_json, to_json
-from reportgen.core.scores import HeadScores
+from reportgen.core.scores import HeadScores, Model
 from reportgen.core.sentences import Prose, percent, probability, rho, significant
 from reportgen.core.sentences import plain as unpadded
 from reportgen.errors import InputError
@@ -128,7 +128,19 @@ def with_enough() -> Iterator[Finding]:
     groups = noise(3, (8, 32, 8))
     groups[2, 10:18, 3:5] *= 8
     tied = np.repeat(groups, 4, axis=2) * np.exp(0.2 * np.random.default_rng(0).normal(size=(8, 32, 32)))
-    yield from analyze(HeadScores.from_array(tied, list("abcdefgh")), Settings(detectors=("cluster",))).findings
+    yield from analyze(
+        HeadScores.from_array(tied, list("abcdefgh")), Settings(detectors=("cluster", "tied_heads"))
+    ).findings
+    # what few key/value groups would show as well, a long run, and heads over a faint background
+    unknown, flat = noise(2, (1, 24, 14)), np.full((1, 16, 16), 0.01)
+    unknown[0, 5, 2:8] *= 30
+    flat[0, 3, 4:12] = 0.2
+    flat[0, 9, 5] = 1.0
+    pair = np.full((1, 16, 16), 0.01)
+    pair[0, [3, 9], [4, 5]] = 1.0, 0.9
+    for tensor in (unknown, flat, pair):
+        yield from analyze(HeadScores.from_array(tensor, ["Only task"])).findings
+    yield from analyze(with_examples(pair, 40, 0.5), Settings(detectors=("anomaly",))).findings
     yield from localised(others=5)
     run = np.random.default_rng(0).uniform(0.9, 1.1, (1, 8, 24))
     run[0, 3, 4:10] *= 8
@@ -187,6 +199,7 @@ def test_every_number_is_a_field(kind: str) -> None:
         text = finding.sentence
         named = [v for v in (finding.data or {}).values() if isinstance(v, str)]
         named += [v for of in (finding.data or {}).values() if isinstance(of, list) for v in of if isinstance(v, str)]
+        named += [m["model"] for m in (finding.data or {}).get("models", [])]  # type: ignore[attr-defined]
         named += [*(finding.tasks or []), *([finding.task] if finding.task else [])]
         for name in sorted(named, key=len, reverse=True):
             text = text.replace(name, "")
@@ -297,7 +310,8 @@ def test_sentences_read_like_sentences() -> None:
 def test_a_region_beside_a_brighter_one_is_not_said_to_have_the_larger_mean() -> None:
     tensor = noise(3, (2, 16, 16))
     tensor[0, 2:8, 2:8] *= 4
-    cluster = analyze(HeadScores.from_array(tensor, ["a", "b"]), Settings(detectors=("cluster",))).findings[0]
+    known = HeadScores.from_array(tensor, ["a", "b"], model=Model(kv_groups=16))
+    cluster = analyze(known, Settings(detectors=("cluster",))).findings[0]
     assert cluster.effect is not None
     assert "raised in rank" not in cluster.sentence
     faint = replace(cluster, effect=replace(cluster.effect, estimate=0.79))

@@ -6,7 +6,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from made_maps import with_examples
+from layout import BACKGROUNDS
+from made_maps import named, with_examples
 from test_sentences import FIXED, NUMBER, allowed, to_json_one
 
 from reportgen.analysis.analyze import analyze
@@ -127,3 +128,17 @@ def test_a_range_of_one_is_written_in_the_singular() -> None:
             assert int(first) < int(last), (noun, finding.sentence)
         assert not re.search(r"(?<![\d.,–])1 (heads|layers|tasks|examples|rows)\b", finding.sentence), finding.sentence
         assert not re.search(r"\b(layer|head) \d+–\d+", finding.sentence), finding.sentence
+
+
+@pytest.mark.slow
+def test_noise_carries_few_observations() -> None:
+    """Of pure noise of 8 tasks × 32 × 32, no more than one report in two says anything of single heads or layers."""
+    talked = ("anomaly", "specialist_head", "row_segment", "cluster", "scattered_heads", "sparse_layers", "layer_band")
+    wanted = Settings(detectors=(*talked, "weakest_layers"))
+    for background in ("lognormal 0.6", "Pareto 3"):
+        rng = np.random.default_rng(8)
+        said = [
+            len([f for f in analyze(named(BACKGROUNDS[background](rng, (8, 32, 32))), wanted).findings if not f.test])
+            for _ in range(4)
+        ]
+        assert sum(said) <= 4, (background, said)

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
 from reportgen.analysis.statistics.silence import floors, largest_first, null_tops, range_ratios, smooth
-from reportgen.analysis.statistics.tails import GRIMSHAW, Law, Tail, robust
+from reportgen.analysis.statistics.tails import GRIMSHAW, TOP, Law, Tail, robust
 from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import TAIL_MODEL
@@ -278,10 +278,12 @@ def background(
 ) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, np.ndarray]:
     """Return the quantile function of all tasks' residuals in robust standard deviations, these, and layers' centres.
 
-    The deviations are 0 where most heads of a task are equal.
+    The deviations are 0 where most heads of a task are equal, or all but a few are zero.
     """
     residuals = [levels(v, f) for v, f in zip(view.whole, free, strict=True)]
     spreads = np.array([1.4826 * np.nanmedian(np.abs(r)) if np.isfinite(r).any() else 0.0 for r in residuals])
+    # where fewer heads than the tail's share lie above zero, the zeros are the background
+    spreads *= [np.isfinite(r).sum() >= TOP * f.sum() for r, f in zip(residuals, free, strict=True)]
     centres = [np.log(np.where(v > 0, v, np.nan)) - r for v, r in zip(view.whole, residuals, strict=True)]
     scaled = [(r / s)[np.isfinite(r)] for r, s in zip(residuals, spreads, strict=True) if s > 0]
     heads = max(2, round(np.median(view.present.sum(axis=1))))

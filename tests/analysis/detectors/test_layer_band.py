@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from made_maps import drift, found, named, noise
 
+from reportgen.analysis.analyze import analyze
+from reportgen.analysis.view import Settings
+
 
 def test_a_layer_band_that_tasks_share_is_found() -> None:
     tensor = noise(3)
@@ -46,3 +49,16 @@ def test_a_tasks_own_band_is_told_only_where_it_leaves_the_shared_one() -> None:
     shared, own = found(named(tensor), "layer_band")
     assert (shared.test is not None, shared.layers) == (True, (2, 4))
     assert (own.task, own.layers) == ("Task 4", (9, 11))
+
+
+def test_dead_layers_are_no_band_and_are_named() -> None:
+    fired = 0
+    for seed in range(8):
+        tensor = noise(900 + seed, (6, 24, 12))
+        tensor[:, [0, 5, 22, 23]] *= 1e-4 if seed % 2 else 0
+        findings = analyze(named(tensor), Settings(detectors=("layer_band", "sparse_layers"))).findings
+        fired += any(f.test for f in findings)
+        told = [f for f in findings if f.data and f.data.get("condition") == "dead"]
+        assert [f.members for f in told] == [[0, 5, 22, 23]]
+        assert told[0].sentence.startswith("Layers 0, 5, 22 and 23 are left out of what is said of layers")
+    assert fired <= 1
