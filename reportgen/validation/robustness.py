@@ -48,7 +48,9 @@ def of_scores(finding: Finding, blocks: Blocks) -> Robustness | None:
     kind = kind_of(finding.kind)
     if not kind.important or kind.remark or kind.apart:
         return None
-    scores = next(b for b in blocks if b.block == finding.block)
+    scores = next((b for b in blocks if b.block == finding.block), None)
+    if scores is None:  # of all blocks of an encoder-decoder together: it names no heads
+        return None
     inside = _mask(finding, scores.present)
     names = [finding.task] if finding.task else finding.tasks or []
     examples = [e for name, e in zip(scores.task_names, scores.examples, strict=True) if name in names]

@@ -53,6 +53,7 @@ def test_a_strip_stands_out_wherever_it_is(made: HeadScores, holds: int, fails: 
 def test_what_names_no_heads_or_has_no_examples_says_nothing() -> None:
     made = scores()
     assert of_scores(replace(STRIP, heads=None), (made,)) is None
+    assert of_scores(replace(STRIP, heads=None), (replace(made, block="enc"),)) is None, "of all blocks together"
     assert of_scores(STRIP, (replace(made, examples=(None,)),)) is None
     assert of_scores(replace(STRIP, kind="absence"), (made,)) is None
 
