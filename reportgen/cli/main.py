@@ -366,7 +366,7 @@ def index(
 
 @app.command()
 def explain(folder: Path, name: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
-    """Print a finding's rule or null, its numbers and cells, or a claim's support and numbers; how to recompute them."""
+    """Print a finding's rule or null, numbers and cells, or a claim's support and numbers; how to recompute them."""
     from reportgen.cli import explain as explained
     from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
     from reportgen.pipeline.run_directory import taken_from

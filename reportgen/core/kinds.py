@@ -68,9 +68,9 @@ class Kind(Record):
 
     ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
     in vain did not find, on any task or, ``together``, among all of them; ``several``, the noun of many, and
-    ``missed``, which of them it would often not see, word the line of such searches. ``topic`` is that of the claims which it
-    supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by case what
-    a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
+    ``missed``, which of them it would often not see, word the line of such searches. ``topic`` is that of the claims
+    which it supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by
+    case what a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
 
     ``region`` is the shape of regions whose heads later searches leave out; ``shown`` is the figure that shows it: as
     outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own;
