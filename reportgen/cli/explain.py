@@ -37,7 +37,7 @@ def text(finding: Finding, findings: Findings, folder: Path) -> str:
 
 def claim_json(claim: Claim, findings: Findings, folder: Path) -> dict[str, object]:
     """Return the claim's fields, where each of its numbers stands in its support, and how to make it again."""
-    sources = {name: _sources(value, claim, findings) for name, value in claim.values.items()}
+    sources = {name: _sources(name, value, claim, findings) for name, value in claim.values.items()}
     return {**asdict(claim), "sources": sources, "again": {"commands": _claim_commands(claim, folder)}}
 
 
@@ -49,7 +49,7 @@ def claim_text(claim: Claim, findings: Findings, folder: Path) -> str:
         parts += [f"{word}: {listed(names)}"] if names else []
     parts += ["", "its numbers and names, and the fields that hold them:"]
     for name, value in claim.values.items():
-        sources = _sources(value, claim, findings)
+        sources = _sources(name, value, claim, findings)
         held = f"  {', '.join(sources[:SHOWN])}" if sources else "  counted, or joined, over the support"
         parts.append(f"  {name} = {listed(value) if isinstance(value, tuple) else _shown(value)}{held}")
     parts += ["", "it rests on:"]
@@ -62,12 +62,14 @@ def _claim_commands(claim: Claim, folder: Path) -> list[str]:
     return [f"reportgen summarize {place}", *(f"reportgen explain {place} {name}" for name in claim.support)]
 
 
-def _sources(value: object, claim: Claim, findings: Findings) -> list[str]:
-    """Return the fields of a claim's support that hold a number or a name, as ``id: data.percent``."""
+def _sources(key: str, value: object, claim: Claim, findings: Findings) -> list[str]:
+    """Return the fields of a claim's support that hold the value of that key, as ``id: data.percent``."""
     if isinstance(value, tuple):
         return []
     found = ((name, path, each) for name in claim.support for path, each in _leaves(asdict(findings.get(name))))
-    return [f"{name}: {path}" for name, path, each in found if each == value and type(each) is type(value)]
+    same = ((name, path) for name, path, each in found if each == value and type(each) is type(value))
+    # small counts stand in many fields by chance: only those that bear the value's name hold it
+    return [f"{name}: {path}" for name, path in same if not isinstance(value, int) or path.endswith(f".{key}")]
 
 
 def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:

@@ -182,6 +182,9 @@ def environment(*folders: Path, kind: str, overridden: bool = False) -> Sandbox:
     return made
 
 
+PLAIN = "_default.j2"  # of what brings no template
+
+
 class Texts:
     """Fills templates of the ``kind`` observations or summary: the shipped ones, or those of ``folder`` where they
     exist: then in a process of its own, with limits.
@@ -200,7 +203,7 @@ class Texts:
 
     def chosen(self, name: str) -> str:
         """Return the template's name, that of the plain one where there is none of its name."""
-        return name if any((f / name).is_file() for f in self._folders) else "_default.j2"
+        return name if any((f / name).is_file() for f in self._folders) else PLAIN
 
 
 class Prose:

@@ -92,11 +92,12 @@ def _place(finding: Finding) -> tuple[object, ...]:
 
 
 def _worded(topic: Topic, evidence: Evidence, wording: Wording) -> Iterator[Worded]:
-    for draft in (*topic.claims(evidence), *_others(topic, evidence)):
+    ours = ((draft, False) for draft in topic.claims(evidence))
+    for draft, strange in (*ours, *((draft, True) for draft in _others(topic, evidence))):
         power = strength(draft, evidence.tasks)
         # where the rule holds for fewer tasks than not, the others are no exceptions
-        draft = draft if len(draft.exceptions) <= len(draft.tasks) else replace(draft, exceptions=())
-        yield Worded(topic, draft, evidence.block, power, *wording.claim(topic, draft, evidence.block))
+        kept = draft if len(draft.exceptions) <= len(draft.tasks) else replace(draft, exceptions=())
+        yield Worded(topic, kept, evidence.block, power, *wording.claim(topic, kept, evidence.block, strange))
 
 
 def _others(topic: Topic, evidence: Evidence) -> Iterator[Draft]:

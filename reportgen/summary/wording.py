@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reportgen.core.blocks import title
-from reportgen.core.sentences import TURNING, Texts
+from reportgen.core.sentences import PLAIN, TURNING, Texts
 from reportgen.core.topics import TOPICS, Draft, Topic
 from reportgen.errors import InputError
 from reportgen.summary.limits import BODY, HEADLINE, MARKS, fitted, marked, plain, sentences, shortened
@@ -25,9 +25,12 @@ class Wording:
         self._texts = Texts("summary", TOPICS, folder)
         self._short = shortened([name.translate(TURNING).translate(MARKS) for name in tasks])
 
-    def claim(self, topic: Topic, draft: Draft, block: str | None) -> tuple[str, str]:
-        """Return headline and body, names still marked; raises InputError for a template that passes the limits."""
-        name = self._texts.chosen(f"{topic.name}.j2")
+    def claim(self, topic: Topic, draft: Draft, block: str | None, strange: bool = False) -> tuple[str, str]:
+        """Return headline and body, names still marked; raises InputError for a template that passes the limits.
+
+        A ``strange`` draft is one that the topic did not make: the plain template words it.
+        """
+        name = PLAIN if strange else self._texts.chosen(f"{topic.name}.j2")
         for most in NAMED:
             headline, body = self._parts(name, draft, most, topic=topic.title)
             headline = f"{title(block).capitalize()}: {headline}" if block else headline

@@ -32,8 +32,8 @@ def test_files_and_their_order(tmp_path):
     written = build(tmp_path, make_scores(), study=make_study(formats=["html"]), progress=steps.append)
     names = [p.relative_to(tmp_path).as_posix() for p in written]
     assert names[:4] == ["study.toml", "scores.csv", "report.html", "figures/overview.svg"]
-    paper = ["cite.txt", "report.bib", "figures/captions.tex"]
-    assert names[-5:] == ["heads.json", *paper, "manifest.json"]
+    paper = ["cite.txt", "report.bib", "figures/captions.tex", "claims.tex", "claims.md"]
+    assert names[-7:] == ["heads.json", *paper, "manifest.json"]
     assert steps == ["figures", "page", "tables"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert set(manifest["files"]) == {*names, "scores.safetensors", "findings.json"} - {"manifest.json"}

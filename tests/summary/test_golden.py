@@ -1,8 +1,8 @@
 """Claims that were read and approved, and are kept as files: what the findings of these cases must go on saying.
 
 ``golden/<case>.findings.json.gz`` holds a case's findings, with verdicts where heads were knocked out, and
-``golden/<case>.json`` what is claimed of them.
-``PYTHONPATH=tests/analysis python tests/summary/test_golden.py [SAMPLE]`` makes all anew, the sample's of the report in that folder; read each before it is kept.
+``golden/<case>.json`` what is claimed of them. ``PYTHONPATH=tests/analysis python tests/summary/test_golden.py`` makes
+all anew, with the sample's report as an argument the sample's too; read each before it is kept.
 """
 
 import gzip

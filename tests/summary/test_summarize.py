@@ -9,6 +9,7 @@ from reading import faults, unheld
 
 from reportgen.core.claims import Claims, from_json, to_json
 from reportgen.core.findings import Finding
+from reportgen.core.kinds import Kind
 from reportgen.core.topics import TOPICS, Evidence
 from reportgen.summary.limits import BODY, CLAIMS, HEADLINE, TOGETHER, Limit, shortened
 from reportgen.summary.summarize import summarize, tasks_of
@@ -100,6 +101,47 @@ def test_nothing_found_is_nothing_claimed() -> None:
     assert claims.claims == ()
     assert claims.nothing == "Nothing was found that could be claimed."
     assert claims.silent == tuple(t.name for t in TOPICS.known())
+
+
+def in_block(finding: Finding, block: str) -> Finding:
+    return replace(finding, block=block, id=f"{block}/{finding.id}")
+
+
+@pytest.mark.parametrize("seed", [0, 5, 9, 21])
+def test_each_block_of_heads_has_claims_of_its_own(seed: int) -> None:
+    every = random_findings(seed)
+    findings = [in_block(f, block) for f in every for block in ("enc", "cross") if f.layers is not None]
+    claims = summarize(trials_of([*findings, *(f for f in every if f.layers is None)]))
+    of_blocks = [c for c in claims.claims if c.id.count("/") == 2]
+    assert of_blocks
+    for claim in of_blocks:
+        title = {"enc": "Encoder: ", "cross": "Cross-attention: "}[claim.id.rpartition("/")[2]]
+        assert claim.headline.startswith(title)
+        assert all(name.startswith(claim.id.rpartition("/")[2]) for name in claim.support)
+    assert within(claims, dict(shortened(tasks_of(findings)))) == []
+
+
+def test_findings_of_others_without_a_topic_are_named_apart() -> None:
+    theirs = Finding("odd_kind/a/1", "odd_kind", "m", "observed", 0.9, rule="r", task="A", members=["L0H0"])
+    claims = summarize(trials_of([theirs]))
+    assert claims.apart == ("odd kind",)
+    assert [c.headline for c in claims.claims] == ["Nothing stands out on A"]
+    assert claims.claims[0].support == ("odd_kind/a/1",)
+
+
+def test_findings_of_others_with_a_topic_of_ours_are_worded_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Kind("odd_kind", label="odd heads", topic="heads")
+    monkeypatch.setattr("reportgen.summary.summarize.kind_of", lambda name: kind)
+    theirs = Finding("odd_kind/a/1", "odd_kind", "m", "observed", 0.9, rule="r", task="A", members=["L0H0"])
+    (claim,) = summarize(trials_of([theirs])).claims
+    assert (claim.id, claim.headline, claim.body) == ("heads/odd_kind", "odd heads: on A", "L0H0.")
+
+
+def test_ten_thousand_tied_heads_lead_nothing() -> None:
+    data = {"total": 10_000, "values": [1.0], "equal": 10_000, "separable": None, "first_ranks": [], "last_ranks": []}
+    tied = Finding("top_heads/a/1", "top_heads", "m", "observed", 0.2, rule="r", task="A", members=["L0H0"], data=data)
+    (claim,) = summarize(trials_of([tied])).claims
+    assert claim.headline == "Nothing stands out on A"
 
 
 def test_limits_count_words_and_numbers_but_not_those_of_names() -> None:

@@ -13,7 +13,7 @@ from reportgen.rendering.plots.canvas import printable
 CAPTIONS = r"""% \input this file in the preamble, then: \caption{\reportcaption{overview}}
 \DeclareRobustCommand{\reportcaption}[1]{\csname reportcaption:#1\endcsname}
 """
-CLAIMS = r"""% \input this file in the preamble; \reportclaims sets all of them, \reportclaim{heads/carry} one
+CLAIMS = r"""% \input this file in the preamble, then \reportclaims for all, or \reportclaim{heads/carry} for one
 \DeclareRobustCommand{\reportclaim}[1]{\csname reportclaim:#1\endcsname}
 """
 
