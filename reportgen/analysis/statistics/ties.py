@@ -60,7 +60,9 @@ def estimated(
     best = int(np.argmax([each.mean() for each in sums]))
     p = min(1.0, float(stats.wilcoxon(sums[best], alternative="greater").pvalue) * len(sums))
     correlation = float((alike * kernels[best]).sum(axis=(1, 2)).mean() / len(maps))
-    return Ties(tried[best] if p <= (AGAIN if length else LEVEL) else 1, correlation, p)
+    # weaker ties change no test, and the edges of one region can look like them
+    stands_out = p <= (AGAIN if length else LEVEL) and correlation >= EXCLUDED
+    return Ties(tried[best] if stands_out else 1, correlation, p)
 
 
 def not_excluded(
