@@ -66,23 +66,23 @@ class Guidance:
 class Kind(Record):
     """All about a kind of finding: words, figure, arithmetic, and its part of alpha.
 
-        ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
-        in vain did not find, on any task or, ``together``, among all of them; ``several``, the noun of many, and
-        ``missed``, which of them it would often not see, word the line of such searches. ``topic`` is that of the claims
-            which it supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by
-            case what a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
+    ``doc`` says how it is found, its first line what it is. ``label`` names the kind in tables, ``noun`` what a search
+    in vain did not find, on any task or, ``together``, among all of them; ``several``, the noun of many, and
+    ``missed``, which of them it would often not see, word the line of such searches. ``topic`` is that of the claims
+    which it supports, ``home`` the section that prints it (empty: its task's, or across tasks). ``priority`` gives by
+    case what a finding's priority begins with. ``data`` is the type that findings' ``data`` fit (None: they have none).
 
-        ``region`` is the shape of regions whose heads later searches leave out; ``shown`` is the figure that shows it: as
-        outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own;
-        ``listed``, a row each in the tables of leading heads and layers.
-        ``recompute`` are lines of Python that print the effect from ``importance``, the finding's map (layer, head).
-        ``references`` are cited where the kind was tested, of a kind without tests where it was found.
+    ``region`` is the shape of regions whose heads later searches leave out; ``shown`` is the figure that shows it: as
+    outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own;
+    ``listed``, a row each in the tables of leading heads and layers.
+    ``recompute`` are lines of Python that print the effect from ``importance``, the finding's map (layer, head).
+    ``references`` are cited where the kind was tested, of a kind without tests where it was found.
 
-        ``signed``: its numbers keep the scores' signs, or are none of the scores. ``important``: it names heads for
-        mattering. ``tried``: validation knocks them out. ``apart``: its tests have an alpha that is not part of the shared
-        one. ``performance``: it says whether the model does the task. ``remark``: it says that a search found nothing, and
-        counts as no finding. ``key`` says which of its findings may be key observations. ``weight`` are the parts of alpha
-        that its family gets where the scores can be tested (0: it tests nothing).
+    ``signed``: its numbers keep the scores' signs, or are none of the scores. ``important``: it names heads for
+    mattering. ``tried``: validation knocks them out. ``apart``: its tests have an alpha that is not part of the shared
+    one. ``performance``: it says whether the model does the task. ``remark``: it says that a search found nothing, and
+    counts as no finding. ``key`` says which of its findings may be key observations. ``weight`` are the parts of alpha
+    that its family gets where the scores can be tested (0: it tests nothing).
     """
 
     doc: str = ""

@@ -72,7 +72,7 @@ class Setup:
 
     def answer(self, t: int, row: Row) -> str:
         """Return what has to be told of a row: its answer, or, where a probe tells tasks apart, its task."""
-        return self.tasks[t].name if self.readout.name == "probe" else row.answer.strip()
+        return self.tasks[t].name if self.readout.tells_tasks else row.answer.strip()
 
     @cached_property
     def guesses(self) -> tuple[float, ...]:
@@ -82,7 +82,7 @@ class Setup:
         return tuple(self._guess(t) for t in range(len(self.tasks)))
 
     def _guess(self, t: int) -> float:
-        if self.readout.name == "probe":
+        if self.readout.tells_tasks:
             return -math.log(len(self.tasks))
         rows = self.tasks[t].rows
         common = Counter(self.answer(t, row) for row in rows)
@@ -101,7 +101,7 @@ class Setup:
 
     def _pool(self, t: int) -> list[tuple[int, str, Encoded]]:
         """Return the discovery rows that may stand in for a task's, each with its length and answer."""
-        return self._pools[-1] if self.readout.name == "probe" else self._pools[t]
+        return self._pools[-1] if self.readout.tells_tasks else self._pools[t]
 
     @cached_property
     def _pools(self) -> list[list[tuple[int, str, Encoded]]]:

@@ -51,6 +51,11 @@ class Readout:
     known: Known | None = None
     identity: str = ""
 
+    @property
+    def tells_tasks(self) -> bool:
+        """Whether it tells which task a row is of, and not the model's own answer."""
+        return self.name == "probe"
+
 
 def readout(setting: Setting, tasks: Sequence[PreparedTask]) -> Readout:
     """Return the readout: the model's own answers; of an encoder, probes of its pooled states.

@@ -344,7 +344,7 @@ def test_findings_survive_their_file() -> None:
     assert (
         list(plain["findings"][0])
         == (
-            "id kind method block register rule verdict priority data task tasks layers heads cells members value test "
+            "id kind method block register rule priority data task tasks layers heads cells members value test "
             "effect n_examples caveats sentence"
         ).split()
     )

@@ -45,7 +45,9 @@ def floors(ratios: Float[np.ndarray, "draw task"], least: float, rules: int) -> 
     middle, upper = np.quantile(logs, [0.5, 0.9], axis=0)
     scale = np.maximum(upper - middle, 0.01)
     times = floor(((logs - middle) / scale).max(axis=1), 0.0, rules)
-    return [max(least, float(np.ceil(100 * np.exp(m + times * s))) / 100) for m, s in zip(middle, scale, strict=True)]
+    with np.errstate(over="ignore"):  # where null ratios are without bound, no ratio is large enough
+        reached = np.ceil(100 * np.exp(middle + times * scale)) / 100
+    return np.maximum(least, reached).tolist()  # type: ignore[no-any-return]
 
 
 def null_statistics(
