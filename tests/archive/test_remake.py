@@ -105,7 +105,9 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
 def test_own_templates_are_kept_and_make_the_report_again(tmp_path: Path) -> None:
     own = tmp_path / "own"
     (own / "observations").mkdir(parents=True)
-    (own / "observations" / "cluster.j2").write_text("In {{ f.task }} heads stand together (q {{ f.test.q|q }}).")
+    (own / "observations" / "cluster.j2").write_text(
+        "In {{ f.task }} heads stand together ({% if f.test %}q {{ f.test.q|q }}{% else %}undecided{% endif %})."
+    )
     (own / "notes.md").write_text("not a template")
     study = write_study(tmp_path / "study", make_scores())
     built = pipeline.build(study, tmp_path / "out", overrides={"report.templates": str(own)})

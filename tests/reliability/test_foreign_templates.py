@@ -35,7 +35,7 @@ DOUBLED = (
     "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}"
 )
 LONG = "{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}"
-WORDS = "In {{ f.task }} heads stand together (q {{ f.test.q|q }})."
+WORDS = "In {{ f.task }} heads stand together ({% if f.test %}q {{ f.test.q|q }}{% else %}undecided{% endif %})."
 
 
 @pytest.fixture(scope="module")
