@@ -11,6 +11,7 @@ from reportgen.archive.checks import Check, Opened, plugins_of
 from reportgen.archive.printed import letters, page_letters, stands, unlike_pdf
 from reportgen.archive.text import visible_text
 from reportgen.archive.values import unlike, unlike_json
+from reportgen.core.kinds import kind_of
 from reportgen.core.plugins import Plugin, as_recorded, installed, recorded_in
 from reportgen.core.provenance import made_with, versions_here
 from reportgen.errors import MissingResourceError
@@ -252,11 +253,15 @@ def _pdf(remaking: Remaking) -> Iterator[Check]:
 
 
 def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
-    """Look for every sentence of the findings, in the page and in the PDF, as far as these are named."""
+    """Look for every sentence of the findings, in the page and in the PDF, as far as these are named.
+
+    Those of rankings stand there as rows of tables, which are made again.
+    """
     if not names or open_study(report.folder).study.report.sections is not None:
         return
     files = [f for name in ("findings.json", "validation.json") if (f := report.folder / name).is_file()]
-    worded = {f["id"]: str(f["sentence"]) for file in files for f in read_json(file).get("findings", [])}
+    found = [f for file in files for f in read_json(file).get("findings", [])]
+    worded = {f["id"]: str(f["sentence"]) for f in found if kind_of(str(f["kind"])).shown != "listed"}
     for name in names:
         if name == "report.pdf" and report.pdf is not None:
             printed = page_letters(report.pdf)

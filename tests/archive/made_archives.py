@@ -49,7 +49,7 @@ def make_scores(
         for b in base
     )
     about = tuple(Task(name, n=examples, accuracy=0.9, chance=0.5) for name in tasks)
-    model = Model(str(rest.pop("model", "models/tiny")))
+    model = Model(str(rest.pop("model", "models/tiny")), kv_groups=shape[1])
     maps = np.stack([e.values.mean(axis=0) for e in made])
     return HeadScores(maps, about, Method("gate_gradient", "log-odds"), model, made, "mean", **rest)  # type: ignore[arg-type]
 
