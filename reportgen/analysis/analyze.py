@@ -138,8 +138,10 @@ def _outcomes(
     blocks: Blocks, others: Mapping[str, Blocks], i: int, settings: Settings, plugins: ThirdParty
 ) -> list[Outcome]:
     """Return the outcomes of block number ``i``; what is not about heads is told with the first, at the whole alpha."""
-    scores, outcomes = blocks[i], list[Outcome]()
-    further = {name: each[i] for name, each in others.items()}
+    # random draws deal examples, and one of several ablations is what scores are held against: by name, so that the
+    # order in which a file or a study lists them decides nothing
+    scores, outcomes = _by_id(blocks[i]), list[Outcome]()
+    further = {name: _by_id(others[name][i]) for name in sorted(others)}
     own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
     own = with_ties(replace(own, levels=levels(own, plugins)))
     for detector in chosen(settings.detectors):
@@ -150,6 +152,10 @@ def _outcomes(
             warnings.filterwarnings("ignore", "All-NaN slice|Mean of empty slice", RuntimeWarning)
             outcomes.append(_placed(plugins.detect(detector, view, outcomes), view.scores.block, len(blocks)))
     return outcomes
+
+
+def _by_id(scores: HeadScores) -> HeadScores:
+    return replace(scores, examples=tuple(e and e.by_id() for e in scores.examples))
 
 
 def levels(view: View, plugins: ThirdParty) -> dict[str, float]:

@@ -100,6 +100,17 @@ class Examples:
                 "Give (example, layer, head) values and one id, group and half per example",
             )
 
+    def by_id(self) -> "Examples":
+        """Return the examples in the order of their ids, numbers by their size; a sequence as it is."""
+        order = sorted(range(len(self.ids)), key=lambda i: (len(self.ids[i]), self.ids[i], self.groups[i]))
+        if self.ordered or order == [*range(len(order))]:
+            return self
+        errors = None if self.errors is None else self.errors[order]
+        ids, groups = (tuple(each[i] for i in order) for each in (self.ids, self.groups))
+        return replace(
+            self, values=self.values[order], ids=ids, groups=groups, discovery=self.discovery[order], errors=errors
+        )
+
 
 @dataclass(frozen=True)
 class Model:

@@ -54,8 +54,8 @@ def plain(value: float) -> str:
 
 
 def rho(value: float) -> str:
-    """Write a correlation with two decimals, cut off below 1."""
-    text = f"{min(value, 0.99) if value < 1 else value:.2f}"
+    """Write a correlation with two decimals, cut off below 1; what differs from 1 by a sum's last digits is 1."""
+    text = f"{min(value, 0.99) if value < 1 - 1e-9 else value:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "−")
 
 

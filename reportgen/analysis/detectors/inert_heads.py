@@ -17,13 +17,13 @@ from reportgen.core.stats import LEAST, benjamini_hochberg, group_numbers, group
 
 DOC = """Heads whose ablation is shown to change next to nothing.
 
-Of the study's first exact ablation with examples (zero, mean or resample). Equivalence test: two one-sided t tests
-(Schuirmann 1987), corrected for skewness, of the mean signed effect of ablating the head against ± the margin, a share
-of the effect of ablating all heads ([analysis] margin, 1 % by default), over resampling groups. Null: the mean effect
-lies outside of the margin. The largest of three p counts: those of both halves, and the chance that effects as large as
-any on such heads, but too rare to be among these examples, lie behind; Benjamini–Hochberg over heads and tasks. A head
-that is inert by this is no candidate for pruning yet: each was ablated alone, and others may have made up for it.
-Effects that cancel between examples are counted and told.
+Of an exact ablation with examples: zero, mean or resample; of several the score itself, or the first by name.
+Equivalence test: two one-sided t tests (Schuirmann 1987), corrected for skewness, of the mean signed effect of ablating
+the head against ± the margin, a share of the effect of ablating all heads ([analysis] margin, 1 % by default), over
+resampling groups. Null: the mean effect lies outside of the margin. The largest of three p counts: those of both
+halves, and the chance that effects as large as any on such heads, but too rare to be among these examples, lie behind;
+Benjamini–Hochberg over heads and tasks. A head that is inert by this is no candidate for pruning yet: each was ablated
+alone, and others may have made up for it. Effects that cancel between examples are counted and told.
 Silent without exact ablation of single examples or the effect of ablating all heads, with fewer than 8 groups in a
 half, on tasks where ablating all heads changes nothing, and where examples are too few for the margin.
 """
@@ -90,7 +90,7 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
 
 
 def exact_ablation(view: View) -> HeadScores | None:
-    """Return the scores of the study's first exact ablation."""
+    """Return the scores of an exact ablation: the report's own, else of several the first by name."""
     return next((s for s in (view.scores, *view.others.values()) if s.method.family == "ablation"), None)
 
 

@@ -103,7 +103,7 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
         return None
     rhos, n = (first * second).mean(axis=1), first.shape[1]
     top = min(TOP, n // 10)
-    shared = [len(set(_largest(a, top)) & set(_largest(b, top))) for a, b in zip(first, second, strict=True)]
+    shared = [float(_among(a, top) @ _among(b, top)) for a, b in zip(first, second, strict=True)]
     ranks = [shared_ranks(each.mean(axis=0)) for each in (first, second)]
     chosen = _disagreeing(ranks[0], ranks[1], top)
     cells = [Head(int(i), int(j)) for i, j in np.argwhere(view.present)]
@@ -136,8 +136,15 @@ def _pair(view: View, other: HeadScores) -> Finding | None:
     )
 
 
-def _largest(ranks: Float[np.ndarray, "cell"], top: int) -> list[int]:
-    return [int(i) for i in np.argsort(-ranks, kind="stable")[:top]]
+def _among(ranks: Float[np.ndarray, "cell"], top: int) -> Float[np.ndarray, "cell"]:
+    """Return each cell's share of a place among the largest: cells that tie across the last place divide what is left.
+
+    So two rankings share what they would on average if ties were broken at random, not by the numbers of heads.
+    """
+    last = np.sort(ranks)[-top]
+    tied, above = ranks == last, ranks > last
+    result: np.ndarray = above + tied * (top - above.sum()) / tied.sum()
+    return result
 
 
 def _disagreeing(a: np.ndarray, b: np.ndarray, top: int) -> list[int]:

@@ -113,7 +113,7 @@ def _tested(view: View, t: int, head: Head, q: float, score: float, candidates: 
     both = max(q, min(1.0, candidates * max(d.p for d, _ in differences)))
     if both > family.alpha:
         return None
-    least, other = min(differences, key=lambda each: each[0].log)
+    least, other = min(differences, key=lambda each: (each[0].log, view.scores.task_names[each[1]]))
     test = view.test(TEST, NULL, score, both / family.size, both, family)
     return _finding(view, t, head, other, Effect(RATIO, *least.ratio), PRIORITY["tested"], test)
 
@@ -138,7 +138,8 @@ def _observed(view: View, tasks: Sequence[int]) -> list[Finding]:
     for t, head in some.items():
         if ratio[0, t][head] >= times:
             levels = relative[0, :, head.layer, head.head]
-            other = int(np.argmax(np.where(np.arange(len(levels)) == t, -np.inf, levels)))
+            rest = [other for other in range(len(levels)) if other != t]
+            other = min(rest, key=lambda i: (-levels[i], view.scores.task_names[i]))  # of equal ones the first by name
             effect = Effect(RATIO, float(ratio[0, t][head]))
             found.append(_finding(view, t, head, other, effect, PRIORITY["observed"], times=times))
     return found

@@ -118,8 +118,14 @@ def _finding(
     pairs = np.triu_indices(len(names), 1)
     centred = centred_correlations(overall) if len(names) > 2 else None
     rhos = overall if centred is None else centred
-    most = int(rhos[pairs].argmax())
-    least = int(rhos[pairs].argmin())
+    # of pairs as alike, but for the digits that the order of a sum decides, the first by name
+    least, most = (
+        min(
+            (int(i) for i in np.flatnonzero(~(sign * rhos[pairs] < np.nanmax(sign * rhos[pairs]) - 1e-9))),
+            key=lambda i: sorted((names[pairs[0][i]], names[pairs[1][i]])),
+        )
+        for sign in (-1, 1)
+    )
     degrees = min((len(list(left_out(view, t))) for t in range(len(names))), default=0) - 1 if variances else 0
     sides = (
         [

@@ -9,7 +9,15 @@ import numpy as np
 from reportgen.rendering.context import FindingView, Report, slug
 from reportgen.rendering.head_ranks import head_rows
 from reportgen.rendering.paper.latex import latex
-from reportgen.rendering.sections.tables import finding_table, layer_tables, leading_rows, leading_tables, listings
+from reportgen.rendering.sections.tables import (
+    depth_rows,
+    depth_tables,
+    finding_table,
+    layer_tables,
+    leading_rows,
+    leading_tables,
+    listings,
+)
 from reportgen.rendering.tables import TOP, head_table
 from reportgen.rendering.trial_tables import tables as trial_tables
 
@@ -20,7 +28,7 @@ def table_files(report: Report) -> Iterator[tuple[str, str]]:
     tables = {
         f"heads-{m.figure.removeprefix('task-')}": head_table(t.name, m, unit) for t in report.tasks for m in t.maps
     }
-    tables |= {table.name: table for table in (*leading_tables(report), *layer_tables(report))}
+    tables |= {table.name: table for table in (*leading_tables(report), *depth_tables(report), *layer_tables(report))}
     tables["findings"] = finding_table(report)
     if report.validation is not None:
         tables |= {table.name: table for table in trial_tables(report.validation)}
@@ -30,6 +38,8 @@ def table_files(report: Report) -> Iterator[tuple[str, str]]:
     errors = ["sampling_error"] if _sampled(report) else []
     for label, views in listings(report).items():
         yield f"tables/{slug(label)}.csv", csv_text(*_leading(report, views))
+    columns = ["task", *block, "first_layer", "last_layer", "name", "value", "times_next", "tied"]
+    yield "tables/largest-by-depth.csv", csv_text(columns, _depth_rows(report))
     columns = ["task", *block, "layer", "head", "value", "low", "high", "rank", *errors]
     yield "tables/heads.csv", csv_text(columns, _head_rows(report))
     yield "tables/layers.csv", csv_text(["task", *block, "layer", "mean", "median", "largest"], _layer_rows(report))
@@ -64,6 +74,15 @@ def _leading(report: Report, views: list[FindingView]) -> tuple[list[str], list[
         numbers = (row.value, row.low, row.high, row.rank, row.first, row.last, row.signed)
         rows.append([row.task, *([row.block] if block else []), row.member, *numbers, row.sign, row.tied, row.total])
     return list(columns), rows
+
+
+def _depth_rows(report: Report) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for row in (row for task in report.tasks for m in task.maps for row in depth_rows(task, m) if row):
+        times = None if row.times is None else float(f"{row.times:.6g}")
+        first = [row.task, *([row.block] if report.named else []), row.first, row.last]
+        rows.append([*first, row.head, float(f"{row.value:.6g}"), times, row.tied])
+    return rows
 
 
 def _head_rows(report: Report) -> list[list[object]]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
 from reportgen.core.kinds import Leading, kind_of
+from reportgen.core.scores import Head
 from reportgen.rendering import format as fmt
-from reportgen.rendering.context import FindingView, Report, slug
+from reportgen.rendering.context import FindingView, MapView, Report, TaskView, slug
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
@@ -27,6 +28,7 @@ def view(report: Report) -> dict[str, object]:
     leading = leading_tables(report, 1 if report.brief else None)
     return {
         "leading": leading,
+        "depths": [] if report.brief else depth_tables(report),
         "layers": layers,
         "findings": finding_table(report, most),
         "heads": named_heads(report, most),
@@ -116,6 +118,79 @@ def leading_rows(view: FindingView, most: int | None = None) -> Iterator[Leading
             tied=data["tied"],
             total=data["total"],
         )
+
+
+@dataclass(frozen=True)
+class DepthRow:
+    """The largest head of a third of the layers; of ``tied`` ones none is named. ``times`` compares it to the next."""
+
+    task: str
+    block: str | None
+    first: int
+    last: int
+    head: str
+    value: float
+    times: float | None
+    tied: int
+
+    @property
+    def cell(self) -> str:
+        """What a table says of it."""
+        value = fmt.number(self.value)
+        if self.tied > 1:
+            return f"{self.tied:,} tie at {value}"
+        return f"{self.head} {value}" + ("" if self.times is None else f" ({fmt.number(self.times, 2)} ×)")
+
+
+def depth_rows(task: TaskView, view: MapView) -> list[DepthRow | None]:
+    """Return the largest head of a task's lower, middle and higher layers; None where a third has none above zero.
+
+    No test: a head far above its part of the depth may still be small beside the whole map, and then no list of leading
+    heads names it.
+    """
+    return [_depth_row(task, view, part) for part in _thirds(len(view.values))]
+
+
+def _thirds(layers: int) -> list[np.ndarray]:
+    return [part for part in np.array_split(np.arange(layers), 3) if len(part)]
+
+
+def _depth_row(task: TaskView, view: MapView, layers: np.ndarray) -> DepthRow | None:
+    ranks, values = view.ranks[layers], view.values[layers]
+    of_heads = np.sort(ranks[ranks > 0])
+    if not len(of_heads):
+        return None
+    # equal heads share a rank, so that no order of heads decides which one is named
+    layer, head = (int(i) for i in np.argwhere(ranks == of_heads[0])[0])
+    value, tied = float(values[ranks == of_heads[0]].max()), int((of_heads == of_heads[0]).sum())
+    if not value:
+        return None
+    following = np.abs(values[ranks == of_heads[1]][0]) if tied == 1 and len(of_heads) > 1 else 0.0
+    return DepthRow(
+        task=printable(task.task.name),
+        block=view.block,
+        first=int(layers[0]),
+        last=int(layers[-1]),
+        head=written(view.block, Head(int(layers[layer]), head)) if tied == 1 else "",
+        value=value,
+        times=abs(value) / float(following) if following else None,
+        tied=tied,
+    )
+
+
+def depth_tables(report: Report) -> list[Table]:
+    """Return of each block of heads a table of every task's largest heads in lower, middle and higher layers."""
+    made = []
+    for i, block in enumerate(report.blocks):
+        spans = [fmt.span(int(part[0]), int(part[-1])) for part in _thirds(block.n_layers)]
+        columns = [("Task", False), *((f"Layer{'s' if '–' in span else ''} {span}", False) for span in spans)]
+        rows = [(t.name, *(row.cell if row else fmt.NONE for row in depth_rows(t, t.maps[i]))) for t in report.tasks]
+        name = f"{title(block.block)} " if block.block else ""
+        caption = f"Largest head of each task’s lower, middle and higher {name}layers"
+        note = "In brackets how many times the next largest there it is; that is a list, not a test."
+        stem = f"largest-by-depth-{block.block}" if block.block else "largest-by-depth"
+        made.append(Table(stem, caption, tuple(columns), tuple(rows), note))
+    return made
 
 
 def named_heads(report: Report, most: int = MOST) -> Table | None:

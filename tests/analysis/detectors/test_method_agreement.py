@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_maps import FAMILIES, noise, norm_and_ablation, only, with_examples
+from made_maps import FAMILIES, named, noise, norm_and_ablation, only, with_examples
 from scipy import stats
 
 from reportgen.core.scores import HeadScores, Method
@@ -78,3 +78,15 @@ def test_where_a_head_looks_is_not_judged_as_what_it_costs_to_lose_it() -> None:
     for first, others in ((score, (looks, exact, norm)), (looks, (score, exact, norm))):
         controls = [f for f in only(first, "method_agreement", *others) if "verdict" in (f.data or {})]
         assert [(f.data or {})["method"] for f in controls] == ["gate_gradient"]
+
+
+def test_ties_across_the_last_place_share_it_whatever_the_heads_numbers() -> None:
+    """Of 50 heads 5 are on top: three lead by both methods, and 5 tie for the two places left, or 10 do."""
+    tensors = np.ones((2, 1, 10, 5))
+    tensors[:, :, 0, :3] = 9
+    tensors[0, :, 1] = tensors[1, :, 1:3] = 5
+    for order in (np.arange(5), np.arange(5)[::-1]):
+        first, second = (replace(named(t[..., order]), method=Method(n)) for t, n in zip(tensors, "ab", strict=True))
+        (pair,) = only(first, "method_agreement", second)
+        assert pair.data is not None
+        assert pair.data["shared"] == pytest.approx(3 + 5 * (2 / 5) * (2 / 10))

@@ -1,5 +1,7 @@
 """Heads that matter for one task alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_maps import correlated, named, only, with_examples
@@ -85,3 +87,14 @@ def test_the_interval_of_a_ratio_of_levels_covers() -> None:
         assert apart is not None
         inside += apart.ratio[1] < 3 < apart.ratio[2]
     assert inside >= 88
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_of_equal_next_tasks_the_first_by_name_is_told(order: list[int]) -> None:
+    tensor = np.exp(0.3 * np.random.default_rng(0).normal(size=(1, 12, 12))).repeat(3, axis=0)
+    tensor[1, 7, 9] *= 40
+    scores = named(tensor)
+    mixed = replace(scores, importance=tensor[order], tasks=tuple(scores.tasks[t] for t in order))
+    (found,) = only(mixed, "specialist_head")
+    assert found.data is not None
+    assert (found.task, found.data["next"]) == ("Task 1", "Task 0")

@@ -1,5 +1,7 @@
 """Similarity of tasks over their whole maps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_maps import named, noise, only, with_examples
@@ -77,3 +79,13 @@ def test_intervals_of_similarity_and_reliability_cover() -> None:
     covered = (low < estimate.mean(axis=0)) & (high > estimate.mean(axis=0))
     assert covered.mean() >= 0.92
     assert (high - low).mean() < 0.35
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_of_pairs_as_alike_the_first_by_name_is_told(order: list[int]) -> None:
+    scores = named(alike(3, 0.0)[[0, 0, 1, 1]])
+    mixed = replace(scores, importance=scores.importance[order], tasks=tuple(scores.tasks[t] for t in order))
+    (found,) = only(mixed, "task_similarity")
+    assert found.data is not None
+    assert sorted(found.data["most"]) == ["Task 0", "Task 1"]
+    assert sorted(found.data["least"]) == ["Task 0", "Task 2"]

@@ -2,10 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from made_reports import make_findings, make_scores, make_study, view_of
 
+from reportgen import load_scores
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import Settings
 from reportgen.core.findings import Findings
@@ -13,6 +16,7 @@ from reportgen.core.scores import HeadScores
 from reportgen.rendering.head_ranks import heads_json
 from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.report import build_report
+from reportgen.rendering.sections.tables import depth_tables
 from reportgen.rendering.tables import head_table
 
 
@@ -60,6 +64,44 @@ def test_leading_heads_are_written_as_numbers_too():
         assert [float(row[name]) for row in rows] == data[key]
     assert {row["of"] for row in rows} == {"48"}
     assert "tables/leading-heads.tex" in files
+
+
+def test_the_largest_head_of_lower_middle_and_higher_layers_is_listed_though_no_finding_names_it():
+    """The figure's published description names L6H24 on Decision-making and L5H10 on Inference."""
+    scores = load_scores(Path(__file__).parents[3] / "sample_data" / "figure" / "scores.csv")
+    report = build_report((scores,), Findings({}, 0.05, 0, [], []), make_study(), {}, {})
+    (table,) = depth_tables(report)
+    assert [title for title, _ in table.columns] == ["Task", "Layers 0–10", "Layers 11–21", "Layers 22–31"]
+    cells = {row[0]: row[1] for row in table.rows}
+    assert cells["Decision-making"] == "L6H24 0.00280 (2.0 ×)"
+    assert cells["Inference"].startswith("L5H10 0.00180 (")
+    files = dict(table_files(report))
+    assert "L5H10" in files["tables/largest-by-depth.tex"]
+    rows = list(csv.DictReader(files["tables/largest-by-depth.csv"].splitlines()))
+    assert len(rows) == 3 * len(scores.tasks)
+    for row in rows:
+        first, last = int(row["first_layer"]), int(row["last_layer"])
+        heads = np.sort(scores.importance[scores.task_names.index(row["task"]), first : last + 1].ravel())[::-1]
+        assert float(row["value"]) == pytest.approx(heads[0], rel=1e-5)
+        assert float(row["times_next"]) == pytest.approx(heads[0] / heads[1], rel=1e-5)
+
+
+def test_of_equal_heads_none_is_named_as_the_largest_and_of_idle_layers_none():
+    values = np.zeros((1, 4, 3))
+    values[0, 0], values[0, 2], values[0, 3, 1] = -2.0, np.nan, 5.0  # thirds: layers 0–1, 2, 3
+    values[0, 3, [0, 2]] = np.nan
+    report = build_report(
+        (HeadScores.from_array(values, "Gates"),), Findings({}, 0.05, 0, [], []), make_study(), {}, {}
+    )
+    assert depth_tables(report)[0].rows == (("Gates", "3 tie at −2.00", "—", "L3H1 5.00"),)
+    assert (
+        len(
+            depth_tables(
+                build_report((make_scores(shape=(2, 3)),), Findings({}, 0.05, 0, [], []), make_study(), {}, {})
+            )[0].columns
+        )
+        == 3
+    )
 
 
 def test_equal_heads_share_a_rank_in_every_table_and_file():
