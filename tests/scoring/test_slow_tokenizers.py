@@ -1,5 +1,6 @@
 """Tokenizers of Python code, which know no offsets, against the same words in a tokenizer that does."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import (
 )
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.methods import zero_ablation
 from reportgen.scoring.score import score
@@ -166,4 +167,17 @@ def test_a_tokenizer_that_reads_no_text_alone_is_refused_by_name() -> None:
     assert str(caught.value) == (
         "one two: the tokenizer Tables does not read a text alone (Table must be of type pd.DataFrame). "
         "Choose a model that reads texts."
+    )
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="the library that it lacks is installed")
+def test_a_tokenizer_whose_library_is_not_installed_says_which(study_of: Any, tmp_path: Path) -> None:
+    build("bart").save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "M2M100Tokenizer"}')
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(MissingResourceError) as caught:
+        score(study_of(rows=ROWS[:1], model={"path": str(tmp_path)}))
+    assert str(caught.value) == (
+        f"{tmp_path}: its tokenizer cannot be loaded (M2M100Tokenizer requires the SentencePiece library but it was "
+        "not found in your environment). Install that library with pip."
     )
