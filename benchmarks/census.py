@@ -2,7 +2,8 @@
 
 Builds a tiny random model of every causal, masked and sequence-to-sequence architecture of the installed transformers,
 and of its classifier, looks for its heads, runs texts of mixed lengths in padded batches against the model's plain call
-on each alone, and writes tests/scoring/architectures.json (what the test expects) and docs/architectures.md.
+on each alone, loads the type's tokenizer, and writes tests/scoring/architectures.json and adapters.json (what the tests
+expect) and docs/architectures.md.
 """
 
 import json
@@ -17,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "scoring"))
 
 from adapter_census import with_adapter  # noqa: E402
 from architectures import COLUMNS, CannotBuildError, architectures, classified, looked_at, tiny, verdict  # noqa: E402
+from tokenizer_census import tokenizer  # noqa: E402
 
 KINDS = {"causal": "causal", "masked": "masked", "seq2seq": "sequence-to-sequence"}
 
@@ -32,9 +34,12 @@ def main() -> None:
             said, heads = classified(model)
             if heads is not None:
                 adapter = with_adapter(kind, model.requires_grad_(False), heads)
+                adapters |= {} if adapter == "right" else {f"{kind}/{name}": adapter}
         except CannotBuildError as error:
             said, heads = f"cannot be built: {error}", None
-        columns = expected[f"{kind}/{name}"] = {"heads": said, **({} if heads is None else looked_at(kind, name))}
+        columns = expected[f"{kind}/{name}"] = {"heads": said}
+        if heads is not None:
+            columns |= {**looked_at(kind, name), "tokenizer": tokenizer(kind, name)}
         what, _, reason = verdict(columns).partition(": ")
         counts[what] += 1
         found = (
@@ -47,7 +52,7 @@ def main() -> None:
             )
         )
         rest = "" if heads is None else "; ".join(sorted({s.reason.partition(" (")[0] for s in heads.skipped}))
-        how = " | ".join(columns.get(column, "").partition(":")[0] for column in COLUMNS)
+        how = " | ".join(columns.get(column, "").partition(":")[0] for column in (*COLUMNS, "tokenizer"))
         remarks = (reason or rest).replace("|", "/")[:160]
         lines.append(f"| {name} | {KINDS[kind]} | {what} | {found} | {how} | {adapter.partition(':')[0]} | {remarks} |")
         print(name, kind, columns, flush=True)
@@ -68,9 +73,16 @@ def main() -> None:
         "max(1, |log-odds|), and the cell says how texts are run for that: padded to one length, in batches of equal "
         "lengths, or one at a time. Empty: there is no such model. *With adapter*: LoRA on every output projection, "
         "merged into the weights, puts out what base and adapter do side by side.\n"
-        "- *Verified*: all of these that apply. *In part*: heads are found, and one of them is refused by name.\n\n"
-        "| architecture | kind | class | text alone | padded | long | classifier | with adapter | remarks |\n"
-        "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
+        "- *Tokenizer*: the class that transformers loads for the type, made of a few words, read a row and told its "
+        "answer from its prompt. *Fast*: by offsets of characters; *slow*: of Python code, which knows none. *Needs* a "
+        "package: it was not installed, and the class not tried. *None here*: the class reads no text alone, and a "
+        "study with it is refused. Files published with a model may name another class.\n"
+        "- *Verified*: all of these that apply. *Verified without its tokenizer*: all but that one; the model is right "
+        "on token ids, so with a tokenizer of another family. *In part*: heads are found, and one of them is refused "
+        "by name.\n\n"
+        "| architecture | kind | class | text alone | padded | long | classifier | tokenizer | with adapter | remarks "
+        "|\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )
     print(f"{len(expected)} architectures: {summary}; {len(types)} model types verified")
 

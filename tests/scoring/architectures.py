@@ -269,4 +269,7 @@ def verdict(columns: dict[str, str]) -> str:
     if columns["heads"] != "verified":
         return columns["heads"]
     refused = [f"{name}: {columns[name]}" for name in COLUMNS if columns.get(name, "").startswith("refused")]
-    return f"in part: {refused[0]}" if refused else "verified"
+    if refused:
+        return f"in part: {refused[0]}"
+    loaded = columns["tokenizer"] in ("fast", "slow")
+    return "verified" if loaded else f"verified without its tokenizer: {columns['tokenizer']}"

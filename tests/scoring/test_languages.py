@@ -7,9 +7,21 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import ROWS, WORDS, build, word_tokenizer
-from transformers import M2M100Config, M2M100ForConditionalGeneration, MBartTokenizer, NllbTokenizer
+from tiny_prompts import row
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    MBartTokenizer,
+    NllbTokenizer,
+    PreTrainedTokenizerFast,
+)
 
 from reportgen.errors import InputError
+from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.methods import zero_ablation
 from reportgen.scoring.score import score
 
@@ -100,6 +112,23 @@ def test_a_model_that_begins_with_its_language_needs_none(study_of: Any, tmp_pat
     build("bart", vocab_size=len(tokenizer), decoder_start_token_id=start).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert score(studied(study_of, tmp_path))[METHOD][0].model.target_language is None
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("forced", [None, 3])
+def test_a_language_before_a_target_is_no_part_of_the_answer(special: bool, forced: int | None) -> None:
+    raw = Tokenizer(WordLevel({w: i for i, w in enumerate(["<unk>", "</s>", "__de__", "__fr__", *WORDS])}, "<unk>"))
+    raw.pre_tokenizer = WhitespaceSplit()
+    raw.post_processor = TemplateProcessing(
+        single="__de__ $A </s>", special_tokens=[(token, raw.token_to_id(token)) for token in ("__de__", "</s>")]
+    )
+    listed = {"extra_special_tokens": ["__de__", "__fr__"]} if special else {}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>", eos_token="</s>", **listed)
+    assert (2 in tokenizer.all_special_ids) == special
+    found = encode(tokenizer, row("one two", " red"), Options("seq2seq", decoder_start=1, forced_bos=forced))
+    assert found.answer == (raw.token_to_id("red"),)
+    assert found.decoder == (1, forced or 2)
+    assert found.joined == ()
 
 
 def test_max_length_stands_in_place_of_the_tokenizers_limit_alone(study_of: Any, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Tokenizers of Python code, which know no offsets, against the same words in a tokenizer that does."""
 
+import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from transformers import (
     CTRLLMHeadModel,
     CTRLTokenizer,
     EsmTokenizer,
+    FSMTTokenizer,
     ProphetNetTokenizer,
 )
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from reportgen.errors import InputError
+from reportgen.errors import InputError, MissingResourceError
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.methods import zero_ablation
 from reportgen.scoring.score import score
@@ -61,8 +64,6 @@ def test_both_read_every_row_alike(pair: tuple[Any, Any], prompt: str, answer: s
 
 
 def files(folder: Path, words: list[str]) -> tuple[str, str]:
-    import json
-
     vocab = {w: i for i, w in enumerate(["<unk>", "__start__", "__end__", "__null__", *words])}
     (folder / "vocab.json").write_text(json.dumps(vocab))
     (folder / "merges.txt").write_text("#version: 0.2\no n\non e</w>\nt w\ntw o</w>\n")
@@ -167,3 +168,51 @@ def test_a_tokenizer_that_reads_no_text_alone_is_refused_by_name() -> None:
         "one two: the tokenizer Tables does not read a text alone (Table must be of type pd.DataFrame). "
         "Choose a model that reads texts."
     )
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="the library that it lacks is installed")
+def test_a_tokenizer_whose_library_is_not_installed_says_which(study_of: Any, tmp_path: Path) -> None:
+    build("bart").save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "M2M100Tokenizer"}')
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(MissingResourceError) as caught:
+        score(study_of(rows=ROWS[:1], model={"path": str(tmp_path)}))
+    assert str(caught.value) == (
+        f"{tmp_path}: its tokenizer cannot be loaded (M2M100Tokenizer requires the SentencePiece library but it was "
+        "not found in your environment). Install that library with pip."
+    )
+
+
+class Shifted(ByT5Tokenizer):  # type: ignore[misc]
+    """Bytes whose numbers are turned around in the decoder's vocabulary."""
+
+    tgt_vocab_size = 259
+
+    @property
+    def encoder(self) -> dict[str, int]:
+        return {self.convert_ids_to_tokens(i): i for i in range(259)}
+
+    @property
+    def decoder(self) -> dict[int, str]:
+        return {i if i < 3 else 261 - i: token for token, i in self.encoder.items()}
+
+
+def turned(folder: Path) -> Any:
+    """FSMT's tokenizer with other numbers for the words of its targets."""
+    pytest.importorskip("sacremoses")
+    words = ["<s>", "<pad>", "</s>", "<unk>", *(f"{c}</w>" for c in "deorw"), *"deortw"]
+    for name, of in (("source", words), ("target", [*words[:4], *reversed(words[4:])])):
+        (folder / name).write_text(json.dumps({word: i for i, word in enumerate(of)}))
+    (folder / "merges").write_text("#version: 0.2\n")
+    files = {"src_vocab_file": "source", "tgt_vocab_file": "target", "merges_file": "merges"}
+    return FSMTTokenizer(langs=["en", "ru"], **{key: str(folder / name) for key, name in files.items()})
+
+
+@pytest.mark.parametrize("made", [lambda _: Shifted(), turned], ids=["bytes", "fsmt"])
+def test_an_answer_has_the_numbers_of_the_decoders_vocabulary(made: Any, tmp_path: Path) -> None:
+    tokenizer = made(tmp_path)
+    found = encode(tokenizer, row("two", "red"), Options("seq2seq", decoder_start=0))
+    assert "".join(tokenizer.decoder[i] for i in found.answer).removesuffix("</w>") == "red"
+    assert found.decoder == (0, *found.answer[:-1])
+    source = {number: token for token, number in tokenizer.encoder.items()}
+    assert "".join(source[i] for i in found.inputs[:3]).removesuffix("</w>") == "two"

@@ -564,11 +564,11 @@ def _target(tokenizer: PreTrainedTokenizerBase, answer: str, options: Options) -
     own = joined(before, answer)[1] if before else answer.lstrip()
     made = tokenized(tokenizer, (before, own, ""), target=True)
     text = _covering(_Text(tuple(made["input_ids"]), 0, 0), made["offset_mapping"], before, own)
-    special = _special_ids(tokenizer)
-    start = next((i for i, token in enumerate(text.ids) if token not in special), text.start)
-    start = min(start, text.start)
+    # not the first token that is no special one: M2M-100 puts a language there that it does not list among them
+    plain = tuple(read(tokenizer, before + own, special=False, target=True)["input_ids"])
+    start = next((i for i in range(text.start) if text.ids[i : i + len(plain)] == plain), text.start)
     if own != answer and not options.prefix and text.own:
-        changed = _bare(tokenizer, answer) != [token for token in text.ids if token not in special]
+        changed = tuple(read(tokenizer, answer, special=False, target=True)["input_ids"]) != plain
         text = replace(text, joined=(WHITE_SPACE,) if changed else ())
     return (text if options.prefix else replace(text, start=start)), text.ids[:start]
 

@@ -72,4 +72,9 @@ def read(
     except (NotImplementedError, AssertionError, TypeError, AttributeError, ValueError, KeyError) as error:
         problem = f"the tokenizer {type(tokenizer).__name__} does not read a text alone ({reason(error)})"
         raise InputError(problem, text[:80], "Choose a model that reads texts") from error
+    if target and hasattr(tokenizer, "tgt_vocab_size"):  # FSMT's writes targets in the numbers that its sources have
+        source = {number: token for token, number in tokenizer.encoder.items()}
+        numbers = {token: number for number, token in tokenizer.decoder.items()}
+        unknown, ids = tokenizer.unk_token_id, made["input_ids"]
+        made["input_ids"] = [numbers.get(source[i], unknown) if i in source else i for i in ids]
     return made

@@ -490,6 +490,9 @@ def _tokenizer(found: Located) -> PreTrainedTokenizerBase:
     files = _file(found) if folder == found.folder and not (folder / "tokenizer_config.json").is_file() else {}
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **files, **LOCAL)
+    except ImportError as error:
+        problem = f"its tokenizer cannot be loaded ({reason(error).partition('. ')[0]})"
+        raise MissingResourceError(problem, str(folder), "Install that library with pip") from error
     except Exception as error:  # as many kinds as there are tokenizer libraries
         raise InputError(f"its tokenizer cannot be loaded ({reason(error)})", str(folder), hint) from error
     return tokenizer
