@@ -2,6 +2,7 @@
 score chooses better than chance.
 """
 
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -98,7 +99,11 @@ class Matrix:
             name = [*self.margins][task]
             sums, counts = self.samples[name].by_group(self.lost[name][[h]] / self.margins[name])
             spread.append(sums[:, 0] / counts)
-        return float(ttest_ind(*spread, equal_var=False, alternative="greater").pvalue)
+        with warnings.catch_warnings():  # losses that are all but equal, whose spread is mere rounding
+            warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
+            p = float(ttest_ind(*spread, equal_var=False, alternative="greater").pvalue)
+        # without any spread the means are known
+        return p if np.isfinite(p) else float(spread[0].mean() <= spread[1].mean())
 
     def _specialist(self, h: int, t: int, p: float, q: float) -> Specialist:
         tasks = [*self.margins]

@@ -18,7 +18,8 @@ def test_a_second_report_compiles_no_template(tmp_path: Path, monkeypatch: pytes
     kinds = [html.environment, lambda folders: prose.environment.__wrapped__(folders[0] / "observations")]
     for make in kinds:
         first = make(html.folders_of())
-        names = [name for name in first.list_templates(extensions=["j2"]) if "observations" not in name]
+        # sentences of findings and claims are filled with words of their own
+        names = [n for n in first.list_templates(extensions=["j2"]) if not n.startswith(("observations", "summary"))]
         assert names
         for name in names:
             first.get_template(name)

@@ -84,7 +84,7 @@ def report_of(kinds=(), examples=24, others=None, **scores):
 def test_what_is_used_is_cited_and_nothing_else():
     plain = [papers.BENJAMINI, papers.BLANCHARD, papers.HALL, papers.LEX, papers.PHIPSON, papers.WILSON]
     assert references(report_of(["cluster"])) == sorted(plain)
-    all_of_ours = report_of(["cluster", "inert_heads", "reliability", "anomaly"])
+    all_of_ours = report_of(["cluster", "inert_heads", "reliability", "anomaly", "top_heads"])
     assert references(all_of_ours) == sorted(STATISTICS)
     assert references(report_of([], examples=0)) == sorted([papers.LEX, papers.PHIPSON])
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import transformers
-from architectures import LARGEST, CannotBuildError, _awake, shrunk
+from architectures import LARGEST, CannotBuildError, awake, shrunk
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -43,7 +43,7 @@ def tiny(model_type: str) -> Any:
         if size > LARGER.get(model_type, LARGEST):
             raise CannotBuildError(f"{size / 1e6:,.0f} M parameters even in its smallest configuration")
         torch.manual_seed(0)
-        return _awake(transformers.AutoModelForImageTextToText.from_config(config).eval())
+        return awake(transformers.AutoModelForImageTextToText.from_config(config).eval())
     except CannotBuildError:
         raise
     except Exception as error:

@@ -32,7 +32,7 @@ from reportgen.scoring.model.running import WAYS, Running
 from reportgen.scoring.run.agreement import agreeing
 from reportgen.scoring.run.prepare import prepare
 from reportgen.scoring.score import score
-from reportgen.validation.engine import Intervention, outcomes
+from reportgen.validation.engine import Ground, Intervention, outcomes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # each family warns of its own odd defaults
 Make = Callable[..., Study]
@@ -168,10 +168,11 @@ def test_interventions_of_the_validation_are_those_of_each_example_alone(
     batches = [(b, found.collated([some[i] for i in b])) for b in found.running.planned(some, 4)]
     given = Setting(found, METRICS["log_probability"], "sum")
     mean, cell = means(given, [batch for _, batch in batches]), (1, 2)
+    ground = Ground((given,), (mean,), lambda b: baseline(found.answer_logits(b), b), lambda b, draw: b)
     wanted = [Intervention(frozenset({cell}), 0.0), Intervention(frozenset({(0, 0), cell}))]
     for numbers, batch in batches[-2:]:
         together = side_by_side(found, batch)
-        seen = outcomes(given, mean, lambda b: baseline(found.answer_logits(b), b), batch, wanted, together)
+        seen = outcomes(ground, batch, wanted, together)
         for row, number in enumerate(numbers):
             lost = plain_loop(fresh, kind, some[number], found.heads.sites[cell[0]], cell[1], odds=False)
             assert seen.log_probability[0, row] == pytest.approx(lost[0], abs=1e-4 * max(1, abs(lost[0])))

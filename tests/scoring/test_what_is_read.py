@@ -105,6 +105,6 @@ def test_rows_of_images_and_sound_are_refused_by_name(name: str, study_of: Any) 
     with pytest.raises(InputError) as caught:
         score(study_of(rows=rows))
     assert str(caught.value).endswith(
-        f"tasks.jsonl, line 1: rows with a column {name!r} are not scored. "
-        "Remove the column: a model that reads images or sound too is scored on rows of text."
+        f"column {name}: the row has an {name}, and only texts are read. "
+        "Remove the column, and score what the model does with the texts alone."
     )

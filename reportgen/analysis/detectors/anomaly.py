@@ -302,7 +302,8 @@ def _floors(view: View, free: Sequence[Bool[np.ndarray, "layer head"]]) -> list[
     count = (ordered >= HALF * ordered[..., :1]).sum(axis=-1)
     fits = (count >= 2) & (count <= few) & (count < ordered.shape[-1])
     at = np.minimum(count, ordered.shape[-1] - 1)[..., None]
-    gap = np.take_along_axis(ordered, at - 1, axis=-1) / np.take_along_axis(ordered, at, axis=-1)
+    with np.errstate(over="ignore"):  # drawn from tails without bound
+        gap = np.take_along_axis(ordered, at - 1, axis=-1) / np.take_along_axis(ordered, at, axis=-1)
     ranges = floors(range_ratios(tops, _need(len(view.present))), RATIO, 3)
     outside = floors(ordered[..., 0] / ordered[..., 1], CLEAR, 3)
     gaps = floors(np.where(fits, gap[..., 0], 1.0), 1.0, 3)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 
 MOGSTAD = (
-    "Mogstad, M., Romano, J. P., Shaikh, A. M., & Wilhelm, D. (2024). Inference for ranks with applications to "
+    "Mogstad, M., Romano, J. P., Shaikh, A. M. & Wilhelm, D. (2024). Inference for ranks with applications to "
     "mobility across neighbourhoods and academic achievement across countries. Review of Economic Studies 91, 476–518."
 )
 DRAWS, CHUNK = 999, 4_000_000

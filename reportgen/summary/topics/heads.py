@@ -36,6 +36,7 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say which heads carry what: sets, specialists, shared heads, blocks and strips, tied and inert heads."""
     yield from _carried(evidence)
     yield from _leaders(evidence)
+    yield from _first(evidence)
     yield from _only_one(evidence)
     yield from _several(evidence)
     yield from _specialists(evidence)
@@ -93,6 +94,29 @@ def _leaders(evidence: Evidence) -> Iterator[Draft]:
     effect = min(_ahead(*each) for each in found.values())
     # simultaneous intervals of ranks bear it, at the level of the tests
     yield Draft(name="lead", support=support, values=values, tasks=sorted(found), effect=effect, grade="tested")
+
+
+def _first(evidence: Evidence) -> Iterator[Draft]:
+    """Name the largest heads of tasks whose examples are too few, or hang together too much, for intervals of ranks.
+
+    Which heads come first is the reader's first question; that it is open how firmly they do is part of the answer.
+    Scores without examples have no claim of it: there the largest of pure noise would be named as well.
+    """
+    told = {f.task for f in first_sets(evidence) if f.verdict in ("necessary", "unnecessary", "mixed")}
+    found = {
+        str(f.task): f
+        for f in evidence.of("top_heads")
+        if f.task and f.task not in told and datum(f, "examples") is True and datum(f, "equal") == 1
+        if not items(f, "first_ranks") and heads_of(f)
+    }
+    if not found:
+        return
+    first = max(found.values(), key=lambda f: (_ahead(f, 1), str(f.task)))
+    heads, sizes = heads_of(first)[:NAMED], items(first, "values")[:NAMED]
+    values: Values = {"first": str(first.task), "heads": len(heads), "total": len(evidence.tasks)}
+    for i, (head, size) in enumerate(zip(heads, sizes, strict=True)):
+        values |= {f"head_{i}": head, f"value_{i}": float(str(size))}
+    yield Draft(name="first", support=list(found.values()), values=values, tasks=sorted(found), effect=_ahead(first, 1))
 
 
 def _apart(finding: Finding) -> int:
