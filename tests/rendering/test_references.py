@@ -76,7 +76,7 @@ def report_of(kinds=(), examples=24, others=None, **scores):
     families = [replace(found.families[0], id=kind) for kind in kinds]
     findings = [
         *found.findings,
-        *(replace(found.findings[-1], id=f"{k}/1", kind=k) for k in kinds if k == "reliability"),
+        *(replace(found.findings[-1], id=f"{k}/1", kind=k) for k in kinds if k in ("reliability", "top_heads")),
     ]
     return build_report((made,), replace(found, families=families, findings=findings), make_study(), others or {}, {})
 
