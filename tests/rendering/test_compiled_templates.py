@@ -15,7 +15,8 @@ def _refuse(*_: object, **__: object) -> str:
 
 def test_a_second_report_compiles_no_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPORTGEN_CACHE", str(tmp_path))
-    kinds = [html.environment, lambda folders: prose.environment.__wrapped__(folders[0] / "observations", kind="sentence")]
+    sentences = prose.environment.__wrapped__
+    kinds = [html.environment, lambda folders: sentences(folders[0] / "observations", kind="sentence")]
     for make in kinds:
         first = make(html.folders_of())
         # sentences of findings and claims are filled with words of their own
