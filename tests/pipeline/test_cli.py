@@ -62,11 +62,11 @@ def test_the_figure_report_is_whole(figure: Path) -> None:
 
 
 def test_what_explain_prints_gives_the_same_findings(figure: Path, tmp_path: Path) -> None:
-    told = run("explain", figure, "layer_band_contrast/all/1", "--json")  # of task groups, which the study alone names
+    told = run("explain", figure, "depth/all/2", "--json")  # of task groups, which the study alone names
     analyze, explain = json.loads(told.stdout)["again"]["commands"]
     assert run(*analyze.split()[1:], "--quiet", cwd=tmp_path).returncode == 0
     assert (tmp_path / "NEW" / "findings.json").read_bytes() == (figure / "findings.json").read_bytes()
-    assert json.loads(run(*explain.split()[1:], "--json", cwd=tmp_path).stdout)["id"] == "layer_band_contrast/all/1"
+    assert json.loads(run(*explain.split()[1:], "--json", cwd=tmp_path).stdout)["id"] == "depth/all/2"
 
 
 def test_an_unchanged_report_is_not_made_again(figure: Path) -> None:
@@ -150,7 +150,7 @@ def test_explain(figure: Path) -> None:
     done = run("explain", figure, "cluster/decision-making/1")
     assert done.returncode == 0
     for part in (
-        "null: heads shuffled within each layer",
+        "null: heads, or runs of 2 heads, shuffled within each layer",
         "layers 18–25",
         "heads 10–20",
         "family: cluster, 8 tests",
@@ -261,10 +261,11 @@ def test_a_real_models_heads(published: Path, tmp_path: Path) -> None:
     done = run("build", published / "retrieval_head" / "llama-2-7b-80k.json", "-o", tmp_path / "out", "--quiet")
     assert done.returncode == 0, done.stderr
     findings = json.loads((tmp_path / "out" / "findings.json").read_text())["findings"]
-    named = {m for f in findings if f["kind"] == "anomaly" for m in f["members"]}
-    assert {"L16H19", "L11H15"} <= named
-    top = next(f for f in findings if f["kind"] == "anomaly" and f["members"] == ["L16H19"])
-    assert top["value"]["low"] < 0.943 < top["value"]["high"]
+    top = next(f for f in findings if f["kind"] == "top_heads")
+    assert top["members"][:2] == ["L16H19", "L11H15"]
+    assert round(top["data"]["values"][0], 3) == 0.943
+    claims = json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]
+    assert any(claim["headline"] == "L16H19 is the largest head on Retrieval" for claim in claims)
 
 
 @pytest.mark.parametrize("name", ["file", "file/out", "a" * 300])

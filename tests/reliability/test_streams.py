@@ -106,9 +106,9 @@ def test_other_settings_of_the_environment_are_no_fault(variables: dict[str, str
 
 
 MOMENTS = (
-    "import reportgen.cli.main as c; c.ended = lambda: c.atexit.register(end) and 0",
-    "import reportgen.cli.main as c; c.ended = lambda: end() or 0",
-    "import reportgen.cli.main as c; c.ended = lambda: swallowed() or 0",
+    "import reportgen.cli.main as c; c.app = lambda **_: c.atexit.register(end) and 0",
+    "import reportgen.cli.main as c; c.app = lambda **_: end() or 0",
+    "import reportgen.cli.main as c; c.app = lambda **_: swallowed() or 0",
     "sys.modules['last'] = Last()",
 )
 
