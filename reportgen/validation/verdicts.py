@@ -38,7 +38,7 @@ def joined(findings: Findings, outcomes: RawValidation | None, prose: Prose) -> 
         return Trials(_robust(plain, prose))
     validation = derive(outcomes)
     found = judged(plain, validation, prose)
-    shown = validation if any(f.verdict for f in found.findings) else None
+    shown = validation if validation.problem or any(f.verdict for f in found.findings) else None
     return Trials(_robust(found, prose), shown, outcomes=outcomes)
 
 

@@ -66,7 +66,7 @@ def encoder_case(folder: Path, seed: int, truth: bool) -> Case:
     first, second, *others = _places(rng, 4)
     heads[first.layer][first.head], heads[second.layer][second.head] = copying(2), copying(4)
     rows = []
-    for i in range(4 * ROWS):
+    for i in range(5 * ROWS):  # some are alike, and count once
         pair = ("one", "two")[i % 2], ("red", "green")[i // 2 % 2]
         rest = list(rng.permutation([w for w in ("one", "two", "red", "green", "a", "b", "c", "d") if w not in pair]))
         prompt = " ".join([rest[0], pair[0], rest[1], pair[1], *rest[2:]])
