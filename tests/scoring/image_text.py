@@ -21,7 +21,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "mistral_large4": {"text_config": {"kv_source_layers": [0, 1]}},
     "granite4_vision": {"deepstack_layer_map": []},
     "molmo2": {"vit_config": {"image_size": [16, 16]}},
-    "glm5_next": {"text_config": {"qk_rope_head_dim": 0}},
+    "glm5_next": {"text_config": {"qk_rope_head_dim": 0, "index_topk": 16}},
     **dict.fromkeys("glm46v glm4v glm_ocr glmga hunyuan_vl paddleocr_vl qwen2_vl qwen2_5_vl".split(), SECTIONS),
     "glm4v_moe": {"text_config": {"rope_parameters": HALF}},
     "dots3_note": {"vision_config": {"adapter_in_dim": 32}, "audio_config": {"adapter_input_size": 32}},
