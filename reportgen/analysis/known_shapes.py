@@ -1,7 +1,7 @@
 """Published models by their numbers of layers and heads, for a hint where a file does not say its key/value heads."""
 
-# (layers, heads) → (model, key/value heads), from the configuration files of the models' repositories. Models of one
-# shape need not share one number, so a hint is never taken for an answer.
+# (layers, heads) → (model, key/value heads), as their authors give them; written down by hand, with no file here to
+# check them by. Models of one shape need not share one number, so a hint is never taken for an answer.
 SHAPES: dict[tuple[int, int], tuple[tuple[str, int], ...]] = {
     (12, 12): (("GPT-2", 12), ("Pythia-160M", 12)),
     (16, 32): (("Llama-3.2-1B", 8),),
