@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import floor
 from typing import TypeVar
 
 from reportgen.core.findings import Finding, Verdict
@@ -143,9 +144,11 @@ def core_of(finding: Finding) -> list[str]:
 
 
 def _right(finding: Finding, when: str) -> int | None:
-    """Return how many held-out answers are right, from the share of them in per cent."""
+    """Return how many held-out answers are right, from the share of them in per cent; of a mean over sets, the whole
+    ones, so that "at least" is true of it.
+    """
     percentage, examples = number(finding, "validation", when), number(finding, "validation", "examples")
-    return None if percentage is None or examples is None else round(percentage * examples / 100)
+    return None if percentage is None or examples is None else floor(percentage * examples / 100 + 1e-6)
 
 
 def knocked_out(findings: Sequence[Finding]) -> Values:

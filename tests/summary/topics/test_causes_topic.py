@@ -13,7 +13,7 @@ def test_tasks_of_one_verdict_are_one_claim_and_the_exception_another() -> None:
     needed = claims["causes/needed"]
     assert needed.headline == "Math and Recall need their top two heads"
     assert needed.body == (
-        "Without them 0 (Math) to 28 (Recall) of 37 answers stay right, without as many others at least 32. "
+        "Without them 0 (Math) to 28 (Recall) of 37 answers stay right, without as many others at least 32 on average. "
         "Undecided for Logic. L0H1, L0H2 (Math); L0H1, L0H2 (Recall)."
     )
     assert (needed.verdict, needed.register, needed.exceptions) == ("necessary", "tested", ("Logic",))
