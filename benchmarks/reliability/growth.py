@@ -2,8 +2,8 @@
 
     python benchmarks/reliability/growth.py [--only WORDS]
 
-Each of ``GROWING`` makes a file of about as many bytes as it is asked for. It is doubled until reading it takes 50 ms
-of processor time, or it has 4 MB, and then doubled twice more: the time may rise to ``STEEPEST`` times, where a square
+Each of ``GROWING`` makes a file of about as many bytes as it is asked for. It is doubled until reading it takes 20 ms
+of processor time, or it has 1 MB, and then doubled twice more: the time may rise to ``STEEPEST`` times, where a square
 would make it sixteen times. Prints a line for each, and ends with 1 where one is steeper.
 """
 
@@ -23,7 +23,7 @@ import readers
 from reportgen.archive.text import visible_text
 from reportgen.errors import ReportgenError
 
-STEEPEST, LEAST, LARGEST = 10.0, 0.05, 4_000_000  # 3.2 times for each doubling
+STEEPEST, LEAST, LARGEST = 10.0, 0.02, 1_000_000  # 3.2 times for each doubling
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,6 @@ def seconds(growing: Growing, size: int, folder: Path) -> float:
     path = folder / name
     path.write_bytes(growing.make(size))
     took = list[float]()
-    gc.collect()
     gc.disable()  # what it takes hangs on all that the process holds
     for _ in range(2):
         began = time.process_time()
@@ -182,6 +181,7 @@ def growth(growing: Growing, least: float = LEAST) -> tuple[int, float, float]:
     """The size at which reading takes ``least`` seconds, the time there, and its rise at four times the size."""
     readers.quiet()
     with tempfile.TemporaryDirectory(dir=readers.PLACE) as held:
+        gc.collect()
         seconds(growing, 1000, Path(held))  # with what is imported on the way
         size = 16_000
         while (took := seconds(growing, size, Path(held))) < least and size < LARGEST:

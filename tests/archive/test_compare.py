@@ -3,11 +3,10 @@
 import csv
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from made_archives import build, make_scores
@@ -142,10 +141,8 @@ def test_bad_input(runs: dict[str, Path], tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_check_tells_by_its_exit_code(runs: dict[str, Path], tmp_path: Path) -> None:
     def run(*reports: str) -> int:
-        command = [sys.executable, "-m", "reportgen", "compare", *(str(runs[r]) for r in reports), "--check", "--quiet"]
-        return subprocess.run(
-            [*command, "-o", tmp_path / "-".join(reports)], capture_output=True, check=False
-        ).returncode
+        folders = [runs[r] for r in reports]
+        return commands.run("compare", *folders, "--check", "--quiet", "-o", tmp_path / "-".join(reports)).returncode
 
     assert run("base", "base") == 0
     assert run("base", "changed") == 1

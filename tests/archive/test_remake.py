@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 from made_archives import EPOCH, build, make_scores, write_study
 
@@ -180,9 +181,8 @@ def test_the_flag_puts_ones_own_templates_first(tmp_path: Path) -> None:
     (own / "observations" / "concentration.j2").write_text("{{ f.task }} is told in other words.\n")
     (own / "report.css").write_text("body { color: #123456; }\n")
     write_study(tmp_path / "study", make_scores(), formats=("html",))
-    command = [sys.executable, "-m", "reportgen", "build", "study", "-o", "out", "--quiet", "--templates"]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run([*command, "own"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = ["build", "study", "-o", "out", "--quiet", "--templates"]
+    done = commands.run(*command, "own", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<p>Read it as you like.</p>" in page
@@ -194,6 +194,6 @@ def test_the_flag_puts_ones_own_templates_first(tmp_path: Path) -> None:
     }
     assert kept == {"sections/how_to_read.j2", "observations/concentration.j2", "report.css"}
 
-    done = subprocess.run([*command, "no"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = commands.run(*command, "no", cwd=tmp_path)
     assert done.returncode == 2
     assert "no such folder" in done.stderr

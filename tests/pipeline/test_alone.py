@@ -1,9 +1,8 @@
 """One run at a time writes an output folder, and finds nothing half-written of the one before."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -29,9 +28,7 @@ def test_a_second_run_is_refused_while_the_first_is_at_work(built: Path) -> None
     with alone(built):
         for command in ("build", "render"):
             what = [str(built.parent / "scores.csv"), "-o"] if command == "build" else []
-            done = subprocess.run(
-                [sys.executable, "-m", "reportgen", command, *what, str(built)], capture_output=True, text=True
-            )
+            done = commands.run(command, *what, built)
             assert done.returncode == 2, done.stderr
             assert "another run is at work in this folder" in done.stderr
     with alone(built):  # the lock has fallen

@@ -1,13 +1,13 @@
 """The command line as a user runs it: whole processes, exit codes, messages, files."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -23,11 +23,9 @@ FIGURE = ROOT / "sample_data" / "figure" / "scores.csv"
 SAMPLE = ROOT / "sample_data" / "study.toml"
 
 
-def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "reportgen", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, check=False
-    )
+def run(*arguments: object, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = commands.started if "PYTHONHASHSEED" in environment else commands.run
+    return command(*arguments, cwd=cwd, environment=environment)
 
 
 def small_scores(folder: Path, seed: int = 0, tasks: int = 2, name: str = "scores.csv") -> Path:

@@ -2,13 +2,13 @@
 
 import ast
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import commands
 import pytest
 
 from reportgen.core.sandbox import environment
@@ -87,9 +87,8 @@ def forged_pdf(report: Path, place: Path, templates: dict[str, str]) -> Path:
 
 def run(place: Path, *words: object) -> "subprocess.CompletedProcess[str]":
     """The command in a folder of its own, where what a template touches would lie."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": EPOCH}
-    command = [sys.executable, "-m", "reportgen", *map(str, words), *(["--quiet"] if words[0] != "explain" else [])]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    quiet = ["--quiet"] if words[0] != "explain" else []
+    done = commands.run(*words, *quiet, cwd=place, environment={"SOURCE_DATE_EPOCH": EPOCH})
     assert not list(place.rglob("ran")), "a command ran"
     assert "Traceback" not in done.stderr
     return done

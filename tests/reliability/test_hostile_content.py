@@ -6,11 +6,11 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import readers
@@ -168,9 +168,7 @@ def test_nothing_of_a_model_folder_is_executed(harm: str, tmp_path: Path) -> Non
         (model / "pytorch_model.bin").write_bytes(pickle.dumps(_Runs()))
     (tmp_path / "tasks.jsonl").write_bytes(readers.JSONL)
     (tmp_path / "study.toml").write_text('[model]\npath = "model"\n[tasks]\npath = "tasks.jsonl"\n')
-    done = subprocess.run(
-        [sys.executable, "-m", "reportgen", "score", ".", "-o", "out"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = commands.run("score", ".", "-o", "out", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("RAN"))
@@ -182,7 +180,5 @@ def test_terminal_escapes_do_not_reach_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('[model]\npath = "m\\u001b[31m"\n[tasks]\npath = "tasks.jsonl"\n')
     np.savez(tmp_path / "s\x1b[31m.npz", importance=np.ones((1, 2, 2)), tasks=np.array(["\x1b]0;x\x07"]))
     for source in (".", "s\x1b[31m.npz", "missing\x1b[31m.npz"):
-        done = subprocess.run(
-            [sys.executable, "-m", "reportgen", "build", source, "-o", "out"], cwd=tmp_path, capture_output=True
-        )
-        assert b"\x1b" not in done.stdout + done.stderr, source
+        done = commands.run("build", source, "-o", "out", cwd=tmp_path)
+        assert "\x1b" not in done.stdout + done.stderr, source

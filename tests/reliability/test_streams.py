@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 import readers
 
@@ -19,7 +20,7 @@ FULL = (
 COMMANDS = {
     "help": ["--help"],
     "version": ["--version"],
-    "methods": ["methods"],
+    "detectors": ["detectors"],
     "schema": ["schema", "findings"],
     "verify": ["verify", "REPORT", "--quick"],
     "explain": ["explain", "REPORT", "FINDING"],
@@ -34,8 +35,8 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     site = tmp_path_factory.mktemp("site")
     (site / "scores.csv").write_text(readers.scores_csv(readers.small_scores()))
     made = site / "report"
-    run = [sys.executable, "-m", "reportgen", "build", site / "scores.csv", "-o", made, "--quiet"]
-    subprocess.run([*run, "--set", 'report.formats=["html"]'], check=True, capture_output=True)
+    run = commands.run("build", site / "scores.csv", "-o", made, "--quiet", "--set", 'report.formats=["html"]')
+    assert run.returncode == 0, run.stderr
     first = json.loads((made / "findings.json").read_text())["findings"][0]["id"]
     return {"REPORT": str(made), "SITE": str(site), "FINDING": first}
 
@@ -76,15 +77,15 @@ def test_an_output_of_ascii_shows_other_letters_as_escapes(
 
 
 def test_json_is_whole_in_ascii_too(words: dict[str, str]) -> None:
-    done = shell("methods", words, "--json", PYTHONIOENCODING="ascii")
+    done = shell("detectors", words, "--json", PYTHONIOENCODING="ascii")
     assert r"\u00d7" in done.stdout
-    assert json.loads(done.stdout) == json.loads(shell("methods", words, "--json").stdout)
+    assert json.loads(done.stdout) == json.loads(shell("detectors", words, "--json").stdout)
 
 
 @pytest.mark.parametrize("said", ["abc", "1e9", "-5", "1.5", "9" * 30, "253402300800", "٣"])
 @pytest.mark.parametrize("command", ["verify", "index", "analyze", "explain"])
 def test_a_moment_that_is_none_is_refused(said: str, command: str, words: dict[str, str]) -> None:
-    done = shell(command, words, "", SOURCE_DATE_EPOCH=said)
+    done = commands.run(*(words.get(w, w) for w in COMMANDS[command]), environment={"SOURCE_DATE_EPOCH": said})
     hint = "Set it to whole seconds since 1970, or unset it."
     assert done.returncode == 2
     assert done.stderr == f"reportgen: environment variable SOURCE_DATE_EPOCH: {said!r} is no moment. {hint}\n"
@@ -101,7 +102,7 @@ def test_a_moment_that_is_none_is_refused(said: str, command: str, words: dict[s
     ],
 )
 def test_other_settings_of_the_environment_are_no_fault(variables: dict[str, str], words: dict[str, str]) -> None:
-    done = shell("verify", {**words, "--quick": ""}, "", **variables)
+    done = commands.run("verify", words["REPORT"], environment=variables)
     assert done.returncode in (0, 4), done.stderr
 
 
@@ -151,8 +152,7 @@ def test_a_link_to_nothing_is_no_output(command: str, within: str, words: dict[s
     link = tmp_path / "link"
     link.symlink_to("nowhere")
     places = {**words, "SCORES": f"{words['SITE']}/scores.csv"}
-    run = [sys.executable, "-m", "reportgen", *(places.get(w, w) for w in command.split()), f"{link}{within}"]
-    done = subprocess.run(run, capture_output=True, text=True)
+    done = commands.run(*(places.get(w, w) for w in command.split()), f"{link}{within}")
     hint = "Make that folder, remove the link, or choose another with -o."
     told = f"reportgen: {link}: this is a link to nowhere, which does not exist. {hint}"
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, told)
