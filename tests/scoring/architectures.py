@@ -146,8 +146,27 @@ CHANGED: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts_per_tok": 1},
     "causal/reformer": {"is_decoder": True},
     "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "local"]},
-    "gemma4_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
-    "gemma4_unified_text": {"layer_types": LEFT, "num_hidden_layers": LEFT},
+    # keys that are set layer by layer, by the layers' numbers
+    **dict.fromkeys(
+        ("gemma4_text", "gemma4_unified_text"),
+        {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "num_hidden_layers": 2,
+            "hidden_size_per_layer_input": 16,
+            "per_layer_config": {"01": {"head_dim": 16}},
+        },
+    ),
+    "dots3_note_text": {
+        **{"num_attention_heads": 4, "num_key_value_heads": 4, "kv_lora_rank": 16, "qk_nope_head_dim": 8},
+        "per_layer_config": {
+            "01": {
+                **{"num_attention_heads": 2, "num_key_value_heads": 2, "kv_lora_rank": 8},
+                **{"qk_nope_head_dim": 12, "head_dim": 16},
+            }
+        },
+    },
+    "blt": {"encoder_hash_byte_group_vocab": 64},
+    "roc_bert": {"shape_vocab_size": 64, "pronunciation_vocab_size": 64},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
 }
 
