@@ -12,9 +12,13 @@ from reportgen.rendering.context import Report, TaskView
 from reportgen.rendering.plots import figures as draw
 from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
+from reportgen.rendering.plots.dumbbell import dumbbell
 from reportgen.rendering.plots.knockout import knockout
+from reportgen.rendering.plots.matplotlib_adapter import PAPER as PAPER_FONT
+from reportgen.rendering.plots.matplotlib_adapter import typeface
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
+from reportgen.rendering.plots.overview import small_maps
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -33,19 +37,20 @@ def drawn(
         method_ranks(block, {name: each[i] for name, each in others.items()}, styles[i])
         for i, block in enumerate(blocks)
     ]
-    further = [*ranks, knockout(validation, styles[0].medium)]
+    small = [small_maps(block, style) for block, style in zip(blocks, styles, strict=True)]
+    further = [*ranks, knockout(validation, styles[0].medium), dumbbell(validation, styles[0].medium), *small]
     return (*draw.all_figures(blocks, findings, styles, names), *(d for d in further if d is not None))
 
 
 def with_patterns(
-    drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None
+    drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None, unit: str
 ) -> Iterator[Drawing]:
     """Yield the figures, each task's attention patterns behind the last of its maps."""
     last = {task.maps[-1].figure: task for task in tasks}
     for drawing in drawings:
         yield drawing
         task = last.get(drawing.name)
-        found = attention(patterns.of(task.task.name), task.anchor) if task and patterns else None
+        found = attention(patterns.of(task.task.name), task.anchor, unit) if task and patterns else None
         if found is not None:
             yield found
 
@@ -66,7 +71,9 @@ def paper_figures(report: Report) -> Iterator[tuple[str, bytes | str]]:
     names = [[m.figure for m in t.maps] for t in report.tasks]
     for kind, width in ({} if venue is None else widths(venue)).items():
         styles = [replace(style, medium=Medium(width, LEGIBLE, paper=True)) for style in report.styles]
-        for drawing in drawn(report.blocks, report.findings, styles, names, report.others, report.validation):
+        with typeface(PAPER_FONT):
+            made = drawn(report.blocks, report.findings, styles, names, report.others, report.validation)
+        for drawing in made:
             stem = f"{PAPER}/{drawing.name}-{kind}"
             yield f"{stem}.svg", drawing.canvas.sized(drawing.svg)
             yield f"{stem}.pdf", drawing.canvas.bitmap("pdf")
