@@ -71,4 +71,4 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-SECTION = Section("summary", "The study", view, order=10)
+SECTION = Section("summary", "The study", view, order=135)

@@ -3,6 +3,7 @@
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
+from reportgen.rendering.glance import first_table, knock_out
 from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
@@ -23,12 +24,14 @@ def view(report: Report) -> dict[str, object]:
             {
                 "task": t,
                 "performance": _performance(t.task),
+                "knocked": None if report.printed else knock_out(report, t),
                 "group": t.task.group,
                 "maps": [
                     {
                         "map": m,
                         "drawing": drawings[m.figure],
                         "heads": head_table(t.name, m, unit),
+                        "first": None if report.printed else first_table(report, n, b),
                         "paragraph": _paragraph(report, n, b) if report.brief else None,
                     }
                     for b, m in enumerate(t.maps)
