@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -15,12 +15,16 @@ from reportgen.core.trials import TOP, Trial
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import MapView, Report, TaskView
 from reportgen.rendering.plots.canvas import png, printable
+from reportgen.rendering.plots.dumbbell import Row, rows
+from reportgen.rendering.plots.overview import top_heads
+from reportgen.rendering.plots.scale import own_scale
 from reportgen.rendering.sections.tables import LeadingRow, leading_rows
 from reportgen.rendering.tables import Table, tie_note
 from reportgen.rendering.trial_tables import REASONS, wanted
 
-MAPS, FRAMED, HEADS = 8, 3, 5  # small maps beside the claims, heads framed in each, heads of a task's short table
+MAPS, HEADS = 8, 5  # small maps beside the claims, heads of a task's short table
 WIDE, NARROW = 100.0, 6.5  # of a small map, and of a frame at least, in the map's own units
+LITTLE = 1e-4  # half an interval's width below which decimals would be too many
 FLAT, TALL = 0.35, 1.1  # of its width that its height is at least and at most: one layer stays visible, 126 fit
 
 
@@ -40,39 +44,31 @@ class SmallMap:
 
 @dataclass(frozen=True)
 class KnockOut:
-    """What a task's accuracy is on ``n`` held-out examples with all heads (``whole``), without its found ones and, the
-    mean of other sets, without as many others of the same layers (None: none were tried).
-    """
+    """What knocking out a task's first heads left of its right answers, with the verdict on them as badges."""
 
     task: TaskView
-    heads: tuple[str, ...]
-    n: int
-    whole: float
-    without: float
-    others: float | None
+    row: Row
     chance: float | None
     badges: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
         """The same in a sentence."""
-        left, whole = _right(self.without, self.n), _right(self.whole, self.n)
-        others = "" if self.others is None else f", and without as many others of their layers {self.mean} on average"
-        return f"Without {fmt.ordinal_list(list(self.heads))} {left} of {self.n:,} are right; with all heads {whole}{others}."
+        left, others, whole = self.counts
+        beside = "" if self.row.controls is None else f", and without other heads of the same layers {others} on average"
+        heads = fmt.ordinal_list(list(self.row.heads))
+        return f"Without {heads} {left} of {self.row.examples:,} are right; with all heads {whole}{beside}."
 
     @property
     def counts(self) -> tuple[str, str, str]:
         """How many are right without the found heads, without others (a mean), and with all."""
-        return _right(self.without, self.n), self.mean, _right(self.whole, self.n)
-
-    @property
-    def mean(self) -> str:
-        """How many are right without other heads of the same layers."""
-        return fmt.NONE if self.others is None else fmt.number(self.others * self.n)
+        n = self.row.examples
+        others = fmt.NONE if self.row.controls is None else _right(self.row.controls, n)
+        return _right(self.row.found, n), others, _right(self.row.intact, n)
 
 
 def _right(accuracy: float, n: int) -> str:
-    # A set's outcome may be a mean over tasks or draws, and then no whole number is right.
+    # A mean over sets of heads is no whole number.
     count = accuracy * n
     return f"{round(count):,}" if abs(count - round(count)) < 1e-6 * max(n, 1) else fmt.number(count)
 
@@ -86,17 +82,17 @@ def small_maps(report: Report) -> list[SmallMap]:
 def _small(report: Report, t: int, b: int) -> SmallMap:
     task, style = report.tasks[t], report.styles[b]
     view = task.maps[b]
-    rows, heads = view.values.shape
+    layers, heads = view.values.shape
     largest = float(np.nanmax(np.abs(view.values), initial=0.0))
-    scale = replace(style.scale, low=-(largest or 1.0) if style.scale.signed else 0.0, high=largest or 1.0)
+    scale = own_scale(view.values, style.scale)
     pixels = scale.colours(view.values)[:: -1 if style.order == "up" else 1]
-    height = WIDE * min(TALL, max(FLAT, rows / heads))
+    height = WIDE * min(TALL, max(FLAT, layers / heads))
     framed = framed_heads(report, t, b)
     named = [written(view.block, head) for head in framed]
     name = f"{task.name}, {title(view.block)}" if view.block else task.name
     said = f"Importance of {fmt.count(int((view.ranks > 0).sum()), 'head')} on {name}, {style.layers}: at most "
     said += f"{fmt.number(largest)}{f', framed {fmt.ordinal_list(named)}' if named else ''}."
-    outlines = [_outline(head, (rows, heads), height, style.order == "up") for head in framed]
+    outlines = [_outline(head, (layers, heads), height, style.order == "up") for head in framed]
     # Dark beneath white, so that a frame is seen on the darkest and on the brightest cell.
     frames = "".join(
         f'<path d="{"".join(outlines)}" fill="none" stroke="{stroke}" stroke-width="{width}" '
@@ -126,38 +122,23 @@ def _outline(head: Head, shape: tuple[int, int], height: float, up: bool) -> str
 
 def framed_heads(report: Report, t: int, b: int) -> list[Head]:
     """Return the heads of a task's map that a reader should look at: those knocked out, else the largest."""
-    view = report.tasks[t].maps[b]
-    tried = _first_heads(report, report.tasks[t])
-    here = [Head(*parsed(h)) for h in (tried.heads if tried else []) if written(view.block, parsed(h)) == h]
-    return here or [head for head in view.top(FRAMED) if view.values[head] != 0]
+    task, view = report.tasks[t], report.tasks[t].maps[b]
+    tried = next((k.row.heads for k in knock_outs(report) if k.task is task), ())
+    here = [parsed(h) for h in tried if written(view.block, parsed(h)) == h]
+    return here or list(top_heads(view.values))
 
 
-def _first_heads(report: Report, task: TaskView) -> Trial | None:
-    """Return the trial of a task's first heads; None where there was none."""
-    trials = report.validation.trials if report.validation is not None else []
-    return next((t for t in trials if t.kind == TOP and t.tasks == [task.task.name]), None)
-
-
-def knock_out(report: Report, task: TaskView) -> KnockOut | None:
-    """Return what the knock-out of a task's first heads did; None where they were not tried.
-
-    Of the core, which is what control sets match in number and layers: a difference then comes from nothing else.
-    """
-    trial = _first_heads(report, task)
-    if trial is None or report.validation is None:
-        return None
-    ablated = next((s.outcome for s in trial.shown if s.name == "mean"), trial.knocked_out)
-    chance = next((t.chance for t in report.validation.tasks if t.name == task.task.name), None)
-    return KnockOut(
-        task=task,
-        heads=tuple(trial.core or trial.heads),
-        n=trial.examples,
-        whole=trial.intact.accuracy,
-        without=ablated.accuracy,
-        others=trial.after_controls.accuracy if trial.after_controls is not None else None,
-        chance=chance,
-        badges=verdict_words(trial),
-    )
+def knock_outs(report: Report) -> list[KnockOut]:
+    """Return what knocking out each task's first heads did, what cost most beside its controls first."""
+    if report.validation is None:
+        return []
+    tasks, chances = {t.task.name: t for t in report.tasks}, {t.name: t.chance for t in report.validation.tasks}
+    trials = {t.tasks[0]: t for t in report.validation.trials if t.kind == TOP}
+    return [
+        KnockOut(tasks[row.task], row, chances.get(row.task), verdict_words(trials[row.task]))
+        for row in rows(report.validation)
+        if row.task in tasks
+    ]
 
 
 def verdict_words(trial: Trial) -> tuple[str, ...]:
@@ -193,32 +174,46 @@ def first_table(report: Report, t: int, b: int) -> Table:
     task = report.tasks[t]
     view = task.maps[b]
     listed = listed_heads(report, task, view.block)
-    rows = listed or list(_by_size(task, view))
-    more, rows = len(rows) - HEADS, rows[:HEADS]
+    every = listed or list(_by_size(task, view))
+    shown, more = every[:HEADS], len(every) - HEADS
     unit = report.scores.method.unit
-    bounded, ranked = any(r.low is not None for r in rows), any(r.ranks for r in rows)
+    bounded, ranked = any(r.low is not None for r in shown), any(r.ranks for r in shown)
     columns = [("Head", False), (f"{unit[:1].upper()}{unit[1:]}{' [95 %]' if bounded else ''}", True)]
-    cells = [[r.member, fmt.estimate(r.value, r.low, r.high)] for r in rows]
+    cells = [[r.member, text] for r, text in zip(shown, _estimates(shown), strict=True)]
 
     def add(heading: str, values: Sequence[str], numeric: bool = False) -> None:
         columns.append((heading, numeric))
         for row, value in zip(cells, values, strict=True):
             row.append(value or fmt.NONE)
 
-    add("Possible ranks" if ranked else "Rank", [r.ranks if ranked else f"{r.rank:,}" for r in rows], True)
-    if any(r.sign for r in rows):
-        add("Sign", [r.sign for r in rows])
-    alone = _alone(report, task, [r.member for r in rows])
+    add("Possible ranks" if ranked else "Rank", [r.ranks if ranked else f"{r.rank:,}" for r in shown], True)
+    if any(r.sign for r in shown):
+        add("Sign", [r.sign for r in shown])
+    alone = _alone(report, task, [r.member for r in shown])
     if alone:
         add("Out alone", alone, True)
-    for column, heads in said_of_heads(report, task).items():
-        if any(r.member in heads for r in rows):
-            add(column, [heads.get(r.member, "") for r in rows])
-    note = _note(report, task, rows, more, bool(alone))
+    for column, said in said_of_heads(report, task).items():
+        if any(r.member in said for r in shown):
+            add(column, [said.get(r.member, "") for r in shown])
+    note = _note(report, task, shown, more, bool(alone))
     if not listed:
         note = f"{note} {tie_note(view, view.top(HEADS))}".strip()
     name = f"{task.name}, {title(view.block)}" if view.block else task.name
     return Table("first-heads", f"First heads on {name}", tuple(columns), tuple(map(tuple, cells)), note)
+
+
+def _estimates(shown: Sequence[LeadingRow]) -> list[str]:
+    """Return the values with their intervals, all with the decimals that the widest interval allows."""
+    sides = [(r.high - r.low) / 2 for r in shown if r.low is not None and r.high is not None]
+    if not sides or max(sides) < LITTLE:
+        return [fmt.estimate(r.value, r.low, r.high) for r in shown]
+    digits = min(fmt.decimals(max(abs(r.value) for r in shown), 3), fmt.decimals(1.0, 3, max(sides)))
+    return [
+        fmt.number(r.value)
+        if r.low is None or r.high is None
+        else f"{fmt.fixed(r.value, digits)} [{fmt.fixed(r.low, digits)}, {fmt.fixed(r.high, digits)}]"
+        for r in shown
+    ]
 
 
 def _by_size(task: TaskView, view: MapView) -> Iterator[LeadingRow]:
@@ -274,19 +269,19 @@ def _note(report: Report, task: TaskView, rows: Sequence[LeadingRow], more: int,
 
 
 def lede(report: Report) -> list[str]:
-    """Return what one line under the title says: model, size, examples, method, test, and the limit that matters most."""
+    """Return what one line under the title says: model, size, examples, method, test, the limit that matters most."""
     scores, validation = report.scores, report.validation
     heads = sum(int(b.present.sum()) for b in report.blocks)
-    model = "synthetic scores" if scores.synthetic else printable(scores.model.path or "") or "model not recorded"
-    parts = [model.rstrip("/").rpartition("/")[2], f"{fmt.count(len(report.tasks), 'task')} × {fmt.count(heads, 'head')}"]
+    # The last two parts of a path, as in owner/name on a hub, tell a model from others.
+    model = "/".join(printable(scores.model.path or "").rstrip("/").split("/")[-2:]) or "model not recorded"
+    parts = ["synthetic scores" if scores.synthetic else model]
+    parts.append(f"{fmt.count(len(report.tasks), 'task')} × {fmt.count(heads, 'head')}")
     n = sorted({len(e.values) for e in scores.examples if e is not None})
-    if n:
-        parts.append(f"{n[0]:,}{f'–{n[-1]:,}' if len(n) > 1 else ''} examples a task")
+    parts += [f"{fmt.span(n[0], n[-1])} examples a task"] if n else []
     method = printable(scores.method.name).replace("_", " ")
-    parts.append("method not recorded" if method == "unknown" else f"scored by {method}")
+    parts.append("method not recorded" if method == "unknown" else method)
     tried = sorted({t.examples for t in validation.tasks}) if validation is not None and validation.trials else []
-    if tried:
-        parts.append(f"heads knocked out on {tried[0]:,}{f'–{tried[-1]:,}' if len(tried) > 1 else ''} held-out examples a task")
+    parts += [f"knocked out on {fmt.span(tried[0], tried[-1])} held-out examples"] if tried else []
     return [*parts, _limit(report, bool(n), bool(tried))]
 
 
@@ -299,4 +294,4 @@ def _limit(report: Report, examples: bool, tried: bool) -> str:
         return f"not above chance on {weak[0] if len(weak) == 1 else fmt.count(len(weak), 'task')}"
     if not tried:
         return f"no head was knocked out: nothing here is causal{'' if examples else ', and nothing has an interval'}"
-    return "about these tasks as given, not the abilities that their names suggest"
+    return "about these tasks, not the abilities they are named after"

@@ -34,7 +34,7 @@ function redraw() {
   plot.style.width = `${width}px`;
   const image = draw("image", { class: "cells", width, height, preserveAspectRatio: "none", "image-rendering": "pixelated" }, svg);
   image.setAttributeNS("http://www.w3.org/1999/xlink", "xlink:href", "");  // the name that put() sets
-  const figure = { shows: "value", bar: null, scale: null, plot, svg, block, width, height, element: explorer, panels: [] };
+  const figure = { shows: "own", bar: [], plot, svg, block, width, height, element: explorer, panels: [] };
   zoomed = panelOf(figure, { task, box: [0, 0, 1, 1] }, image, 0);
   const own = cell => at(block, task, cell), less = cell => own(cell) - at(block, other, cell);
   const value = other === null ? own : less, most = extent(block, value), diverging = other !== null || block.scale[0] < 0;
@@ -90,7 +90,7 @@ explorer.addEventListener("close", () => {
 const compareButton = make("button", { type: "button" }, data.tasks.length > 1 ? "Compare tasks" : "Enlarge");
 compareButton.onclick = () => { if (data.tasks.length > 1 && !chooser.other.value) chooser.other.value = "1"; enlarge(0); };
 tools.prepend(compareButton);
-for (const figure of figures.filter(f => f.bar && f.shows !== "count")) {
+for (const figure of figures.filter(f => !f.small && f.shows !== "count")) {
   const button = make("button", { type: "button", "aria-label": `Enlarge ${figure.id.replace("figure-", "")}` }, "Enlarge");
   button.onclick = () => { chooser.other.value = ""; enlarge(figure.panels[0].task ?? 0, data.blocks.indexOf(figure.block)); };
   figure.element.querySelector(".export").append(button);

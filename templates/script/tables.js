@@ -33,7 +33,7 @@ function sortable(table) {
     });
   });
   const rows = [...body.rows];
-  if (rows.length < LONG_TABLE) return;
+  if (rows.length < LONG_TABLE || table.matches(".dumbbells")) return;
   const caption = table.caption?.textContent.trim() ?? "";
   const field = make("input", { type: "search", class: "search-table", placeholder: "Search this table",
     "aria-label": `Search: ${caption}` });

@@ -192,7 +192,7 @@ function press(panel, event) {
     const column = Math.min(block.heads - 1, Math.max(0, row.indexOf(cell) + STEPS[key][1]));
     show(panel, columns(panel, next)[column]);
   } else if (key === "PageDown" || key === "PageUp") {
-    const all = panel.figure.bar ? panel.figure.panels : panels.filter(p => p.figure.scale && p.figure.bar === null);
+    const all = panel.figure.small ? panels.filter(p => p.figure.small) : panel.figure.panels;
     const other = all[all.indexOf(panel) + (key === "PageDown" ? 1 : -1)];
     if (other) { panel.overlay.tabIndex = -1; other.overlay.tabIndex = 0; other.overlay.focus(); show(other, cell); }
   } else if (key === "Enter" || key === " ") {

@@ -89,15 +89,16 @@ def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
         "shows": drawing.shows,
         "block": [b.block for b in report.blocks].index(drawing.block),
         "bar": rounded(drawing.bar or ()),
-        "panels": [{"task": p.task, "box": rounded(p.box)} for p in drawing.panels],
+        "panels": [
+            {"task": p.task, "box": rounded(p.box)} | ({"scale": p.scale} if p.scale else {}) for p in drawing.panels
+        ],
     }
 
 
 def _small(shown: SmallMap) -> dict[str, object]:
     """Return a map of the first screen as a figure of one panel, with a scale of its own and no colour bar."""
-    panels = [{"task": shown.task, "box": [0, 0, 1, 1]}]
-    place = {"id": f"figure-{shown.name}", "shows": "value", "block": shown.block, "bar": None}
-    return {**place, "scale": list(shown.scale), "panels": panels}
+    panels = [{"task": shown.task, "box": [0, 0, 1, 1], "scale": shown.scale}]
+    return {"id": f"figure-{shown.name}", "small": True, "shows": "own", "block": shown.block, "bar": [], "panels": panels}
 
 
 def _heads(report: Report) -> list[dict[str, object]]:

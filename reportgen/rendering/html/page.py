@@ -47,9 +47,27 @@ def folders_of(extra: Path | None = None) -> list[Path]:
     return [*([extra] if extra is not None else []), template_folder(), *SECTIONS.template_folders()]
 
 
-# SVG comes from our own drawing code, where every name in it was escaped.
+_PATH = re.compile(r' d="([^"]*)"')
+_COMMAND = re.compile(r" ?([A-Za-z]) ?")
+_LONG = re.compile(r"(\.\d\d)\d+")
+
+
+def compact(svg: str) -> Markup:
+    """Return a figure's SVG for the page, a third shorter: lines to a hundredth of a point, no white space for show.
+
+    It comes from our own drawing code, where every name in it was escaped.
+    """
+
+    def shorter(found: re.Match[str]) -> str:
+        line = _LONG.sub(r"\1", " ".join(found[1].split()))
+        line = _COMMAND.sub(r"\1", line)
+        return f' d="{line}"'
+
+    return Markup(re.sub(r">\s+<", "><", _PATH.sub(shorter, svg)))
+
+
 FILTERS: dict[str, Callable[..., str]] = {
-    "svg": Markup,
+    "svg": compact,
     "number": fmt.number,
     "printable": printable,
     "count": fmt.count,
@@ -73,6 +91,7 @@ def _read(folders: list[Path], name: str) -> str:
 def _script(folders: list[Path]) -> str:
     """Return the page's script: its parts in reading order, in a scope of their own."""
     parts = "\n".join(_read(folders, f"script/{part}.js") for part in SCRIPT)
+    parts = re.sub(r"^\s+|^//.*\n", "", parts, flags=re.M)
     return f'(async () => {{\n"use strict";\n{parts}}})();\n'
 
 

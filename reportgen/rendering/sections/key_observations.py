@@ -3,7 +3,7 @@
 from reportgen.core.claims import Claim
 from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, framed_heads, knock_out, small_maps
+from reportgen.rendering.glance import first_table, framed_heads, knock_outs, small_maps
 from reportgen.rendering.sections.common import Section
 
 FIRST = 4  # claims beside the maps; the others stand below
@@ -30,7 +30,7 @@ def view(report: Report) -> dict[str, object]:
 def _screen(report: Report) -> dict[str, object]:
     """Return what stands beside and below the claims on the page."""
     numbers = {t.task.name: i for i, t in enumerate(report.tasks)}
-    knocked = [k for t in report.tasks if (k := knock_out(report, t)) is not None]
+    knocked = knock_outs(report)
     chosen = _chosen(report, [k.task.task.name for k in knocked])
     maps = small_maps(report)
     return {
@@ -38,7 +38,7 @@ def _screen(report: Report) -> dict[str, object]:
         "tasks_of": {c.id: [numbers[t] for t in c.tasks if t in numbers] for c in report.claims.claims},
         "numbers": numbers,
         "maps": maps,
-        "framed": bool(report.validation is not None and knocked),
+        "framed": bool(knocked),
         "anything": any(framed_heads(report, m.task, m.block) for m in maps),
         "more": len(report.tasks) - len({m.task for m in maps}),
         "unit": report.scores.method.unit,

@@ -3,7 +3,7 @@
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, knock_out
+from reportgen.rendering.glance import first_table, knock_outs
 from reportgen.rendering.plots.alt_text import statistics
 from reportgen.rendering.plots.attention import attention, table
 from reportgen.rendering.plots.drawing import Drawing
@@ -18,13 +18,14 @@ def view(report: Report) -> dict[str, object]:
     """One subsection per task, with a map and a table for each block of heads."""
     drawings = {d.name: d for drawn in report.drawn("tasks").values() for d in drawn}
     unit = report.scores.method.unit
+    knocked = [] if report.printed else knock_outs(report)
     return {
         "numbers": report.numbers,
         "tasks": [
             {
                 "task": t,
                 "performance": _performance(t.task),
-                "knocked": None if report.printed else knock_out(report, t),
+                "knocked": next((k for k in knocked if k.task is t), None),
                 "group": t.task.group,
                 "maps": [
                     {
