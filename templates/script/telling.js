@@ -81,7 +81,7 @@ const heading = text => make("h3", {}, text);
 function tableOf(titles, rows) {
   const head = make("tr", {}, ...titles.map(text => make("th", { scope: "col" }, text)));
   const body = rows.map(cells => make("tr", {}, ...cells.map((cell, i) =>
-    make(i ? "td" : "th", i ? {} : { scope: "row" }, cell))));
+    make(i ? "td" : "th", i ? {} : { scope: "row" }, ...[cell].flat()))));
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
 }
 function bar(block, task, cell) {  // as long as the head is large beside the task's largest
@@ -126,13 +126,14 @@ function setsWith(head) {
     `: ${verdict}${core.includes(head) ? `; knocked out: ${core.join(", ")}` : "; not in the core that was judged"}`);
   return [heading("Knocked out in sets"), make("ul", {}, ...tried.map(told))];
 }
-function looks(head) {  // its rows of the tables of attention
-  const tables = [...document.querySelectorAll(".attention-of table")], rows = [];
-  for (const row of tables.flatMap(table => [...table.tBodies[0].rows]))
-    if (row.cells[0].textContent === head) rows.push([...row.cells].slice(1).map(cell => cell.textContent));
+function looks(head) {  // its rows of the tables of attention, all tasks together
+  const rows = [...document.querySelectorAll(".tokens tbody tr")].filter(row => row.cells[0].textContent === head);
   if (!rows.length) return [];
-  const titles = [...tables[0].tHead.rows[0].cells].slice(1).map(cell => cell.textContent);
-  return [heading("Where it looks"), tableOf(titles, rows)];
+  const task = row => row.closest("section").querySelector("h3").firstChild.textContent.trim();
+  const made = rows.map(row => [task(row), ...[...row.cells].slice(1).map(cell => [...cell.cloneNode(true).childNodes])]);
+  const table = tableOf(["Task", "Example", data.unit, "Where it looks"], made);
+  table.className = "tokens";
+  return [heading("Where it looks"), table];
 }
 function fill(title, ...content) {
   const close = make("button", { type: "button", "aria-label": "Close" }, "×");

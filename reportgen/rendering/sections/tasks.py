@@ -4,11 +4,12 @@ from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.glance import first_table, knock_outs
+from reportgen.rendering.html.attention_rows import AttentionRow, attention_rows
 from reportgen.rendering.plots.alt_text import statistics
-from reportgen.rendering.plots.attention import attention, table
+from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section
-from reportgen.rendering.tables import Table, head_table, tie_note
+from reportgen.rendering.tables import head_table, tie_note
 
 NAMED = 5  # heads in a brief paragraph
 ATTENDED = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
@@ -42,20 +43,21 @@ def view(report: Report) -> dict[str, object]:
         ],
         "brief": report.brief,
         "printed": report.printed,
+        "unit": unit,
         "attention": _attention(report, drawings),
     }
 
 
-def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, Table]]:
-    """Return the figure and the table of each task's attention patterns, by the task's anchor."""
+def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, list[AttentionRow]]]:
+    """Return the figure of each task's attention patterns, by the task's anchor, and for the page the same as text."""
     if report.patterns is None:
         return {}
-    made = dict[str, tuple[Drawing, Table]]()
+    made = dict[str, tuple[Drawing, list[AttentionRow]]]()
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
             shorter = attention(patterns, t.anchor, ATTENDED) if report.printed else None
-            made[t.anchor] = (shorter or figure, table(patterns))
+            made[t.anchor] = (shorter or figure, [] if report.printed else attention_rows(patterns))
     return made
 
 
