@@ -103,8 +103,8 @@ function onTasks(block, cell) {  // importance and rank of a head on every task,
     ["Rank", t => rank(t).toLocaleString("en")],
     ...(knows("ranks") ? [["Possible", t => data.heads[t].ranks[head] ?? "—"]] : []),
     ...(knows("signs") ? [["Sign", t => data.heads[t].signs[head] ?? "—"]] : []),
-    ...(lost >= 0 ? [["Out alone", t => Number.isNaN(cost(t)) ? "—"
-      : number(cost(t)) + (cost(t) > (data.alone.margins[t] ?? Infinity) ? " > margin" : "")]] : []),
+    ...(lost >= 0 ? [["Out alone (nats)", t => Number.isNaN(cost(t)) ? "—"
+      : number(+cost(t).toPrecision(2)) + (cost(t) > (data.alone.margins[t] ?? Infinity) ? ", above margin" : "")]] : []),
   ];
   return tableOf(columns.map(([title]) => title), order.map(t => columns.map(([, text]) => text(t))));
 }

@@ -56,7 +56,8 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
-            shorter = attention(patterns, t.anchor, ATTENDED) if report.printed else None
+            unit = report.styles[0].unit
+            shorter = attention(patterns, t.anchor, unit, ATTENDED) if report.printed else None
             made[t.anchor] = (shorter or figure, [] if report.printed else attention_rows(patterns))
     return made
 
