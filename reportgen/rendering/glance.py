@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
+from reportgen.core.display_names import told_apart
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head
 from reportgen.core.sentences import VERDICTS
@@ -22,6 +23,7 @@ from reportgen.rendering.sections.tables import LeadingRow, leading_rows
 from reportgen.rendering.tables import Table, tie_note
 from reportgen.rendering.trial_tables import REASONS, wanted
 
+SHORT = 34  # letters of a task's name that the first screen has room for
 MAPS, HEADS = 8, 5  # small maps beside the claims, heads of a task's short table
 WIDE, NARROW = 100.0, 6.5  # of a small map, and of a frame at least, in the map's own units
 LITTLE = 1e-4  # half an interval's width below which decimals would be too many
@@ -30,9 +32,14 @@ FLAT, TALL = 0.35, 1.1  # of its width that its height is at least and at most: 
 
 @dataclass(frozen=True)
 class SmallMap:
-    """A task's map on a scale of its own, ``largest`` being its end, for the place beside the claims."""
+    """A task's map on a scale of its own for the place beside the claims, with its ``largest`` value.
 
+    ``name`` is the task's and ``of`` the block's (empty: heads are in none), ``title`` both.
+    """
+
+    figure: str
     name: str
+    of: str
     title: str
     anchor: str
     task: int
@@ -73,6 +80,11 @@ def _right(accuracy: float, n: int) -> str:
     return f"{round(count):,}" if abs(count - round(count)) < 1e-6 * max(n, 1) else fmt.number(count)
 
 
+def short_names(report: Report) -> dict[str, str]:
+    """Return the tasks' names by their own, short where they are long, and never alike."""
+    return told_apart([t.name for t in report.tasks], lambda name: len(name) <= SHORT)
+
+
 def small_maps(report: Report) -> list[SmallMap]:
     """Return the maps of the first tasks, of every block in turn, each on its own scale with its first heads framed."""
     shown = report.tasks[: max(1, MAPS // len(report.blocks))]
@@ -106,7 +118,7 @@ def _small(report: Report, t: int, b: int) -> SmallMap:
         f'image-rendering="pixelated" xlink:href="data:image/png;base64,{b64encode(png(pixels)).decode()}"/><g class="marks">{frames}</g></svg>'
     )
     return SmallMap(
-        f"glance-{view.figure}", name, task.anchor, t, b, svg, fmt.number(largest), (scale.low, scale.high)
+        f"glance-{view.figure}", task.name, title(view.block), name, task.anchor, t, b, svg, fmt.number(largest), (scale.low, scale.high)
     )
 
 

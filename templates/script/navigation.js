@@ -72,7 +72,10 @@ sections.forEach(section => watch.observe(section));
 const contents = document.querySelector(".contents");
 const folds = () => [contents, document.querySelector(".view details")].filter(Boolean);
 contents?.addEventListener("click", event => { if (event.target.closest("a")) contents.open = false; });
-addEventListener("pointerdown", event => folds().forEach(f => { if (!f.contains(event.target)) f.open = false; }));
+addEventListener("pointerdown", event => {  // on a phone the tools stand below the contents, and are open with them
+  for (const fold of folds())
+    if (!(fold === contents ? topbar : fold).contains(event.target)) fold.open = false;
+});
 addEventListener("keydown", event => { if (event.key === "Escape") folds().forEach(f => { f.open = false; }); });
 
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");

@@ -132,7 +132,7 @@ def test_with_its_script_heads_are_told_and_views_changed_and_saved(opened, addr
     assert len(before) > 3
     assert all(image.startswith("data:image/png;base64,") for image in before)
 
-    page.get_by_text("Change the view").click()
+    page.locator(".view summary").click()
     page.get_by_label("Colours").select_option("cividis")
     shown = overview.locator(".plot").screenshot()
     after = images(saved(page, overview))
@@ -154,7 +154,7 @@ def test_a_changed_view_shows_what_a_self_contained_page_shows(opened, host, tmp
     for where in (host, (tmp_path / "report.html").as_uri()):
         page = opened(where)
         page.wait_for_selector("html[data-ready]")
-        page.get_by_text("Change the view").click()
+        page.locator(".view summary").click()
         page.get_by_label("Colours").select_option("gray")
         page.evaluate("document.querySelector('#figure-overview').scrollIntoView()")
         shots.append(page.locator("#figure-overview .plot").screenshot())

@@ -3,7 +3,7 @@
 from reportgen.core.claims import Claim
 from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, framed_heads, knock_outs, small_maps
+from reportgen.rendering.glance import first_table, framed_heads, knock_outs, short_names, small_maps
 from reportgen.rendering.sections.common import Section
 
 FIRST = 4  # claims beside the maps; the others stand below
@@ -37,6 +37,7 @@ def _screen(report: Report) -> dict[str, object]:
         "first": FIRST,
         "tasks_of": {c.id: [numbers[t] for t in c.tasks if t in numbers] for c in report.claims.claims},
         "numbers": numbers,
+        "names": short_names(report),
         "maps": maps,
         "framed": bool(knocked),
         "anything": any(framed_heads(report, m.task, m.block) for m in maps),
