@@ -1,6 +1,6 @@
 // ---- finding one's way: the section one is in, heads by name, links to copy, light and dark
 
-const topbar = document.querySelector(".topbar") ?? document.body.insertBefore(make("div", { class: "topbar" }),
+const topbar = document.querySelector(".topbar") ?? document.body.insertBefore(make("div", { class: "topbar", role: "region", "aria-label": "Tools" }),
   document.body.firstChild);
 const tools = make("div", { class: "tools" }), note = make("p", { class: "copied", role: "status" });
 async function copied(hash) {  // file: pages of some browsers have no clipboard: the address bar holds the link then
@@ -80,7 +80,7 @@ addEventListener("keydown", event => { if (event.key === "Escape") folds().forEa
 
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
-const theme = make("button", { type: "button", class: "theme", "aria-label": "Dark colours" }, "◐");
+const theme = make("button", { type: "button", class: "theme", "aria-label": "Dark mode" }, "◐");
 function setTheme(wanted) {
   root.dataset.theme = wanted;
   theme.setAttribute("aria-pressed", String(isDark()));

@@ -131,7 +131,10 @@ def test_addresses_of_heads_and_findings(opened, report, address):
     ("address", "said"),
     [
         ("#L99H0", "Nothing on this page is called “L99H0”. Heads go from L0H0 to L5H7."),
-        ("#unknown", "Nothing on this page is called “unknown”. It may be of another report, or of a section left out here."),
+        (
+            "#unknown",
+            "Nothing on this page is called “unknown”. It may be of another report, or of a section left out here.",
+        ),
     ],
 )
 def test_an_address_that_leads_nowhere_says_so(opened, report, address, said):

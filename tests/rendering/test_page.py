@@ -126,7 +126,9 @@ def test_the_first_screens_hold_claims_maps_knock_outs_and_heads(opened, width, 
     for part in (".strongest .told", ".small-maps figure", ".dumbbells tbody tr", ".which tbody tr"):
         assert page.locator(part).count() >= 2
         assert bottom(page, part) <= height, part
-    assert page.locator(".strongest .headline").all_inner_texts() == [f"Claim {n} about {TASKS[n % 3]}" for n in range(4)]
+    assert page.locator(".strongest .headline").all_inner_texts() == [
+        f"Claim {n} about {TASKS[n % 3]}" for n in range(4)
+    ]
     assert page.locator(".strongest .badge").all_inner_texts()[:2] == ["tested", "needed"]
     assert page.locator(".byline").inner_text() == (
         "models/tiny · 3 tasks × 48 heads · 24 examples a task · gate gradient · knocked out on 40 held-out examples · "
@@ -140,8 +142,9 @@ def test_the_first_screens_hold_claims_maps_knock_outs_and_heads(opened, width, 
 def test_what_one_asks_of_a_task_is_answered_in_one_place(opened):
     page = opened()
     which = page.locator(".which")
-    assert "Without L0H1 and L2H3 10 of 40 are right; with all heads 40, and without other heads of the same layers 35.6 " in (
-        which.inner_text()
+    assert (
+        "Without L0H1 and L2H3 10 of 40 are right; with all heads 40, and without other heads of the same layers 35.6 "
+        in (which.inner_text())
     )
     assert which.locator(".badge").all_inner_texts() == ["needed", "specific"]
     titles = [t.strip() for t in which.locator("thead th").all_inner_texts()]
@@ -204,7 +207,10 @@ def test_a_filter_of_tasks_filters_claims_maps_and_rows(opened):
     page = opened()
     page.locator(".view summary").click()
     page.locator("label", has=page.get_by_text("Tasks named", exact=True)).locator("input").fill("retr")
-    assert page.locator(".told:visible .headline").all_inner_texts() == ["Claim 1 about Retrieval", "Claim 4 about Retrieval"]
+    assert page.locator(".told:visible .headline").all_inner_texts() == [
+        "Claim 1 about Retrieval",
+        "Claim 4 about Retrieval",
+    ]
     assert page.locator("figure.small:visible").count() == 1
     assert page.locator(".dumbbells tbody tr:visible").count() == 1
     page.get_by_role("button", name="Reset").click()
@@ -279,7 +285,7 @@ def test_the_tree_for_the_ear_is_read_in_the_order_of_the_eye(opened):
         'heading "Claim 3 about Recall tested" [level=3]',
         'img "Importance of 48 heads on Recall, layer 0 at the top: at most',
         'table "Does it matter?',
-        'table "First heads on Recall"',
+        'table "At a glance: First heads on Recall"',
         'heading "Claim 4 about Retrieval tested" [level=3]',
         "Looked for and not found: strips.",
         'heading "Overview" [level=2]',
