@@ -70,13 +70,11 @@ const watch = new IntersectionObserver(entries => {
 }, { rootMargin: "-20% 0px -79% 0px" });
 sections.forEach(section => watch.observe(section));
 const contents = document.querySelector(".contents");
-const folds = () => [contents, document.querySelector(".view details")].filter(Boolean);
 contents?.addEventListener("click", event => { if (event.target.closest("a")) contents.open = false; });
 addEventListener("pointerdown", event => {  // on a phone the tools stand below the contents, and are open with them
-  for (const fold of folds())
-    if (!(fold === contents ? topbar : fold).contains(event.target)) fold.open = false;
+  if (contents?.open && !topbar.contains(event.target)) contents.open = false;
 });
-addEventListener("keydown", event => { if (event.key === "Escape") folds().forEach(f => { f.open = false; }); });
+addEventListener("keydown", event => { if (contents && event.key === "Escape") contents.open = false; });
 
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
