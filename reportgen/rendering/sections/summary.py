@@ -5,6 +5,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
+from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
@@ -18,7 +19,9 @@ def view(report: Report) -> dict[str, object]:
 def _facts(report: Report) -> list[tuple[str, str]]:
     scores = report.scores
     heads = "; ".join(map(_heads, report.blocks))
-    facts = [("Model", _model(report)), ("Heads", heads), ("Tasks", _tasks(report)), ("Method", method_name(report))]
+    authors = [printable(a) for a in report.study.study.authors]
+    facts = [("Authors", ", ".join(authors))] if authors else []
+    facts += [("Model", _model(report)), ("Heads", heads), ("Tasks", _tasks(report)), ("Method", method_name(report))]
     facts += [("Metric", scores.method.metric.replace("_", " "))] if scores.method.metric else []
     examples = [e for e in scores.examples if e is not None]
     per_task = sorted({len(e.values) for e in examples})
@@ -71,4 +74,4 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-SECTION = Section("summary", "The study", view, order=10)
+SECTION = Section("summary", "The study", view, order=135)
