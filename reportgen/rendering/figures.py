@@ -15,6 +15,7 @@ from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
+from reportgen.rendering.sections.common import SECTIONS
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -48,6 +49,20 @@ def with_patterns(
         found = attention(patterns.of(task.task.name), task.anchor) if task and patterns else None
         if found is not None:
             yield found
+
+
+def printed_numbers(report: Report) -> dict[str, int]:
+    """Return the numbers of the PDF's figures: first those of the two pages before its appendix."""
+    sections = [s for s in SECTIONS.known() if s.name in report.sections]
+    sections.sort(key=lambda s: (s.brief is None, not s.first))
+    places = {s.name: i for i, s in enumerate(sections)}
+    shown = (d for d in report.drawings if d.section in places and d.shows != "percentile" and not _alone(d))
+    return {d.name: i for i, d in enumerate(sorted(shown, key=lambda d: places[d.section]), 1)}
+
+
+def _alone(drawing: Drawing) -> bool:
+    """Whether a figure is of a single task: those stand on the page and in files."""
+    return drawing.section == "tasks"
 
 
 def figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:

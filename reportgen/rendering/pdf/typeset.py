@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle
+import re
 import sys
 import traceback
 import warnings
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from reportgen.core.confined import limit_memory
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.rendering.pdf.compact import compress_once, images_by_address
-from reportgen.rendering.pdf.weasyprint_adapter import claim_pdf_ua
+from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage, SvgImage, claim_pdf_ua
 
 if TYPE_CHECKING:
     from weasyprint import Attachment
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 VARIANT = "pdf/a-3a"
 UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
+# Pages before the appendix, the anchor at their end, what the appendix begins with, and how much less can be made of them
+BEFORE, END, APPENDIX, STEPS = 2, "brief-end", '<div class="appendix"', (1, 2, 3)
 
 
 @contextmanager
@@ -44,6 +47,13 @@ def no_collection() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _fits(document: "Document") -> bool:
+    """Whether what stands before the appendix ends on the second page; a page of others' making may not mark its
+    end.
+    """
+    return all(i < BEFORE for i, page in enumerate(document.pages) if END in page.anchors)
 
 
 class Typesetter:
@@ -61,10 +71,24 @@ class Typesetter:
 
     @no_collection()
     def laid_out(self, html: str) -> "Document":
-        """Return the page laid out on paper."""
+        """Return the page laid out on paper: what stands before its appendix, on two pages.
+
+        Where it does not fit there, the style sheet makes less of it, a step at a time.
+        """
         text, images = images_by_address(html, self.fonts)
+        document = self._rendered(text, images)
+        for step in STEPS:
+            if _fits(document):
+                break
+            text = re.sub(r'<html\b(?: data-fit="\d")?', f'<html data-fit="{step}"', text, count=1)
+            if step < STEPS[-1] and not _fits(self._rendered(text.partition(APPENDIX)[0], images)):
+                continue
+            document = self._rendered(text, images)
+        return document
+
+    def _rendered(self, text: str, images: "Mapping[str, IndexedImage | SvgImage]") -> "Document":
         page = self.weasyprint.HTML(string=text, url_fetcher=self.fetcher, base_url=None)
-        return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=images)
+        return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=dict(images))
 
     @no_collection()
     def written(self, document: "Document", files: Mapping[str, bytes], moment: datetime) -> bytes:

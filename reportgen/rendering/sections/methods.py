@@ -5,6 +5,7 @@ import numpy as np
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
 from reportgen.core.stats import effective_examples, group_numbers
+from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex
@@ -42,6 +43,40 @@ def view(report: Report) -> dict[str, object]:
         "references": references(report),
         "bibtex": "" if report.printed else bibtex(report),
     }
+
+
+def brief(report: Report) -> dict[str, object]:
+    """Return the methods in a line each: scores, findings, knock-outs, intervals."""
+    return {"lines": [(name, text) for name, text in _lines(report).items() if text]}
+
+
+def _lines(report: Report) -> dict[str, str]:
+    scores, alpha, validation = report.scores, f"{report.findings.alpha:g}", report.validation
+    mean = "the mean over examples of its |score|" if scores.reduction == "mean_abs" else "its mean score over examples"
+    how = scores.method.formula or f"{printable(scores.method.name).replace('_', ' ')}, read from a file"
+    halves = any(e is not None and e.discovery.any() and not e.discovery.all() for e in scores.examples)
+    tried = validation is not None and not validation.problem and bool(validation.trials)
+    return {
+        "Scores": f"a head’s importance is {mean if any(e is not None for e in scores.examples) else 'its score'}: {how}.",
+        "Findings": f"families of tests share α = {alpha}, each corrected for multiplicity; where nothing is to be found, "
+        f"at most {100 * report.findings.alpha:g} % of reports carry any tested finding. "
+        f"{'Found on one half of the examples, valued on the other. ' if halves else ''}Observed: exact, without a test.",
+        "Knock-outs": _knocked(validation) if validation is not None and tried else "",
+        "Intervals": "95 %, over groups of examples; those of ranks hold together for all heads of a task."
+        if any(e is not None for e in scores.examples)
+        else "none, for want of single examples.",
+    }
+
+
+def _knocked(validation: Validation) -> str:
+    """Return how verdicts are reached."""
+    most = max(trial.controls for trial in validation.trials)
+    others = f"up to {most} other sets of their layers" if most else "other sets of their layers"
+    return (
+        "heads’ outputs are replaced, on held-out examples, by their mean, by those on other rows, by zero. Needed: the "
+        f"loss of log-probability exceeds {fmt.share(validation.share)} of what the answer is worth by each that counts; "
+        f"specific: it exceeds that of 95 % of {others}."
+    )
 
 
 def _fewer(report: Report) -> list[tuple[str, int, int, int | None]]:
@@ -117,4 +152,4 @@ def _families(report: Report) -> Table | None:
     return Table("", "Families of tests corrected together", columns, rows) if rows else None
 
 
-SECTION = Section("methods", "Methods", view, order=120)
+SECTION = Section("methods", "Methods", view, order=120, brief=brief)

@@ -5,12 +5,19 @@ from reportgen.rendering.context import Report
 from reportgen.rendering.sections.common import Section
 
 
-def view(report: Report) -> dict[str, object]:
-    """Return the overview figures, block by block under the block's name."""
-    groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn("overview").items()]
-    if report.brief:
-        groups = [(name, [d for d in drawings if d.shows != "percentile"]) for name, drawings in groups]
-    return {"groups": groups, "numbers": report.numbers, "brief": report.brief}
+def view(report: Report) -> dict[str, object] | None:
+    """Return the overview figures, block by block under the block's name; in the PDF, those not on its first page."""
+    groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn(SECTION.name).items()]
+    if report.printed:
+        first = brief(report)["drawing"]
+        groups = [(name, [d for d in drawings if d.shows == "value" and d is not first]) for name, drawings in groups]
+        groups = [(name, drawings) for name, drawings in groups if drawings]
+    return {"groups": groups, "numbers": report.numbers} if groups else None
 
 
-SECTION = Section("overview", "Overview", view, order=30)
+def brief(report: Report) -> dict[str, object]:
+    """Return the first figure."""
+    return {"drawing": next(d for d in report.drawings if d.section == SECTION.name), "numbers": report.numbers}
+
+
+SECTION = Section("overview", "Overview", view, order=30, brief=brief, first=True)

@@ -5,6 +5,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
+from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
@@ -71,4 +72,13 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-SECTION = Section("summary", "The study", view, order=10)
+def brief(report: Report) -> dict[str, object]:
+    """Return in a line what was measured: the model, its heads, the tasks and the method."""
+    scores, per_task = report.scores, sorted({t.n for t in report.scores.tasks if t.n})
+    rows = f", {fmt.span(per_task[0], per_task[-1])} examples each" if per_task else ""
+    told = ["; ".join(map(_heads, report.blocks)), f"{fmt.count(len(report.tasks), 'task')}{rows}"]
+    told += [f"{'scores' if scores.synthetic else 'scored'} by {method_name(report)} ({printable(scores.method.unit)})"]
+    return {"line": told if scores.synthetic or not scores.model.path else [_model(report), *told]}
+
+
+SECTION = Section("summary", "The study", view, order=10, brief=brief, first=True)
