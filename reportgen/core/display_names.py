@@ -57,7 +57,7 @@ def told_apart(names: Sequence[str], fits: Callable[[str], bool]) -> dict[str, s
 
 
 def _numbered(label: str, mark: str, fits: Callable[[str], bool]) -> str:
-    return _middle(label, lambda text: fits(text + mark)) + mark
+    return middle_cut(label, lambda text: fits(text + mark)) + mark
 
 
 def _bare(piece: str) -> str:
@@ -73,18 +73,18 @@ def _cut(name: str, shared: Counter[str], fits: Callable[[str], bool]) -> str:
     for i in order[:last]:
         left_out.add(i)
         text = "".join("…" if j in left_out else part for j, part in enumerate(parts))
-        text = re.sub("…+", "…", text)
+        text = re.sub(r"\s*…+", "…", text)
         if fits(text):
             return text
     longest = max((i for i in range(last + 1) if i not in left_out), default=last)
-    return _middle(parts[longest] if last else name, fits)
+    return middle_cut(parts[longest] if last else name, fits)
 
 
-def _middle(name: str, fits: Callable[[str], bool]) -> str:
-    """Return the name with its middle left out, so much that it fits; nothing but dots where nothing does."""
-    if fits(name):
-        return name
-    letters = _clusters(name)
+def middle_cut(text: str, fits: Callable[[str], bool]) -> str:
+    """Return the text with its middle left out, so much that it fits; nothing but dots where nothing does."""
+    if fits(text):
+        return text
+    letters = _clusters(text)
     low, high = 0, len(letters) - 1
     while low < high:
         kept = (low + high + 1) // 2

@@ -142,6 +142,10 @@ class Report:
         drawn = {b.block: [d for d in self.drawings if (d.section, d.block) == (section, b.block)] for b in self.blocks}
         return {block: drawings for block, drawings in drawn.items() if drawings}
 
+    def figure(self, name: str) -> Drawing | None:
+        """Return the figure of that name, such as ``maps`` or ``dumbbell``; None where it was not drawn."""
+        return next((d for d in self.drawings if d.name == name), None)
+
     def link(self, view: FindingView) -> str | None:
         """Return the address of a finding's evidence, None where its section is left out, or of the PDF nothing but
         its first two pages; a listing has a row of the page's tables for each of its heads, and none in the PDF.

@@ -12,10 +12,13 @@ from reportgen.rendering.context import Report, TaskView
 from reportgen.rendering.plots import figures as draw
 from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
+from reportgen.rendering.plots.dumbbell import dumbbell
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
+from reportgen.rendering.plots.overview import SMALL, small_maps
 from reportgen.rendering.sections.common import SECTIONS
+from reportgen.rendering.task_table import first_tasks
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -34,7 +37,8 @@ def drawn(
         method_ranks(block, {name: each[i] for name, each in others.items()}, styles[i])
         for i, block in enumerate(blocks)
     ]
-    further = [*ranks, knockout(validation, styles[0].medium)]
+    small = [small_maps(block, style) for block, style in zip(blocks, styles, strict=True)]
+    further = [*ranks, knockout(validation, styles[0].medium), dumbbell(validation, styles[0].medium), *small]
     return (*draw.all_figures(blocks, findings, styles, names), *(d for d in further if d is not None))
 
 
@@ -51,18 +55,22 @@ def with_patterns(
             yield found
 
 
-def printed_numbers(report: Report) -> dict[str, int]:
-    """Return the numbers of the PDF's figures: first those of the two pages before its appendix."""
-    sections = [s for s in SECTIONS.known() if s.name in report.sections]
-    sections.sort(key=lambda s: (s.brief is None, not s.first))
-    places = {s.name: i for i, s in enumerate(sections)}
-    shown = (d for d in report.drawings if d.section in places and d.shows != "percentile" and not _alone(d))
-    return {d.name: i for i, d in enumerate(sorted(shown, key=lambda d: places[d.section]), 1)}
+def on_paper(report: Report) -> Report:
+    """Return the report as the PDF has it: its figures numbered from its first page on, those of single tasks last.
 
-
-def _alone(drawing: Drawing) -> bool:
-    """Whether a figure is of a single task: those stand on the page and in files."""
-    return drawing.section == "tasks"
+    Where there are more maps than fit there, the tasks that claims name stand for all.
+    """
+    figures = [d for d in report.drawings if d.shows != "percentile"]
+    if len(report.tasks) > SMALL:
+        shown = [report.tasks.index(task) for task in first_tasks(report, SMALL)]
+        first = small_maps(report.scores, report.styles[0], shown)
+        figures.insert(0, replace(first, section="overview", caption=f"{first.caption} All tasks: in the appendix."))
+    sections = sorted(SECTIONS.chosen(report.sections, "[report] sections"), key=lambda s: (s.brief is None, not s.first))
+    names = [section.name for section in sections]
+    of_all = [d for d in figures if d.section in names]
+    numbered = sorted(of_all, key=lambda d: (d.section == "tasks", names.index(d.section)))
+    numbers = {d.name: i for i, d in enumerate(numbered, 1)}
+    return replace(report, printed=True, drawings=tuple(figures), numbers=numbers)
 
 
 def figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:

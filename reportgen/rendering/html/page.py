@@ -18,7 +18,7 @@ from reportgen.core.sentences import own_templates, template_folder
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.figures import printed_numbers
+from reportgen.rendering.figures import on_paper
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
@@ -95,11 +95,11 @@ def html(
     notes = template_notes(report)
     sections, plugins = _rendered(fill, report)
     if print_it is not None:
-        on_paper = replace(report, printed=True, plugins=plugins, numbers=printed_numbers(report))
-        parts, plugins = _rendered(fill, on_paper, brief=True)
+        printed = on_paper(replace(report, plugins=plugins))
+        parts, plugins = _rendered(fill, printed, brief=True)
         appendix = list[Rendered]()
         if report.study.report.length == "full":
-            appendix, plugins = _rendered(fill, replace(on_paper, plugins=plugins))
+            appendix, plugins = _rendered(fill, replace(printed, plugins=plugins))
     values = {
         "title": report.title or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],

@@ -10,7 +10,7 @@ def view(report: Report) -> dict[str, object] | None:
     groups = [(title(block).capitalize(), drawings) for block, drawings in report.drawn(SECTION.name).items()]
     if report.printed:
         first = brief(report)["drawing"]
-        groups = [(name, [d for d in drawings if d.shows == "value" and d is not first]) for name, drawings in groups]
+        groups = [(name, [d for d in drawings if d is not first]) for name, drawings in groups]
         groups = [(name, drawings) for name, drawings in groups if drawings]
     return {"groups": groups, "numbers": report.numbers} if groups else None
 
