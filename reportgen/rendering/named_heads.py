@@ -5,17 +5,15 @@ from itertools import zip_longest
 
 from reportgen.core.blocks import parsed
 from reportgen.core.kinds import kind_of
-from reportgen.core.sentences import VERDICTS
 from reportgen.core.trials import Trial
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report, TaskView
+from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.tables import Table
 
 WIDE = 8  # tasks side by side; of more, a head has the tasks on which it ranks highest
 BEST = 3
 SET = 8  # heads up to which a finding names each of its own; a longer list names none in particular
-TASKS = 3  # tasks named in a verdict
-VERDICT_ORDER = ("necessary", "mixed", "undecided", "unnecessary")
 
 
 def named_heads(report: Report) -> list[str]:
@@ -31,28 +29,26 @@ def named_heads(report: Report) -> list[str]:
 
 def head_table(report: Report, most: int) -> Table | None:
     """Return the table of at most so many heads that findings name; None where none does."""
-    named = named_heads(report)
-    signed, tried = any(m.signed is not None for t in report.tasks for m in t.maps), _tried(report)
-    wide, digits = len(report.tasks) <= WIDE, _decimals(report, named[:most])
+    named, tried, wide = named_heads(report), bool(_tried(report)), len(report.tasks) <= WIDE
+    digits = _decimals(report, named[:most])
     columns = [("Head", False), *([(t.name, True) for t in report.tasks] if wide else [("Ranks highest on", False)])]
-    columns += [("Sign", False)] if signed else []
-    columns += [("Out alone", False), ("Out in sets", False)] if tried else []
+    columns += [("Most lost alone", True), ("Needed alone", True), ("Needed in sets", True)] if tried else []
     rows = []
     for head in named[:most]:
         cells = [_cell(report, head, t, digits) for t in report.tasks] if wide else [_best(report, head, digits)]
-        cells += [_sign(report, head)] if signed else []
-        cells += [_alone(report, head), _in_sets(tried, head)] if tried else []
-        rows.append((head, *cells))
-    more = f" {len(named) - most:,} more heads are named in findings.json, attached." if len(named) > most else ""
-    note = f"{report.scores.method.unit} and, in brackets, rank on the task."
-    note += " Sign: on how many tasks the mean signed score is above and below zero." if signed else ""
+        rows.append((head, *cells, *(_tries(report, head) if tried else ())))
+    unit = printable(report.scores.method.unit)
+    notes = [f"{unit[:1].upper()}{unit[1:]} and, in brackets, rank on the task."]
+    if any(m.signed is not None for t in report.tasks for m in t.maps):
+        notes.append("With a minus where the mean signed score is negative: the head works against the answer.")
     if tried:
-        note += (
-            " Out alone: the verdict on the head by itself, else its largest loss of log-probability. Out in sets: the "
-            "verdicts on sets whose core holds it."
+        notes.append(
+            "Most lost alone: the largest loss of a task’s log-probability (nats) with the head alone at its mean. "
+            "Needed: on how many tasks by itself (†), in the core of a set (*); no: tried and not needed; open: undecided."
         )
+    notes += [f"{len(named) - most:,} more heads are named in findings.json, attached."] if len(named) > most else []
     caption = "Heads that findings name, those of the most important findings first"
-    return Table("named", caption, tuple(columns), tuple(rows), f"{note[:1].upper()}{note[1:]}{more}") if rows else None
+    return Table("named", caption, tuple(columns), tuple(rows), " ".join(notes)) if rows else None
 
 
 def _tried(report: Report) -> list[Trial]:
@@ -73,8 +69,12 @@ def _decimals(report: Report, heads: list[str]) -> int:
 
 def _cell(report: Report, head: str, task: TaskView, digits: int) -> str:
     block, layer, column = _place(report, head)
-    view = task.maps[block]
-    return f"{fmt.fixed(float(view.values[layer, column]), digits)} ({view.ranks[layer, column]:,})"
+    view, name = task.maps[block], task.task.name
+    value = float(view.values[layer, column])
+    if view.signed is not None and view.signed[layer, column] < 0:
+        value = -abs(value)
+    marks = "*" * (name in _needed(_sets(report, head))) + "†" * (name in _needed_alone(report, head))
+    return f"{fmt.fixed(value, digits)} ({view.ranks[layer, column]:,}){marks}"
 
 
 def _best(report: Report, head: str, digits: int) -> str:
@@ -83,40 +83,40 @@ def _best(report: Report, head: str, digits: int) -> str:
     return "; ".join(f"{task.name} {_cell(report, head, task, digits)}" for task in best)
 
 
-def _sign(report: Report, head: str) -> str:
-    block, layer, column = _place(report, head)
-    values = [m.signed[layer, column] for t in report.tasks if (m := t.maps[block]).signed is not None]
-    return f"{sum(v > 0 for v in values)} + {sum(v < 0 for v in values)} −"
+def _tries(report: Report, head: str) -> tuple[str, str, str]:
+    """Return the most that a head costs alone, and on how many tasks it is needed, by itself and in sets."""
+    losses = report.validation.losses if report.validation is not None else {}
+    lost = [loss for by in losses.values() if (loss := by["mean"].get(head)) is not None]
+    needed = _needed_alone(report, head)
+    alone = str(len(needed)) if needed else _verdicts(_alone(report, head))
+    return fmt.number(max(lost), 2) if lost else fmt.NONE, alone, _verdicts(_sets(report, head))
 
 
-def _alone(report: Report, head: str) -> str:
-    """Return the verdict on a head by itself, else what it costs."""
-    validation = report.validation
-    assert validation is not None
-    single = [t for t in validation.trials if t.heads == [head]]
-    if single:
-        return _verdicts(single)
-    tasks = [each.task for each in validation.specialists if each.head == head]
-    tasks += [task for each in validation.shared if each.head == head for task in each.tasks]
-    if tasks:
-        return f"{VERDICTS['necessary']}: {_some(tasks)}"
-    lost = {task: loss for task, by in validation.losses.items() if (loss := by["mean"].get(head)) is not None}
-    worst = max(lost, key=lambda task: lost[task], default=None)
-    return fmt.NONE if worst is None else f"{fmt.number(lost[worst], 2)} nats ({worst})"
+def _alone(report: Report, head: str) -> list[Trial]:
+    return [t for t in _tried(report) if t.heads == [head]]
 
 
-def _in_sets(trials: Iterable[Trial], head: str) -> str:
-    return _verdicts([t for t in trials if head in t.core and len(t.heads) > 1])
+def _sets(report: Report, head: str) -> list[Trial]:
+    return [t for t in _tried(report) if head in t.core and len(t.heads) > 1]
 
 
-def _verdicts(trials: Iterable[Trial]) -> str:
-    tasks = dict[str, dict[str, None]]()
-    for trial in trials:
-        tasks.setdefault(trial.verdict, {}).update(dict.fromkeys(trial.tasks))
-    told = (f"{VERDICTS[v]}: {_some([*tasks[v]])}" for v in VERDICT_ORDER if v in tasks)
-    return "; ".join(told) or fmt.NONE
+def _needed(trials: Iterable[Trial]) -> set[str]:
+    return {task for trial in trials if trial.verdict == "necessary" for task in trial.tasks}
 
 
-def _some(tasks: list[str]) -> str:
-    more = len(tasks) - TASKS
-    return f"{', '.join(tasks[:TASKS])} + {more}" if more > 1 else ", ".join(tasks)
+def _needed_alone(report: Report, head: str) -> set[str]:
+    """Return the tasks that are shown to need a head by itself."""
+    tasks = _needed(_alone(report, head))
+    if report.validation is not None:
+        tasks |= {each.task for each in report.validation.specialists if each.head == head}
+        tasks |= {task for each in report.validation.shared if each.head == head for task in each.tasks}
+    return tasks
+
+
+def _verdicts(trials: list[Trial]) -> str:
+    """Return on how many tasks heads are needed, else what can be said."""
+    if needed := _needed(trials):
+        return str(len(needed))
+    if not trials:
+        return fmt.NONE
+    return "no" if all(trial.verdict == "unnecessary" for trial in trials) else "open"

@@ -24,19 +24,22 @@ def task_table(report: Report) -> Table:
     names = told_apart([task.name for task in shown], lambda name: len(name) <= LETTERS)
     tried = report.validation.trials if report.validation is not None else []
     trials = {t.tasks[0]: t for t in tried if t.kind == TOP}
+    sizes = {t.examples for t in trials.values()}
+    same = f" of {sizes.pop():,}" if len(sizes) == 1 and len(trials) == len(report.tasks) else ""
     ranked = any(row.ranks for view in listed.values() for row in leading_rows(view, 1))
     known = bool(trials) or any(t.task.accuracy is not None for t in shown)
-    columns = [("Task", False), *([("Right", True)] if known else [])]
+    columns = [("Task", False), *([(f"Right{same}", True)] if known else [])]
     columns += [(f"First heads ({'possible ranks' if ranked else report.scores.method.unit})", False)]
     columns += [("Without *", True), ("Without others", True), ("Verdict", False)] if trials else []
     rows = []
     for task in shown:
         trial = trials.get(task.task.name)
         heads = "; ".join(_heads(m, listed.get((task.task.name, m.block)), trial) for m in task.maps)
-        right = _right(task.task) if trial is None else _count(trial.intact, trial)
+        right = _right(task.task) if trial is None else _count(trial.intact, trial, same)
         cells = [names[task.name], *([right] if known else []), heads]
         if trial is not None:
-            cells += [_count(trial.knocked_out, trial), _count(trial.after_controls, trial), _verdict(trial)]
+            cells += [_count(each, trial, same) for each in (trial.knocked_out, trial.after_controls)]
+            cells.append(_verdict(trial))
         elif trials:
             cells += [fmt.NONE, fmt.NONE, VERDICTS["untested"]]
         rows.append(tuple(cells))
@@ -75,7 +78,7 @@ def _heads(view: MapView, listed: FindingView | None, trial: Trial | None) -> st
     else:
         heads = {row.member: row.ranks or fmt.number(row.value) for row in leading_rows(listed, HEADS)}
     out = [] if trial is None else [h for h in trial.heads if (h.rpartition(".")[0] or None) == view.block]
-    named = [f"{head}{'*' * (head in out)} ({told})" for head, told in heads.items()]
+    named = [f"{head}{'*' * (head in out)} {told}" for head, told in heads.items()]
     return ", ".join([*named, *(f"{head}*" for head in out if head not in heads)])
 
 
@@ -85,12 +88,12 @@ def _right(task: Task) -> str:
     return f"{round(task.accuracy * task.n):,} of {task.n:,}" if task.n else fmt.share(task.accuracy)
 
 
-def _count(outcome: Outcome | None, trial: Trial) -> str:
-    """Return the right answers as a count; a mean over control sets, with its decimal."""
+def _count(outcome: Outcome | None, trial: Trial, same: str) -> str:
+    """Return the right answers as a count, a mean over control sets with its decimal; of how many, if not the ``same``."""
     if outcome is None:
         return fmt.NONE
     right = outcome.accuracy * trial.examples
-    return f"{fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)} of {trial.examples:,}"
+    return f"{fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)}{'' if same else f' of {trial.examples:,}'}"
 
 
 def _verdict(trial: Trial) -> str:

@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import pickle
-import re
 import sys
 import traceback
 import warnings
@@ -33,8 +32,10 @@ if TYPE_CHECKING:
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 VARIANT = "pdf/a-3a"
 UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
-# Pages before the appendix, the anchor at their end, what the appendix begins with, and how much less can be made of them
-BEFORE, END, APPENDIX, STEPS = 2, "brief-end", '<div class="appendix"', (1, 2, 3)
+# The pages before the appendix, how they are marked with the step of making less of them, the last step, and what
+# the appendix begins with.
+BEFORE, FIT, STEPS, APPENDIX = ("first", "second"), 'class="{}" data-fit="{}"', 3, '<div class="appendix"'
+
 
 
 @contextmanager
@@ -49,11 +50,13 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _fits(document: "Document") -> bool:
-    """Whether what stands before the appendix ends on the second page; a page of others' making may not mark its
-    end.
+def _overfull(document: "Document") -> list[str]:
+    """Return which of the two pages before the appendix need more than a page each; none of others' making, which may
+    not mark where they end.
     """
-    return all(i < BEFORE for i, page in enumerate(document.pages) if END in page.anchors)
+    ends = [[i for i, page in enumerate(document.pages) if f"{name}-end" in page.anchors] for name in BEFORE]
+    before = [-1, *(each[0] for each in ends if each)]
+    return [name for name, end, last in zip(BEFORE, ends, before, strict=False) if all(ends) and end[0] > last + 1]
 
 
 class Typesetter:
@@ -77,14 +80,13 @@ class Typesetter:
         """
         text, images = images_by_address(html, self.fonts)
         document = self._rendered(text, images)
-        for step in STEPS:
-            if _fits(document):
-                break
-            text = re.sub(r'<html\b(?: data-fit="\d")?', f'<html data-fit="{step}"', text, count=1)
-            if step < STEPS[-1] and not _fits(self._rendered(text.partition(APPENDIX)[0], images)):
-                continue
-            document = self._rendered(text, images)
-        return document
+        steps = dict.fromkeys(_overfull(document), 0)
+        while over := [name for name in _overfull(document) if steps.setdefault(name, 0) < STEPS]:
+            for name in over:
+                steps[name] += 1
+                text = text.replace(FIT.format(name, steps[name] - 1), FIT.format(name, steps[name]), 1)
+            document = self._rendered(text.partition(APPENDIX)[0], images)
+        return self._rendered(text, images) if steps else document
 
     def _rendered(self, text: str, images: "Mapping[str, IndexedImage | SvgImage]") -> "Document":
         page = self.weasyprint.HTML(string=text, url_fetcher=self.fetcher, base_url=None)

@@ -51,6 +51,10 @@ def _limits(report: Report) -> Iterator[str]:
     yield from _raced(report)
     if scores.method.limit:
         yield printable(scores.method.limit)
+    if report.validation is not None and report.validation.trials:
+        yield "Verdicts hold for the sets, interventions and examples tried: for heads not needed, others may stand in."
+    if examples:
+        yield "Intervals speak of other examples like these, not of other models, seeds, wordings or tasks."
     if shared is not None and any(b.n_heads != shared for b in report.blocks):
         yield f"Heads share {shared} key/value groups per layer: neighbouring heads of a group are not independent."
     elif shared is None and not scores.synthetic:

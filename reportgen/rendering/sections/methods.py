@@ -52,12 +52,14 @@ def brief(report: Report) -> dict[str, object]:
 
 def _lines(report: Report) -> dict[str, str]:
     scores, alpha, validation = report.scores, f"{report.findings.alpha:g}", report.validation
-    mean = "the mean over examples of its |score|" if scores.reduction == "mean_abs" else "its mean score over examples"
-    how = scores.method.formula or f"{printable(scores.method.name).replace('_', ' ')}, read from a file"
+    mean = "|s|" if scores.reduction == "mean_abs" else "s"
+    how = f"{'made up, not measured, and ' * scores.synthetic}read from a file, in units of {printable(scores.method.unit)}"
+    if scores.method.formula:
+        how = f"a head’s importance is the mean of {mean} over examples, {scores.method.formula}"
     halves = any(e is not None and e.discovery.any() and not e.discovery.all() for e in scores.examples)
     tried = validation is not None and not validation.problem and bool(validation.trials)
     return {
-        "Scores": f"a head’s importance is {mean if any(e is not None for e in scores.examples) else 'its score'}: {how}.",
+        "Scores": f"{how}.",
         "Findings": f"families of tests share α = {alpha}, each corrected for multiplicity; where nothing is to be found, "
         f"at most {100 * report.findings.alpha:g} % of reports carry any tested finding. "
         f"{'Found on one half of the examples, valued on the other. ' if halves else ''}Observed: exact, without a test.",

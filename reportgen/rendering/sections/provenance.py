@@ -3,6 +3,7 @@
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import citation
 from reportgen.rendering.sections.common import Section
+from reportgen.storage.scores_file import SCORES
 from reportgen.rendering.tables import Table
 
 
@@ -58,7 +59,8 @@ def flatten(value: object, name: str = "") -> list[tuple[str, str]]:
 
 def brief(report: Report) -> dict[str, object]:
     """Return how to cite the report, and the hashes of scores and weights."""
-    return {"citation": citation(report), "hashes": report.findings.scores, "weights": report.scores.model.weights_sha256}
+    digest = report.findings.scores.get(SCORES, "")
+    return {"citation": citation(report), "scores": digest, "weights": report.scores.model.weights_sha256}
 
 
 SECTION = Section("provenance", "Provenance", view, order=140, brief=brief)

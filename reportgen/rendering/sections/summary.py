@@ -77,8 +77,8 @@ def brief(report: Report) -> dict[str, object]:
     scores, per_task = report.scores, sorted({t.n for t in report.scores.tasks if t.n})
     rows = f", {fmt.span(per_task[0], per_task[-1])} examples each" if per_task else ""
     told = ["; ".join(map(_heads, report.blocks)), f"{fmt.count(len(report.tasks), 'task')}{rows}"]
-    told += [f"{'scores' if scores.synthetic else 'scored'} by {method_name(report)} ({printable(scores.method.unit)})"]
-    return {"line": told if scores.synthetic or not scores.model.path else [_model(report), *told]}
+    told.append(f"method: {printable(method_name(report))} (unit: {printable(scores.method.unit)})")
+    return {"line": told if scores.synthetic or not scores.model.path else [f"model: {_model(report)}", *told]}
 
 
 SECTION = Section("summary", "The study", view, order=10, brief=brief, first=True)
