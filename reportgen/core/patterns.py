@@ -16,8 +16,9 @@ class Pattern:
 
     ``head`` is written ``L6H24``; ``task`` is the task that the head is shown for, ``source`` the one that the example
     is from (another for a control), ``score`` the head's score on the example. ``tokens`` are as the tokenizer spells
-    them. ``answer`` holds the attention on each token from the one that predicts the answer, ``rows`` (of short
-    texts, else None) the attention of every token on every token, one list a query; shares to three decimals.
+    them, ``expected`` is the expected answer (empty: there is none). ``answer`` holds the attention on each token from
+    the one that predicts the answer, ``rows`` (of short texts, else None) the attention of every token on every token,
+    one list a query; shares to three decimals.
     """
 
     task: str
@@ -29,6 +30,7 @@ class Pattern:
     tokens: list[str]
     answer: list[float]
     rows: list[list[float]] | None = None
+    expected: str = ""
 
 
 @dataclass(frozen=True)

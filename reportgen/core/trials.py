@@ -317,6 +317,7 @@ class Trial:
 class Curve:
     """A task under the knock-out of the first heads of an order: what is left at each number of them (``knocked``).
 
+    ``low`` and ``high`` bound the accuracy in 95 % intervals over groups of examples.
     ``area`` is the mean share of the answer's probability that is lost, over the logarithm of the number of heads.
     ``control``: the order knows nothing of the answer, and is what scores' orders are held against.
     """
@@ -328,6 +329,8 @@ class Curve:
     log_probability: list[float]
     area: float
     control: bool = False
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -43,14 +43,14 @@ def drawn(
 
 
 def with_patterns(
-    drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None
+    drawings: Sequence[Drawing], tasks: Sequence[TaskView], patterns: Patterns | None, unit: str
 ) -> Iterator[Drawing]:
     """Yield the figures, each task's attention patterns behind the last of its maps."""
     last = {task.maps[-1].figure: task for task in tasks}
     for drawing in drawings:
         yield drawing
         task = last.get(drawing.name)
-        found = attention(patterns.of(task.task.name), task.anchor) if task and patterns else None
+        found = attention(patterns.of(task.task.name), task.anchor, unit) if task and patterns else None
         if found is not None:
             yield found
 

@@ -40,7 +40,7 @@ def head_table(report: Report, most: int) -> Table | None:
     unit = printable(report.scores.method.unit)
     notes = [f"{unit[:1].upper()}{unit[1:]} and, in brackets, rank on the task."]
     if any(m.signed is not None for t in report.tasks for m in t.maps):
-        notes.append("With a minus where the mean signed score is negative: the head works against the answer.")
+        notes.append("With a minus where the mean signed score is negative.")
     if tried:
         notes.append(
             "Most lost alone: the largest loss of a task’s log-probability (nats) with the head alone at its mean. "

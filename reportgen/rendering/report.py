@@ -32,7 +32,8 @@ def build_report(
     tasks = task_views(blocks, findings, views, study.tasks.control)
     styles = [style_of(b, study.report.colormap, study.report.layer_order) for b in blocks]
     figures = [[m.figure for m in t.maps] for t in tasks]
-    drawings = tuple(with_patterns(drawn(blocks, findings, styles, figures, others, validation), tasks, patterns))
+    made = drawn(blocks, findings, styles, figures, others, validation)
+    drawings = tuple(with_patterns(made, tasks, patterns, styles[0].unit))
     shown = sorted((d for d in drawings if d.section in names), key=lambda d: names.index(d.section))
     return Report(
         blocks=blocks,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from reportgen.core.findings import Robustness
-from reportgen.core.stats import benjamini_hochberg
+from reportgen.core.stats import benjamini_hochberg, wilson
 from reportgen.core.trials import (
     Answers,
     Curve,
@@ -380,6 +380,10 @@ class _Derivation:
         runs = [[step.outcome for step in run] for run in self._steps(curve)]
         accuracy = np.mean([[outcome.accuracy for outcome in run] for run in runs], axis=0)
         left = np.mean([[outcome.log_probability for outcome in run] for run in runs], axis=0)
+        # Wilson's interval (Wilson 1927), which has a width where all answers are right; its n are the groups, as if
+        # the examples of one were answered alike, the widest that groups can make it.
+        groups = self.sample([curve.task]).n_groups
+        bounds = [wilson(share * groups, groups) for share in (intact.accuracy, *map(float, accuracy))]
         return Curve(
             curve.task,
             curve.order,
@@ -388,6 +392,7 @@ class _Derivation:
             [intact.log_probability, *map(float, left)],
             float(self._area(curve).mean()),
             curve.order in CONTROLS,
+            *map(list, zip(*bounds, strict=True)),
         )
 
 

@@ -166,23 +166,27 @@ def _seen(study: Study, blocks: Blocks, chosen: Sequence[Wanted]) -> list[Patter
                     [_spelled(model.tokenizer, i) for i in text.tokens],
                     _rounded(seen[text.end if text.short else 0]),
                     [_rounded(r) for r in seen] if text.short else None,
+                    text.expected,
                 )
     return [found[n] for n in sorted(found)]
 
 
 @dataclass(frozen=True)
 class _Text:
-    """An example's tokens that are shown, the one that predicts the answer, and whether each one's attention is."""
+    """An example's tokens that are shown, the one that predicts the answer, whether each one's attention is, and the
+    answer.
+    """
 
     tokens: tuple[int, ...]
     end: int
     short: bool
+    expected: str
 
     @classmethod
     def of(cls, one: "Encoded", kind: str, tasks: int) -> "_Text":
         end = one.positions[0] if one.positions else len(one.inputs) - 1
         tokens = one.inputs[: end + 1] if kind == "causal" else one.inputs
-        return cls(tokens, end, len(tokens) <= SHORT and tasks <= TASKS)
+        return cls(tokens, end, len(tokens) <= SHORT and tasks <= TASKS, one.row.answer)
 
 
 def _weights(

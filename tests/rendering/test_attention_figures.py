@@ -8,7 +8,7 @@ from made_reports import build, make_scores
 
 from reportgen.core.patterns import Pattern, Patterns, from_json, to_json
 from reportgen.errors import InputError
-from reportgen.rendering.plots.attention import LINES, attention, spelled, table, tops
+from reportgen.rendering.plots.attention import LINES, _spells_answer, attention, spelled, table, tops
 
 HARD = ["<bos>", " <script>alert(1)</script>", "&amp;", "\n", "\x1b[0m", " \u202eעברית", " 😀", "$x_1$", " ", "=1+1"]
 
@@ -37,19 +37,36 @@ def test_tokens_show_what_cannot_be_seen(token, shown):
 
 
 def test_the_figure_is_xml_and_names_no_script():
-    drawing = attention([make_pattern(HARD)], "task-recall")
+    drawing = attention([make_pattern(HARD)], "task-recall", "nats")
     root = ET.fromstring(drawing.svg)
     assert "<script" not in drawing.svg
     assert "script>alert(1)" in "".join(root.itertext())
     assert drawing.name == "attention-recall"
-    assert "L1H2 on the median example looks most at “<bos>” 0.90" in drawing.alt
+    assert drawing.alt == "Attention of 1 head on Recall."
+    assert "L1H2 on the median example looks most at “<bos>” 0.90" in drawing.said[0]
+
+
+def test_the_expected_answer_is_marked_and_every_score_has_its_unit():
+    patterns = [
+        make_pattern(["pam", " holds", " New", " York", " ;", " new", " york"], role=role, expected="New York")
+        for role in ("median", "strongest", "control")
+    ]
+    drawing = attention(patterns, "task-recall", "|∂ log-odds / ∂ gate|")
+    texts = [t.text for t in ET.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert sum("0.250 |∂ log-odds / ∂ gate|" in text for text in texts) == 3
+    assert texts.count("→ New York") == 3
+    assert _spells_answer(patterns[0]) == [False, False, True, True, False, True, True]
+    assert not any(_spells_answer(replace(patterns[0], expected="York holds")))
+    assert all(len(said.split("“New York”")) == 2 for said in drawing.said)
 
 
 def test_a_long_text_keeps_the_tokens_that_get_most_and_the_room():
     tokens = [f" word{i}" for i in range(300)]
     answer = [0.0] * 300
     answer[7], answer[200] = 0.6, 0.4
-    drawing = attention([Pattern("Recall", "L1H2", "strongest", "Recall", "e", 1.0, tokens, answer)], "task-recall")
+    drawing = attention(
+        [Pattern("Recall", "L1H2", "strongest", "Recall", "e", 1.0, tokens, answer)], "task-recall", "nats"
+    )
     texts = [t.text for t in ET.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text") if "word" in t.text]
     assert 1 < len(texts) <= LINES
     whole = "".join(texts).replace("\u00a0", " ")
@@ -60,16 +77,22 @@ def test_a_long_text_keeps_the_tokens_that_get_most_and_the_room():
 
 def test_tops_and_table():
     pattern = make_pattern(["a", " b", " "])
-    assert table([pattern]).caption.endswith(", Recall"), "regions of a page are told apart by their names"
+    assert table([pattern], "nats").caption.endswith(", Recall"), "regions of a page are told apart by their names"
     assert tops(pattern) == "“a” 0.90, “b” 0.03, “␣” 0.03"
-    assert table([pattern]).rows == (("L1H2", "Median: e1", "Recall", "0.250", "“a” 0.90, “b” 0.03, “␣” 0.03"),)
+    assert table([pattern], "nats").rows == (
+        ("L1H2", "Median: e1", "Recall", "0.250", "—", "“a” 0.90, “b” 0.03, “␣” 0.03"),
+    )
 
 
 def test_print_shows_the_first_heads_an_image_each_and_names_the_others():
     heads = [f"L0H{i}" for i in range(5)]
-    drawing = attention([replace(make_pattern([" a", " b"]), head=head) for head in heads], "task-recall", 3)
+    drawing = attention([replace(make_pattern([" a", " b"]), head=head) for head in heads], "task-recall", "nats", 3)
     images = ET.fromstring(f"<all>{drawing.svg}</all>")
-    assert [i.find(".//{*}title").text.split(" on ")[0] for i in images] == ["Attention of 1 head"] * 3
+    assert [i.find(".//{*}title").text.split(" on ")[0] for i in images] == [
+        "Attention of L0H0",
+        "Attention of L0H1",
+        "Attention of L0H2",
+    ]
     assert ["L0H2" in "".join(i.itertext()) for i in images] == [False, False, True]
     assert drawing.caption.startswith("Recall: where 3 heads look")
     assert drawing.caption.endswith("L0H3 and L0H4: on the page.")

@@ -53,11 +53,20 @@ def test_sections_without_matter_print_nothing(tmp_path):
 def test_figures_are_described_in_words_from_the_findings(report):
     page = (report / "report.html").read_text(encoding="utf-8")
     svg = (report / "figures" / "task-recall.svg").read_text(encoding="utf-8")
-    description = re.search(r"<title>(.*?)</title>", svg, re.S)[1]
-    assert description in page.split("in words</summary>", 1)[1]
-    assert description.startswith("Heatmap of 6 layers (rows, layer 0 at the top) by 8 heads (columns), with bars")
-    assert re.search(r"Median head [\d.]+, middle 80 % of heads [\d.]+ to [\d.]+, largest head L\dH\d", description)
-    assert description.endswith("Found: Recall: a cluster. Recall: L0H0.")
+    name = re.search(r"<title>(.*?)</title>", svg, re.S)[1]
+    axes = "6 layers (rows, layer 0 at the top) by 8 heads (columns)"
+    assert name == f"Heatmap of {axes} on Recall, with bars of the layer means."
+    assert page.count(name) == 1
+    shown = page.split('id="figure-task-recall"')[1].split("</figure>")[0]
+    said = re.findall("<li>(.*?)</li>", shown.split("in words</summary>")[1])
+    assert re.match(r"Median head [\d.]+, middle 80 % of heads [\d.]+ to [\d.]+, largest head L\dH\d", said[1])
+    assert said[-2:] == ["Recall: a cluster.", "Recall: L0H0."]
+
+
+def test_a_figures_name_is_short(report):
+    for path in (report / "figures").glob("*.svg"):
+        name = re.search(r"<title>(.*?)</title>", path.read_text(encoding="utf-8"), re.S)[1]
+        assert len(name.split()) <= 45, path.name
 
 
 def test_percentiles_are_ranks_within_the_task():

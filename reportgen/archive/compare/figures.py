@@ -12,9 +12,9 @@ from reportgen.core.blocks import title, written
 from reportgen.core.scores import Head
 from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, printable, wrapped
-from reportgen.rendering.plots.curves import DASHES, LINES
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks, single
+from reportgen.rendering.plots.lines import LINES, style_of_line
 from reportgen.rendering.plots.scale import nice_step, scale_of, tick_label
 from reportgen.rendering.plots.signs import sign_note
 
@@ -76,7 +76,7 @@ def _panel(canvas: Canvas, x: float, y: float, moved: Moved, block: str | None, 
     if last:
         canvas.text(x + WIDTH / 2, y + HEIGHT + 0.27, "Run", 6.5, "center", color=MUTED)
     for k, (_, each) in enumerate(moved):
-        canvas.lines([[point(run, v) for run, v in enumerate(each)]], LINES[k % 7], 1.0, 4, DASHES[k % 2])
+        canvas.lines([[point(run, v) for run, v in enumerate(each)]], style_of_line(k)[0], 1.0, 4, style_of_line(k)[1])
     _names(
         canvas,
         x + WIDTH,

@@ -1,4 +1,4 @@
-"""Where the cells of a heatmap of layer × head lie, and the outlines of regions in it."""
+"""Where the cells of a heatmap of layer × head lie, the outlines of regions in it, and panels in rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +57,12 @@ class Grid:
                 a, b = (away * (1 - 2 * padded[r, c + side]) for r in (first - 1, last))
                 x, down = self.x + (c - 1 + (side > 0)) * self.cell[0] + side * away, 1 if self.order == "down" else -1
                 yield (x, self.edge(first - 1) - down * a), (x, self.edge(last - 1) + down * b)
+
+
+def even(n: int, parts: int) -> list[int]:
+    """Return ``n`` in ``parts`` that differ by one at most, larger ones first: nine panels make no row of one."""
+    least, more = divmod(n, parts)
+    return [least + (i < more) for i in range(parts)]
 
 
 def _all_runs(flags: Bool[np.ndarray, "row column"]) -> Iterator[tuple[int, int, int]]:

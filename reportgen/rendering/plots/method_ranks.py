@@ -9,9 +9,9 @@ from scipy import stats
 
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.format import count
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
-from reportgen.rendering.plots.curves import LINES
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, labels, printable
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
+from reportgen.rendering.plots.lines import LINES
 from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.shapes import shape
 
@@ -60,9 +60,10 @@ def method_ranks(scores: HeadScores, others: Mapping[str, HeadScores], style: Bl
             canvas.text(across(value), base + 0.13, f"{value:g}".replace("-", "−"), 6, "center")
     middle = min(left + width / 2, canvas.width - 0.05 - text_width(AXIS, 6.5) / 2)
     canvas.text(middle, base + 0.27, AXIS, 6.5, "center", color=MUTED)
+    tasks = labels(scores.task_names, left - 0.2, 6.5)
     for t in range(n):
         y = top + step * (t + 0.5)
-        canvas.text(left - 0.1, y + 0.03, fitted(scores.tasks[t].name, left - 0.2, 6.5), 6.5, "right")
+        canvas.text(left - 0.1, y + 0.03, tasks[scores.tasks[t].name], 6.5, "right")
         for k in range(len(names)):
             if not np.isnan(table[t, k]):
                 canvas.polygon(shape(k, across(table[t, k]), y, 0.045), LINES[k % 7], "#ffffff", 0.3, 4)
@@ -84,11 +85,13 @@ def _record(scores: HeadScores, names: list[str], table: np.ndarray, canvas: Can
         f"Spearman’s rank correlation of absolute importance over heads between {first} and each other method, task by "
         f"task.{shown_of}"
     )
-    medians = "; ".join(
-        f"{_label(name)} {np.nanmedian(table[:, k]):.2f}"
+    said = tuple(
+        f"{_label(name)}: {np.nanmedian(table[:, k]):.2f}, the median over tasks."
         for k, name in enumerate(names)
         if not np.isnan(table[:, k]).all()
     )
-    alt = style.of(f"Dots for {count(shown, 'task')} and {count(len(names), 'method')}. Medians over tasks: {medians}.")
+    alt = style.of(
+        f"Rank correlations with {first}: dots for {count(shown, 'task')} and {count(len(names), 'method')}."
+    )
     name = style.file("method-agreement")
-    return Drawing(name, "agreement", canvas.svg(name, alt), caption, alt, canvas, block=style.block)
+    return Drawing(name, "agreement", canvas.svg(name, alt), caption, alt, canvas, block=style.block, said=said)

@@ -15,7 +15,7 @@ from reportgen.rendering.format import count, number
 from reportgen.rendering.plots import alt_text as describe
 from reportgen.rendering.plots.canvas import MUTED, Canvas, fitted, labelled, printable
 from reportgen.rendering.plots.drawing import BlockStyle, Box, Drawing, Panel, Shows, box_of, panel_of
-from reportgen.rendering.plots.grid import Grid
+from reportgen.rendering.plots.grid import Grid, even
 from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks, single
 from reportgen.rendering.plots.medium import Medium
 from reportgen.rendering.plots.scale import Scale, own_scale
@@ -93,7 +93,7 @@ def small_maps(
     """
     shown = list(range(len(scores.tasks)))[:SMALL] if tasks is None else list(tasks)[:SMALL]
     maps = replace(_own(scores, style), bar=None)
-    medium = replace(style.medium, width=1.15 * columns, paper=False)
+    medium = replace(style.medium, width=min(1.15 * columns, style.medium.width), paper=False)
     canvas, panels, _ = _drawn(scores, maps, [Marks(top=top_heads(v)) for v in scores.importance], shown, medium, style)
     left_out = len(scores.tasks) - len(shown)
     some = f" {len(shown)} of {len(scores.tasks)} tasks." if left_out else ""
@@ -153,12 +153,6 @@ def _figures(scores: HeadScores, findings: Findings, style: BlockStyle, maps: Ma
         _page(scores, findings, style, maps, marks, range(start, start + size), i if len(sizes) > 1 else None)
         for i, (start, size) in enumerate(zip(starts, sizes, strict=True), 1)
     ]
-
-
-def even(n: int, parts: int) -> list[int]:
-    """Return ``n`` in ``parts`` that differ by one at most, larger ones first: nine panels make no row of one."""
-    least, more = divmod(n, parts)
-    return [least + (i < more) for i in range(parts)]
 
 
 def _page(

@@ -11,8 +11,8 @@ from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import Similarity, kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.core.stats import among_top
-from reportgen.rendering.format import count
-from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, Point, fitted, printable
+from reportgen.rendering.format import count, ordinal_list
+from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, Point, labels, printable
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import draw_colour_bar
@@ -50,11 +50,12 @@ def shared(scores: HeadScores, style: BlockStyle) -> Drawing | None:
     wide = min(0.3, (style.medium.width - left - 0.15) / max(len(sets), 4))
     canvas = Canvas(left + wide * max(len(sets), 4) + 0.15, 0.2 + bars + 0.1 + step * len(rows) + 0.05)
     top, most = 0.2 + bars + 0.1, max(n for _, n in sets)
+    names = labels(scores.task_names, left - 0.15, 6.5)
     for i, t in enumerate(rows):
         y = top + step * (i + 0.5)
         if i % 2 == 0:
             canvas.rectangle(0.05, y - step / 2, canvas.width - 0.1, step, "#f2f4f6", order=0.5)
-        canvas.text(left - 0.08, y + 0.03, fitted(scores.tasks[t].name, left - 0.15, 6.5), 6.5, "right")
+        canvas.text(left - 0.08, y + 0.03, names[scores.tasks[t].name], 6.5, "right")
     for k, (tasks, n) in enumerate(sets):
         x, height = left + wide * (k + 0.5), bars * n / most
         canvas.rectangle(x - wide * 0.32, 0.2 + bars - height, wide * 0.64, height, "#0072b2")
@@ -81,12 +82,13 @@ def _shared_record(scores: HeadScores, sets: Sets, canvas: Canvas, style: BlockS
         f"Heads that tasks share. Each task’s {count(keep, 'most important head')} (a tenth of all), counted once "
         f"under exactly those tasks (dots) that have them.{more}"
     )
-    described = "; ".join(
-        f"{count(n, 'head')}: {', '.join(printable(scores.tasks[t].name) for t in tasks)}" for tasks, n in sets
+    said = tuple(
+        f"At the top of exactly {ordinal_list([printable(scores.tasks[t].name) for t in tasks])}: {count(n, 'head')}."
+        for tasks, n in sets
     )
-    alt = style.of(f"UpSet plot of the tasks’ top heads. Heads that belong to exactly these tasks: {described}.")
+    alt = style.of(f"UpSet plot: how many of their top heads {count(len(scores.tasks), 'task')} share.")
     name = style.file("shared-heads")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block, said=said)
 
 
 def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
@@ -108,11 +110,11 @@ def similarity(findings: Findings, style: BlockStyle) -> Drawing | None:
     scale = Scale(-1 if low < 0 else 0, 1, "RdBu_r" if low < 0 else style.sequential, 0, n * n, 1)
     canvas.image(scale.colours(values), left, 0.22, side, side)
     canvas.rectangle(left, 0.22, side, side, "none", INK, 0.4)
-    cell = side / n
+    cell, labelled = side / n, labels(names, left - 0.3, 6.5)
     for i, t in enumerate(order):
         y = 0.22 + cell * (i + 0.5) + 0.03
         if numbered or i % -(-n // 24) == 0:
-            label = f"{fitted(names[t], left - 0.3, 6.5)}  {i + 1}"
+            label = f"{labelled[names[t]]}  {i + 1}"
             canvas.text(left - 0.06, y, label, 6.5, "right")
             canvas.text(left + cell * (i + 0.5), 0.17, f"{i + 1}", 6, "center", color=MUTED)
         if numbered:
@@ -162,10 +164,11 @@ def _similarity_record(
     )
     pairs = [(values[i, j], i, j) for i in range(len(names)) for j in range(i)]
     (most, a, b), (least, c, d) = max(pairs), min(pairs)
-    alt = style.of(
-        f"Matrix of {count(len(names), 'task')} by {count(len(names), 'task')} with a dendrogram. Most alike: "
-        f"{printable(names[b])} and {printable(names[a])}, {most:.2f}; least: {printable(names[d])} and "
-        f"{printable(names[c])}, {least:.2f}. Order: {', '.join(map(printable, names))}."
+    alt = style.of(f"Matrix of rank correlations between {count(len(names), 'task')}, with a dendrogram.")
+    said = (
+        f"Most alike: {printable(names[b])} and {printable(names[a])}, {most:.2f}.",
+        f"Least alike: {printable(names[d])} and {printable(names[c])}, {least:.2f}.",
+        f"Order: {', '.join(map(printable, names))}.",
     )
     name = style.file("task-similarity")
-    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block)
+    return Drawing(name, "across_tasks", canvas.svg(name, alt), caption, alt, canvas, block=style.block, said=said)

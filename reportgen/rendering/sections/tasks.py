@@ -44,7 +44,7 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
-            made[t.anchor] = (figure, table(patterns))
+            made[t.anchor] = (figure, table(patterns, report.styles[0].unit))
     return made
 
 
