@@ -81,7 +81,8 @@ class Kind(Record):
     ``signed``: its numbers keep the scores' signs, or are none of the scores. ``important``: it names heads for
     mattering. ``tried``: validation knocks them out. ``apart``: its tests have an alpha that is not part of the shared
     one. ``performance``: it says whether the model does the task. ``remark``: it says that a search found nothing, and
-    counts as no finding. ``key`` says which of its findings may be key observations. ``weight`` are the parts of alpha
+    counts as no finding. ``key`` says which of its findings may be key observations, ``by_head`` what a finding says of
+    single heads, for tables of heads: by a column's title, by head, in a word or two. ``weight`` are the parts of alpha
     that its family gets where the scores can be tested (0: it tests nothing).
     """
 
@@ -102,6 +103,7 @@ class Kind(Record):
     shown: Literal["outlined", "framed", "counted", "similarity", "listed"] | None = None
     recompute: Callable[[Finding], list[str]] = lambda finding: []
     key: Callable[[Finding], bool] = lambda finding: True
+    by_head: Callable[[Finding], Mapping[str, Mapping[str, str]]] = lambda finding: {}
     weight: int = 0
     signed: bool = False
     important: bool = True

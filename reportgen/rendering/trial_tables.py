@@ -91,7 +91,7 @@ def verdicts(validation: Validation) -> Table:
         lost = (_lost(shown.get(name)) for name in ("mean", "resample", "zero"))
         q = fmt.NONE if trial.q is None else fmt.probability(trial.q)
         holds = fmt.NONE if trial.robustness is None else f"{trial.robustness.holds} of {trial.robustness.of}"
-        name = _name(trial, validation)
+        name = set_name(trial, validation)
         rows.append((name, heads(trial.core), *lost, fmt.number(trial.margin), q, _verdict(trial), holds))
     columns = (
         ("Set", False),
@@ -120,7 +120,7 @@ def specific(validation: Validation) -> Table:
         excess = fmt.NONE if trial.excess is None else _interval(trial.excess)
         q = fmt.NONE if trial.specific_q is None else fmt.probability(trial.specific_q)
         told = {True: "yes", False: "no", None: REASONS[trial.silence] if trial.silence else fmt.NONE}[trial.specific]
-        name, neutral = _name(trial, validation), fmt.NONE if trial.neutral is None else _interval(trial.neutral)
+        name, neutral = set_name(trial, validation), fmt.NONE if trial.neutral is None else _interval(trial.neutral)
         rows.append((name, heads(trial.core), excess, f"{trial.controls:,}", _rank(trial), q, told, neutral))
     columns = (
         ("Set", False),
@@ -157,7 +157,7 @@ def alone(validation: Validation) -> list[Table]:
 def sufficiency(validation: Validation) -> Table:
     """Floor, what a set alone keeps, and ceiling."""
     rows = tuple(
-        (_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact))
+        (set_name(trial, validation), _both(trial.floor), _both(trial.kept), _both(trial.intact))
         for trial in validation.trials
     )
     columns = (("Set", False), ("No head (floor)", True), ("Only the set", True), ("All heads (ceiling)", True))
@@ -167,7 +167,7 @@ def sufficiency(validation: Validation) -> Table:
 
 def amplification(validation: Validation) -> Table:
     """Return what multiplying a set's outputs changes."""
-    rows = tuple((_name(trial, validation), *map(_interval, trial.gain.values())) for trial in validation.trials)
+    rows = tuple((set_name(trial, validation), *map(_interval, trial.gain.values())) for trial in validation.trials)
     factors = list(next(iter(validation.trials)).gain)
     columns = (("Set", False), *((f"Gain at ×{factor}", True) for factor in factors))
     note = (
@@ -183,7 +183,7 @@ def matrix(validation: Validation) -> list[Table]:
     for start in range(0, len(validation.tasks), WIDE):
         shown = validation.tasks[start : start + WIDE]
         rows = tuple(
-            (_name(trial, validation), *(_change(validation, trial, task) for task in shown))
+            (set_name(trial, validation), *(_change(validation, trial, task) for task in shown))
             for trial in validation.trials
         )
         columns = (("Set out", False), *((printable(task.name), True) for task in shown))
@@ -253,7 +253,7 @@ def heads(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])} and {more} more" if more > 1 else ", ".join(names)
 
 
-def _name(trial: Trial, validation: Validation) -> str:
+def set_name(trial: Trial, validation: Validation) -> str:
     """Return ``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head``."""
     whose = printable(trial.tasks[0]) if len(trial.tasks) == 1 else fmt.count(len(trial.tasks), "task")
     what = "first heads" if trial.kind == TOP else kind_of(trial.kind).label

@@ -28,8 +28,9 @@ function read() {
 form.addEventListener("input", read);
 form.addEventListener("reset", () => setTimeout(read));
 form.addEventListener("submit", event => event.preventDefault());
-const details = make("details", {}, make("summary", {}, "Change the view"), form);
-document.body.append(make("section", { class: "view", "aria-label": "View of the maps" }, details), readout, card);
+const details = make("details", {}, make("summary", {}, "View"), form);
+find.after(make("section", { class: "view", "aria-label": "View of the maps" }, details));
+document.body.append(readout, card);
 status.textContent = "The report’s own view.";
 follow();
 // The ranks of each map are sorted while there is nothing else to do, so that the first head pointed at is told at once.

@@ -37,6 +37,7 @@ for (const block of data.blocks) {
   block.size = block.layers * block.heads;
   block.orders = new Map();
 }
+if (data.alone) data.alone.loss = new Float32Array(await unpack(data.alone.loss, 4));
 const maps = Object.fromEntries(Object.entries(data.maps).map(([name, text]) => [name, bytes(text)]));
 const number = v => {
   const size = Math.abs(v);
@@ -63,7 +64,7 @@ function ranked(block, task) {  // rank, which ties share, and percentile, of wh
     for (j = i; j < order.length && sizes[order[j]] === sizes[order[i]]; j++) rank[order[j]] = i + 1;
     for (let k = i; k < j; k++) percentile[order[k]] = 100 * (1 - (i + j - 1) / 2 / order.length);
   }
-  const made = { rank, percentile, n: order.length };
+  const made = { rank, percentile, n: order.length, largest: order.length ? sizes[order[0]] : 0 };
   block.orders.set(task, made);
   return made;
 }

@@ -2,30 +2,31 @@
 
 const view = { map: "", low: null, high: null, threshold: 0, sorted: false, tasks: "" };
 const panels = [];
-const figures = data.figures.map(record => {
+const figures = data.figures.filter(record => document.getElementById(record.id)).map(record => {
   const element = document.getElementById(record.id);
   const plot = element.querySelector(".plot"), svg = plot.querySelector("svg"), block = data.blocks[record.block];
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   const figure = { ...record, element, svg, plot, block, width, height };
   const images = svg.querySelectorAll("image.cells");
-  figure.panels = record.panels.map(({ task, box, scale }, i) => {
-    const [x, y, w, h] = [box[0] * width, box[1] * height, box[2] * width, box[3] * height];
-    const overlay = make("div", {
-      class: "panel", role: "application", "aria-roledescription": "heatmap", tabindex: i ? "-1" : "0",
-      "aria-label": `${task === null ? "All tasks" : data.tasks[task]}${block.title ? `, ${block.title}` : ""}: arrow `
-        + "keys go from head to head, page keys from map to map, Enter keeps a head, Escape lets it go",
-    });
-    ["left", "top", "width", "height"].forEach((side, k) => { overlay.style[side] = `${100 * box[k]}%`; });
-    plot.append(overlay);
-    const signs = draw("g", { class: "own-signs" }, svg);
-    images[i].after(signs);
-    const panel = { figure, block, task, scale, x, y, w, h, image: images[i],
-      place: box, overlay, signs, marks: draw("g", { class: "found" }, svg), cursor: draw("g", { class: "found" }, svg) };
-    panels.push(panel);
-    return panel;
-  });
+  figure.panels = record.panels.map((panel, i) => panelOf(figure, panel, images[i], i));
+  panels.push(...figure.panels);
   return figure;
 });
+function panelOf(figure, { task, box, scale }, image, i) {  // a map of a figure, and what lies over it to be pointed at
+  const { block, plot, svg, width, height } = figure;
+  const [x, y, w, h] = [box[0] * width, box[1] * height, box[2] * width, box[3] * height];
+  const overlay = make("div", {
+    class: "panel", role: "application", "aria-roledescription": "heatmap", tabindex: i ? "-1" : "0",
+    "aria-label": `${task === null ? "All tasks" : data.tasks[task]}${block.title ? `, ${block.title}` : ""}: arrow `
+      + "keys go from head to head, page keys from map to map, Enter keeps a head, Escape lets it go",
+  });
+  ["left", "top", "width", "height"].forEach((side, k) => { overlay.style[side] = `${100 * box[k]}%`; });
+  plot.append(overlay);
+  const signs = draw("g", { class: "own-signs" }, svg);
+  image.after(signs);
+  return { figure, block, task, scale, x, y, w, h, image, place: box, overlay, signs,
+    marks: draw("g", { class: "found" }, svg), cursor: draw("g", { class: "found" }, svg) };
+}
 const up = data.order === "up";
 function columns(panel, layer) {  // which head stands in each column of a row
   const { block, task } = panel, row = Array.from({ length: block.heads }, (_, i) => layer * block.heads + i);
@@ -129,20 +130,24 @@ function paint(panel) {
   const percent = figure.shows === "percentile" ? ranked(block, task).percentile : null;
   const [low, high] = percent ? [0, 100] : rangeOf(panel);
   const table = maps[view.map || (percent ? block.sequential : block.map)];
-  put(figure, panel.image, panel.place, picture(block.heads, block.layers, pixels => {
+  put(figure, panel.image, panel.place, cellsOf(panel, cell => percent ? percent[cell] : at(block, task, cell), low, high,
+    table, cell => kept(block, task, cell)));
+}
+function cellsOf(panel, value, low, high, table, keeps = () => true) {  // a pixel a head
+  const { block } = panel;
+  return picture(block.heads, block.layers, pixels => {
     for (let layer = 0; layer < block.layers; layer++) columns(panel, layer).forEach((cell, column) => {
-      const value = percent ? percent[cell] : at(block, task, cell);
       const i = 4 * ((up ? block.layers - 1 - layer : layer) * block.heads + column);
-      if (Number.isNaN(value)) return pixels.set(ABSENT, i);
-      const share = high > low ? Math.min(1, Math.max(0, (value - low) / (high - low))) : 0;
+      if (Number.isNaN(value(cell))) return pixels.set(ABSENT, i);
+      const share = high > low ? Math.min(1, Math.max(0, (value(cell) - low) / (high - low))) : 0;
       const k = 3 * Math.min(255, Math.floor(share * 256));
-      pixels.set([table[k], table[k + 1], table[k + 2], kept(block, task, cell) ? 255 : FADED], i);
+      pixels.set([table[k], table[k + 1], table[k + 2], keeps(cell) ? 255 : FADED], i);
     });
-  }));
+  });
 }
 const kept = (block, task, cell) => shown(task) && Math.abs(at(block, task, cell)) >= view.threshold;
 function paintBar(figure) {
-  if (figure.shows === "count") return;
+  if (figure.shows === "count" || !figure.bar.length) return;
   const bar = figure.svg.querySelector("image.bar"), [bx, by, bw, bh] = figure.bar;
   const x = (bx + bw) * figure.width, y = by * figure.height, h = bh * figure.height;
   figure.ticks ??= draw("g", { class: "own-ticks", "font-size": 6, fill: "#24292f" }, figure.svg);
@@ -197,11 +202,15 @@ function refresh() {
     paintBar(figure);
     figure.plot.classList.toggle("own-view", Boolean(changed()));
     figure.plot.classList.toggle("sorted", view.sorted && figure.shows !== "count");
-    figure.now.textContent = figure.shows === "count" ? "" : told();
+    if (figure.now) figure.now.textContent = figure.shows === "count" ? "" : told();
+  }
+  // What is about certain tasks goes with them: claims, maps, rows, sections and the places that lead there.
+  for (const element of document.querySelectorAll("[data-tasks]")) {
+    const about = element.dataset.tasks.split(" ").filter(Boolean);
+    element.hidden = about.length > 0 && !about.some(task => shown(+task));
   }
   data.anchors.forEach((anchor, task) => {
-    const section = document.getElementById(anchor), entry = document.querySelector(`nav a[href="#${anchor}"]`);
-    for (const element of [section, entry?.parentElement]) if (element) element.hidden = !shown(task);
+    for (const entry of document.querySelectorAll(`nav a[href="#${anchor}"]`)) entry.parentElement.hidden = !shown(task);
   });
   status.textContent = told() || "The report’s own view.";
   drop();

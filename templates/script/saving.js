@@ -74,7 +74,7 @@ function csv(figure) {  // every head in view, layer by layer; text is kept from
   }
   return `${lines.join("\n")}\n`;
 }
-for (const figure of figures) {
+for (const figure of figures.filter(f => !f.small)) {  // small maps stand again, larger, with their own buttons
   const stem = figure.id.replace("figure-", ""), bar = make("p", { class: "export" }, "Save this view: ");
   const ways = { SVG: () => save(svgOf(figure), "image/svg+xml", `${stem}.svg`), PNG: () => png(figure, `${stem}.png`),
     CSV: () => save(csv(figure), "text/csv", `${stem}.csv`) };

@@ -10,7 +10,6 @@ from reportgen.rendering.plots.overview import percentile_of
 from reportgen.rendering.tables import Table
 
 SHOWN = [
-    "summary",
     "key-observations",
     "overview",
     "how-to-read",
@@ -23,6 +22,7 @@ SHOWN = [
     "interpretation",
     "methods",
     "limits",
+    "summary",
     "provenance",
     "tables",
 ]

@@ -11,9 +11,11 @@ import numpy as np
 from reportgen.core.blocks import parsed
 from reportgen.core.findings import Finding
 from reportgen.rendering.context import FindingView, Report
+from reportgen.rendering.glance import SmallMap, listed_heads, said_of_heads, small_maps, verdict_words
 from reportgen.rendering.plots import signs
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import Drawing
+from reportgen.rendering.trial_tables import set_name, wanted
 
 MAPS = ("viridis", "cividis", "gray", "RdBu_r")
 LARGEST = 60_000  # of a half-precision number; half widths of intervals are scaled up to it
@@ -23,6 +25,8 @@ WIDE = 0.5  # share of a map beyond which a finding is about the whole map, not 
 def embedded(report: Report) -> str:
     """Return the JSON text, safe inside a script element."""
     figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
+    if "key_observations" in report.sections:
+        figures = [*map(_small, small_maps(report)), *figures]
     content = {
         "unit": report.styles[0].unit,
         "order": report.styles[0].order,
@@ -32,6 +36,9 @@ def embedded(report: Report) -> str:
         "sign": signs.parameters(),
         "maps": {name: _colours(name) for name in MAPS},
         "figures": figures,
+        "heads": _heads(report),
+        "alone": _alone(report),
+        "sets": _sets(report),
         "findings": [f for v in report.views.values() if (f := _finding(report, v)) is not None],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -86,6 +93,55 @@ def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
             {"task": p.task, "box": rounded(p.box)} | ({"scale": p.scale} if p.scale else {}) for p in drawing.panels
         ],
     }
+
+
+def _small(shown: SmallMap) -> dict[str, object]:
+    """Return a map of the first screen as a figure of one panel, with a scale of its own and no colour bar."""
+    panels = [{"task": shown.task, "box": [0, 0, 1, 1], "scale": shown.scale}]
+    return {"id": f"figure-{shown.name}", "small": True, "shows": "own", "block": shown.block, "bar": [], "panels": panels}
+
+
+def _heads(report: Report) -> list[dict[str, object]]:
+    """Return by task what is known of single heads beyond their scores: ranks and signs, and words of findings."""
+    made: list[dict[str, object]] = []
+    for task in report.tasks:
+        rows = [r for m in task.maps for r in listed_heads(report, task, m.block)]
+        ranks, signs = {r.member: r.ranks for r in rows if r.ranks}, {r.member: r.sign for r in rows if r.sign}
+        made.append({"ranks": ranks, "signs": signs, "said": said_of_heads(report, task)})
+    return made
+
+
+def _alone(report: Report) -> dict[str, object] | None:
+    """Return what each head costs each task when it alone is knocked out; None where none was."""
+    found = report.validation
+    if found is None or not found.losses:
+        return None
+    lost = [found.losses.get(t.task.name, {}).get("mean", {}) for t in report.tasks]
+    names = list(dict.fromkeys(head for each in lost for head in each))
+    margins = {t.name: t.margin for t in found.tasks}
+    return {
+        "names": names,
+        "loss": packed(np.array([[each.get(n, np.nan) for n in names] for each in lost], np.float32)),
+        "margins": [margins.get(t.task.name) for t in report.tasks],
+        "of": wanted(found),
+    }
+
+
+def _sets(report: Report) -> list[dict[str, object]]:
+    """Return the sets of heads that were knocked out, with the verdict and where the page tells of each."""
+    found = report.validation
+    if found is None:
+        return []
+    anchors = {t.task.name: t.anchor for t in report.tasks if "tasks" in report.sections}
+    made = []
+    for trial in found.trials:
+        view = report.views.get(trial.id)
+        link = report.link(view) if view is not None else None
+        anchor = link.removeprefix("#") if link else anchors.get(trial.tasks[0])
+        words = ", ".join(verdict_words(trial))
+        heads = {"heads": list(trial.heads), "core": list(trial.core)}
+        made.append({"text": set_name(trial, found), **heads, "verdict": words, "anchor": anchor})
+    return made
 
 
 def _finding(report: Report, view: FindingView) -> dict[str, object] | None:

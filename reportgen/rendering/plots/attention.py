@@ -129,14 +129,14 @@ def _example(canvas: Canvas, pattern: Pattern, x: float, y: float, room: float, 
         canvas.rectangle(x, top, SIDE, SIDE, "none", HAIR, 0.4)
         left = x + SIDE + 0.08
     largest = max(pattern.answer) or 1.0
-    there = _spells_answer(pattern)
+    there = spells_answer(pattern)
     tokens = zip(pattern.tokens, pattern.answer, there, strict=True)
-    shaded = [(_apart(spelled(token)), weight / largest, marked) for token, weight, marked in tokens]
+    shaded = [(apart(spelled(token)), weight / largest, marked) for token, weight, marked in tokens]
     for n, line in enumerate(_fitting(shaded, x + room - left)):
         _line(canvas, line, left, top + n * LINE)
 
 
-def _spells_answer(pattern: Pattern) -> list[bool]:
+def spells_answer(pattern: Pattern) -> list[bool]:
     """Return of each token whether it is part of the expected answer where the text has it."""
     # Spaces do not count: some tokenizers keep them with their tokens, others drop them.
     wanted, *tokens = ("".join(text.split()).casefold() for text in (pattern.expected, *pattern.tokens))
@@ -153,7 +153,7 @@ def _spells_answer(pattern: Pattern) -> list[bool]:
     return marked
 
 
-def _apart(token: str) -> str:
+def apart(token: str) -> str:
     """With a thin space before it, where it brings none of its own."""
     return token if token.startswith(" ") else f"\u2009{token}"
 

@@ -1,13 +1,17 @@
-"""Key observations: the claims, each linked to the evidence behind it."""
+"""Key observations: the claims with links to their evidence; on the page beside them where, whether, which heads."""
 
+from reportgen.core.claims import Claim
 from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
+from reportgen.rendering.glance import first_table, framed_heads, knock_outs, small_maps
 from reportgen.rendering.sections.common import Section
+
+FIRST = 4  # claims beside the maps; the others stand below
 
 
 def view(report: Report) -> dict[str, object] | None:
-    """Return the claims; None in the PDF, whose first page has them."""
-    return None if report.printed else brief(report)
+    """Return the claims and what stands beside them; None in the PDF, whose first page has them."""
+    return None if report.printed else {**brief(report), "screen": _screen(report)}
 
 
 def brief(report: Report) -> dict[str, object]:
@@ -28,4 +32,49 @@ def brief(report: Report) -> dict[str, object]:
     }
 
 
-SECTION = Section("key_observations", "Key observations", view, order=20, brief=brief, first=True)
+def _screen(report: Report) -> dict[str, object]:
+    """Return what stands beside and below the claims on the page."""
+    numbers = {t.task.name: i for i, t in enumerate(report.tasks)}
+    knocked = knock_outs(report)
+    chosen = _chosen(report, [k.task.task.name for k in knocked])
+    maps = small_maps(report)
+    return {
+        "first": FIRST,
+        "tasks_of": {c.id: [numbers[t] for t in c.tasks if t in numbers] for c in report.claims.claims},
+        "numbers": numbers,
+        "maps": maps,
+        "framed": bool(knocked),
+        "anything": any(framed_heads(report, m.task, m.block) for m in maps),
+        "more": len(report.tasks) - len({m.task for m in maps}),
+        "unit": report.scores.method.unit,
+        "knocked": knocked,
+        "untried": _untried(report) if not knocked else "",
+        "chosen": report.tasks[chosen],
+        "first_heads": [first_table(report, chosen, b) for b in range(len(report.blocks))],
+        "said": next((k for k in knocked if k.task is report.tasks[chosen]), None),
+        "tasks": report.tasks if "tasks" in report.sections else (),
+        "has": report.sections,
+    }
+
+
+def _chosen(report: Report, tried: list[str]) -> int:
+    """Return the task whose heads are listed first: the strongest claim's, of which one was put to the test if any."""
+    names = [t.task.name for t in report.tasks]
+    claimed = [t for c in report.claims.claims for t in _named(c) if t in names]
+    wanted = [*(t for t in claimed if t in tried), *claimed, *tried, *names]
+    return names.index(wanted[0])
+
+
+def _named(claim: Claim) -> tuple[str, ...]:
+    return (*claim.tasks, *claim.exceptions)
+
+
+def _untried(report: Report) -> str:
+    """Say that no heads were knocked out, and why where that is known."""
+    if report.validation is not None and report.validation.problem:
+        return f"No head was knocked out: {report.validation.problem}"
+    why = ": the scores came without the model" if report.study.scores is not None else ""
+    return f"No head was knocked out{why}. What stands here tells where importance lies, not what a task needs."
+
+
+SECTION = Section("key_observations", "Key observations", view, order=10, brief=brief, first=True)

@@ -5,7 +5,6 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
@@ -19,7 +18,9 @@ def view(report: Report) -> dict[str, object]:
 def _facts(report: Report) -> list[tuple[str, str]]:
     scores = report.scores
     heads = "; ".join(map(_heads, report.blocks))
-    facts = [("Model", _model(report)), ("Heads", heads), ("Tasks", _tasks(report)), ("Method", method_name(report))]
+    authors = [printable(a) for a in report.study.study.authors]
+    facts = [("Authors", ", ".join(authors))] if authors else []
+    facts += [("Model", _model(report)), ("Heads", heads), ("Tasks", _tasks(report)), ("Method", method_name(report))]
     facts += [("Metric", scores.method.metric.replace("_", " "))] if scores.method.metric else []
     examples = [e for e in scores.examples if e is not None]
     per_task = sorted({len(e.values) for e in examples})
@@ -72,13 +73,4 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def brief(report: Report) -> dict[str, object]:
-    """Return in a line what was measured: the model, its heads, the tasks and the method."""
-    scores, per_task = report.scores, sorted({t.n for t in report.scores.tasks if t.n})
-    rows = f", {fmt.span(per_task[0], per_task[-1])} examples each" if per_task else ""
-    told = ["; ".join(map(_heads, report.blocks)), f"{fmt.count(len(report.tasks), 'task')}{rows}"]
-    told.append(f"method: {printable(method_name(report))} (unit: {printable(scores.method.unit)})")
-    return {"line": told if scores.synthetic or not scores.model.path else [f"model: {_model(report)}", *told]}
-
-
-SECTION = Section("summary", "The study", view, order=10, brief=brief, first=True)
+SECTION = Section("summary", "The study", view, order=135)

@@ -3,10 +3,11 @@
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.plots.attention import table
+from reportgen.rendering.glance import first_table, knock_outs
+from reportgen.rendering.html.attention_rows import AttentionRow, attention_rows
 from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section
-from reportgen.rendering.tables import Table, head_table
+from reportgen.rendering.tables import head_table
 from reportgen.rendering.task_table import task_table
 
 
@@ -14,37 +15,41 @@ def view(report: Report) -> dict[str, object]:
     """One subsection per task, with a map and a table for each block of heads."""
     drawings = {d.name: d for drawn in report.drawn("tasks").values() for d in drawn}
     unit = report.scores.method.unit
+    knocked = [] if report.printed else knock_outs(report)
     return {
         "numbers": report.numbers,
         "tasks": [
             {
                 "task": t,
                 "performance": _performance(t.task),
+                "knocked": next((k for k in knocked if k.task is t), None),
                 "group": t.task.group,
                 "maps": [
                     {
                         "map": m,
                         "drawing": drawings[m.figure],
                         "heads": head_table(t.name, m, unit),
+                        "first": None if report.printed else first_table(report, n, b),
                     }
-                    for m in t.maps
+                    for b, m in enumerate(t.maps)
                 ],
             }
-            for t in report.tasks
+            for n, t in enumerate(report.tasks)
         ],
+        "unit": unit,
         "attention": _attention(report, drawings),
     }
 
 
-def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, Table]]:
-    """Return the figure and the table of each task's attention patterns, by the task's anchor."""
+def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[Drawing, list[AttentionRow]]]:
+    """Return the figure of each task's attention patterns, by the task's anchor, and for the page the same as text."""
     if report.patterns is None:
         return {}
-    made = dict[str, tuple[Drawing, Table]]()
+    made = dict[str, tuple[Drawing, list[AttentionRow]]]()
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
-            made[t.anchor] = (figure, table(patterns, report.styles[0].unit))
+            made[t.anchor] = (figure, [] if report.printed else attention_rows(patterns))
     return made
 
 

@@ -33,7 +33,7 @@ def test_the_page_says_each_claim_what_found_nothing_and_what_is_left_out(tmp_pa
     claims = ClaimsFile((claim,), searches=Remark("Looked for and not found: strips."), **more)
     build(tmp_path, scores, findings, make_study(formats=["html"]), claims=claims)
     page, text = (tmp_path / "report.html").read_text(), text_of(tmp_path)
-    assert "<strong>A &lt;b&gt; claim</strong>" in page
+    assert '<span class="headline">A &lt;b&gt; claim</span>' in page
     for said in ("Its evidence.", "needed", "Looked for and not found: strips.", "Depth says little."):
         assert said in text, said
     assert "No claim on: How far to trust this." in text
