@@ -26,12 +26,12 @@ def pages(folder):
 def test_claims_and_maps_are_on_the_first_page_and_the_appendix_begins_on_the_third(printed):
     first, second, third, *rest = pages(printed)
     assert first.startswith("A study of heads A. Author")
-    assert "models/tiny · 6 layers × 8 heads · 6 tasks, 24 examples each · scored by gate gradient" in first
+    assert "models/tiny · 6 tasks × 48 heads · 24 examples a task · gate gradient · not above chance on 5 tasks" in first
     assert "Figure 1." in first
     for heading in ("Task by task", "Methods", "Limits", "Cite and check"):
         assert heading in second
-    assert re.search(r"Recall 23 of 24 L\dH\d \(\d\.\d+\), ", second)
-    assert third.startswith("Appendix · The study 3")
+    assert re.search(r"Recall 23 of 24 L\dH\d 0\.\d+, L\dH\d ", second)
+    assert third.startswith("Appendix · How to read this report 3")
     assert "Figure 2." in " ".join([third, *rest])
 
 
@@ -55,7 +55,7 @@ CASES = {
     "sections switched off": (
         make_scores(("One", "Two"), (2, 2)),
         {"sections": ["tasks", "limits"]},
-        ["Left out by the study ([report] sections): The study, Key observations, Overview, Causal validation, Methods"],
+        ["Left out by the study ([report] sections): Key observations, Overview, Causal validation, Methods"],
     ),
 }
 

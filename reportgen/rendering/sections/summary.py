@@ -5,6 +5,7 @@ from reportgen.core.kinds import kind_of
 from reportgen.core.scores import HeadScores
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
+from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
 
 NAMED = 8  # tasks on the card
