@@ -64,7 +64,7 @@ def on_paper(report: Report) -> Report:
     if len(report.tasks) > SMALL:
         shown = [report.tasks.index(task) for task in first_tasks(report, SMALL)]
         first = small_maps(report.scores, report.styles[0], shown)
-        figures.insert(0, replace(first, section="overview", caption=f"{first.caption} All tasks: in the appendix."))
+        figures.insert(0, replace(first, section="overview"))
     sections = sorted(SECTIONS.chosen(report.sections, "[report] sections"), key=lambda s: (s.brief is None, not s.first))
     names = [section.name for section in sections]
     of_all = [d for d in figures if d.section in names]

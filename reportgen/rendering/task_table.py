@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import inf
 
 from reportgen.core.blocks import written
-from reportgen.core.display_names import told_apart
+from reportgen.core.display_names import shared_prefix, told_apart
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Task
 from reportgen.core.sentences import VERDICTS
@@ -106,7 +106,9 @@ def _verdict(trial: Trial) -> str:
 def _note(report: Report, shown: int, tried: bool, ranked: bool) -> str:
     """Return what the columns stand for, and how many tasks are left out."""
     left = len(report.tasks) - shown
+    prefix = shared_prefix([task.name for task in report.tasks])
     notes = [f"{fmt.count(left, 'more task')}: in scores.csv, attached, with every head’s score."] if left else []
+    notes += [f"Names are without the “{prefix.strip()}” that all begin with."] if prefix else []
     notes += ["Possible ranks hold together with 95 % probability on each task."] if ranked else []
     if tried:
         notes.append(

@@ -20,13 +20,19 @@ def view(report: Report) -> dict[str, object] | None:
     told, found = [*_limits(report), ALWAYS], report.findings.findings
     meant = [(code, text) for code, text in caveats().items() if any(code in f.caveats for f in found)]
     if report.printed:
-        told = told[FIRST - 1 : -1]
+        told = [*told[FIRST - 1 : -1], *_searches(report)[1:]]
     return {"limits": told, "caveats": meant} if told or meant else None
 
 
 def brief(report: Report) -> dict[str, object]:
     """Return the gravest limits, and what was looked for and not found."""
-    return {"limits": [*[*_limits(report)][: FIRST - 1], ALWAYS], "searches": report.claims.searches}
+    return {"limits": [*[*_limits(report)][: FIRST - 1], ALWAYS], "searches": _searches(report)[:1]}
+
+
+def _searches(report: Report) -> list[str]:
+    """Return what was looked for and not found, and then, apart, what such searches would miss."""
+    first, dot, missed = report.claims.searches.text.partition(". ") if report.claims.searches else ("", "", "")
+    return [printable(f"{text}{'.' * bool(dot and i == 0)}") for i, text in enumerate((first, missed)) if text]
 
 
 def _limits(report: Report) -> Iterator[str]:

@@ -60,9 +60,8 @@ def _lines(report: Report) -> dict[str, str]:
     tried = validation is not None and not validation.problem and bool(validation.trials)
     return {
         "Scores": f"{how}.",
-        "Findings": f"families of tests share α = {alpha}, each corrected for multiplicity; where nothing is to be found, "
-        f"at most {100 * report.findings.alpha:g} % of reports carry any tested finding. "
-        f"{'Found on one half of the examples, valued on the other. ' if halves else ''}Observed: exact, without a test.",
+        "Findings": f"tests share α = {alpha}, corrected within families"
+        f"{'; found on one half of the examples, valued on the other' * halves}; observed: exact, without a test.",
         "Knock-outs": _knocked(validation) if validation is not None and tried else "",
         "Intervals": "95 %, over groups of examples; those of ranks hold together for all heads of a task."
         if any(e is not None for e in scores.examples)
@@ -75,9 +74,8 @@ def _knocked(validation: Validation) -> str:
     most = max(trial.controls for trial in validation.trials)
     others = f"up to {most} other sets of their layers" if most else "other sets of their layers"
     return (
-        "heads’ outputs are replaced, on held-out examples, by their mean, by those on other rows, by zero. Needed: the "
-        f"loss of log-probability exceeds {fmt.share(validation.share)} of what the answer is worth by each that counts; "
-        f"specific: it exceeds that of 95 % of {others}."
+        "on held-out examples heads put out their mean, their outputs on other rows, or zero. Needed: each that counts "
+        f"costs over {fmt.share(validation.share)} of the answers’ worth; specific: more than 95 % of {others} do."
     )
 
 

@@ -20,7 +20,7 @@ def view(report: Report) -> dict[str, object] | None:
 
 def brief(report: Report) -> dict[str, object]:
     """Return the first figure, its caption in two sentences."""
-    drawing, style = _first(report), report.styles[0]
+    drawing, style, length = _first(report), report.styles[0], report.study.report.length
     if len(report.tasks) > len(drawing.panels):
         which = f"{len(drawing.panels)} of {len(report.tasks)} tasks"
     else:
@@ -34,6 +34,8 @@ def brief(report: Report) -> dict[str, object]:
         f"{style.unit[:1].upper()}{style.unit[1:]} of every head on {which}: layers in rows ({style.layers}), heads in "
         f"columns, the maximum above each map. From dark purple to bright yellow, {scale}{'; ' * bool(marks)}{marks}."
     )
+    if others := [title(b.block) for b in report.blocks if b.block != drawing.block]:
+        caption += f" {fmt.ordinal_list(others).capitalize()}: {'in the appendix' if length == 'full' else 'in figures/'}."
     return {"drawing": replace(drawing, caption=style.of(caption)), "numbers": report.numbers}
 
 
