@@ -279,7 +279,9 @@ def test_claims_hold_changed_or_could_not_be_compared(
     assert (found.fate, found.why) == (fate, why)
 
 
-def test_runs_that_differ_in_seeds_alone_say_what_may_rest_on_them(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_runs_that_differ_in_seeds_alone_say_what_may_rest_on_them(
+    runs: dict[str, Path], tmp_path: Path, browser, violations
+) -> None:
     seeded = reportgen.build(
         runs["base"].parent / "base study", tmp_path / "seeded", overrides={"analysis.seed": 1, "report.theme": "paper"}
     ).folder
@@ -294,3 +296,8 @@ def test_runs_that_differ_in_seeds_alone_say_what_may_rest_on_them(runs: dict[st
     compared = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert compared["settings"] == {"analysis.seed": ["0", "1"]}
     assert {c["id"] for c in compared["comparisons"][0]["claims"]} == {c.id for c in claims}
+    view = browser.new_page(color_scheme="dark", viewport={"width": 375, "height": 844})
+    view.goto((tmp_path / "out" / "compare.html").as_uri())
+    assert violations(view) == []
+    assert view.evaluate("document.documentElement.scrollWidth") <= 375
+    view.close()
