@@ -159,7 +159,7 @@ def test_explain(figure: Path) -> None:
         assert part in done.stdout
     unknown = run("explain", figure, "cluster/nothing/1")
     assert unknown.returncode == 2
-    assert "no finding is called 'cluster/nothing/1'" in unknown.stderr
+    assert "no claim, finding or head is called 'cluster/nothing/1'. Did you mean cluster/" in unknown.stderr
 
 
 def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
