@@ -149,6 +149,10 @@ class Report:
         drawn = {b.block: [d for d in self.drawings if (d.section, d.block) == (section, b.block)] for b in self.blocks}
         return {block: drawings for block, drawings in drawn.items() if drawings}
 
+    def figure(self, name: str) -> Drawing | None:
+        """Return the figure of that name, such as ``maps`` or ``dumbbell``; None where it was not drawn."""
+        return next((d for d in self.drawings if d.name == name), None)
+
     def link(self, view: FindingView) -> str | None:
         """Return the address of a finding's evidence, None where its section is left out."""
         return f"#{view.anchor}" if home(view.finding) in self.sections else None

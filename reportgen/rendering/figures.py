@@ -12,9 +12,11 @@ from reportgen.rendering.context import Report, TaskView
 from reportgen.rendering.plots import figures as draw
 from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
+from reportgen.rendering.plots.dumbbell import dumbbell
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
+from reportgen.rendering.plots.overview import small_maps
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -33,7 +35,8 @@ def drawn(
         method_ranks(block, {name: each[i] for name, each in others.items()}, styles[i])
         for i, block in enumerate(blocks)
     ]
-    further = [*ranks, knockout(validation, styles[0].medium)]
+    small = [small_maps(block, style) for block, style in zip(blocks, styles, strict=True)]
+    further = [*ranks, knockout(validation, styles[0].medium), dumbbell(validation, styles[0].medium), *small]
     return (*draw.all_figures(blocks, findings, styles, names), *(d for d in further if d is not None))
 
 

@@ -8,7 +8,7 @@ const figures = data.figures.map(record => {
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   const figure = { ...record, element, svg, plot, block, width, height };
   const images = svg.querySelectorAll("image.cells");
-  figure.panels = record.panels.map(({ task, box }, i) => {
+  figure.panels = record.panels.map(({ task, box, scale }, i) => {
     const [x, y, w, h] = [box[0] * width, box[1] * height, box[2] * width, box[3] * height];
     const overlay = make("div", {
       class: "panel", role: "application", "aria-roledescription": "heatmap", tabindex: i ? "-1" : "0",
@@ -19,7 +19,7 @@ const figures = data.figures.map(record => {
     plot.append(overlay);
     const signs = draw("g", { class: "own-signs" }, svg);
     images[i].after(signs);
-    const panel = { figure, block, task, x, y, w, h, image: images[i],
+    const panel = { figure, block, task, scale, x, y, w, h, image: images[i],
       place: box, overlay, signs, marks: draw("g", { class: "found" }, svg), cursor: draw("g", { class: "found" }, svg) };
     panels.push(panel);
     return panel;
@@ -70,6 +70,8 @@ const range = block => {
   const [low, high] = block.scale, top = view.high ?? high;
   return low < 0 ? [-Math.abs(top), Math.abs(top)] : [view.low ?? low, top];
 };
+const ranged = () => view.low !== null || view.high !== null;
+const rangeOf = panel => panel.scale && !ranged() ? panel.scale : range(panel.block);
 const changed = () => view.map || view.low !== null || view.high !== null || view.threshold || view.sorted || view.tasks;
 function picture(width, height, fill) {
   const canvas = make("canvas", { width, height }), context = canvas.getContext("2d");
@@ -101,10 +103,10 @@ function dash(group, strokes) {  // [middle x, y, half its length, whether in wh
 }
 const pale = share => Boolean(view.map) || share >= data.sign.pale;  // other maps are dark where values are negative
 function paintSigns(panel) {  // as the figure has them: on clearly negative cells, or blocks of cells too small for one
-  const { block, task, figure, x, y, w, h } = panel, end = range(block)[1], strokes = [];
+  const { block, task, figure, x, y, w, h } = panel, end = rangeOf(panel)[1], strokes = [];
   const wide = w / block.heads, high = h / block.layers, cells = size => Math.ceil(data.sign.room / size - 1e-9);
   const across = cells(wide), down = cells(high), half = Math.min(0.28 * across * wide, data.sign.longest / 2);
-  const drawn = block.scale[0] < 0 && figure.shows === "value" && changed();
+  const drawn = block.scale[0] < 0 && figure.shows !== "percentile" && changed();
   for (let top = 0; drawn && top < block.layers; top += down) {
     const bottom = Math.min(top + down, block.layers), middle = high * (top + bottom) / 2;
     const rows = Array.from({ length: bottom - top }, (_, i) => columns(panel, top + i));
@@ -125,7 +127,7 @@ function paint(panel) {
   paintSigns(panel);
   if (!changed()) return put(figure, panel.image, panel.place, null);
   const percent = figure.shows === "percentile" ? ranked(block, task).percentile : null;
-  const [low, high] = percent ? [0, 100] : range(block);
+  const [low, high] = percent ? [0, 100] : rangeOf(panel);
   const table = maps[view.map || (percent ? block.sequential : block.map)];
   put(figure, panel.image, panel.place, picture(block.heads, block.layers, pixels => {
     for (let layer = 0; layer < block.layers; layer++) columns(panel, layer).forEach((cell, column) => {
@@ -144,8 +146,8 @@ function paintBar(figure) {
   const bar = figure.svg.querySelector("image.bar"), [bx, by, bw, bh] = figure.bar;
   const x = (bx + bw) * figure.width, y = by * figure.height, h = bh * figure.height;
   figure.ticks ??= draw("g", { class: "own-ticks", "font-size": 6, fill: "#24292f" }, figure.svg);
-  const values = figure.shows === "value", ranged = view.low !== null || view.high !== null;
-  const own = view.map || (values && ranged);
+  const values = figure.shows !== "percentile", signed = figure.block.scale[0] < 0;
+  const own = view.map || (values && ranged());
   const table = maps[view.map || (values ? figure.block.map : figure.block.sequential)];
   const ramp = pixels => {
     for (let i = 0; i < 128; i++) pixels.set([...table.slice(3 * (255 - 2 * i), 3 * (256 - 2 * i)), 255], 4 * i);
@@ -153,7 +155,7 @@ function paintBar(figure) {
   put(figure, bar, figure.bar, own ? picture(1, 128, ramp) : null);
   figure.signs ??= draw("g", { class: "own-signs" }, figure.svg);
   const strokes = [];
-  const dashes = changed() && values && figure.block.scale[0] < 0 ? h * (1 - data.sign.from) / 2 / data.sign.longest : 0;
+  const dashes = changed() && values && signed ? h * (1 - data.sign.from) / 2 / data.sign.longest : 0;
   for (let i = 0; i < Math.floor(dashes); i++) {
     const down = h - (i + 0.5) * data.sign.longest;
     strokes.push([x - bw * figure.width / 2, y + down, data.sign.longest / 2, pale(2 * down / h - 1)]);
@@ -161,7 +163,9 @@ function paintBar(figure) {
   dash(figure.signs, strokes);
   figure.plot.classList.toggle("own-bar", Boolean(own));
   figure.ticks.replaceChildren();
-  const [low, high] = values ? range(figure.block) : [0, 100];
+  const shared = figure.shows === "value" || ranged(), one = figure.panels.length === 1;
+  const ends = shared ? range(figure.block) : one ? figure.panels[0].scale : [signed ? -100 : 0, 100];
+  const [low, high] = values ? ends : [0, 100];
   if (own) for (const share of [0, 0.5, 1]) {
     const text = draw("text", { x: x + 3.6, y: y + h * (1 - share) + 2, fill: "#24292f" }, figure.ticks);
     text.textContent = number(low + share * (high - low));

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores, Method
-from reportgen.rendering.plots.figures import percentile_of
+from reportgen.rendering.plots.overview import percentile_of
 from reportgen.storage.scores_file import read_scores
 
 OVERVIEW = "#figure-overview"

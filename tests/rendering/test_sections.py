@@ -6,7 +6,7 @@ import numpy as np
 from made_reports import SPECIAL, build, make_findings, make_scores, make_study, sections
 
 from reportgen.core.findings import Findings
-from reportgen.rendering.plots.figures import percentile_of
+from reportgen.rendering.plots.overview import percentile_of
 from reportgen.rendering.tables import Table
 
 SHOWN = [

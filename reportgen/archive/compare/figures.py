@@ -14,7 +14,7 @@ from reportgen.rendering.format import count
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, printable, wrapped
 from reportgen.rendering.plots.curves import DASHES, LINES
 from reportgen.rendering.plots.grid import Grid
-from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks
+from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks, single
 from reportgen.rendering.plots.scale import nice_step, scale_of, tick_label
 from reportgen.rendering.plots.signs import sign_note
 
@@ -127,7 +127,7 @@ def _map(v: Versus, shown: Sequence[Difference], block: str | None) -> Figure | 
         for k, line in enumerate(reversed(wrapped(d.task, width, 7, bold=True))):
             canvas.text(grid.x, grid.y - 0.06 - 0.115 * k, line, 7, bold=True)
         draw_cells(canvas, grid, panels[i], scale)
-        draw_marks(canvas, grid, Marks(heads=tuple(c.head for c in d.changes), block=block), 5, most=4, line=0.75)
+        draw_marks(canvas, grid, Marks(tuple(single((layers, heads), c.head) for c in d.changes)), line=0.75)
         draw_axes(canvas, grid, left=column == 0, bottom=i + columns >= len(panels), size=5.5)
     draw_colour_bar(
         canvas, scale, canvas.width - 0.62, top, max(0.5, min(rows * (height + top) - top, 2.6)), "difference"

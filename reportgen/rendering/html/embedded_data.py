@@ -82,7 +82,9 @@ def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
         "shows": drawing.shows,
         "block": [b.block for b in report.blocks].index(drawing.block),
         "bar": rounded(drawing.bar or ()),
-        "panels": [{"task": p.task, "box": rounded(p.box)} for p in drawing.panels],
+        "panels": [
+            {"task": p.task, "box": rounded(p.box)} | ({"scale": p.scale} if p.scale else {}) for p in drawing.panels
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""Long descriptions of figures, which are also their alt texts: chart, axes, scale, statistics, and what was found."""
+"""Long descriptions of figures: chart, axes, scale, statistics, and what was found."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from reportgen.core.scores import Head, HeadScores
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import BlockStyle, layer_means
+from reportgen.rendering.plots.scale import Scale
 
 MOST = 8  # findings named in the description of one task's map
 
@@ -20,10 +21,10 @@ def axes(scores: HeadScores, style: BlockStyle) -> str:
     return f"{count(scores.n_layers, 'layer')} (rows, {style.layers}) by {count(scores.n_heads, 'head')} (columns)"
 
 
-def scale(style: BlockStyle) -> str:
+def scale(shown: Scale, unit: str) -> str:
     """Return what colour stands for, and from where to where."""
-    how = ", diverging around 0, with a dash on what is clearly negative" if style.scale.signed else ""
-    return f"Colour is {style.unit}, from {number(style.scale.low)} to {number(style.scale.high)}{how}."
+    how = ", diverging around 0, with a dash on what is clearly negative" if shown.signed else ""
+    return f"Colour is {unit}, from {number(shown.low)} to {number(shown.high)}{how}."
 
 
 def statistics(scores: HeadScores, t: int) -> str:
@@ -54,11 +55,16 @@ def largest(scores: HeadScores, t: int) -> str:
 
 
 def found(findings: Sequence[Finding], most: int = MOST) -> str:
-    """Return the sentences of a map's findings, most important first."""
+    """Return the sentences of a map's findings as a paragraph, most important first."""
+    return " ".join(found_each(findings, most))
+
+
+def found_each(findings: Sequence[Finding], most: int = MOST) -> list[str]:
+    """Return the sentences of a map's findings, most important first, and how many are left out."""
     sentences = [printable(f.sentence) for f in findings if f.sentence][:most]
     left = len(findings) - len(sentences)
     more = [f"{count(left, 'further finding')} {'stands' if left == 1 else 'stand'} below."] if left else []
-    return " ".join(["Found:", *sentences, *more]) if sentences else "Nothing was found in this map."
+    return [*sentences, *more] if sentences else ["Nothing was found in this map."]
 
 
 def layers_of(values: Float[np.ndarray, "layer head"], top: int) -> str:

@@ -17,6 +17,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.path import Path as Outline
 from PIL import Image
 
+from reportgen.core.display_names import middle_cut, pieces, told_apart
 from reportgen.rendering.plots.matplotlib_adapter import PART, file_of, font, svg_of, text_width
 from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark, PathStyle
 
@@ -32,32 +33,44 @@ def printable(text: str) -> str:
 
 
 def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
-    """Return the text, shortened with an ellipsis where it is wider than ``width`` inches."""
-    text = printable(text)[:200]
-    if text_width(text, size, bold) <= width:
-        return text
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = text_width(text[:middle].rstrip() + "…", size, bold) <= width
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return text[:low].rstrip() + "…"
+    """Return the text, its middle left out where it is wider than ``width`` inches."""
+    return middle_cut(printable(text), lambda shorter: text_width(shorter, size, bold) <= width)
 
 
 def wrapped(text: str, width: float, size: float, bold: bool = False, lines: int = 2) -> list[str]:
-    """Return the text broken at spaces into at most ``lines`` lines, the last one shortened where it must be."""
-    words, rows = printable(text).split(" "), [""]
-    while words:
-        longer = f"{rows[-1]} {words[0]}".strip()
-        if not rows[-1] or text_width(longer[:200], size, bold) <= width:
-            rows[-1] = longer
-        elif len(rows) < lines:
-            rows.append(words[0])
+    """Return the text on at most ``lines`` lines, broken behind spaces and marks, the last one cut where it must be."""
+    rows = _broken(printable(text), width, size, bold)
+    return [fitted(row, width, size, bold) for row in [*rows[: lines - 1], "".join(rows[lines - 1 :])] if row]
+
+
+def labelled(
+    names: Sequence[str], width: float, size: float, bold: bool = False, lines: int = 2
+) -> dict[str, list[str]]:
+    """Return every name on at most ``lines`` lines of ``width`` inches, in a form that tells it from the others."""
+
+    def fits(text: str) -> bool:
+        rows = _broken(text, width, size, bold)
+        return len(rows) <= lines and all(text_width(row.rstrip(), size, bold) <= width for row in rows)
+
+    made = told_apart([printable(name) for name in names], fits)
+    rows = {name: _broken(made[printable(name)], width, size, bold) for name in names}
+    return {name: [row.strip() for row in each[:lines]] for name, each in rows.items()}
+
+
+def labels(names: Sequence[str], width: float, size: float) -> dict[str, str]:
+    """Return every name on a line of ``width`` inches, in a form that tells it from the others."""
+    return {name: "".join(rows) for name, rows in labelled(names, width, size, lines=1).items()}
+
+
+def _broken(text: str, width: float, size: float, bold: bool) -> list[str]:
+    """Return the text in lines that are no wider than ``width`` inches, but for parts that cannot be broken."""
+    rows = [""]
+    for piece in pieces(text):
+        if rows[-1] and text_width((rows[-1] + piece).rstrip(), size, bold) > width:
+            rows.append(piece)
         else:
-            rows[-1] = " ".join([rows[-1], *words])
-            break
-        words.pop(0)
-    return [fitted(row, width, size, bold) for row in rows]
+            rows[-1] += piece
+    return rows
 
 
 class Canvas:
@@ -143,9 +156,11 @@ class Canvas:
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         self.polygon(corners, fill, edge, line, order)
 
-    def strokes(self, segments: Iterable[tuple[Point, Point]], color: str, width: float, order: float) -> None:
+    def strokes(
+        self, segments: Iterable[tuple[Point, Point]], color: str, width: float, order: float, style: Dash = None
+    ) -> None:
         """Separate strokes as one path with square ends, so that strokes that meet close their corner."""
-        self._path([*segments], order, edge=color, line=width, cap="projecting")
+        self._path([*segments], order, edge=color, line=width, dash=style, cap="butt" if style else "projecting")
 
     def _path(
         self, lines: Sequence[Sequence[Point]], order: float, *, closed: bool = False, **style: Unpack[PathStyle]

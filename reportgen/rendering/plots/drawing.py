@@ -13,24 +13,28 @@ from reportgen.rendering.plots.grid import Grid, Order
 from reportgen.rendering.plots.medium import PAGE, Medium
 from reportgen.rendering.plots.scale import Scale, scale_of
 
-Shows = Literal["value", "percentile", "count"]
+Shows = Literal["value", "own", "percentile", "count"]
 Box = tuple[float, float, float, float]  # left, top, width, height
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A heatmap within a figure: the task whose scores it shows (None: all), and where, in shares of the figure."""
+    """A heatmap within a figure: the task whose scores it shows (None: all), where, in shares of the figure, and the
+    ends of its colour scale where that is its own.
+    """
 
     task: int | None
     box: Box
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A finished figure: file name, the report section that shows it, SVG, caption, text alternative and block.
 
-    ``panels`` are its heatmaps, ``shows`` what their colour stands for, ``bar`` where the colour bar is, in shares of
-    the figure.
+    A figure without a section stands where a template places it. ``alt`` names the figure in a sentence, ``said`` is
+    the long description, an item each. ``panels`` are its heatmaps, ``shows`` what their colour stands for (``own``:
+    values, each map on a scale of its own), ``bar`` where the colour bar is, in shares of the figure.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Drawing:
     shows: Shows = "value"
     panels: tuple[Panel, ...] = ()
     bar: Box | None = None
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

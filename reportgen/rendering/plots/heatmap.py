@@ -10,22 +10,27 @@ from jaxtyping import Float
 from reportgen.core.blocks import written
 from reportgen.core.scores import Head
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted
+from reportgen.rendering.plots.drawing import Box
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.matplotlib_adapter import text_width
+from reportgen.rendering.plots.renderer import Dash
 from reportgen.rendering.plots.scale import Scale, nice_step, tick_label, tick_step
 from reportgen.rendering.plots.signs import draw_bar_signs, draw_signs
 
 ABSENT_LINE = "#a8adb4"
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+DARK, WHITE = "#101418", "#ffffff"
+DASHED: Dash = (0, (3, 2))  # in line widths
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What is marked on a heatmap: outlined regions, and single heads with their names in the block."""
+    """What is marked on a heatmap, in three kinds of marks: what was ``tested`` and what was ``observed``, regions and
+    single heads, and the ``top`` heads.
+    """
 
-    regions: tuple[np.ndarray, ...] = ()
-    heads: tuple[Head, ...] = ()
-    block: str | None = None
+    tested: tuple[np.ndarray, ...] = ()
+    observed: tuple[np.ndarray, ...] = ()
+    top: tuple[Head, ...] = ()
 
 
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:
@@ -47,68 +52,59 @@ def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head
     canvas.rectangle(grid.x, grid.y, grid.width, grid.height, "none", INK, 0.4, 2)
 
 
-def draw_marks(canvas: Canvas, grid: Grid, marks: Marks, size: float = 5.5, most: int = 8, line: float = 0.9) -> None:
-    """Outlines in white with a dark halo, legible on any colour and in grey; the names of the first ``most`` heads."""
-    masks = [*marks.regions, *(_single(grid, head) for head in marks.heads)]
-    strokes = [s for mask in masks for s in grid.outline(mask)]
-    taken: list[Box] = []
-    regions = [_bounds(grid, mask) for mask in masks if mask.any()]
+def draw_marks(canvas: Canvas, grid: Grid, marks: Marks, line: float = 0.9) -> None:
+    """Outline the marks in white with a dark halo, legible on any colour and in grey: what was tested in a full line,
+    what was observed in a dashed one, top heads that are neither in a thin one. Nothing is written on the cells.
+    """
+    found = [*marks.tested, *marks.observed]
+    frames = (single((grid.layers, grid.heads), head) for head in marks.top)
+    thin = [mask for mask in frames if not any(np.array_equal(mask, other) for other in found)]
     with canvas.part("marks"):
-        canvas.strokes(strokes, "#101418", 2.2 * line, 4)
-        canvas.strokes(strokes, "#ffffff", line, 4.1)
-        for head in marks.heads[:most]:
-            _name_head(canvas, grid, head, written(marks.block, head), size, taken, regions)
+        for masks, width, dash in (
+            (thin, 0.6 * line, None),
+            (marks.observed, line, DASHED),
+            (marks.tested, line, None),
+        ):
+            strokes = [s for mask in masks for s in grid.outline(mask)]
+            canvas.strokes(strokes, DARK, 2.2 * width, 4)
+            canvas.strokes(strokes, WHITE, width, 4.1, dash)
 
 
-def _single(grid: Grid, head: Head) -> np.ndarray:
-    mask = np.zeros((grid.layers, grid.heads), dtype=bool)
+def single(shape: tuple[int, ...], head: Head) -> np.ndarray:
+    """Return the mask (layer, head) of one head on a map of that shape."""
+    mask = np.zeros(shape, dtype=bool)
     mask[head.layer, head.head] = True
     return mask
 
 
-def _bounds(grid: Grid, mask: np.ndarray) -> Box:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    edges = sorted((grid.edge(int(rows[0])), grid.edge(int(rows[-1]) + 1)))
-    return grid.x + columns[0] * grid.cell[0], edges[0], grid.x + (columns[-1] + 1) * grid.cell[0], edges[1]
+def draw_names(canvas: Canvas, grid: Grid, heads: Sequence[Head], block: str | None, size: float) -> float:
+    """Write heads' names right of the map, on the height of their layers, with leaders where they are moved apart.
+
+    Returns the width in inches that they take.
+    """
+    named = sorted(heads, key=lambda head: grid.centre(*head)[1])
+    wanted = [grid.centre(*head)[1] for head in named]
+    right, gap = grid.x + grid.width, size / 72 * 1.2
+    texts = [written(block, head) for head in named]
+    for at, y, text in zip(wanted, spread(wanted, gap, grid.y, grid.y + grid.height), texts, strict=True):
+        canvas.lines([[(right + 0.01, at), (right + 0.04, at), (right + 0.1, y)]], MUTED, 0.4, 3)
+        canvas.text(right + 0.12, y + size / 72 * 0.36, text, size)
+    return 0.12 + max((text_width(text, size) for text in texts), default=0.0)
 
 
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _within(a: Box, b: Box) -> bool:
-    return b[0] <= a[0] and a[2] <= b[2] and b[1] <= a[1] and a[3] <= b[3]
-
-
-def _name_head(
-    canvas: Canvas, grid: Grid, head: Head, name: str, size: float, taken: list[Box], regions: list[Box]
-) -> None:
-    x, y = grid.centre(*head)
-    width, height = text_width(name, size) + 0.05, size / 72 * 1.25
-    dx, dy = grid.cell[0] / 2 + 0.035, grid.cell[1] / 2 + 0.035
-    corners = [
-        (x + dx, y - height / 2),
-        (x - dx - width, y - height / 2),
-        (x - width / 2, y - dy - height),
-        (x - width / 2, y + dy),
-        (x + dx, y + dy),
-        (x - dx - width, y - dy - height),
-    ]
-    boxes = [(left, top, left + width, top + height) for left, top in corners]
-    frame = (grid.x, grid.y, grid.x + grid.width, grid.y + grid.height)
-    loose = (frame[0], frame[1] - height, frame[2], frame[3] + height)
-    # Best inside the panel and off the regions; then over a region; then, in a flat panel, over its edge.
-    attempts = [(frame, [*taken, *regions]), (frame, taken), (loose, taken)]
-    fits = (
-        b for around, others in attempts for b in boxes if _within(b, around) and not any(_meet(b, o) for o in others)
-    )
-    box = next(fits, None)
-    if box is None:
-        return  # a name that cannot be placed without covering another stays in the table only
-    left, top = box[:2]
-    taken.append(box)
-    canvas.rectangle(left, top, width, height, "#101418", order=5)
-    canvas.text(left + 0.025, top + height * 0.78, name, size, color="#ffffff")
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return the ascending positions moved so far apart that ``gap`` lies between any two, within ``low`` and ``high``
+    as far as there is room.
+    """
+    gap = min(gap, (high - low) / max(1, len(wanted) - 1))
+    placed = list[float]()
+    for at in wanted:
+        placed.append(max(at, placed[-1] + gap) if placed else max(at, low))
+    beyond = high
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], beyond)
+        beyond = placed[i] - gap
+    return placed
 
 
 def draw_axes(canvas: Canvas, grid: Grid, *, left: bool = True, bottom: bool = True, size: float = 6) -> None:
@@ -171,9 +167,9 @@ def _hex(scale: Scale, value: float) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def draw_bars(canvas: Canvas, grid: Grid, profile: Sequence[float], width: float, unit: str) -> None:
-    """Draw a horizontal bar per layer on the grid's own layer axis, to the right of it."""
-    x0, values = grid.x + grid.width + 0.12, np.nan_to_num(np.asarray(profile, dtype=float))
+def draw_bars(canvas: Canvas, grid: Grid, profile: Sequence[float], x0: float, width: float, unit: str) -> None:
+    """Draw a horizontal bar per layer on the grid's own layer axis, from ``x0`` to the right."""
+    values = np.nan_to_num(np.asarray(profile, dtype=float))
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     span = (high - low) or 1.0
     zero = x0 + width * (0 - low) / span

@@ -70,6 +70,17 @@ def scale_of(values: Float[np.ndarray, "*cell"], colormap: str, signed: bool = F
     return Scale(-high if diverging else 0.0, high, "RdBu_r" if diverging else colormap, clipped, size.size, largest)
 
 
+def own_scale(values: Float[np.ndarray, "layer head"], shared: Scale) -> Scale:
+    """Return a map's own scale in the colours of the shared one: up to its largest value, or to the clipping percentile
+    where the largest is more than twice that and would leave all others dark.
+    """
+    size = np.abs(values[~np.isnan(values)]).astype(float)
+    largest, end = float(size.max()), float(np.percentile(size, CLIP))
+    high = largest if largest <= 2 * end or end == 0 else end
+    low = -(high or 1.0) if shared.signed else 0.0
+    return Scale(low, high or 1.0, shared.colormap, int((size > high).sum()), size.size, largest)
+
+
 def tick_step(n: int) -> int:
     """Return every 6, as in the published figure; closer on small models, wider on large ones."""
     return next((s for s in (1, 2, 6, 12, 24, 48) if n <= 6 * s), 2 ** math.ceil(math.log2(n / 6)))
