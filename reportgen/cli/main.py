@@ -24,7 +24,7 @@ from reportgen.core.provenance import epoch
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report an interrupt
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
 OutputUrl = Annotated[str, typer.Option("-o", "--output", help="Folder to write into, or any URL that fsspec writes.")]

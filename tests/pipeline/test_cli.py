@@ -162,6 +162,14 @@ def test_explain(figure: Path) -> None:
     assert "no claim, finding or head is called 'cluster/nothing/1'. Did you mean cluster/" in unknown.stderr
 
 
+def test_a_shell_completes_commands() -> None:
+    asked = {"_REPORTGEN_COMPLETE": "complete_bash", "COMP_WORDS": "reportgen exp", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("reportgen")], env={**os.environ, **asked}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["explain"], "")
+
+
 def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:
     study = load_study(SAMPLE)
     deep = with_overrides(study, {"scoring.parameters.shapley.pairs": 3, "scoring.seed": 5}, tmp_path)

@@ -74,7 +74,7 @@ def bearing(reference: Run, v: Versus) -> str:
     if all(name.endswith("seed") for name in apart):
         return (
             f"{scored}The runs differ in seeds alone: what changed hangs on the draw of halves, shuffles or control "
-            "sets, and nothing should rest on it; what holds does not hang on it."
+            "sets, and nothing should rest on it; what holds held with both."
         )
     return f"{scored}The runs differ in {listed(sorted(apart))}."
 
