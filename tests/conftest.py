@@ -83,6 +83,21 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def violations():
+    """What axe-core finds wrong with an open page: each rule that is broken, with some of the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def found(page) -> list[tuple[str, list[str]]]:
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        result = Axe().run(page, options=rules).response
+        assert len(result["passes"]) > 20
+        return [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in result["violations"]]
+
+    return found
+
+
+@pytest.fixture(scope="session")
 def browser():
     from playwright import sync_api
 

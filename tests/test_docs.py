@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from types import ModuleType
 
@@ -107,6 +108,38 @@ def test_the_architectures_picture_is_current(monkeypatch: pytest.MonkeyPatch) -
     assert drawing.PICTURE.read_text() == picture, "run: python tools/draw_architecture.py"
     names = {e.text for e in ElementTree.fromstring(picture).iter() if e.get("class") == "name"}
     assert names == {p.parent.name for p in (ROOT / "reportgen").glob("*/__init__.py")} | {"errors"}
+
+
+def test_the_gallery_and_the_pictures_are_those_of_todays_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README shows was made by today's templates, words, version; its date and pages are true."""
+    made = tool("make_gallery", monkeypatch)
+    again = "run: python tools/make_gallery.py SAMPLE FIGURE, with the folders of both reports, built anew"
+    record = json.loads(made.RECORD.read_text())
+    assert (record["made_from"], record["reportgen"]) == (made.made_from(), reportgen.__version__), again
+    files = {path: digest for of in record["reports"].values() for path, digest in of["files"].items()}
+    paths = {made.GALLERY / name: digest for name, digest in files.items()}
+    paths |= {path: record["pictures"][path.name] for path in made.PICTURES.values()}
+    assert [name_of(p) for p, digest in paths.items() if not p.is_file() or made.digest(p) != digest] == [], again
+    assert sum(p.stat().st_size for p in made.GALLERY.iterdir()) < made.MOST
+    index, readme = made.INDEX.read_text(), made.README.read_text()
+    for name, of in record["reports"].items():
+        page = (made.GALLERY / f"{name}.html").read_text()
+        assert made.pages(made.GALLERY / f"{name}.pdf") == of["pages"]
+        assert f"{of['pages']} pages" in index
+        assert [claim for claim in of["claims"] if claim not in unescape(page)] == []
+        assert record["created"] in page
+    assert f"on {record['created']};" in index
+    claims = [{"headline": headline} for headline in record["reports"]["sample"]["claims"]]
+    assert claims
+    assert made.with_claims(readme, made.claim_lines(claims)) == readme
+
+
+def test_the_readme_is_read_in_a_minute() -> None:
+    readme = prose(ROOT / "README.md")
+    assert len(readme.split()) < 1200
+    shown = [line.partition("|")[2].partition("|")[0].strip() for line in readme.splitlines() if line.startswith("| ")]
+    for peer in ("TransformerLens", "nnsight", "CircuitKit", "MultiQC"):
+        assert any(peer in name for name in shown), peer
 
 
 def test_decisions_are_numbered_once_dated_and_listed() -> None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title
+from reportgen.core.claims import ClaimsFile
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ReportgenError
 from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
@@ -186,7 +187,12 @@ def page(made: Index) -> str:
     ]
     newest = next((e.created[:10] for e in made.entries.values()), "")
     return rendered(
-        "index.html.j2", title=count(len(values), "report"), date=newest, reports=values, skipped=made.skipped
+        "index.html.j2",
+        title=count(len(values), "report"),
+        date=newest,
+        reports=values,
+        skipped=made.skipped,
+        nothing=ClaimsFile().nothing,
     )
 
 

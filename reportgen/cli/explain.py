@@ -1,19 +1,194 @@
-"""A finding in full: rule or null, numbers, cells, how to compute it again; a claim down to its findings' fields."""
+"""What a report holds, by name: a finding in full, with rule or null, numbers, cells, and how to compute it again; a
+claim down to the fields of its findings; a head on every task; or a list of all names.
+"""
 
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
-from reportgen.core.blocks import title, written
+import numpy as np
+
+from reportgen.core.blocks import parsed, title, written
 from reportgen.core.caveats import IN_SAMPLE
-from reportgen.core.claims import Claim
+from reportgen.core.claims import Claim, Claims
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import caveats, kind_of
-from reportgen.core.scores import Head
-from reportgen.core.sentences import listed, probability, significant, span
+from reportgen.core.scores import Head, HeadScores
+from reportgen.core.sentences import VERDICTS, listed, probability, significant, span
+from reportgen.core.trials import Trials
+from reportgen.errors import InputError
 
 SHOWN = 3  # fields that are named as a number's source
+NEAR, ALIKE = 4, 0.6  # names that are suggested at most; how alike they have to be, as difflib counts it
+HEAD = re.compile(r"(?:(\w+)\.)?L(\d+)H(\d+)")
+
+
+def explained(name: str | None, claims: Claims, folder: Path) -> tuple[object, list[str]]:
+    """Return what is known of a claim, a finding or a head by its name, or without one the list of all names: as plain
+    JSON values, and as lines for a terminal. Raises InputError that suggests the nearest names for an unknown one.
+    """
+    trials = claims.made_from
+    findings = trials.findings
+    if name is None:
+        return _every(claims), list(_every_line(claims, folder))
+    if (claim := claims.find(name)) is not None:
+        return claim_json(claim, findings, folder), [claim_text(claim, findings, folder)]
+    if (block := _block_of(name, findings)) is not None:
+        known = head_json(name, block, claims, trials)
+        return known, list(_head_lines(known, block, claims, findings))
+    if name not in {f.id for f in findings.findings}:
+        raise InputError(f"no claim, finding or head is called {name!r}", str(folder), _near(name, claims, folder))
+    finding = findings.get(name)
+    return as_json(finding, findings, folder), [text(finding, findings, folder)]
+
+
+def _every(claims: Claims) -> dict[str, object]:
+    findings = claims.made_from.findings
+    blocks = findings.made_from.blocks
+    return {
+        "claims": {claim.id: claim.headline for claim in claims.claims},
+        "findings": {f.id: f.sentence for f in findings.ranked()},
+        "heads": {str(b.block or "heads"): [b.n_layers, b.n_heads] for b in blocks},
+    }
+
+
+def _every_line(claims: Claims, folder: Path) -> Iterator[str]:
+    findings = claims.made_from.findings
+    yield "claims, the strongest first:"
+    yield from (f"  {claim.id}: {claim.headline}" for claim in claims.claims)
+    yield from ([f"  {claims.nothing}"] if claims.nothing else [])
+    yield from ("", "findings, the most important first:")
+    yield from (f"  {f.id}: {f.sentence}" for f in findings.ranked())
+    yield ""
+    for b in findings.made_from.blocks:
+        first, last = (written(b.block, Head(*each)) for each in ((0, 0), (b.n_layers - 1, b.n_heads - 1)))
+        yield f"heads: {first} to {last}"
+    yield f"reportgen explain {quote(str(folder))} NAME tells all that is known of one of them"
+
+
+def _near(name: str, claims: Claims, folder: Path) -> str:
+    """Return a hint that names what is called nearly so: what holds the name, or is spelled like it."""
+    findings = claims.made_from.findings
+    names = [*(c.id for c in claims.claims), *(f.id for f in findings.ranked())]
+    blocks = findings.made_from.blocks
+    if match := HEAD.fullmatch(name.rpartition(".")[2].upper()):
+        head = Head(int(match[2]), int(match[3]))
+        found = [written(b.block, head) for b in blocks if _has(b, head)]
+        if found:
+            return f"Did you mean {_or(found)}?"
+        sizes = (f"{title(b.block)} {b.n_layers} layers × {b.n_heads} heads".strip() for b in blocks)
+        return f"Heads count from zero, and there are {listed(list(sizes))}"
+    low = name.lower()
+    inside = [each for each in names if low in each.lower()]
+    like = difflib.get_close_matches(low, [each.lower() for each in names], n=NEAR, cutoff=ALIKE)
+    found = list(dict.fromkeys([*inside, *(each for each in names if each.lower() in like)]))[:NEAR]
+    return f"Did you mean {_or(found)}?" if found else f"`reportgen explain {folder}` lists all names"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _block_of(name: str, findings: Findings) -> HeadScores | None:
+    """Return the block that has the head of that name, None where it is no head that is there."""
+    match = HEAD.fullmatch(name)
+    if match is None:
+        return None
+    blocks = (b for b in findings.made_from.blocks if b.block == match[1])
+    return next((b for b in blocks if _has(b, Head(int(match[2]), int(match[3])))), None)
+
+
+def _has(block: HeadScores, head: Head) -> bool:
+    return head.layer < block.n_layers and head.head < block.n_heads and bool(block.present[head])
+
+
+def head_json(name: str, block: HeadScores, claims: Claims, trials: Trials) -> dict[str, object]:
+    """Return a head's importance, rank and loss on every task, the sets that it was knocked out with, and the findings
+    and claims that name it.
+
+    Losses of log-probability (natural log) are those of the head alone, by intervention; None where it was not tried.
+    """
+    head, findings = parsed(name), trials.findings.of_block(block.block).ranked()
+    naming = [f for f in findings if _names(f, name, head, block)]
+    held = {f.id for f in naming}
+    sets = [] if trials.validation is None else [t for t in trials.validation.trials if name in t.heads]
+    return {
+        "head": name,
+        "unit": block.method.unit,
+        "tasks": [_on_task(t, name, head, block, trials) for t in range(len(block.tasks))],
+        "sets": [
+            {"id": t.id, "tasks": t.tasks, "heads": t.heads, "verdict": t.verdict, "specific": t.specific} for t in sets
+        ],
+        "findings": [f.id for f in naming],
+        "claims": [c.id for c in claims.claims if held & {*c.support}],
+    }
+
+
+def _names(finding: Finding, name: str, head: Head, block: HeadScores) -> bool:
+    return name in (finding.members or ()) or bool(finding.mask(block.present.shape)[head])
+
+
+def _on_task(t: int, name: str, head: Head, block: HeadScores, trials: Trials) -> dict[str, object]:
+    task, size = block.tasks[t].name, np.abs(block.importance[t].astype(float))
+    examples, ranks = block.examples[t], list[object]()
+    signed = None if examples is None or not (examples.values < 0).any() else examples
+    for f in trials.findings.by_task(task):
+        data, members = f.data or {}, list(f.members or ())
+        ends = [data.get("first_ranks"), data.get("last_ranks")]
+        if f.block == block.block and name in members and all(isinstance(end, list) and end for end in ends):
+            ranks = [end[members.index(name)] for end in ends if isinstance(end, list)]
+    found = trials.validation
+    losses = {} if found is None else {how: by[name] for how, by in found.losses.get(task, {}).items() if name in by}
+    margins = {} if found is None else {each.name: each.margin for each in found.tasks}
+    return {
+        "task": task,
+        "importance": float(block.importance[t][head]),
+        "mean_signed": None if signed is None else float(signed.values[:, head.layer, head.head].mean(dtype=float)),
+        "rank": 1 + int((size > size[head]).sum()),
+        "of": int(block.present.sum()),
+        "rank_interval": ranks or None,
+        "loss_alone": losses or None,
+        "margin": margins.get(task),
+    }
+
+
+def _head_lines(known: Mapping[str, Any], block: HeadScores, claims: Claims, findings: Findings) -> Iterator[str]:
+    yield f"{known['head']}, importance by {block.method.name} ({known['unit']})"
+    yield ""
+    for row in known["tasks"]:
+        ends, loss = row["rank_interval"], row["loss_alone"]
+        parts = [f"{significant(row['importance'])}", f"rank {row['rank']} of {row['of']}"]
+        parts[1] += f" ({ends[0]} to {ends[1]})" if ends else ""
+        parts += [f"mean signed {significant(row['mean_signed'])}"] if row["mean_signed"] is not None else []
+        if loss:
+            costs = ", ".join(f"{significant(value)} ({how})" for how, value in loss.items())
+            margin = "" if row["margin"] is None else f", margin {significant(row['margin'])}"
+            parts.append(f"knocked out alone it costs {costs} nats{margin}")
+        yield f"{row['task']}: {'; '.join(parts)}"
+    yield from _section(
+        "knocked out with others:",
+        (
+            f"{each['id']} ({', '.join(each['tasks'])}): {listed(each['heads'])}: {VERDICTS[each['verdict']]}"
+            f"{', more than other heads of the same layers' if each['specific'] else ''}"
+            for each in known["sets"]
+        ),
+    )
+    yield from _section(
+        "claims that rest on findings about it:",
+        (f"{name}: {claim.headline}" for name in known["claims"] if (claim := claims.find(name))),
+    )
+    yield from _section("findings about it:", (f"{name}: {findings.get(name).sentence}" for name in known["findings"]))
+    if not (known["sets"] or known["findings"]):
+        yield from ("", "no finding names it")
+
+
+def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
+    found = list(lines)
+    yield from ("", heading, *(f"  {line}" for line in found)) if found else ()
 
 
 def as_json(finding: Finding, findings: Findings, folder: Path) -> dict[str, object]:

@@ -24,7 +24,7 @@ from reportgen.core.provenance import epoch
 from reportgen.errors import InputError, MissingResourceError, ReportgenError, nearest, ran_out, unreachable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report an interrupt
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
 OutputUrl = Annotated[str, typer.Option("-o", "--output", help="Folder to write into, or any URL that fsspec writes.")]
@@ -365,24 +365,22 @@ def index(
 
 
 @app.command()
-def explain(folder: Path, name: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
-    """Print a finding's rule or null, numbers and cells, or a claim's support and numbers; how to recompute them."""
-    from reportgen.cli import explain as explained
+def explain(
+    folder: Path,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[FINDING|CLAIM|HEAD]", help="Its id, or a head: L6H24; without it, a list.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a finding's rule or null, numbers and cells, a claim's support, or a head on every task; or list them."""
+    from reportgen.cli import explain as explaining
     from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
     from reportgen.pipeline.run_directory import taken_from
 
     with taken_from(folder):
-        scores, _ = open_folder(folder)
-        trials = read_trials(folder, read_findings(folder, scores))
-        claim = read_claims(folder, trials).find(name)
-        if claim is not None:
-            printed = explained.claim_json(claim, trials.findings, folder)
-            lines = [explained.claim_text(claim, trials.findings, folder)]
-        else:
-            finding = trials.findings.get(name)
-            printed = explained.as_json(finding, trials.findings, folder)
-            lines = [explained.text(finding, trials.findings, folder)]
-    show(as_json, printed, lines)
+        trials = read_trials(folder, read_findings(folder, open_folder(folder)[0]))
+        content, lines = explaining.explained(name, read_claims(folder, trials), folder)
+    show(as_json, content, lines)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -72,6 +73,15 @@ class ClaimsFile:
     def nothing(self) -> str:
         """What is said where there is no claim."""
         return "" if self.claims else "Nothing was found that could be claimed."
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the claims, the strongest first, and what was looked for and not found."""
+        claims = "".join(
+            f"<li><b>{escape(c.headline)}</b> <small>{', '.join(c.badges)}</small><br>{escape(c.body)}</li>"
+            for c in self.claims
+        )
+        searched = "" if self.searches is None else f"<p><small>{escape(self.searches.text)}</small></p>"
+        return (f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.nothing)}</p>") + searched
 
     def find(self, name: str) -> Claim | None:
         """Return the claim of that id, None where there is none."""

@@ -76,18 +76,18 @@ class Built:
         return manifest_in(self.folder).get("lacking", "")
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the strongest claims, and where the report lies."""
-        about = f"{len(self.scores.tasks)} task(s), {len(self.findings.findings)} findings"
-        claims = "".join(
-            f"<li><b>{escape(c.headline)}</b> <small>{', '.join(c.badges)}</small><br>{escape(c.body)}</li>"
-            for c in self.claims.claims
-        )
-        said = f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.claims.nothing)}</p>"
-        if self.claims.searches is not None:
-            said += f"<p><small>{escape(self.claims.searches.text)}</small></p>"
+        """Return what a notebook shows: each task's map on its own scale, the claims, and where the report lies."""
+        from reportgen.rendering.plots.drawing import style_of
+        from reportgen.rendering.plots.overview import small_maps
+
+        told = self.scores.study.report
+        drawn = [small_maps(b, style_of(b, told.colormap, told.layer_order)) for b in self.scores.blocks]
+        wide = '<figure style="margin:0;max-width:46rem">'
+        maps = "".join(f"{wide}{d.svg}<figcaption>{escape(d.caption)}</figcaption></figure>" for d in drawn)
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
-        return f"<p><b>Attention-head report</b>: {about}</p>{said}{failed}<p>{files}</p>"
+        title = escape(self.claims.title or self.scores.study.study.title)
+        return f"<p><b>{title}</b></p>{self.claims._repr_html_()}{maps}{failed}<p>{files}</p>"
 
 
 def build(

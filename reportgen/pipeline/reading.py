@@ -56,12 +56,6 @@ def read_trials(folder: Path, findings: Findings) -> Trials:
     return replace(trials, patterns=patterns.read(folder / patterns.FILE, trials.findings))
 
 
-def read_joined(folder: Path, scores: Scores | None = None) -> Findings:
-    """Read a run directory's findings, joined with what interventions say of them."""
-    scores = open_folder(folder)[0] if scores is None else scores
-    return read_trials(folder, read_findings(folder, scores)).findings
-
-
 def read_claims(folder: Path, trials: Trials) -> Claims:
     """Read a run directory's claims; where it has none, as one that was only analyzed, make them."""
     path = folder / CLAIMS

@@ -2,18 +2,25 @@
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_maps import named, noise, with_examples
+from made_trials import trial
 
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.cli import explain
+from reportgen.core.claims import Claims
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores, Model
+from reportgen.core.study_scores import Scores
+from reportgen.core.trials import Trials, Validation
+from reportgen.errors import InputError
 from reportgen.storage.scores_file import scores_bytes
+from reportgen.summary.summarize import summarize
 
 
 def planted() -> np.ndarray:
@@ -84,3 +91,68 @@ def test_a_block_is_named_where_its_scores_are_read(tmp_path: Path) -> None:
     findings: Findings = analyze(scores, Settings(detectors=("cluster",)))
     lines = explain.as_json(findings.findings[0], findings, tmp_path)["again"]["by_hand"]
     assert f"scores = load_scores('{tmp_path / 'scores.safetensors'}', block='dec')" in lines
+
+
+@pytest.fixture(scope="module")
+def claims() -> Claims:
+    """Claims on scores per example; a set of two heads, and one of them alone, were knocked out."""
+    losses = {"Task 0": {"mean": {"L5H4": 0.31, "L15H15": 0.001}}}
+    tried = [trial(tasks=["Task 0"], heads=["L5H4", "L5H5"])]
+    scores = with_examples(planted(), noise_scale=0.5)
+    findings = replace(analyze(scores), source=Scores.of(scores))
+    return summarize(Trials(findings, Validation("k", {}, trials=tried, losses=losses)))  # type: ignore[arg-type]
+
+
+def test_a_head_is_told_on_every_task_with_all_that_names_it(claims: Claims, tmp_path: Path) -> None:
+    known, lines = explain.explained("L5H4", claims, tmp_path)
+    scores = claims.made_from.findings.made_from.blocks[0]
+    size = abs(scores.importance)
+    assert isinstance(known, dict)
+    for t, row in enumerate(known["tasks"]):
+        assert row["importance"] == scores.importance[t, 5, 4]
+        assert row["rank"] == 1 + (size[t] > size[t, 5, 4]).sum()
+        assert row["of"] == 400
+        assert any(line.startswith(f"{row['task']}: ") and f"rank {row['rank']} of 400" in line for line in lines)
+    assert [row["loss_alone"] for row in known["tasks"]] == [{"mean": 0.31}, None, None]
+    assert any("knocked out alone it costs 0.310 (mean) nats" in line for line in lines)
+    assert "  top/0 (Task 0): L5H4 and L5H5: needed, more than other heads of the same layers" in lines
+    assert "cluster/task-0/1" in known["findings"]
+    assert {c.id for c in claims.claims if "cluster/task-0/1" in c.support} <= {*known["claims"]}
+    leading = next(f for f in claims.made_from.findings.by_task("Task 2") if "L15H15" in (f.members or ()) and f.data)
+    (row,) = (r for r in explain.explained("L15H15", claims, tmp_path)[0]["tasks"] if r["task"] == "Task 2")  # type: ignore[index]
+    assert row["rank_interval"] == [leading.data["first_ranks"][0], leading.data["last_ranks"][0]]  # type: ignore[index]
+    bare, told = explain.explained("L0H0", claims, tmp_path)
+    assert ("no finding names it" in told) == (bare["findings"] == [])  # type: ignore[index]
+
+
+def test_without_a_name_all_names_are_listed_in_the_order_of_the_report(claims: Claims, tmp_path: Path) -> None:
+    known, lines = explain.explained(None, claims, tmp_path)
+    assert isinstance(known, dict)
+    ids = [*(c.id for c in claims.claims), *(f.id for f in claims.made_from.findings.ranked())]
+    assert [*known["claims"], *known["findings"]] == ids
+    told = [line.strip().partition(": ")[0] for line in lines if line.startswith("  ")]
+    assert told == ids
+    assert "heads: L0H0 to L19H19" in lines
+    for name in (ids[0], ids[-1]):
+        assert explain.explained(name, claims, tmp_path)[0]["id"] == name  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("l5h4", "Did you mean L5H4?"),
+        ("enc.L5H4", "Did you mean L5H4?"),
+        ("L20H3", "Heads count from zero, and there are 20 layers × 20 heads."),
+        ("Cluster/task-0/2", "Did you mean cluster/task-0/1"),
+        ("heads/blcks", "Did you mean heads/blocks"),
+        ("task-2", "/task-2/1"),
+        ("xyzzy", "explain {}` lists all names."),
+    ],
+)
+def test_an_unknown_name_is_refused_with_those_that_are_near(
+    claims: Claims, tmp_path: Path, name: str, hint: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        explain.explained(name, claims, tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path}: no claim, finding or head is called {name!r}. ")
+    assert hint.format(tmp_path) in str(raised.value)

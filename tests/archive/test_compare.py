@@ -1,23 +1,29 @@
 """Runs against each other: what is found where runs differ, and how rarely where they do not."""
 
 import csv
+import html
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import commands
 import numpy as np
 import pytest
 from made_archives import build, make_scores
 
+import reportgen
 from reportgen import compare
 from reportgen.archive.compare import figures, statistics
+from reportgen.archive.compare.claims import claim_moves
 from reportgen.archive.compare.compare import as_json, lines
-from reportgen.archive.compare.model import moves, trajectories
+from reportgen.archive.compare.model import Run, Versus, moves, settings_apart, trajectories
 from reportgen.archive.compare.page import page as page_of
-from reportgen.core.findings import Finding, Findings
+from reportgen.core.claims import Claim, Claims
+from reportgen.core.findings import Family, Finding, Findings, Test
 from reportgen.core.scores import Head, HeadScores
+from reportgen.core.trials import Validation
 from reportgen.errors import InputError
 
 METHODS = "their methods differ (gate_gradient and zero_ablation)"
@@ -66,7 +72,7 @@ def test_the_page_and_the_files_say_the_same(runs: dict[str, Path], tmp_path: Pa
     content = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert {k: v for k, v in content.items() if k != "files"} == json.loads(json.dumps(as_json(made)))
     assert [h["head"] for t in content["comparisons"][1]["tasks"] for h in t["heads"]] == ["L7H9", "L7H9"]
-    assert "changed against base" in page
+    assert "changed against base: " in page
     assert page.count(">L7H9<") >= 2
     assert "Heads that move most over the runs: Recall" in page
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", page)
@@ -75,7 +81,12 @@ def test_the_page_and_the_files_say_the_same(runs: dict[str, Path], tmp_path: Pa
     assert len(rows) == 2 * 2 * 80
     for row in rows[:50]:
         assert np.isclose(float(row["run_value"]) - float(row["reference"]), float(row["difference"]), atol=1e-6)
-    assert lines(made)[0].startswith("again: 0 heads found to differ")
+    told = lines(made)
+    hashes = [run.settings["scores"] for run in made.runs]
+    assert told[0] == f"scores: {' | '.join(hashes)}"
+    assert len({*hashes}) == 3
+    assert told[1] == "again: all seven claims hold in both. The runs differ in scores."
+    assert "  0 heads found to differ; findings: 0 changed" in next(line for line in told if "heads found" in line)
 
 
 def test_heads_that_move_over_three_runs_are_drawn_and_listed(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -173,15 +184,117 @@ def finding(kind: str, heads: tuple[int, int] | None = None, **rest: object) -> 
     return Finding(f"{kind}/x/1", kind, "m", "observed", 0.5, rule="rule", task="x", layers=layers, heads=heads, **rest)  # type: ignore[arg-type]
 
 
-def test_findings_are_kept_moved_lost_and_gained() -> None:
-    def findings(*found: Finding) -> Findings:
-        return Findings({}, 0.05, 0, [], list(found))
+def run(*found: Finding, name: str = "run", families: tuple[str, ...] = (), **rest: Any) -> Run:
+    """A run with those findings, on one task x."""
+    families_ = [Family(each, 1, 0.05, "none") for each in families]
+    return Run(name, "", (make_scores(tasks=("x",)),), Findings({}, 0.05, 0, families_, list(found)), **rest)
 
-    before = findings(finding("cluster", (1, 4)), finding("row_segment", (0, 2)), finding("anomaly", members=["L1H1"]))
-    after = findings(finding("cluster", (3, 6)), finding("row_segment", (5, 7)), finding("anomaly", members=["L1H1"]))
+
+def test_findings_are_kept_moved_lost_and_gained() -> None:
+    before = run(finding("cluster", (1, 4)), finding("row_segment", (0, 2)), finding("anomaly", members=["L1H1"]))
+    after = run(finding("cluster", (3, 6)), finding("row_segment", (5, 7)), finding("anomaly", members=["L1H1"]))
     told = [(m.status, m.finding.kind) for m in moves(before, after, same_heads=True)]
     assert told == [("moved", "cluster"), ("lost", "row_segment"), ("gained", "row_segment"), ("kept", "anomaly")]
     told = [(m.status, m.finding.kind) for m in moves(before, after, same_heads=False)]
     assert told == [("kept", "cluster"), ("kept", "row_segment"), ("kept", "anomaly")]
-    needed = findings(finding("anomaly", members=["L1H1"], verdict="necessary"))
-    assert [m.status for m in moves(findings(before.findings[2]), needed, same_heads=True)] == ["changed"]
+
+
+def with_test(kind: str, **rest: object) -> Finding:
+    return replace(
+        finding(kind, **rest), register="tested", rule=None, test=Test("t", "n", 1.0, 0.01, 0.02, kind, 1, None)
+    )
+
+
+NEEDED, SPARED = (finding("anomaly", members=["L1H1"], verdict=v) for v in ("necessary", "unnecessary"))
+APART = finding("causal_validation", members=["L1H1"], verdict="necessary")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "status", "why"),
+    [
+        (run(NEEDED), run(SPARED), "changed", ""),
+        (run(NEEDED), run(replace(NEEDED, verdict=None)), "untested", "in both, but its heads were not tried in run"),
+        (
+            run(NEEDED),
+            run(replace(NEEDED, verdict="untested")),
+            "untested",
+            "in both, but its heads were not tried in run",
+        ),
+        (run(APART), run(), "untested", "nothing was knocked out in run"),
+        (run(), run(APART), "untested", "nothing was knocked out in run"),
+        (run(APART), run(validation=Validation("k", {})), "untested", "nothing was knocked out on x in run"),
+        (run(replace(NEEDED, task="y")), run(), "untested", "run has no task y"),
+        (run(replace(NEEDED, block="enc")), run(), "untested", "run has no encoder heads"),
+        (run(NEEDED), run(detectors=["cluster"]), "untested", "run did not look for single heads beyond the tail"),
+        (run(with_test("cluster")), run(), "untested", "run did not test clusters"),
+        (run(with_test("cluster")), run(families=("cluster",)), "lost", ""),
+        (run(with_test("cluster")), run(finding("cluster")), "untested", "not tested in run"),
+        (run(with_test("cluster")), run(finding("cluster"), families=("cluster",)), "changed", ""),
+    ],
+)
+def test_what_a_run_did_not_test_is_neither_lost_nor_changed(ours: Run, theirs: Run, status: str, why: str) -> None:
+    (move,) = moves(ours, theirs, same_heads=True)
+    assert (move.status, move.why) == (status, why)
+    (back,) = moves(theirs, ours, same_heads=True)
+    assert back.status == {"lost": "gained"}.get(status, status)
+
+
+def claim(headline: str, *support: Finding, **rest: Any) -> Claim:
+    fields: dict[str, Any] = {"tasks": ("x",), "exceptions": (), "verdict": None, "register": "observed", "values": {}}
+    ids = tuple(f.id for f in support)
+    return Claim("heads/carry", "heads", headline, "", support=ids, strength=0.5, **fields | rest)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fate", "why"),
+    [
+        # the same of other numbers, another head, another verdict, another wording
+        (claim("3 of 8 answers"), claim("Five of 8 answers"), "holds", ()),
+        (
+            claim("L1H1 leads", values={"head": "L1H1"}),
+            claim("L2H2 leads", values={"head": "L2H2"}),
+            "changed",
+            ("L1H1 → L2H2",),
+        ),
+        (claim("a", verdict="necessary"), claim("a", verdict="unnecessary"), "changed", ("needed → not needed",)),
+        (claim("more alike"), claim("less alike"), "changed", ("it is said otherwise",)),
+        (claim("a", verdict="necessary"), claim("a"), "uncompared", ("not tried in run",)),
+        (claim("a", tasks=("x", "y")), claim("a"), "holds", ("not compared on y: run has no task y",)),
+        (claim("a", tasks=()), claim("a"), "changed", ("also on x",)),
+        # made by one alone: what became of the findings behind it
+        (claim("a", NEEDED), None, "changed", ("only base makes it", "of the findings behind it none is in run")),
+        (claim("a", APART), None, "uncompared", ("nothing was knocked out in run",)),
+    ],
+)
+def test_claims_hold_changed_or_could_not_be_compared(
+    ours: Claim, theirs: Claim | None, fate: str, why: tuple[str, ...]
+) -> None:
+    support = [f for f in (NEEDED, APART) if f.id in ours.support]
+    base = run(*support, name="base", claims=Claims((ours,)))
+    other = run(claims=Claims(() if theirs is None else (theirs,)))
+    (found,) = claim_moves(base, Versus(other, (), tuple(moves(base, other, same_heads=True)), ()))
+    assert (found.fate, found.why) == (fate, why)
+
+
+def test_runs_that_differ_in_seeds_alone_say_what_may_rest_on_them(
+    runs: dict[str, Path], tmp_path: Path, browser, violations
+) -> None:
+    seeded = reportgen.build(
+        runs["base"].parent / "base study", tmp_path / "seeded", overrides={"analysis.seed": 1, "report.theme": "paper"}
+    ).folder
+    made = compare([runs["base"], seeded], tmp_path / "out")
+    assert settings_apart(made.runs) == {"analysis.seed": ("0", "1")}
+    page = html.unescape((tmp_path / "out" / "compare.html").read_text())
+    assert "Importance is the same in both to the last digit. The runs differ in seeds alone" in page
+    assert "<figure" not in page
+    claims = [*made.reference.claims.claims, *made.others[0].run.claims.claims]
+    assert claims
+    assert [c.headline for c in claims if f"<b>{c.headline}.</b>" not in page] == []
+    compared = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert compared["settings"] == {"analysis.seed": ["0", "1"]}
+    assert {c["id"] for c in compared["comparisons"][0]["claims"]} == {c.id for c in claims}
+    view = browser.new_page(color_scheme="dark", viewport={"width": 375, "height": 844})
+    view.goto((tmp_path / "out" / "compare.html").as_uri())
+    assert violations(view) == []
+    assert view.evaluate("document.documentElement.scrollWidth") <= 375
+    view.close()

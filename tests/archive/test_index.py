@@ -55,6 +55,8 @@ def test_the_page_tells_and_links_every_report_the_newest_first(reports: Path) -
         *(f"{c.headline}.</b> {c.body}" for c in claims),
     ):
         assert told in html.unescape(page), told
+    first = re.findall(r'<p class="top">.*?<b>(.*?)\.</b>', page)
+    assert [html.unescape(each) for each in first] == [claims[0].headline] * 3
     assert page.count('class="badge tested"') + page.count('class="badge observed"') == 12
     assert lines(made) == [str(reports / "index.html"), "3 reports: 3 read, 0 unchanged"]
 
@@ -155,7 +157,7 @@ def test_what_cannot_be_indexed_is_refused_and_left_alone(tmp_path: Path, make, 
     assert {p: p.read_bytes() for p in folder.rglob("*")} == before
 
 
-def test_the_page_is_searched_by_its_one_script_and_reads_without(reports: Path, browser) -> None:
+def test_the_page_is_searched_by_its_one_script_and_reads_without(reports: Path, browser, violations) -> None:
     os.rename(reports / "group", reports / "javascript:alert(1)")
     os.rename(reports / "one", reports / "<img src=x onerror=alert(1)>#?%")
     page = index(reports).page.read_text()
@@ -180,6 +182,7 @@ def test_the_page_is_searched_by_its_one_script_and_reads_without(reports: Path,
             assert view.locator(".entry:visible").count() == 1
             assert view.inner_text("#told") == "1 of 3 reports"
             view.fill("#words", "")
+            assert violations(view) == []
         for i in range(3):  # every address is that of a page, whatever its folder is called
             view.locator(".entry a").nth(i).click()
             assert "Attention-head report" in view.content()

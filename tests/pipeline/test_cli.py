@@ -157,7 +157,15 @@ def test_explain(figure: Path) -> None:
         assert part in done.stdout
     unknown = run("explain", figure, "cluster/nothing/1")
     assert unknown.returncode == 2
-    assert "no finding is called 'cluster/nothing/1'" in unknown.stderr
+    assert "no claim, finding or head is called 'cluster/nothing/1'. Did you mean cluster/" in unknown.stderr
+
+
+def test_a_shell_completes_commands() -> None:
+    asked = {"_REPORTGEN_COMPLETE": "complete_bash", "COMP_WORDS": "reportgen exp", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("reportgen")], env={**os.environ, **asked}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["explain"], "")
 
 
 def test_single_values_deep_in_the_study_can_be_set(tmp_path: Path) -> None:

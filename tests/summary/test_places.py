@@ -67,6 +67,10 @@ def test_claims_stand_in_one_order_everywhere(report: reportgen.Built) -> None:
         assert [mark for mark in marks if mark not in text] == [], name
         assert order(text, marks) == sorted(order(text, marks)), name
     assert "<b>50 % of &lt;logic&gt; and Recall have" in notebook
+    assert report.claims._repr_html_() in notebook
+    assert notebook.index("<ol>") < notebook.index("<svg")
+    assert [name for name in ("Recall", "50 % of &lt;logic&gt;", "Math") if f">{name}</text>" not in notebook] == []
+    assert "<script" not in notebook
     assert terminal.splitlines()[0] == f"1. {told[0]} [tested]"
     assert r"\DeclareRobustCommand{\reportclaims}" in latex
     assert markdown.startswith("## Told\n\n- **50 % of \\<logic\\> and Recall have a compact block of heads.**")

@@ -17,7 +17,7 @@ from reportgen.core.trials import Trials
 from reportgen.errors import InputError
 from reportgen.pipeline import build as pipeline
 from reportgen.pipeline.options import Options
-from reportgen.pipeline.reading import open_folder, read_findings, read_joined, read_trials
+from reportgen.pipeline.reading import open_folder, read_findings, read_trials
 from reportgen.pipeline.source import open_source
 from reportgen.validation import engine
 from reportgen.validation.recorded import recorded_differences, recorded_disagreements
@@ -63,7 +63,7 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 def found(folder: Path) -> list[Finding]:
     """The folder's findings, joined with what interventions say."""
-    return read_joined(folder).findings
+    return joined_in(folder).findings.findings
 
 
 def joined_in(folder: Path) -> Trials:

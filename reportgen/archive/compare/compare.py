@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from reportgen import __version__
-from reportgen.archive.compare.model import Comparison, Versus, comparison, profile, sides
+from reportgen.archive.compare.claims import FATES, ClaimMove, bearing, claim_moves, counts
+from reportgen.archive.compare.model import Comparison, Versus, comparison, profile, settings_apart, sides
 from reportgen.archive.compare.page import page
 from reportgen.core.blocks import written
 from reportgen.core.provenance import created
@@ -81,7 +82,10 @@ def as_json(made: Comparison) -> dict[str, object]:
             }
             for run in made.runs
         ],
-        "comparisons": [_versus_json(v) for v in made.others],
+        "settings": {name: list(values) for name, values in settings_apart(made.runs).items()},
+        "comparisons": [
+            {**_versus_json(v), "claims": _claims_json(claim_moves(made.reference, v))} for v in made.others
+        ],
     }
 
 
@@ -111,6 +115,7 @@ def _versus_json(versus: Versus) -> dict[str, object]:
                 "status": m.status,
                 "kind": m.finding.kind,
                 "task": m.finding.task,
+                "why": m.why,
                 "before": m.before and {"id": m.before.id, "sentence": m.before.sentence},
                 "after": m.after and {"id": m.after.id, "sentence": m.after.sentence},
             }
@@ -119,16 +124,32 @@ def _versus_json(versus: Versus) -> dict[str, object]:
     }
 
 
+def _claims_json(fates: Sequence[ClaimMove]) -> list[dict[str, object]]:
+    return [
+        {
+            "fate": c.fate,
+            "id": c.claim.id,
+            "before": c.before and c.before.headline,
+            "after": c.after and c.after.headline,
+            "why": list(c.why),
+        }
+        for c in fates
+    ]
+
+
 def lines(made: Comparison) -> list[str]:
-    """Return the outcome for a terminal, a line a run."""
-    shown = []
+    """Return the outcome for a terminal: the settings that differ, and of each run what became of the claims."""
+    shown = [f"{name}: {' | '.join(values)}" for name, values in settings_apart(made.runs).items()]
     for v in made.others:
-        heads = sum(len(d.changes) for d in v.differences)
-        counts = [
-            f"{sum(m.status == status for m in v.moves)} {status}" for status in ("changed", "moved", "gained", "lost")
-        ]
-        shown.append(f"{v.run.name}: {heads} heads found to differ; findings: {', '.join(counts)}")
-        shown += [f"{v.run.name}, not compared: {each}" for each in v.refused]
+        heads, fates = sum(len(d.changes) for d in v.differences), claim_moves(made.reference, v)
+        moved = [f"{sum(m.status == s for m in v.moves)} {s}" for s in ("changed", "moved", "gained", "lost")]
+        shown.append(f"{v.run.name}: {counts(fates)}. {bearing(made.reference, v)}")
+        for c in fates:
+            said = [each.headline for each in (c.before, c.after) if each is not None]
+            why = f" ({'; '.join(c.why)})" if c.why else ""
+            shown += [f"  {FATES[c.fate]}: {' → '.join(dict.fromkeys(said))}{why}"] if c.fate != "holds" else []
+        shown.append(f"  {heads} heads found to differ; findings: {', '.join(moved)}")
+        shown += [f"  not compared: {each}" for each in v.refused]
     return shown
 
 

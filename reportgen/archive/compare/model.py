@@ -1,8 +1,8 @@
-"""What differs between reports: heads, agreement of ranks, and what became of findings."""
+"""What differs between reports: settings, claims, heads, agreement of ranks, and what became of findings."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,23 +11,35 @@ import numpy as np
 from reportgen.archive.compare import statistics
 from reportgen.archive.compare.statistics import Difference
 from reportgen.core.blocks import Blocks, title
+from reportgen.core.claims import Claim, Claims
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head, HeadScores
+from reportgen.core.study_scores import Scores
+from reportgen.core.trials import Validation
 from reportgen.errors import InputError
-from reportgen.pipeline.reading import open_folder, read_joined
+from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
+from reportgen.storage.files import sha256_file
+from reportgen.storage.scores_file import SCORES
 
-Status = Literal["kept", "changed", "moved", "gained", "lost"]
+Status = Literal["kept", "changed", "moved", "gained", "lost", "untested"]
+ALIKE: tuple[Status, ...] = ("kept", "untested")  # no evidence of a difference
 Progress = Callable[[str, int, int], None]
+Judged = Finding | Claim
+JUDGEMENTS = ("register", "verdict", "specific")
 
 
 @dataclass(frozen=True)
 class Move:
-    """What became of a finding: ``before`` is the reference's, ``after`` the run's (None: it has none)."""
+    """What became of a finding: ``before`` is the reference's, ``after`` the run's (None: it has none).
+
+    ``untested``: one of them did not look, or not with that test, so that nothing can be told; ``why`` says it.
+    """
 
     status: Status
     before: Finding | None
     after: Finding | None
+    why: str = ""
 
     @property
     def finding(self) -> Finding:
@@ -39,12 +51,18 @@ class Move:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One report that is compared: the name it goes by, its scores block by block, and findings."""
+    """One report that is compared: the name it goes by, its scores block by block, findings and claims, all that
+    interventions showed (None: nothing was tried), the settings it was made with, and what it looked for (None: all).
+    """
 
     name: str
     study: str
     scores: Blocks
     findings: Findings
+    claims: Claims = field(default_factory=Claims)
+    validation: Validation | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    detectors: Sequence[str] | None = None
 
     def block(self, name: str | None) -> HeadScores | None:
         """Return its heads of that block."""
@@ -61,9 +79,15 @@ class Versus:
     refused: tuple[str, ...]
 
     @property
+    def same(self) -> bool:
+        """Whether every head has the very same importance in both, on all that was compared."""
+        maps = [d.values for d in self.differences]
+        return bool(maps) and not any(values is None or np.nan_to_num(values).any() for values in maps)
+
+    @property
     def differs(self) -> bool:
         """Whether a head was found to differ, or a finding is not where it was."""
-        return any(d.changes for d in self.differences) or any(m.status != "kept" for m in self.moves)
+        return any(d.changes for d in self.differences) or any(m.status not in ALIKE for m in self.moves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +125,7 @@ def comparison(reports: Sequence[Path | str], alpha: float, seed: int, progress:
             made.append(_difference(runs[0], run, block, task, searches, alpha, seed))
             done += 1
         refused = tuple(_refused(runs[0], run))
-        found = moves(runs[0].findings, run.findings, _same_shape(runs[0], run))
+        found = moves(runs[0], run, _same_shape(runs[0], run))
         others.append(Versus(run, tuple(made), tuple(found), refused))
     progress("comparing", len(pairs), len(pairs))
     return Comparison(runs[0], tuple(others), tasks, alpha, searches)
@@ -122,7 +146,51 @@ def _open(path: Path, name: str) -> Run:
 
     with opened(path) as report:
         scores, source = open_folder(report.folder)
-        return Run(name, source.study.study.title, scores.blocks, read_joined(report.folder, scores))
+        trials = read_trials(report.folder, read_findings(report.folder, scores))
+        claims, study = read_claims(report.folder, trials), source.study
+        made = {"reportgen": str(report.manifest.get("reportgen", "not recorded")), **_settings(scores)}
+        # scores made elsewhere are told apart by what they are, as nothing says how they were made
+        made |= {"scores": sha256_file(report.folder / SCORES)[:12]} if study.scores is not None else {}
+        validation, looked_for = trials.validation, study.analysis.detectors
+        return Run(name, study.study.title, scores.blocks, trials.findings, claims, validation, made, looked_for)
+
+
+def _settings(scores: Scores) -> dict[str, str]:
+    """Return what may set two runs apart, by its name in study.toml; of the scores, what they record.
+
+    Wording and layout change no result. Of a path only the name counts: where a file lies says nothing of it, and the
+    weights are told by their hash.
+    """
+    study, first, model = scores.study, scores.blocks[0], scores.blocks[0].model
+    sections = study.model_dump(mode="json", exclude={"study", "report"}, exclude_none=True)
+    made = dict(_flat(sections))
+    made |= {"model.path": model.path or "not recorded"} if study.model is not None else {}
+    made |= {key: Path(made[key]).name for key in made if key.endswith(".path")}
+    sizes = sorted({task.n for task in first.tasks if task.n is not None})
+    made |= {
+        "weights": (model.weights_sha256 or "not recorded")[:12],
+        "method": first.method.name,
+        "metric": first.method.metric or "not recorded",
+        "unit": first.method.unit,
+        "tasks": ", ".join(sorted(first.task_names)),
+        "examples a task": "–".join(map(str, dict.fromkeys((sizes[0], sizes[-1])))) if sizes else "not recorded",
+    }
+    return made
+
+
+def _flat(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", str(value)
+
+
+def settings_apart(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """Return the settings that are not the same in all runs, with each run's own."""
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    each = {name: tuple(run.settings.get(name, "not set") for run in runs) for name in names}
+    return {name: values for name, values in each.items() if len({*values}) > 1}
 
 
 def _shared_tasks(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -247,17 +315,87 @@ def trajectories(made: Comparison, block: str | None, task: str, most: int = 8) 
     return [(cell, [float(m[cell]) for m in maps]) for cell in cells if spread[cell] > 0]
 
 
-def moves(before: Findings, after: Findings, same_heads: bool) -> list[Move]:
+def moves(reference: Run, run: Run, same_heads: bool) -> list[Move]:
     """Return each finding of either run; those of the same kind, block and tasks are paired by equal, then by shared
     place.
 
-    Where heads of the runs cannot be matched, positions are not compared. ``absence`` only mirrors what was found.
+    Where heads of the runs cannot be matched, positions are not compared. ``absence`` only mirrors what was found. What
+    one run did not look for, or not by that test, is ``untested``, never lost, gained or changed.
     """
-    first, second = _by_subject(before), _by_subject(after)
+    first, second = _by_subject(reference.findings), _by_subject(run.findings)
     found: list[Move] = []
     for key in dict.fromkeys((*first, *second)):
         found += _paired(first[key], second[key], same_heads)
-    return found
+    return [_as_far_as_tested(move, reference, run) for move in found]
+
+
+def _as_far_as_tested(move: Move, reference: Run, run: Run) -> Move:
+    """Return what became of a finding, ``untested`` where one of the runs could not have had it, or not judged it."""
+    before, after = move.before, move.after
+    if before is None or after is None:
+        why = unlooked(move.finding, run if after is None else reference)
+        return Move("untested", before, after, why) if why else move
+    if move.status == "moved":
+        return move
+    changed = judged(before, after)
+    if changed == ["register"]:
+        tested, other = (before, run) if before.register == "tested" else (after, reference)
+        if unlooked(tested, other):
+            return Move("untested", before, after, f"not tested in {other.name}")
+    if changed:
+        return Move("changed", before, after)
+    silent = reference if untried(before, after) else run if untried(after, before) else None
+    if silent is not None:
+        return Move("untested", before, after, f"in both, but its heads were not tried in {silent.name}")
+    return Move("kept", before, after)
+
+
+def judged(before: Judged, after: Judged) -> list[str]:
+    """Return in what two findings, or claims, were judged unlike; what only one of them was tried for is left out."""
+    return [
+        name
+        for name in JUDGEMENTS
+        if (ours := _judgement(before, name)) is not None
+        and (theirs := _judgement(after, name)) is not None
+        and ours != theirs
+    ]
+
+
+def untried(each: Judged, other: Judged) -> bool:
+    """Return whether ``each`` lacks a judgement that ``other`` has."""
+    return any(_judgement(each, name) is None and _judgement(other, name) is not None for name in JUDGEMENTS)
+
+
+def _judgement(each: Judged, name: str) -> object:
+    value = getattr(each, name, None)
+    return None if value == "untested" else value
+
+
+def unlooked(finding: Finding, run: Run) -> str:
+    """Return why a run could not have a finding of another, "" where it looked for it and did not find it."""
+    test, kind = finding.test, kind_of(finding.kind)
+    if missing := sorted({*filter(None, (finding.task, *(finding.tasks or ())))} - {*run.scores[0].task_names}):
+        return f"{run.name} has no task {', '.join(missing)}"
+    if finding.block is not None and run.block(finding.block) is None:
+        return f"{run.name} has no {title(finding.block)} heads"
+    if kind.apart:  # only interventions give it
+        return _untried(finding.task, run)
+    if run.detectors is not None and finding.kind not in run.detectors:
+        return f"{run.name} did not look for {kind.several}"
+    if finding.n_examples is not None and not any(e is not None for e in run.scores[0].examples):
+        return f"{run.name} has no scores of single examples"
+    if test is not None and test.family not in {family.id for family in run.findings.families}:
+        return f"{run.name} did not test {kind.several}"
+    return ""
+
+
+def _untried(task: str | None, run: Run) -> str:
+    if run.validation is None or run.validation.problem is not None:
+        return f"nothing was knocked out in {run.name}"
+    reasons = {each.name: each.reason for each in run.validation.tasks}
+    if task is not None and (task not in reasons or reasons[task] is not None):
+        return f"nothing was knocked out on {task} in {run.name}"
+    return ""
 
 
 def _by_subject(findings: Findings) -> dict[tuple[object, ...], list[Finding]]:
@@ -277,8 +415,7 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
             if partner is not None:
                 left.remove(f)
                 right.remove(partner)
-                status: Status = "kept" if _judged(f) == _judged(partner) else "changed"
-                found.append(Move(status if alike else "moved", f, partner))
+                found.append(Move("kept" if alike else "moved", f, partner))
 
     if same_heads:
         pair(alike=True)
@@ -287,10 +424,6 @@ def _paired(before: list[Finding], after: list[Finding], same_heads: bool) -> li
         found += [Move("kept", f, g) for f, g in zip(left, right, strict=False)]
         left, right = left[len(right) :], right[len(left) :]
     return [*found, *(Move("lost", f, None) for f in left), *(Move("gained", None, g) for g in right)]
-
-
-def _judged(f: Finding) -> tuple[object, ...]:
-    return f.register, f.verdict, f.specific
 
 
 def _position(f: Finding) -> tuple[object, ...]:

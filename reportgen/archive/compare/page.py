@@ -1,7 +1,8 @@
-"""The page of a comparison: tables, and the figures of what differs."""
+"""The page of a comparison: what became of the claims, then tables, and the figures of what differs."""
 
+from reportgen.archive.compare.claims import FATES, bearing, claim_moves, counts
 from reportgen.archive.compare.figures import difference_maps, trajectory_figure
-from reportgen.archive.compare.model import Comparison, Versus, profile, trajectories
+from reportgen.archive.compare.model import ALIKE, Comparison, Versus, profile, settings_apart, trajectories
 from reportgen.archive.compare.statistics import Difference
 from reportgen.archive.pages import rendered
 from reportgen.core.blocks import title, written
@@ -10,6 +11,7 @@ from reportgen.rendering.format import NONE, accuracy, count, estimate, fixed, n
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.tables import Table
 
+STATUSES = {s: s for s in ("kept", "changed", "moved", "gained", "lost")} | {"untested": "not tested in both"}
 SHOWN = 40  # heads and findings of one table; compare.json holds all
 
 
@@ -21,7 +23,12 @@ def page(made: Comparison) -> str:
             "run": v.run.name,
             "id": f"run-{i}",
             "refused": v.refused,
-            "figures": difference_maps(v),
+            "bearing": bearing(made.reference, v),
+            "told": counts(fates),
+            "fates": [
+                (words, found) for fate, words in FATES.items() if (found := [c for c in fates if c.fate == fate])
+            ],
+            "figures": [] if v.same else difference_maps(v),
             "agreement": _agreement(v),
             "heads": _heads(v),
             "findings": _findings(v),
@@ -29,15 +36,17 @@ def page(made: Comparison) -> str:
             "silent": _silent(v),
         }
         for i, v in enumerate(made.others, 1)
+        for fates in [claim_moves(made.reference, v)]
     ]
     return rendered(
         "compare.html.j2",
-        title=f"{count(len(made.runs), 'run')} compared",
+        title=f"{count(len(made.runs), 'run')} compared" if many else _headline(made),
         date=created()[:10],
         made=made,
         reference=made.reference.name,
         sections=sections,
         runs=_runs(made),
+        settings=_settings(made),
         profiles=_profiles(made),
         trajectories=_trajectories(made) if many else [],
         moving=[f for b in made.reference.scores if (f := trajectory_figure(made, b.block)) is not None]
@@ -48,6 +57,19 @@ def page(made: Comparison) -> str:
         synthetic=any(run.scores[0].synthetic for run in made.runs),
         same_model=_same_model(made),
     )
+
+
+def _headline(made: Comparison) -> str:
+    """Return what two runs' comparison comes to."""
+    v = made.others[0]
+    return f"{printable(v.run.name)} against {printable(made.reference.name)}: {counts(claim_moves(made.reference, v))}"
+
+
+def _settings(made: Comparison) -> Table | None:
+    columns = (("Setting", False), *((printable(run.name), False) for run in made.runs))
+    rows = [(name, *map(printable, values)) for name, values in settings_apart(made.runs).items()]
+    note = "All other settings are the same. Wording and layout, which change no result, are left out."
+    return Table("settings", "Settings that differ", columns, tuple(rows), note) if rows else None
 
 
 def _same_model(made: Comparison) -> bool:
@@ -180,14 +202,12 @@ def _silent(v: Versus) -> list[str]:
 
 
 def _counts(v: Versus) -> dict[str, int]:
-    return {
-        status: sum(m.status == status for m in v.moves) for status in ("kept", "changed", "moved", "gained", "lost")
-    }
+    return {words: sum(m.status == status for m in v.moves) for status, words in STATUSES.items()}
 
 
 def _findings(v: Versus) -> Table | None:
     columns = (("What became of it", False), ("In the reference", False), ("In the run", False))
-    changed = [m for m in v.moves if m.status != "kept"]
+    changed = [m for m in v.moves if m.status not in ALIKE]
     rows = [
         (m.status, m.before.sentence if m.before else NONE, m.after.sentence if m.after else NONE)
         for m in changed[:SHOWN]
