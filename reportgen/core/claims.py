@@ -57,7 +57,8 @@ class ClaimsFile:
 
     ``title`` is the report's where the study gives none. ``searches`` says what was looked for and not found,
     ``interpretation`` what depth and task groups may mean, in at most three sentences; ``silent`` are the topics
-    without a claim, ``apart`` the kinds of findings that no topic speaks of.
+    without a claim, ``apart`` the kinds of findings that no topic speaks of. ``further`` are claims that the limits of
+    words and numbers leave no room for.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -66,6 +67,7 @@ class ClaimsFile:
     interpretation: tuple[Remark, ...] = ()
     silent: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    further: tuple[Claim, ...] = ()
     schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
 
     @property
@@ -73,9 +75,18 @@ class ClaimsFile:
         """What is said where there is no claim."""
         return "" if self.claims else "Nothing was found that could be claimed."
 
+    @property
+    def left_out(self) -> str:
+        """What is said of the claims that found no room: how many, and the headlines of the strongest three."""
+        if not self.further:
+            return ""
+        count = f"{len(self.further)} further claims have" if len(self.further) > 1 else "One further claim has"
+        first = "; ".join(claim.headline for claim in self.further[:3])
+        return f"{count} no room here and stand{'' if len(self.further) > 1 else 's'} in claims.json: {first}{'; …' if len(self.further) > 3 else '.'}"
+
     def find(self, name: str) -> Claim | None:
         """Return the claim of that id, None where there is none."""
-        return next((claim for claim in self.claims if claim.id == name), None)
+        return next((claim for claim in (*self.claims, *self.further) if claim.id == name), None)
 
 
 @dataclass(frozen=True)

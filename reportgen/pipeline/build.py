@@ -78,8 +78,8 @@ class Built:
             for c in self.claims.claims
         )
         said = f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.claims.nothing)}</p>"
-        if self.claims.searches is not None:
-            said += f"<p><small>{escape(self.claims.searches.text)}</small></p>"
+        notes = (self.claims.left_out, self.claims.searches.text if self.claims.searches is not None else "")
+        said += "".join(f"<p><small>{escape(note)}</small></p>" for note in notes if note)
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())
         return f"<p><b>Attention-head report</b>: {about}</p>{said}{failed}<p>{files}</p>"
