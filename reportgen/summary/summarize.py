@@ -119,8 +119,10 @@ def _others(topic: Topic, evidence: Evidence) -> Iterator[Draft]:
 
 
 def register(draft: Draft) -> Register:
-    """Return *tested* where every finding of the support is, and they are more than a context; else *observed*."""
-    tested = draft.grade != "context" and all(f.register == "tested" for f in draft.support)
+    """Return *tested* where every finding of the support is, and they are more than a context or a count; else
+    *observed*.
+    """
+    tested = draft.grade not in ("context", "observed") and all(f.register == "tested" for f in draft.support)
     return "tested" if tested and draft.support else "observed"
 
 

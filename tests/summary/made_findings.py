@@ -89,6 +89,8 @@ def printed(rng: np.random.Generator, verdict: str, heads: Sequence[str]) -> dic
         "before": 100 * before / 37,
         "after": 100 * (float(rng.integers(0, before)) if verdict == "necessary" else before) / 37,
         "after_controls": 100 * (before - 1) / 37,
+        "alone": 100 * float(rng.integers(0, before + 1)) / 37,
+        "without_any": 100 * float(rng.integers(0, 20)) / 37,
         "carries": verdict == "necessary" and bool(rng.integers(2)),
     }
 

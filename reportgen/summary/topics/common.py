@@ -196,7 +196,7 @@ def core_of(finding: Finding) -> list[str]:
     return [str(head) for head in items(finding, "validation", "core")] or heads_of(finding)
 
 
-def _right(finding: Finding, when: str) -> int | None:
+def right(finding: Finding, when: str) -> int | None:
     """Return how many held-out answers are right, from the share of them in per cent; of a mean over sets, the whole
     ones, so that "at least" is true of it.
     """
@@ -209,7 +209,7 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
 
     The number of heads, of examples, and what as many other heads leave at least, are told where all tasks have them.
     """
-    after = {str(f.task): n for f in findings if (n := _right(f, "after")) is not None}
+    after = {str(f.task): n for f in findings if (n := right(f, "after")) is not None}
     values: Values = dict(extremes(after)) if len(after) == len(findings) else {}
     examples = {number(f, "validation", "examples") for f in findings}
     if len(examples) == 1 and (only := examples.pop()) is not None:
@@ -218,7 +218,7 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
     # where some of a set's heads turned out to be idle, their number is none of what is needed
     if len(sizes) == 1 and all(len(core_of(f)) == len(heads_of(f)) for f in findings):
         values["heads"] = sizes.pop()
-    controls = [_right(f, "after_controls") for f in findings]
+    controls = [right(f, "after_controls") for f in findings]
     known = [n for n in controls if n is not None]
     return values | ({"controls": min(known)} if known and len(known) == len(controls) else {})
 

@@ -55,6 +55,22 @@ def test_a_claim_that_hinges_on_how_it_is_tested_names_the_factor_and_the_tasks(
     assert "fails" not in said(held("Math", 37, "accuracy"))["causes/needed"].body
 
 
+def test_whether_the_first_heads_are_enough_is_counted() -> None:
+    def alone(task: str, kept: int) -> Finding:
+        return top(task, "necessary", 5, alone=100 * kept / 37, without_any=100 * 17 / 37)
+
+    # 95 % of the 20 answers that all heads have beyond none are 19
+    claims = said(alone("Math", 36), alone("Recall", 35), alone("Syntax", 10))
+    assert claims["causes/enough"].headline == "Math keeps its answers with its top heads alone"
+    assert claims["causes/enough"].body == (
+        "36 of 37 answers are right with all other heads taken out, 17 with no head left. This is a count, not a test."
+    )
+    few = claims["causes/too-few"]
+    assert (few.headline, few.register) == ("The top heads alone are not enough for Recall and Syntax", "observed")
+    assert few.body.startswith("At best, on Recall, 35 of 37 answers are right with all other heads taken out")
+    assert said(top("Math", "undecided", 5, alone=0.0, without_any=0.0)).keys() == {"trust/undecided"}
+
+
 def test_a_head_that_costs_more_than_those_named_is_told() -> None:
     data = {"of": "overlooked", "heads": [{"head": "L0H6", "loss": 2.14}], "first": ["L0H1", "L0H2"], "of_first": 1.19}
     claim = said(finding(KIND, "Recall", 0.01, data=data, members=["L0H6"]))["causes/overlooked"]
