@@ -80,9 +80,9 @@ class ClaimsFile:
         """What is said of the claims that found no room: how many, and the headlines of the strongest three."""
         if not self.further:
             return ""
-        count = f"{len(self.further)} further claims have" if len(self.further) > 1 else "One further claim has"
+        count = f"{len(self.further)} claims have" if len(self.further) > 1 else "One claim has"
         first = "; ".join(claim.headline for claim in self.further[:3])
-        return f"{count} no room here and stand{'' if len(self.further) > 1 else 's'} in claims.json: {first}{'; …' if len(self.further) > 3 else '.'}"
+        return f"{count} no room here but in claims.json: {first}{'; …' if len(self.further) > 3 else '.'}"
 
     def find(self, name: str) -> Claim | None:
         """Return the claim of that id, None where there is none."""

@@ -67,7 +67,7 @@ class Wording:
         """Return the case of summary/_remarks.j2 with values whose names are marked; raises InputError for none."""
         text = self._texts.fill("_remarks.j2", {"claim": case, "v": named, "tasks": tasks})
         if not text.strip():
-            raise InputError(f"the template has no case {case}", "summary/_remarks.j2", "Give it each case that ours has")
+            raise InputError(f"the template has no case {case}", "summary/_remarks.j2", "Give it each case of ours")
         return " ".join(sentences(text.translate(TURNING)))
 
     def _values(self, draft: Draft) -> dict[str, object]:

@@ -57,7 +57,12 @@ def claims_md(report: Report) -> str:
     claims = report.claims
     said = [f"- **{_md(c.headline)}.** {_md(c.body)} ({', '.join(c.badges)})".replace("  ", " ") for c in claims.claims]
     notes = [claims.left_out, claims.searches.text if claims.searches is not None else ""]
-    parts = [f"## {_md(report.title)}", "\n".join(said) or claims.nothing, *(_md(note) for note in notes if note), citation(report)]
+    parts = [
+        f"## {_md(report.title)}",
+        "\n".join(said) or claims.nothing,
+        *(_md(note) for note in notes if note),
+        citation(report),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

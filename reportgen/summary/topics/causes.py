@@ -21,7 +21,6 @@ from reportgen.summary.topics.common import (
     tasks_of,
 )
 
-
 DECIDED = ("necessary", "unnecessary", "mixed")
 
 
