@@ -193,7 +193,9 @@ def _unknown(evidence: Evidence) -> Iterator[Draft]:
 
 def _robustness(evidence: Evidence) -> Iterator[Draft]:
     """Name the finding on a set of heads that holds in the fewest ways of testing it, where a quarter fail."""
-    known = [f for f in evidence.findings if f.robustness is not None and f.verdict not in ("undecided", "untested")]
+    open_ = ("undecided", "untested")
+    # that a group of tasks differs no more than others is no result that could fail
+    known = [f for f in evidence.findings if f.robustness and f.verdict not in open_ and not datum(f, "ordinary")]
     weak = [f for f in known if fragile(f)]
     if not weak:
         return
