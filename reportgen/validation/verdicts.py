@@ -125,6 +125,8 @@ def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
+        "alone": _share(trial.kept),
+        "without_any": _share(trial.floor),
         "specific": trial.specific,
         "silence": trial.silence,
         "controls": trial.controls,
