@@ -1,5 +1,7 @@
 """What an importer is: a file format made elsewhere, read into HeadScores; and what several of them share."""
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +45,43 @@ class Importer(Record):
 IMPORTERS = Registry("importers", Importer)
 
 
+def known_formats() -> str:
+    """Return the formats that are read, as a hint."""
+    return "Known formats: " + "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
+
+
+def unknown_file(path: Path, failed: Sequence[str] = ()) -> InputError:
+    """Return the error for a file that holds nothing known: what was seen in it, and what is known."""
+    seen = "; ".join([seen_in(path), *failed])
+    return InputError(f"no importer knows this file ({seen})", str(path), known_formats())
+
+
+def seen_in(path: Path) -> str:
+    """Return what is in a file, in a few words."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not start.strip():
+        return "it is empty"
+    kind = f"a {path.suffix} file" if path.suffix else "a file without extension"
+    keys = _keys(path) if path.suffix.lower() == ".json" else None
+    if keys is not None:
+        return f"{kind} with the keys {', '.join(repr(k[:24]) for k in keys[:4])}{', …' if len(keys) > 4 else ''}"
+    try:
+        line = start.decode("utf-8-sig", "ignore" if len(start) == 4096 else "strict").split("\n")[0].rstrip()
+    except UnicodeDecodeError:
+        return f"{kind} starting with the bytes {start[:8].hex(' ')}"
+    return f"{kind} starting {line[:40]!r}"
+
+
+def _keys(path: Path) -> list[str] | None:
+    """Return the keys of a JSON object, None where the file is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError, RecursionError):
+        return None
+    return list(content) if isinstance(content, dict) and content else None
+
+
 def beginning(path: Path, suffix: str) -> str:
     """Return the first characters of a text file of this suffix; none of another file, or of one that is no text."""
     try:
@@ -50,6 +89,11 @@ def beginning(path: Path, suffix: str) -> str:
             return file.read(65536) if path.suffix.lower() == suffix else ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def lists_by_head(path: Path) -> bool:
+    """Return whether a file is JSON whose first key reads layer-head and stands for a list."""
+    return re.match(r'\s*\{\s*"\d+-\d+"\s*:\s*\[', beginning(path, ".json")) is not None
 
 
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
