@@ -74,11 +74,23 @@ def root(version: Version = False) -> None:
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
-    """Write a commented study.toml and an example task file."""
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path(),
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A file of scores that the study is to be of.")
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Write a commented study.toml and an example task file; or, with --from, the study.toml of a file of scores."""
     from reportgen.core.sentences import template_folder
     from reportgen.storage.files import write_atomic
 
+    if from_ is not None:
+        from reportgen.pipeline.convert import STUDY, init_from
+
+        found = init_from(from_, folder, overrides(set_))
+        asked = [f"not in the file: {what} ([scores] {key})" for key, _, what in found.asked]
+        return streams.out(plain("\n".join([*found.lines, *asked, str(folder / STUDY)])))
     names = ("study.toml", "tasks.jsonl")
     for name in names:
         if (folder / name).exists():
@@ -383,6 +395,23 @@ def explain(folder: Path, name: Annotated[str, typer.Argument(metavar="ID")], as
             printed = explained.as_json(finding, trials.findings, folder)
             lines = [explained.text(finding, trials.findings, folder)]
     show(as_json, printed, lines)
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A file of scores in any form that is read.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write.")] = Path("scores.csv"),
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Write the tidy table that a file of scores was understood to hold, to be looked at."""
+    from reportgen.pipeline.convert import convert as converted
+
+    found = converted(file, output, overrides(set_))
+    lines = list(found.lines)
+    blocks = [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads, "scored": s.coverage} for s in found.blocks]
+    tasks = list(found.blocks[0].task_names)
+    show(as_json, {"file": str(output), "read": lines, "tasks": tasks, "blocks": blocks}, [*lines, str(output)])
 
 
 @app.command()

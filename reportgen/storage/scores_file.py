@@ -297,6 +297,27 @@ def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
     return "".join(parts)
 
 
+def tidy_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
+    """Write the tidy table with a row for each example, and its group, where all tasks have them; else ``scores_csv``.
+
+    Read again, it gives the same scores.
+    """
+    blocks = as_blocks(scores)
+    if any(e is None for e in blocks[0].examples):
+        return scores_csv(blocks)
+    parts = ["task,example,group,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
+    for block in blocks:
+        there = block.present
+        cells = [f",{layer},{head}," for layer, head in np.argwhere(there).tolist()]
+        end = f",{block.block}\n" if block.block else "\n"
+        for name, examples in zip(block.task_names, block.examples, strict=True):
+            assert examples is not None, "every task has examples"
+            for values, example, group in zip(examples.values, examples.ids, examples.groups, strict=True):
+                first, numbers = ",".join(map(_csv_field, (name, example, group))), values[there].astype(str).tolist()
+                parts.append("".join([f"{first}{c}{n}{end}" for c, n in zip(cells, numbers, strict=True)]))
+    return "".join(parts)
+
+
 def _csv_field(text: str) -> str:
     import csv
 
