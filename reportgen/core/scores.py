@@ -14,6 +14,7 @@ from reportgen.core.stats import resampling_groups
 from reportgen.errors import InputError
 
 Reduction = Literal["mean", "mean_abs"]
+READ = "Read as: "  # begins a note on how a file of scores was read
 Rest = Literal["below", "unknown"]  # what is known of heads that were not scored
 # The kind of evidence that a method's scores are, whoever measured them
 Family = Literal[
@@ -263,9 +264,14 @@ class HeadScores:
 
     @property
     def present(self) -> Bool[np.ndarray, "layer head"]:
-        """Which heads the model has."""
+        """Which heads the model has and were scored."""
         present: np.ndarray = ~np.isnan(self.importance[0])
         return present
+
+    @property
+    def whole(self) -> bool:
+        """Whether all heads have a score, and its size means something: else sums and layers' means are none."""
+        return self.unscored is None and not self.method.ordinal
 
     @property
     def coverage(self) -> tuple[int, int]:

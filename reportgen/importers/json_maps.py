@@ -1,9 +1,9 @@
-"""JSON and JSON lines as people write scores of heads: by head, by layer, as lists, as records, as pandas writes them.
+"""JSON and JSON lines as people write scores of heads: by head, by layer, as lists, as records, as pandas does.
 
 ``{"L3H5": x}``, ``{"3-5": x}``, ``{layer: [x, …]}``, ``{layer: {head: x}}``, ``[[x, …], …]``, records of layer, head and
-score, ``[[layer, head, x], …]``, ``[["L3H5", x], …]``, pandas' orientations, lists of heads without scores, and ``{task:
-…}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the only such part
-is found, or the one that ``[scores] key`` names, "results.heads".
+score, ``[[layer, head, x], …]``, ``[["L3H5", x], …]``, pandas' orientations, lists of heads without scores, and
+``{task: …}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the only
+such part is found, or the one that ``[scores] key`` names, "results.heads".
 """
 
 import json

@@ -241,4 +241,6 @@ DETECTOR = Detector(
     performance=True,
     weight=1,
     able=_able,
+    of_some=True,
+    of_ranks=True,
 )

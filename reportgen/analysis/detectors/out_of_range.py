@@ -113,4 +113,5 @@ DETECTOR = Detector(
     data=Data,
     priority=PRIORITY,
     signed=True,
+    of_some=True,
 )

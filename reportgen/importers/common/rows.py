@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from reportgen.core.blocks import TITLES, Blocks
 from reportgen.core.config import ScoresSection
-from reportgen.core.scores import Examples, Head, HeadScores, Method, refuse_many
+from reportgen.core.scores import READ, Examples, Head, HeadScores, Method, refuse_many
 from reportgen.errors import InputError
 from reportgen.importers.common import MOST_HEADS, as_examples, scores_from_examples
 
@@ -90,7 +90,7 @@ def noted(scores: HeadScores, said: Sequence[str]) -> HeadScores:
     if not said:
         return scores
     model = scores.model
-    return replace(scores, model=replace(model, notes=[f"Read as: {', '.join(said)}", *model.notes]))
+    return replace(scores, model=replace(model, notes=[f"{READ}{', '.join(said)}", *model.notes]))
 
 
 def _from_zero(rows: Rows, section: ScoresSection) -> Rows:
@@ -151,7 +151,7 @@ def _of_block(
         return made
     made = replace(made, unscored=~scored, rest=section.rest or "unknown")
     guessed = section.layers is None or section.heads is None
-    size = f"{shape[0]} layers × {shape[1]} heads are the largest that the file names ([scores] layers, heads)"
+    size = f"{shape[0]} layers × {shape[1]} heads, as far as the file names them ([scores] layers, heads)"
     return noted(made, [size] if guessed else [])
 
 

@@ -39,7 +39,7 @@ def statistics(scores: HeadScores, t: int) -> str:
     )
     return (
         f"Median head {middle}, middle 80 % of heads {low} to {high}, largest head {largest(scores, t)}."
-        f"{layers if most != least else ''}"
+        f"{layers if most != least and scores.whole else ''}"
     )
 
 

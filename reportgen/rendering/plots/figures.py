@@ -200,17 +200,19 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
     draw_cells(canvas, grid, values, style.scale)
     draw_marks(canvas, grid, marks, style.medium.pt(5.5))
     draw_axes(canvas, grid)
-    means = layer_means(values)
-    draw_bars(canvas, grid, means.tolist(), profile, "layer mean")
+    if scores.whole:  # the mean of some heads is no layer's
+        draw_bars(canvas, grid, layer_means(values).tolist(), profile, "layer mean")
+    beside = (" and, right, the mean of each layer", ", with bars of the layer means on the same rows")
+    right, bars = beside if scores.whole else ("", "")
     heading = ", ".join(part for part in (printable(task.name), title(style.block)) if part)
     canvas.text(left, top - 0.1, fitted(heading, side + profile, 8, bold=True), 8, bold=True)
     bar = draw_colour_bar(canvas, style.scale, canvas.width - 0.5, top, max(height, 0.6), style.unit)
     caption = (
-        f"{heading}: {style.unit} of each head ({style.layers}) and, right, the mean of each layer. "
+        f"{heading}: {style.unit} of each head ({style.layers}){right}. "
         f"{scale_note(style, 'all tasks')}{sign_note(grid, style.scale)}{_marks_note(marks)}"
     )
     alt = style.of(
-        f"Heatmap of {describe.axes(scores, style)}, with bars of the layer means on the same rows. "
+        f"Heatmap of {describe.axes(scores, style)}{bars}. "
         f"{describe.scale(style)} {describe.statistics(scores, t)} {describe.found(findings.by_task(task.name))}"
     )
     return Drawing(
@@ -291,7 +293,9 @@ def all_figures(
 
 
 def _across(scores: HeadScores, findings: Findings, style: BlockStyle) -> list[Drawing | None]:
-    """Draw a block's figures that compare tasks."""
+    """Draw a block's figures that compare tasks: they speak of layers and of sums over all heads."""
+    if not scores.whole:
+        return []
     counts = cross_task(scores, findings, style)
     return [
         profiles(scores, style),
