@@ -1,8 +1,8 @@
 """JSON and JSON lines as people write scores of heads: by head, by layer, as lists, as records, as pandas does.
 
-``{"L3H5": x}``, ``{"3-5": x}``, ``{layer: [x, …]}``, ``{layer: {head: x}}``, ``[[x, …], …]``, records of layer, head and
-score, ``[[layer, head, x], …]``, ``[["L3H5", x], …]``, pandas' orientations, lists of heads without scores, and
-``{task: …}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the only
+``{"L3H5": x}``, ``{"3-5": x}``, ``{layer: [x, …]}``, ``{layer: {head: x}}``, ``[[x, …], …]``, records of layer,
+head and score, ``[[layer, head, x], …]``, ``[["L3H5", x], …]``, pandas' orientations, lists of heads without scores,
+and ``{task: …}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the only
 such part is found, or the one that ``[scores] key`` names, "results.heads".
 """
 
@@ -22,7 +22,7 @@ from reportgen.importers import cognitive_mirrors
 from reportgen.importers.common import Importer, beginning, lists_by_head, method_of, scores_from_arrays, unknown_file
 from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
 from reportgen.importers.common.rows import LARGEST, Faults, Rows, scores_of
-from reportgen.importers.common.tables import CANONICAL, as_rows, plain_name
+from reportgen.importers.common.tables import CANONICAL, Table, as_rows, plain_name
 from reportgen.importers.tidy import load_table
 from reportgen.storage.json_files import once, read_json
 
@@ -68,8 +68,10 @@ def load(path: Path, section: ScoresSection) -> Blocks:
             keys = ", ".join(repr(".".join(key)) for key, _ in found[:8])
             problem = f"several parts of this file hold scores of heads: {keys}"
             raise InputError(problem, str(path), f'Give one: [scores] key = "{".".join(found[0][0])}"')
+        if not found and isinstance(content, list) and content and all(isinstance(v, dict) for v in content):
+            return load_table(_records(path, content, said), section, UNIT)  # which says what its columns lack
         if not found:
-            raise unknown_file(path)
+            raise InputError(str(unknown_file(path).problem), str(path), _forms(path, content))
         key, parts = found[0][0], found[0][1]
         said.append(f"key = {'.'.join(key)}")
     return _blocks(path, parts, section, said)
@@ -256,9 +258,7 @@ def _blocks(path: Path, parts: Sequence[Part], section: ScoresSection, said: lis
     name = path.stem
     if all(part.records for part in parts):
         rows = [{**({"task": part.task} if part.task else {}), **row} for part in parts for row in part.records]
-        import pandas as pd
-
-        return load_table(as_rows(path, pd.DataFrame(rows), "record", said), section, UNIT)
+        return load_table(_records(path, rows, said), section, UNIT)
     method = method_of(section, "unknown")
     if "unit" not in section.model_fields_set:
         method = replace(method, unit=MEMBER if any(p.names for p in parts) else UNIT)
@@ -269,6 +269,34 @@ def _blocks(path: Path, parts: Sequence[Part], section: ScoresSection, said: lis
         hint = "Give all tasks in one form, or one by [scores] key"
         raise InputError("its tasks are written in different forms", str(path), hint)
     return scores_of(_rows(path, parts, section, said), section, method)
+
+
+def _records(path: Path, rows: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Table:
+    import pandas as pd
+
+    options = ", lines=True" if path.suffix.lower() in LINES else ""
+    return replace(as_rows(path, pd.DataFrame(rows), "record", said), pandas=f"pd.read_json({{path!r}}{options})")
+
+
+def _forms(path: Path, content: Any) -> str:
+    """Return the forms that are read, and two lines that make one of them of the file's largest list or object."""
+    key, _ = max(_lists(content, ()), key=lambda item: item[1], default=((), 0))
+    part = "".join(f"[{name!r}]" for name in key)
+    return (
+        'Write {"L0H0": score, …}, [[score, …], …] with a row a layer, records of layer, head and score, or {task: …} '
+        'of these; [scores] key = "…" names the part of a larger file. In pandas, with the names that fit:\n'
+        f"    import json, pandas as pd\n    pd.DataFrame(json.load(open({path.name!r})){part}).rename(columns="
+        "{'…': 'layer', '…': 'head', '…': 'score'}).to_csv('scores.csv', index=False)"
+    )
+
+
+def _lists(content: Any, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield the lists and objects of a file with their lengths, by their keys."""
+    if isinstance(content, dict | list) and len(key) < DEEPEST:
+        yield key, len(content)
+    if isinstance(content, dict) and len(key) < DEEPEST:
+        for name, value in content.items():
+            yield from _lists(value, (*key, name))
 
 
 def _array(path: Path, part: Part) -> np.ndarray:

