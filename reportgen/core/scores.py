@@ -274,6 +274,12 @@ class HeadScores:
         return self.unscored is None and not self.method.ordinal
 
     @property
+    def constant(self) -> bool:
+        """Whether on every task all heads have one and the same score, so that nothing tells them apart."""
+        values = self.importance[:, self.present]
+        return bool((values == values[:, :1]).all())
+
+    @property
     def coverage(self) -> tuple[int, int]:
         """How many heads were scored, of how many that the model has."""
         scored = int(self.present.sum())

@@ -2,8 +2,8 @@
 
 ``{"L3H5": x}``, ``{"3-5": x}``, ``{layer: [x, …]}``, ``{layer: {head: x}}``, ``[[x, …], …]``, records of layer,
 head and score, ``[[layer, head, x], …]``, ``[["L3H5", x], …]``, pandas' orientations, lists of heads without scores,
-and ``{task: …}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the only
-such part is found, or the one that ``[scores] key`` names, "results.heads".
+and ``{task: …}`` of any of them. A list of numbers in a head's place is one score an example. Within a larger file the
+only such part is found, or the one that ``[scores] key`` names, "results.heads".
 """
 
 import json
@@ -379,5 +379,10 @@ def _as_members(path: Path, part: Part, section: ScoresSection) -> Part:
 
 
 IMPORTER = Importer(
-    "json", "JSON: scores by head, by layer, as lists, as records, as pandas writes them", claims, load, order=65
+    "json",
+    "JSON (lines): scores by head, by layer, as lists, as records, as pandas does",
+    claims,
+    load,
+    order=65,
+    axis=True,
 )

@@ -243,4 +243,5 @@ DETECTOR = Detector(
     able=_able,
     of_some=True,
     of_ranks=True,
+    of_equal=True,
 )

@@ -114,4 +114,5 @@ DETECTOR = Detector(
     priority=PRIORITY,
     signed=True,
     of_some=True,
+    of_equal=True,
 )

@@ -38,12 +38,30 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
 
 
 def _coverage(evidence: Evidence) -> Iterator[Draft]:
-    """Say that some heads only were scored, or that scores are ranks, and name the first ones."""
+    """Say that some heads only were scored, that scores are ranks, or that all are equal, and name the first ones."""
     found = sorted(evidence.of("coverage"), key=lambda f: str(f.task))
+    equal = {str(f.task): f for f in found if number(f, "only") is not None}
+    if equal:
+        values: Values = {
+            **extremes({name: number(f, "only") or 0.0 for name, f in equal.items()}),
+            "heads": int(number(found[0], "scored") or 0),
+            "total": len(evidence.tasks),
+        }
+        every = len(equal) == len(evidence.tasks)
+        yield Draft(
+            name="equal",
+            support=list(equal.values()),
+            values=values,
+            tasks=sorted(equal),
+            effect=1.0,
+            grade="observed",
+            voids=every,
+        )
+    found = [f for f in found if str(f.task) not in equal]
     if not found:
         return
     first = found[0]
-    values: Values = {
+    values = {
         "scored": int(number(first, "scored") or 0),
         "of": int(number(first, "total") or 0),
         "rest": text(first, "rest"),
