@@ -415,6 +415,34 @@ def convert(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A report's folder, or one of `analyze`.")],
+    output: Output = Path("export"),
+    heads: Annotated[bool, typer.Option("--heads", help="heads.json, as every report holds it.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="The tidy table, for pandas.")] = False,
+    masks: Annotated[bool, typer.Option("--masks", help="Masks of sets, for TransformerLens and nnsight.")] = False,
+    head_mask: Annotated[bool, typer.Option("--head-mask", help="The same as transformers' head_mask.")] = False,
+    mib: Annotated[bool, typer.Option("--mib", help="Graphs of nodes, for EAP-IG and MIB's circuit track.")] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Table and artifact of Weights & Biases, as files.")] = False,
+    model_card: Annotated[bool, typer.Option("--model-card", help="A section of a Hugging Face model card.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The claims as a Markdown table.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The claims as a LaTeX table.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Leading heads of each task that are a set.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Write a report's heads and claims in the forms of other tools, all of them where none is named; as files only."""
+    from reportgen.archive.export import FORMATS
+    from reportgen.archive.export import export as exported
+    from reportgen.pipeline.run_directory import taken_from
+
+    flags = (heads, parquet, masks, head_mask, mib, wandb, model_card, markdown, latex)
+    wanted = tuple(name for name, flag in zip(FORMATS, flags, strict=True) if flag) or tuple(FORMATS)
+    with taken_from(folder):
+        files = [str(path) for path in exported(folder, output, wanted, top)]
+    show(as_json, {"output": str(output), "files": files}, files)
+
+
+@app.command()
 def methods(
     name: Annotated[str | None, typer.Argument(help="of this method all that is known")] = None, as_json: Json = False
 ) -> None:
