@@ -20,7 +20,8 @@ class ReportgenError(Exception):
         self.problem, self.location, self.hint = problem, location, hint
 
     def __str__(self) -> str:
-        end = "" if self.hint.endswith(("?", ".")) else "."
+        code = self.hint.rpartition("\n")[2].startswith(" ")  # lines to copy, which a full stop would break
+        end = "" if code or self.hint.endswith(("?", ".")) else "."
         return f"{self.location}: {self.problem}. {self.hint}{end}"
 
 

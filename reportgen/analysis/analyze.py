@@ -145,7 +145,7 @@ def _outcomes(
     own = View(scores, replace(settings, alpha=settings.alpha / len(blocks)), further)
     own = with_ties(replace(own, levels=levels(own, plugins)))
     for detector in chosen(settings.detectors):
-        if not detector.of_heads and i > 0:
+        if (not detector.of_heads and i > 0) or not detector.fits(scores):
             continue
         view = own if detector.of_heads or scores.block is None else _whole(scores, settings, plugins)
         with np.errstate(invalid="ignore"), warnings.catch_warnings():

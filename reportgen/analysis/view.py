@@ -67,12 +67,21 @@ class Detector(Kind):
     outcomes.
 
     ``of_heads`` says that it is about heads, and so runs once for each block of them. Its family gets its part of alpha
-    where the scores are ``able`` to be tested.
+    where the scores are ``able`` to be tested. ``of_some``: it is true of maps in which some heads were not scored;
+    ``of_ranks``: of scores of which only the order means anything; ``of_equal``: of maps that hold one number.
     """
 
     detect: Callable[["View", Sequence[Outcome]], Outcome]
     of_heads: bool = field(default=True, kw_only=True)
     able: Callable[["View"], bool] = field(default=lambda view: True, kw_only=True)
+    of_some: bool = field(default=False, kw_only=True)
+    of_ranks: bool = field(default=False, kw_only=True)
+    of_equal: bool = field(default=False, kw_only=True)
+
+    def fits(self, scores: HeadScores) -> bool:
+        """Whether what it finds is true of such scores."""
+        known = (self.of_some or scores.unscored is None) and (self.of_ranks or not scores.method.ordinal)
+        return known and (self.of_equal or not scores.constant)
 
 
 DETECTORS = Registry("detectors", Detector)

@@ -74,11 +74,23 @@ def root(version: Version = False) -> None:
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path()) -> None:
-    """Write a commented study.toml and an example task file."""
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for the new study.")] = Path(),
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A file of scores that the study is to be of.")
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Write a commented study.toml and an example task file; or, with --from, the study.toml of a file of scores."""
     from reportgen.core.sentences import template_folder
     from reportgen.storage.files import write_atomic
 
+    if from_ is not None:
+        from reportgen.pipeline.convert import STUDY, init_from
+
+        found = init_from(from_, folder, overrides(set_))
+        asked = [f"not in the file: {what} ([scores] {key})" for key, _, what in found.asked]
+        return streams.out(plain("\n".join([*found.lines, *asked, str(folder / STUDY)])))
     names = ("study.toml", "tasks.jsonl")
     for name in names:
         if (folder / name).exists():
@@ -381,6 +393,51 @@ def explain(
         trials = read_trials(folder, read_findings(folder, open_folder(folder)[0]))
         content, lines = explaining.explained(name, read_claims(folder, trials), folder)
     show(as_json, content, lines)
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A file of scores in any form that is read.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write.")] = Path("scores.csv"),
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Write the tidy table that a file of scores was understood to hold, to be looked at."""
+    from reportgen.pipeline.convert import convert as converted
+
+    found = converted(file, output, overrides(set_))
+    lines = list(found.lines)
+    blocks = [{"block": s.block, "layers": s.n_layers, "heads": s.n_heads, "scored": s.coverage} for s in found.blocks]
+    tasks = list(found.blocks[0].task_names)
+    show(as_json, {"file": str(output), "read": lines, "tasks": tasks, "blocks": blocks}, [*lines, str(output)])
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A report's folder, or one of `analyze`.")],
+    output: Output = Path("export"),
+    heads: Annotated[bool, typer.Option("--heads", help="heads.json, as every report holds it.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="The tidy table, for pandas.")] = False,
+    masks: Annotated[bool, typer.Option("--masks", help="Masks of sets, for TransformerLens and nnsight.")] = False,
+    head_mask: Annotated[bool, typer.Option("--head-mask", help="The same as transformers' head_mask.")] = False,
+    mib: Annotated[bool, typer.Option("--mib", help="Graphs of nodes, for EAP-IG and MIB's circuit track.")] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Table and artifact of Weights & Biases, as files.")] = False,
+    model_card: Annotated[bool, typer.Option("--model-card", help="A section of a Hugging Face model card.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The claims as a Markdown table.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The claims as a LaTeX table.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Leading heads of each task that are a set.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Write a report's heads and claims in the forms of other tools, all of them where none is named; as files only."""
+    from reportgen.archive.export import FORMATS
+    from reportgen.archive.export import export as exported
+    from reportgen.pipeline.run_directory import taken_from
+
+    flags = (heads, parquet, masks, head_mask, mib, wandb, model_card, markdown, latex)
+    wanted = tuple(name for name, flag in zip(FORMATS, flags, strict=True) if flag) or tuple(FORMATS)
+    with taken_from(folder):
+        files = [str(path) for path in exported(folder, output, wanted, top)]
+    show(as_json, {"output": str(output), "files": files}, files)
 
 
 @app.command()

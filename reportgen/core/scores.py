@@ -14,6 +14,8 @@ from reportgen.core.stats import resampling_groups
 from reportgen.errors import InputError
 
 Reduction = Literal["mean", "mean_abs"]
+READ = "Read as: "  # begins a note on how a file of scores was read
+Rest = Literal["below", "unknown"]  # what is known of heads that were not scored
 # The kind of evidence that a method's scores are, whoever measured them
 Family = Literal[
     "ablation",  # the exact loss of a metric without a head
@@ -139,7 +141,7 @@ class Method:
     """How the importance was measured: the method, its parameters, the metric, and the unit of the numbers.
 
     ``family`` is the kind of evidence (None: not known, as of files written before it was recorded), ``limit`` a
-    sentence on what such scores cannot show ("": nothing of their own).
+    sentence on what such scores cannot show ("": nothing of their own); ``ordinal``: only their order means anything.
     ``formula`` and ``meaning`` say what one example's score is, ``references`` where the method comes from; they travel
     with the scores so that a report can always say how its numbers were made. Empty where the scores were read from a
     file that does not say. ``diagnostics`` are numbers per task that a reader needs to judge the scores by, as
@@ -159,6 +161,7 @@ class Method:
     overall: dict[str, dict[str, float | None]] = field(default_factory=dict)
     family: Family | None = None
     limit: str = ""
+    ordinal: bool = False
 
 
 def independent(examples: Examples, ordered: bool | None = None, seed: int = 0) -> Examples:
@@ -175,6 +178,8 @@ def independent(examples: Examples, ordered: bool | None = None, seed: int = 0) 
 class HeadScores:
     """Importance (task, layer, head) in float32; a head that the model does not have is NaN in every task.
 
+    So is one that was not scored, of which ``unscored`` (None: all were) marks it as there; ``rest`` says what is known
+    of these: that they rank ``below`` all that were scored, or nothing (``unknown``).
     ``reduction`` says how ``importance`` comes from ``examples`` (one entry per task, None where there are none).
     ``plugins`` are other packages' methods that the study asked for, those that failed among them.
     Raises InputError where the arrays do not fit together.
@@ -191,6 +196,8 @@ class HeadScores:
     block: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     plugins: tuple[Plugin, ...] = ()
+    unscored: Bool[np.ndarray, "layer head"] | None = None
+    rest: Rest | None = None
 
     def __post_init__(self) -> None:
         array = np.asarray(self.importance, dtype=np.float32)
@@ -231,6 +238,14 @@ class HeadScores:
             )
         if missing.all():
             raise InputError("every head is NaN", "importance", hint)
+        if self.rest not in (None, "below", "unknown") or (self.unscored is None) != (self.rest is None):
+            hint = 'Give unscored and rest = "below" or "unknown" together, or neither'
+            raise InputError(f"rest is {self.rest!r}", "rest", hint)
+        if self.unscored is not None and not (
+            self.unscored.shape == array.shape[1:] and self.unscored.any() and missing[0][self.unscored].all()
+        ):
+            problem = "the heads that were not scored do not fit the map"
+            raise InputError(problem, "unscored", "Mark (layer, head) cells that are NaN, or give None")
 
     @property
     def n_layers(self) -> int:
@@ -249,9 +264,26 @@ class HeadScores:
 
     @property
     def present(self) -> Bool[np.ndarray, "layer head"]:
-        """Which heads the model has."""
+        """Which heads the model has and were scored."""
         present: np.ndarray = ~np.isnan(self.importance[0])
         return present
+
+    @property
+    def whole(self) -> bool:
+        """Whether all heads have a score, and its size means something: else sums and layers' means are none."""
+        return self.unscored is None and not self.method.ordinal
+
+    @property
+    def constant(self) -> bool:
+        """Whether on every task all heads have one and the same score, so that nothing tells them apart."""
+        values = self.importance[:, self.present]
+        return bool((values == values[:, :1]).all())
+
+    @property
+    def coverage(self) -> tuple[int, int]:
+        """How many heads were scored, of how many that the model has."""
+        scored = int(self.present.sum())
+        return scored, scored + (0 if self.unscored is None else int(self.unscored.sum()))
 
     def with_groups(self, groups: dict[str, list[str]]) -> "HeadScores":
         """Return the same scores with the user's task groups; raises InputError for a task that does not exist."""

@@ -35,6 +35,9 @@ def own_templates(folder: Path | None) -> dict[str, bytes]:
     }
 
 
+LONGEST = 9  # significant digits: as many as tell any two numbers of 32 bits apart
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with ``digits`` significant digits, without exponent between 1e-6 and 1e6."""
     if value == 0 or not math.isfinite(value):
@@ -46,6 +49,25 @@ def significant(value: float, digits: int = 3) -> str:
     if abs(rounded) < 1e-6 or abs(rounded) >= 1e6:
         return f"{rounded:.{digits - 1}e}".replace("-", "−")
     return f"{rounded:.{max(0, decimals)}f}".replace("-", "−")
+
+
+def telling_digits(values: Sequence[float], digits: int = 3) -> int:
+    """Return the significant digits that numbers need: more than ``digits`` where these write different ones alike.
+
+    The spread then keeps two digits: of .99901 to .99909, three digits would tell that all are equal.
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    if low == high or not (math.isfinite(low) and math.isfinite(high)):
+        return digits
+    if significant(low, digits) != significant(high, digits):
+        return digits
+    return min(LONGEST, 2 + math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))))
+
+
+def times(value: float, digits: int = 2) -> str:
+    """Write a ratio, with more digits where it would be a false 1."""
+    more = (d for d in range(digits, LONGEST) if float(f"{value:.{d - 1}e}") != 1)
+    return "1" if value == 1 else significant(value, next(more, LONGEST))
 
 
 def plain(value: float) -> str:
@@ -152,9 +174,11 @@ def badges(finding: Finding) -> str:
     return ", ".join([*words, *(["specific"] if finding.specific else [])])
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     "num": significant,
     "plain": plain,
+    "telling_digits": telling_digits,
+    "times": times,
     "rho": rho,
     "percent": percent,
     "q": probability,

@@ -1,6 +1,5 @@
 """Scores made elsewhere: one file per format, the first that claims a file reads it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, refuse_many
 from reportgen.errors import InputError
-from reportgen.importers.common import IMPORTERS, Importer
+from reportgen.importers.common import IMPORTERS, Importer, known_formats, unknown_file
 from reportgen.storage.decompression import bounded, refuse_bomb
 
 
@@ -39,11 +38,9 @@ def load_blocks(path: Path | str, section: ScoresSection | None = None) -> Block
             refuse_many(len(blocks[0].tasks), str(path))
             plugins = (*IMPORTERS.used([importer.name]), *failed)
             return tuple(replace(block, plugins=(*block.plugins, *plugins)) for block in blocks)
-    known = "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
     if section.format is not None:
-        raise InputError(f"no format is called {section.format!r}", "[scores] format", f"Known formats: {known}")
-    seen = "; ".join([_seen(path), *(f"the {plugin} failed: {plugin.error}" for plugin in failed)])
-    raise InputError(f"no importer knows this file ({seen})", str(path), f"Known formats: {known}")
+        raise InputError(f"no format is called {section.format!r}", "[scores] format", known_formats())
+    raise unknown_file(path, [f"the {plugin} failed: {plugin.error}" for plugin in failed])
 
 
 def _claims(importer: Importer, path: Path, failed: list[Plugin]) -> bool:
@@ -85,29 +82,3 @@ def _checked_size(path: Path) -> int:
 def _refuse_axis(importer: Importer, section: ScoresSection) -> None:
     if section.axis is not None and not importer.axis:
         raise InputError(f"the axes of {importer.name} files are known", "[scores] axis", "Remove the key")
-
-
-def _seen(path: Path) -> str:
-    """Return what is in a file that no importer claims, in a few words."""
-    with path.open("rb") as file:
-        start = file.read(4096)
-    if not start.strip():
-        return "it is empty"
-    kind = f"a {path.suffix} file" if path.suffix else "a file without extension"
-    keys = _keys(path) if path.suffix.lower() == ".json" else None
-    if keys is not None:
-        return f"{kind} with the keys {', '.join(repr(k[:24]) for k in keys[:4])}{', …' if len(keys) > 4 else ''}"
-    try:
-        line = start.decode("utf-8-sig", "ignore" if len(start) == 4096 else "strict").split("\n")[0].rstrip()
-    except UnicodeDecodeError:
-        return f"{kind} starting with the bytes {start[:8].hex(' ')}"
-    return f"{kind} starting {line[:40]!r}"
-
-
-def _keys(path: Path) -> list[str] | None:
-    """Return the keys of a JSON object, None where the file is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError):
-        return None
-    return list(content) if isinstance(content, dict) and content else None

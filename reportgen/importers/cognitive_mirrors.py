@@ -18,7 +18,8 @@ from reportgen.errors import InputError
 from reportgen.importers.common import Importer, beginning, method_of, scores_from_examples
 from reportgen.storage.json_files import read_json
 
-START = re.compile(r'\s*\{\s*"(?!\d+-\d+")(?:[^"\\]|\\.)*"\s*:\s*\[\s*\[')
+PAIR = r"\[\s*(?:-?\d+|true|false)\s*,\s*[^,\[\]]+\]"  # rows of a matrix are longer, or begin with a fraction
+START = re.compile(r'\s*\{\s*"(?!\d+-\d+")(?:[^"\\]|\\.)*"\s*:\s*\[\s*' + PAIR)
 LAYOUT = "Give {function: [[flat index, score], …], …}"
 METHOD = Method(
     "cognitive mirrors probe",
@@ -37,7 +38,7 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """Return whether it is a JSON object whose first value is a list of lists, under a key that is no layer-head."""
+    """Return whether it is a JSON object whose first value is a list of pairs, under a key that is no layer-head."""
     return START.match(beginning(path, ".json")) is not None
 
 

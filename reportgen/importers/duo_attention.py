@@ -16,7 +16,7 @@ from jaxtyping import Float
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores, Method, Model
 from reportgen.errors import InputError
-from reportgen.importers.common import Importer, beginning, method_of, scores_from_examples
+from reportgen.importers.common import Importer, method_of, scores_from_examples
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 BEYOND = 0.1  # how far outside 0–1 training can leave a gate: one step at its largest learning rate
@@ -36,10 +36,8 @@ METHOD = Method(
 
 
 def claims(path: Path) -> bool:
-    """Return whether the file is a .tsv called full_attention_heads…, or whose first line is numbers between tabs."""
-    cells = beginning(path, ".tsv").partition("\n")[0].split("\t")
-    named = path.name.startswith("full_attention_heads") and path.suffix.lower() == ".tsv"
-    return named or all(NUMBER.fullmatch(cell) for cell in cells)
+    """Return whether the file is a .tsv called full_attention_heads…: numbers between tabs may be anyone's matrix."""
+    return path.name.startswith("full_attention_heads") and path.suffix.lower() == ".tsv"
 
 
 def load(path: Path, section: ScoresSection) -> HeadScores:

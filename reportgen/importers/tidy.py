@@ -1,260 +1,274 @@
-"""Tidy tables: CSV or Parquet with the columns task, layer, head, importance and, if known, example, group, block."""
+"""Tables: a row a head, with the columns task, layer, head, importance and, if known, example, group, block; or a
+column a task; or a bare matrix of layers × heads.
 
-import csv
-import difflib
-import io
-from dataclasses import dataclass, replace
+Separator, encoding, decimal comma, thousands, an index column and other names of columns are recognised and named in
+the report; ``[scores] columns``, ``separator`` and ``index_base`` overrule what was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from reportgen.core.blocks import TITLES, Blocks
 from reportgen.core.config import ScoresSection
-from reportgen.core.scores import Examples, Head, HeadScores, Method, refuse_many
-from reportgen.errors import InputError, doubled
-from reportgen.importers.common import Importer, as_examples, method_of, scores_from_examples
+from reportgen.core.scores import Method
+from reportgen.errors import InputError
+from reportgen.importers import duo_attention
+from reportgen.importers.common import Importer, method_of, model_of, scores_from_examples
+from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
+from reportgen.importers.common.rows import LARGEST, Faults, Rows, noted, scores_of
+from reportgen.importers.common.tables import (
+    Columns,
+    Table,
+    columns_of,
+    floats,
+    is_numeric,
+    is_table,
+    read_table,
+    recipe,
+)
 
-NEEDED = ["task", "layer", "head", "importance"]
-OPTIONAL = ["example", "group", "method", "block"]
-HINT = "Save it as a UTF-8 table with a header line"
-ONCE = "Give every task, layer and head (and example) exactly one row; nan in all tasks marks a head the model lacks"
-LARGEST = 100_000  # a layer or head number beyond this is a mistake, and would take all memory
+NEEDED = ("task", "layer", "head", "importance")
+RANKS = "places from the last of the ranking"
 
 
 def claims(path: Path) -> bool:
-    """Return whether the file is a .csv or .parquet."""
-    return path.suffix.lower() in (".csv", ".parquet")
+    """Return whether the file is a table, by its extension and of a .txt also by its beginning."""
+    return is_table(path) and not duo_attention.claims(path)
 
 
 def load(path: Path, section: ScoresSection) -> Blocks:
-    """Read a tidy table, one HeadScores per block; raises InputError naming the row and column that does not fit."""
-    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    _check_columns(list(table), path)
-    task = _text(table, "task", path)
-    if not len(task):
-        raise InputError("the table has no rows", str(path), "Give at least one row")
-    _refuse_several_methods(table, path)
-    block = _blocks(table, path)
-    columns = _Columns(
-        path,
-        task,
-        _numbers(table, "layer", path),
-        _numbers(table, "head", path),
-        _values(table, path),
-        _text(table, "example", path) if "example" in table else np.array([""] * len(task)),
-        _groups(table, path),
+    """Read a table, one HeadScores per block; raises InputError naming all rows and columns that do not fit."""
+    return load_table(read_table(path, section), section)
+
+
+def load_table(table: Table, section: ScoresSection, unit: str | None = None) -> Blocks:
+    """Read a table of texts; ``unit`` is that of its scores where the study does not say.
+
+    Raises InputError naming all that does not fit, or with a recipe for this very table where it is none of heads.
+    """
+    if not len(table.frame):
+        raise InputError("the table has no rows", str(table.path), "Give at least one row")
+    found = columns_of(table, section)
+    if "head" not in found.known:
+        matrix = _matrix(table, found, section)
+        if matrix is not None:
+            return matrix
+    missing = [name for name in ("layer", "head") if name not in found.known]
+    if "head" in found.known and (_named(table, found) or (section.layers and section.heads)):
+        missing = []
+    if not missing and not found.tasks and not {"importance", "rank"} & found.known.keys():
+        missing = ["importance"]
+    if missing:
+        names = ", ".join(map(repr, [str(n) for n in table.frame.columns][:12]))
+        problem = f"there is no column {missing[0]!r} (seen: {len(table.frame):,} rows under {names})"
+        hint = f'The columns are {", ".join(NEEDED)}; [scores] columns = {{{missing[0]} = "…"}} names another. '
+        raise InputError(problem, str(table.path), hint + recipe(table, found.known))
+    method = _method(table, found, section, unit)
+    if found.tasks:
+        parts = [_rows(table, replace(found, known={**found.known, "importance": name}), name) for name in found.tasks]
+        return scores_of(_joined(parts), section, method)
+    return scores_of(_rows(table, found, table.path.stem, section), section, method)
+
+
+def _named(table: Table, found: Columns) -> bool:
+    return "layer" not in found.known and parse_head(table.cells(found.known["head"])[0]) is not None
+
+
+def _method(table: Table, found: Columns, section: ScoresSection, unit: str | None) -> Method:
+    name = "unknown"
+    if "method" in found.known:
+        cells = table.cells(found.known["method"])
+        if len(set(cells)) > 1:
+            problem = f"{len(set(cells))} different values in one file"
+            raise InputError(problem, f"{table.path}: column method", "Give one file a method")
+        name = cells[0]
+    method = method_of(section, name)
+    ordinal = "importance" not in found.known and not found.tasks
+    if "unit" not in section.model_fields_set and (ordinal or unit):
+        method = replace(method, unit=RANKS if ordinal else unit or method.unit)
+    return replace(method, ordinal=ordinal)
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of several tasks as one."""
+    first = parts[0]
+    said = tuple(dict.fromkeys(s for part in parts for s in part.said))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        first,
+        task=joined("task"),
+        layer=joined("layer"),
+        head=joined("head"),
+        value=joined("value"),
+        example=joined("example"),
+        group=None if first.group is None else joined("group"),
+        block=None if first.block is None else joined("block"),
+        said=said,
     )
-    method = method_of(section, table["method"][0] if "method" in table else "unknown")
-    names = [name for name in (None, *TITLES) if (block == name).any()]
-    return tuple(replace(_of_block(columns, block == name, name, section, method), block=name) for name in names)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The table's columns, checked one by one."""
+def _rows(table: Table, found: Columns, task: str, section: ScoresSection | None = None) -> Rows:
+    """Return the rows of a long table, each column checked; ``task`` is the task where no column says."""
+    faults, known, said = Faults(table.path), found.known, [*table.said, *found.said]
+    n = len(table.frame)
+    tasks = _texts(table, known["task"], faults) if "task" in known else np.array([task] * n, dtype=object)
+    layer, head, block = _heads(table, known, faults, section)
+    value, how = _values(table, known, faults)
+    example = _texts(table, known["example"], faults) if "example" in known else np.array([""] * n, dtype=object)
+    group = _groups(table, known, faults)
+    if "block" in known:
+        block = _texts(table, known["block"], faults)
+        for index, name in enumerate(block):
+            if name.strip() and name not in TITLES:
+                hint = f"Give {', '.join(TITLES)}, or leave the column out for heads that are in no block"
+                faults.add(f"no block of heads is called {name!r}", table.where(index, "block"), hint)
+    faults.check()
+    ranks = "rank" in known
+    if ranks and "importance" in known:
+        said += _order_said(table, known, value)
+    return Rows(table.path, tasks, layer, head, value, example, group, block, ranks, (*said, *how))
 
-    path: Path
-    task: np.ndarray
-    layer: Int[np.ndarray, "row"]
-    head: Int[np.ndarray, "row"]
-    value: Float[np.ndarray, "row"]
-    example: np.ndarray
-    group: np.ndarray | None
+
+def _order_said(table: Table, known: Mapping[str, str], value: np.ndarray) -> list[str]:
+    """Refuse a file whose first rank has the smallest score; say it where its ranks follow another order."""
+    ranks, _ = floats(table.cells(known["rank"]))
+    if "task" in known or np.isnan(ranks).any():
+        return []
+    ordered = value[np.argsort(ranks, kind="stable")]
+    if (np.diff(np.abs(ordered)) <= 0).all() or len(ordered) < 3:
+        return []
+    if (np.diff(ordered) >= 0).all():
+        problem = f"the first rank has the smallest score ({ordered[0]:g}) and the last the largest ({ordered[-1]:g})"
+        hint = "Give scores of which larger ones matter more, such as their negatives, or ranks alone"
+        raise InputError(problem, str(table.path), hint)
+    return ["ranked by score, which its ranks do not follow"]
 
 
-def _groups(table: dict[str, list[str]], path: Path) -> np.ndarray | None:
-    if "group" not in table:
+def _groups(table: Table, known: Mapping[str, str], faults: Faults) -> np.ndarray | None:
+    if "group" not in known:
         return None
-    if "example" not in table:
+    if "example" not in known:
         problem, hint = "groups are of examples, and there is no column 'example'", "Name the examples, or leave it out"
-        raise InputError(problem, f"{path}: column group", hint)
-    return _text(table, "group", path)
+        faults.add(problem, f"{table.path}: column group", hint)
+        return None
+    return _texts(table, known["group"], faults)
 
 
-def _refuse_several_methods(table: dict[str, list[str]], path: Path) -> None:
-    found = len(set(_text(table, "method", path))) if "method" in table else 1
-    if found > 1:
-        problem = f"{found} different values in one file"
-        raise InputError(problem, f"{path}: column method", "Give one file a method")
+def _texts(table: Table, column: str, faults: Faults) -> np.ndarray:
+    cells = table.cells(column)
+    for index in [i for i, cell in enumerate(cells) if not cell.strip()]:
+        faults.add("this cell is empty", table.where(index, column), "Give a name in every row")
+    return np.array(cells, dtype=object)
 
 
-def _blocks(table: dict[str, list[str]], path: Path) -> np.ndarray:
-    """Return the block of each row, None where the table has no such column."""
-    if "block" not in table:
-        return np.array([None] * len(table["task"]), dtype=object)
-    blocks = _text(table, "block", path)
-    for index, name in enumerate(blocks):
-        if name not in TITLES:
-            hint = f"Give {', '.join(TITLES)}, or leave the column out for heads that are in no block"
-            raise InputError(f"no block of heads is called {name!r}", _row(path, index, "block"), hint)
-    return blocks
+def _heads(
+    table: Table, known: Mapping[str, str], faults: Faults, section: ScoresSection | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return each row's layer, head and, where its name says it, block."""
+    if "layer" in known:
+        return _numbers(table, known["layer"], "layer", faults), _numbers(table, known["head"], "head", faults), None
+    cells = table.cells(known["head"])
+    named = [parse_head(cell) for cell in cells]
+    if section is not None and section.layers and section.heads and named[0] is None:
+        flat = _numbers(table, known["head"], "head", faults)
+        return flat // section.heads, flat % section.heads, None
+    for index in [i for i, head in enumerate(named) if head is None]:
+        hint = "Write heads as L6H24 (zero-based layer and head)"
+        faults.add(f"{cells[index]!r} is no head", table.where(index, known["head"]), hint)
+    faults.check()
+    found = [head for head in named if head is not None]
+    blocks = [block for block, _ in found]
+    layers, heads = np.array([h.layer for _, h in found]), np.array([h.head for _, h in found])
+    for name, each in (("layer", layers), ("head", heads)):
+        for index in map(int, np.flatnonzero(each >= LARGEST)):
+            hint = f"Give whole numbers from 0 up to {LARGEST - 1}"
+            faults.add(f"{cells[index]!r} is no {name} number", table.where(index, known["head"]), hint)
+    return layers, heads, np.array(blocks, dtype=object) if any(blocks) else None
 
 
-def _of_block(
-    columns: _Columns, mine: Bool[np.ndarray, "row"], block: str | None, section: ScoresSection, method: Method
-) -> HeadScores:
-    """Return the scores of one block's rows; every task of the table must have some."""
-    names, layer, head = list(dict.fromkeys(columns.task)), columns.layer, columns.head
-    refuse_many(len(names), str(columns.path))  # before each task's rows are looked for
-    shape = int(layer[mine].max()) + 1, int(head[mine].max()) + 1
-    number = {name: n for n, name in enumerate(names)}
-    task = np.array([number[name] for name in columns.task])  # texts, once a task and row, take ten times as long
-    parts = []
-    for n, name in enumerate(names):
-        rows, location = mine & (task == n), f"{columns.path}, task {name}{f', block {block}' if block else ''}"
-        _refuse_holes(location, layer[rows], head[rows], shape)
-        parts.append(_task(location, rows, layer, head, columns, shape))
-    return scores_from_examples(names, [p[0] for p in parts], [p[1] for p in parts], section, method)
-
-
-def _csv(path: Path) -> dict[str, list[str]]:
-    """Read the columns of a CSV file as text; blank lines at its end do not count."""
-    try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"this table cannot be read ({error})", str(path), HINT) from error
-    while rows and not any(rows[-1]):
-        rows.pop()
-    header, *body = rows or [[]]
-    for name in doubled(header):
-        raise InputError(f"column {name!r} stands twice", str(path), "Give each column its own name")
-    for number, row in enumerate(body, 2):
-        if len(row) != len(header):
-            problem = f"{len(row)} cells under {len(header)} columns"
-            raise InputError(problem, f"{path}, row {number}", "Give every row one cell a column")
-    return {name: [row[i] for row in body] for i, name in enumerate(header)}
-
-
-def _parquet(path: Path) -> dict[str, list[str]]:
-    """Read the columns of a Parquet file as text; what is neither text nor a number becomes an empty cell."""
-    import pandas as pd
-
-    def text(cell: object) -> str:
-        plain = isinstance(cell, str | int | float | np.integer | np.floating) and not isinstance(cell, bool | np.bool_)
-        return str(cell) if plain else ""
-
-    names = {"task", *OPTIONAL}
-    try:
-        frame = pd.read_parquet(path)
-        return {
-            str(c): ["" if c in names and pd.api.types.is_scalar(v) and pd.isna(v) else text(v) for v in frame[c]]
-            for c in frame.columns
-        }
-    except InputError:
-        raise
-    except Exception as error:  # pyarrow raises many kinds for a broken file, of its texts only as they are looked at
-        raise InputError(f"this table cannot be read ({str(error).splitlines()[0]})", str(path), HINT) from error
-
-
-def _check_columns(columns: list[str], path: Path) -> None:
-    for name in NEEDED:
-        if name not in columns:
-            raise InputError(f"there is no column {name!r}", str(path), f"The columns are {', '.join(NEEDED)}")
-    for name in columns:
-        if name not in (*NEEDED, *OPTIONAL):
-            near = difflib.get_close_matches(name, [*NEEDED, *OPTIONAL], n=1)
-            hint = f"Did you mean {near[0]!r}" if near else f"Remove it; known are {', '.join([*NEEDED, *OPTIONAL])}"
-            raise InputError(f"unknown column {name!r}", str(path), hint)
-
-
-def _row(path: Path, index: int, column: str) -> str:
-    return f"{path}, row {index + (2 if path.suffix.lower() == '.csv' else 0)}, column {column}"
-
-
-def _text(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray:
-    for index, cell in enumerate(table[column]):
-        if not cell.strip():
-            raise InputError("this cell is empty", _row(path, index, column), "Give a name in every row")
-    return np.array(table[column], dtype=object)
-
-
-def _floats(cells: list[str]) -> Float[np.ndarray, "row"]:
-    """Return the cells as numbers, NaN for what is none."""
-    try:
-        return np.array(cells, dtype=object).astype(float)
-    except ValueError:
-        return np.array([_float(cell) for cell in cells])
-
-
-def _float(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
-
-
-def _numbers(table: dict[str, list[str]], column: str, path: Path) -> np.ndarray:
-    numbers = _floats(table[column])
+def _numbers(table: Table, column: str, noun: str, faults: Faults) -> np.ndarray:
+    cells = table.cells(column)
+    numbers, _ = floats(cells)
+    if np.isnan(numbers).any():
+        parse = parse_layer if noun == "layer" else parse_one
+        read = [parse(cell) if np.isnan(value) else value for cell, value in zip(cells, numbers, strict=True)]
+        numbers = np.array([np.nan if value is None else float(value) for value in read])
     wrong = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < LARGEST))
-    for index in np.flatnonzero(wrong)[:1]:
-        problem = f"{table[column][index]!r} is no {column} number"
+    for index in np.flatnonzero(wrong):
         hint = f"Give whole numbers from 0 up to {LARGEST - 1}"
-        raise InputError(problem, _row(path, int(index), column), hint)
-    whole: np.ndarray = numbers.astype(int)
+        faults.add(f"{cells[index]!r} is no {noun} number", table.where(int(index), column), hint)
+    whole: np.ndarray = np.where(wrong, 0, numbers).astype(int)
     return whole
 
 
-def _values(table: dict[str, list[str]], path: Path) -> np.ndarray:
-    cells = table["importance"]
-    numbers = _floats(cells)
-    written_nan = np.array([cell.strip().lower() in ("nan", "") for cell in cells], dtype=bool)
+def _values(table: Table, known: Mapping[str, str], faults: Faults) -> tuple[np.ndarray, tuple[str, ...]]:
+    if "importance" not in known:
+        return _from_ranks(table, known["rank"], faults)
+    cells = table.cells(known["importance"])
+    numbers, said = floats(cells)
+    nan = np.isnan(numbers)
+    none = np.array([cell.strip().lower() in NONE for cell in cells], dtype=bool) if nan.any() else nan
     too_large = np.abs(numbers) > np.finfo(np.float32).max
-    for index in np.flatnonzero((np.isnan(numbers) & ~written_nan) | too_large)[:1]:
-        problem = f"{cells[index]!r} is no finite number"
+    for index in np.flatnonzero((nan & ~none) | too_large):
         hint = "Give a number, or nan for a head the model lacks"
-        raise InputError(problem, _row(path, int(index), "importance"), hint)
-    return numbers
+        faults.add(f"{cells[index]!r} is no finite number", table.where(int(index), known["importance"]), hint)
+    return numbers, said
 
 
-def _refuse_holes(location: str, layer: np.ndarray, head: np.ndarray, shape: tuple[int, int]) -> None:
-    """Name the first missing head from the rows alone: one stray number must not claim memory for a huge map."""
-    codes = np.unique(layer.astype(np.int64) * shape[1] + head)
-    if len(codes) < shape[0] * shape[1]:
-        gaps = np.flatnonzero(codes != np.arange(len(codes)))
-        first = int(gaps[0]) if len(gaps) else len(codes)
-        raise InputError(f"{Head(*divmod(first, shape[1]))} is missing", location, ONCE)
+NONE = ("nan", "", "na", "n/a", "null", "none", "-", "<na>")
 
 
-def _task(
-    location: str,
-    rows: np.ndarray,
-    layer: np.ndarray,
-    head: np.ndarray,
-    columns: _Columns,
-    shape: tuple[int, int],
-) -> tuple[Examples | None, np.ndarray]:
-    example, value = columns.example, columns.value
-    ids = list(dict.fromkeys(example[rows]))
-    number = {e: i for i, e in enumerate(ids)}
-    where = np.array([number[e] for e in example[rows]]), layer[rows], head[rows]
-    # from the rows alone: many examples of few heads must not claim memory for those that are not there
-    codes, rows_of = np.unique(np.ravel_multi_index(where, (len(ids), *shape)), return_counts=True)
-    gaps, twice = np.flatnonzero(codes != np.arange(len(codes))), np.flatnonzero(rows_of > 1)
-    gap = int(gaps[0]) if len(gaps) else len(codes)
-    wrong = min(gap, int(codes[twice[0]])) if len(twice) else gap
-    if wrong < len(ids) * shape[0] * shape[1]:
-        e, i, j = (int(n) for n in np.unravel_index(wrong, (len(ids), *shape)))
-        what = f"stands in {rows_of[twice[0]]} rows" if wrong != gap else "is missing"
-        raise InputError(f"{Head(i, j)} {what}", location + (f", example {ids[e]}" if ids[e] else ""), ONCE)
-    values = np.empty((len(ids), *shape))
-    values[where] = value[rows]
-    if ids == [""]:
-        return None, values[0]
-    groups = None if columns.group is None else _one_each(location, ids, where[0], columns.group[rows])
-    return as_examples(values, ids, ordered=False, groups=groups), values[0]
+def _from_ranks(table: Table, column: str, faults: Faults) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return ranks turned round, so that the first has the largest number."""
+    cells = table.cells(column)
+    ranks, _ = floats(cells)
+    for index in np.flatnonzero(~np.isfinite(ranks) | (ranks < 0)):
+        faults.add(f"{cells[index]!r} is no rank", table.where(int(index), column), "Give ranks from 1, the first")
+    return float(np.nanmax(ranks, initial=0)) + 1 - ranks, ("ranks without scores, turned round",)
 
 
-def _one_each(location: str, ids: list[str], number: np.ndarray, group: np.ndarray) -> list[str]:
-    """Return the group of each example; raises InputError where its rows name several."""
-    found: dict[int, str] = {}
-    for i, name in zip(number, group, strict=True):
-        if found.setdefault(int(i), name) != name:
-            problem = f"example {ids[i]} is of groups {found[int(i)]!r} and {name!r}"
-            raise InputError(problem, f"{location}, column group", "Give all rows of an example one group")
-    return [found[i] for i in range(len(ids))]
+def _matrix(table: Table, found: Columns, section: ScoresSection) -> Blocks | None:
+    """Return a bare matrix's scores, a row a layer and a column a head; None where the table is none."""
+    names = [str(name) for name in table.frame.columns]
+    labels = found.known.get("layer")
+    if labels is None and table.named and not is_numeric(table.cells(names[0])):
+        labels = names[0]
+    columns = [name for name in names if name != labels]
+    if labels is None and table.named and names[0].strip().lower() in ("", "index"):
+        labels, columns = names[0], names[1:]
+    heads = [parse_one(name) for name in columns]
+    if not columns or (table.named and heads != [*range(len(heads))]):
+        return None
+    if labels is not None:
+        layers = [parse_layer(cell) for cell in table.cells(labels)]
+        if layers != [*range(len(layers))]:
+            return None
+    faults, values, said = Faults(table.path), [], list(table.said)
+    for name in columns:
+        shown = {"importance": name}
+        column, how = _values(table, shown, faults)
+        values.append(column)
+        said += [each for each in how if each not in said]
+    faults.check()
+    scores = np.stack(values, axis=1)
+    if section.index_base:
+        raise InputError("a matrix has no numbers of layers and heads", "[scores] index_base = 1", "Remove the key")
+    model_of(section, (1, *scores.shape))
+    said.append(f"a matrix of {scores.shape[0]} layers (rows) × {scores.shape[1]} heads (columns)")
+    made = scores_from_examples([table.path.stem], [None], [scores], section, method_of(section, "unknown"))
+    return (noted(made, said),)
 
 
 IMPORTER = Importer(
-    "tidy", "CSV or Parquet with the columns task, layer, head, importance (example)", claims, load, order=10
+    "tidy",
+    "tables (CSV, TSV, Parquet, Excel): task, layer, head, importance (example); a matrix",
+    claims,
+    load,
+    order=10,
 )

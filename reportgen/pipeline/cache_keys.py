@@ -17,6 +17,7 @@ from reportgen.storage.scores_file import read_methods
 
 # Keys of [tasks] that came later: where they are not set, the key is that of studies written before
 LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length")
+LATER_OF_SCORES = ("columns", "separator", "index_base", "key", "rest")  # the same of [scores]
 # Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
 HALF = 32
 
@@ -26,7 +27,8 @@ def scores_key(study: Study) -> str:
     if study.scores is not None:
         if not study.scores.path.is_file():
             raise InputError("no such file", str(study.scores.path), "Check [scores] path, or the path you gave")
-        section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
+        unset = {name for name in LATER_OF_SCORES if getattr(study.scores, name) in (None, {})}
+        section = study.scores.model_dump(mode="json", exclude={"path", "bounds", *unset})
         return key_of(["scores", sha256_file(study.scores.path), section])
     from reportgen.scoring.data.sources import fingerprint
 

@@ -46,7 +46,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
         "tasks": [_task(t) for t in first.tasks],
         "examples": [_described(e) for e in first.examples],
         "model": {**asdict(first.model), **_sizes(blocks)},
-        "method": _without_nan(asdict(first.method)),
+        "method": _method(first.method),
         "reduction": first.reduction,
         "seed": first.seed,
         "synthetic": first.synthetic,
@@ -54,6 +54,7 @@ def scores_bytes(scores: HeadScores | Sequence[HeadScores], key: str = "", metho
         "versions": first.versions,
     }
     meta |= {"blocks": [b.block for b in blocks]} if first.block else {}
+    meta |= {"rest": first.rest} if first.rest else {}
     meta |= {"methods": list(methods)} if methods else {}
     meta |= {"plugins": plain(first.plugins)} if first.plugins else {}
     meta["sha256"] = _digest(meta, tensors)
@@ -64,6 +65,11 @@ def _task(task: Task) -> dict[str, object]:
     """Describe a task; ``argmax`` only where it is known, so that files say what they said before it was recorded."""
     described = asdict(task)
     return described if task.argmax is not None else {k: v for k, v in described.items() if k != "argmax"}
+
+
+def _method(method: Method) -> dict[str, Any]:
+    """Describe a method; ``ordinal`` only where it holds, so that files say what they said before it was recorded."""
+    return {k: v for k, v in _without_nan(asdict(method)).items() if k != "ordinal" or v}
 
 
 def _digest(meta: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:
@@ -78,6 +84,8 @@ def _digest(meta: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> st
 def _tensors(scores: HeadScores) -> dict[str, np.ndarray]:
     under = f"/{scores.block}" if scores.block else ""
     tensors = {f"importance{under}": np.ascontiguousarray(scores.importance)}
+    if scores.unscored is not None:
+        tensors[f"unscored{under}"] = np.ascontiguousarray(scores.unscored, np.float32)
     for t, examples in enumerate(scores.examples):
         if examples is not None:
             tensors[f"examples{under}/{t}"] = np.ascontiguousarray(examples.values, np.float32)
@@ -202,6 +210,7 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
         for t, e in enumerate(meta["examples"])
     )
     model = {k: v for k, v in meta["model"].items() if k not in ("layers", "heads")}
+    unscored = tensors.get(f"unscored{under}")
     return HeadScores(
         importance=tensors[f"importance{under}"],
         examples=examples,
@@ -214,6 +223,8 @@ def _scores_from(meta: dict[str, Any], tensors: dict[str, np.ndarray], block: st
         block=block,
         versions=meta["versions"],
         plugins=recorded_in(meta),
+        unscored=None if unscored is None else unscored.astype(bool),
+        rest=meta.get("rest"),
     )
 
 
@@ -270,16 +281,40 @@ def read_methods(folder: Path) -> tuple[dict[str, Blocks], str]:
 
 
 def scores_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
-    """Write the tidy table: task, layer, head, importance (and block, where named); nan where there is no head."""
+    """Write the tidy table: task, layer, head, importance (and block, where named); nan where there is no head, no row
+    where it was not scored.
+    """
     blocks = as_blocks(scores)
     parts = ["task,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
     for block in blocks:
-        cells = [f",{layer},{head}," for layer, head in np.ndindex(*block.present.shape)]
+        there = np.ones(block.present.shape, dtype=bool) if block.unscored is None else ~block.unscored
+        cells = [f",{layer},{head}," for layer, head in np.argwhere(there).tolist()]
         end = f",{block.block}\n" if block.block else "\n"
         for name, values in zip(block.task_names, block.importance, strict=True):
-            first, numbers = _csv_field(name), values.ravel().astype(str).tolist()
+            first, numbers = _csv_field(name), values[there].astype(str).tolist()
             # A whole map at once: a large model's table has a million rows.
             parts.append("".join([f"{first}{c}{n}{end}" for c, n in zip(cells, numbers, strict=True)]))
+    return "".join(parts)
+
+
+def tidy_csv(scores: HeadScores | Sequence[HeadScores]) -> str:
+    """Write the tidy table with a row for each example, and its group, where all tasks have them; else ``scores_csv``.
+
+    Read again, it gives the same scores.
+    """
+    blocks = as_blocks(scores)
+    if any(e is None for e in blocks[0].examples):
+        return scores_csv(blocks)
+    parts = ["task,example,group,layer,head,importance" + (",block" if blocks[0].block else "") + "\n"]
+    for block in blocks:
+        there = block.present
+        cells = [f",{layer},{head}," for layer, head in np.argwhere(there).tolist()]
+        end = f",{block.block}\n" if block.block else "\n"
+        for name, examples in zip(block.task_names, block.examples, strict=True):
+            assert examples is not None, "every task has examples"
+            for values, example, group in zip(examples.values, examples.ids, examples.groups, strict=True):
+                first, numbers = ",".join(map(_csv_field, (name, example, group))), values[there].astype(str).tolist()
+                parts.append("".join([f"{first}{c}{n}{end}" for c, n in zip(cells, numbers, strict=True)]))
     return "".join(parts)
 
 

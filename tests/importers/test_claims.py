@@ -30,7 +30,11 @@ def sample(folder: Path, name: str) -> Path:
         "mirrors-spaced.json": '{\r\n "Math": [\r\n  [0, 1.5]]}',
         "full_attention_heads.tsv": "1.0\t0.5\r\n",
         "full_attention_heads_latest.tsv": "",
-        "gates.tsv": "\ufeff-1.0e-5\t0.5\n",
+        "matrix.tsv": "\ufeff-1.0e-5\t0.5\n",
+        "ranking.txt": "layer head score\n0 0 1\n",
+        "records.json": '[{"layer": 0, "head": 0, "score": 1}]',
+        "maps.json": '{"Math": [[0.5, 1.5, 2.5]]}',
+        "lines.jsonl": '{"layer": 0, "head": 0, "score": 1}\n',
         "broken.npz": "no archive",
         "broken.npy": "",
         "broken.pt": "",
@@ -83,7 +87,11 @@ def sample(folder: Path, name: str) -> Path:
         ("mirrors-spaced.json", "cognitive-mirrors"),
         ("full_attention_heads.tsv", "duo-attention"),
         ("full_attention_heads_latest.tsv", "duo-attention"),
-        ("gates.tsv", "duo-attention"),
+        ("matrix.tsv", "tidy"),
+        ("ranking.txt", "tidy"),
+        ("records.json", "json"),
+        ("maps.json", "json"),
+        ("lines.jsonl", "json"),
     ],
 )
 def test_exactly_one_importer_claims_a_file(tmp_path: Path, name: str, importer: str) -> None:
@@ -103,17 +111,17 @@ def test_exactly_one_importer_claims_a_file(tmp_path: Path, name: str, importer:
         ("a.json", '{"Math": 12, "Recall": 9}', "a .json file with the keys 'Math', 'Recall'"),
         ("a.json", '{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}', "a .json file with the keys 'a', 'b', 'c', 'd', …"),
         ("a.json", f'{{"{"k" * 99}": 1}}', f"a .json file with the keys '{'k' * 24}'"),
-        ("a.json", "[[1, 2]]", "a .json file starting '[[1, 2]]'"),
-        ("a.json", '{"a": ', "a .json file starting '{\"a\":'"),
-        ("a.tsv", "task\tlayer\n", "a .tsv file starting 'task\\tlayer'"),
+        ("a.json", '["a", 2]', "a .json file starting '[\"a\", 2]'"),
+        ("a.jsonl", "1\n2\n", "a .jsonl file starting '1'"),
     ],
 )
 def test_an_unknown_file_is_told_what_was_seen_and_what_is_known(
     tmp_path: Path, name: str, content: str | bytes, seen: str
 ) -> None:
     said = refusal(written(tmp_path, content, name))
-    assert said == f"{name}: no importer knows this file ({seen}). {KNOWN}"
-    assert len(said) < 1000
+    assert said.startswith(f"{name}: no importer knows this file ({seen}). ")
+    assert said.endswith(KNOWN) or "index=False)" in said  # a form that is near, made for this very file
+    assert len(said) < 1200
 
 
 def test_an_unknown_format_is_told_the_known_ones(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ LAYOUT = "Give {function: [[flat index, score], …], …}."
     ],
 )
 def test_a_ranking_that_does_not_fit(tmp_path: Path, content: str, message: str) -> None:
-    assert refusal(written(tmp_path, content, "a.json"), layers=2, heads=2) == message
+    path = written(tmp_path, content, "a.json")
+    assert refusal(path, format="cognitive-mirrors", layers=2, heads=2) == message
 
 
 def test_a_huge_model_claims_no_memory(tmp_path: Path) -> None:

@@ -50,8 +50,11 @@ def test_an_example_column_gives_intervals(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (
-            "layer,head,importance\n0,0,1\n",
-            "scores.csv: there is no column 'task'. The columns are task, layer, head, importance.",
+            "layer,importance\n0,1\n",
+            "scores.csv: there is no column 'head' (seen: 1 rows under 'layer', 'importance'). "
+            'The columns are task, layer, head, importance; [scores] columns = {head = "…"} names another. In pandas:\n'
+            "    import pandas as pd\n    pd.read_csv('scores.csv').rename(columns={}).assign(task='scores', head=…)"
+            '.to_csv("scores.csv", index=False)',
         ),
         ("task,layer,head,importance,laier\na,0,0,1,1\n", "scores.csv: unknown column 'laier'. Did you mean 'layer'."),
         (

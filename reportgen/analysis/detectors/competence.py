@@ -241,4 +241,7 @@ DETECTOR = Detector(
     performance=True,
     weight=1,
     able=_able,
+    of_some=True,
+    of_ranks=True,
+    of_equal=True,
 )

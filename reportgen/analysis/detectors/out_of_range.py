@@ -113,4 +113,6 @@ DETECTOR = Detector(
     data=Data,
     priority=PRIORITY,
     signed=True,
+    of_some=True,
+    of_equal=True,
 )

@@ -89,4 +89,5 @@ DETECTOR = Detector(
     key=lambda finding: False,  # they lead the tables, and are no claim by themselves
     signed=True,
     important=False,  # a listing: where nothing else names a head, fewer are looked at
+    of_some=True,
 )

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from reportgen.core.blocks import written
 from reportgen.core.findings import Finding
 from reportgen.core.scores import Head, HeadScores
+from reportgen.core.sentences import telling_digits
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import BlockStyle, layer_means
@@ -24,34 +25,43 @@ def axes(scores: HeadScores, style: BlockStyle) -> str:
 def scale(shown: Scale, unit: str) -> str:
     """Return what colour stands for, and from where to where."""
     how = ", diverging around 0, with a dash on what is clearly negative" if shown.signed else ""
-    return f"Colour is {unit}, from {number(shown.low)} to {number(shown.high)}{how}."
+    low, high = (number(end, telling_digits((shown.low, shown.high))) for end in (shown.low, shown.high))
+    return f"Colour is {unit}, from {low} to {high}{how}."
 
 
 def statistics(scores: HeadScores, t: int) -> str:
     """Return a task's median, middle and largest head, and its layers of highest and lowest mean."""
     panel = scores.importance[t].astype(float)
     present = panel[~np.isnan(panel)]
-    low, middle, high = (number(float(x)) for x in np.percentile(present, (10, 50, 90)))
+    digits = _digits(scores, t)
+    low, middle, high = (number(float(x), digits) for x in np.percentile(present, (10, 50, 90)))
     means = layer_means(panel)
     most, least = int(np.nanargmax(means)), int(np.nanargmin(means))
     layers = (
-        f" Layer {most} has the highest mean ({number(float(means[most]))}), layer {least} the lowest "
-        f"({number(float(means[least]))})."
+        f" Layer {most} has the highest mean ({number(float(means[most]), digits)}), layer {least} the lowest "
+        f"({number(float(means[least]), digits)})."
     )
     return (
         f"Median head {middle}, middle 80 % of heads {low} to {high}, largest head {largest(scores, t)}."
-        f"{layers if most != least else ''}"
+        f"{layers if most != least and scores.whole else ''}"
     )
+
+
+def _digits(scores: HeadScores, t: int) -> int:
+    """Return the digits that tell a task's scores apart."""
+    values = scores.importance[t][scores.present].astype(float)
+    return telling_digits((float(values.min()), float(values.max())))
 
 
 def largest(scores: HeadScores, t: int) -> str:
     """Return the head of largest absolute value with its value, or how many heads share it."""
     panel = scores.importance[t]
     layer, head = np.unravel_index(np.nanargmax(np.abs(panel)), panel.shape)
+    digits = _digits(scores, t)
     tied = int((np.abs(panel) == np.abs(panel[layer, head])).sum())
     if tied > 1:
-        return f"{tied:,} heads tied at {number(abs(float(panel[layer, head])))}"
-    return f"{written(scores.block, Head(int(layer), int(head)))} ({number(float(panel[layer, head]))})"
+        return f"{tied:,} heads tied at {number(abs(float(panel[layer, head])), digits)}"
+    return f"{written(scores.block, Head(int(layer), int(head)))} ({number(float(panel[layer, head]), digits)})"
 
 
 def found(findings: Sequence[Finding], most: int = MOST) -> str:

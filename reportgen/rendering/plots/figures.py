@@ -62,18 +62,19 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
     draw_marks(canvas, grid, marks)
     draw_names(canvas, grid, named, scores.block, size)
     draw_axes(canvas, grid)
-    means = layer_means(values)
-    draw_bars(canvas, grid, means.tolist(), left + side + names, profile, "layer mean")
+    if scores.whole:  # the mean of some heads is no layer's
+        draw_bars(canvas, grid, layer_means(values).tolist(), left + side + names, profile, "layer mean")
+    beside = (", and, right, the mean of each layer", ", with bars of the layer means")
+    right, bars = beside if scores.whole else ("", "")
     heading = ", ".join(part for part in (printable(task.name), title(style.block)) if part)
     canvas.text(left, top - 0.1, fitted(heading, side + names + profile, 8, bold=True), 8, bold=True)
     bar = draw_colour_bar(canvas, scale, canvas.width - 0.5, top, max(height, 0.6), style.unit)
     ends = f" Colour ends at {number(scale.high)}; the largest is {number(scale.largest)}." if scale.clipped else ""
     caption = (
-        f"{heading}: {style.unit} of each head ({style.layers}), on the task’s own scale, and, right, the mean of each "
-        f"layer.{ends}{sign_note(grid, scale)}{marks_note([marks])}"
+        f"{heading}: {style.unit} of each head ({style.layers}), on the task’s own scale{right}."
+        f"{ends}{sign_note(grid, scale)}{marks_note([marks])}"
     )
-    alt = style.of(
-        f"Heatmap of {describe.axes(scores, style)} on {printable(task.name)}, with bars of the layer means."
+    alt = style.of(f"Heatmap of {describe.axes(scores, style)} on {printable(task.name)}{bars}.")
     )
     said = (describe.scale(scale, style.unit), describe.statistics(scores, t), *describe.found_each(found))
     shown = replace(panel_of(canvas, grid, t), scale=(scale.low, scale.high))
@@ -149,7 +150,9 @@ def all_figures(
 
 
 def _across(scores: HeadScores, findings: Findings, style: BlockStyle) -> list[Drawing | None]:
-    """Draw a block's figures that compare tasks."""
+    """Draw a block's figures that compare tasks: they speak of layers and of sums over all heads."""
+    if not scores.whole:
+        return []
     counts = cross_task(scores, findings, style)
     return [
         profiles(scores, style),

@@ -43,6 +43,9 @@ class Scale:
         return [i * step for i in range(first, last + 1)]
 
 
+NARROW = 0.05  # of the largest score: scores closer together than that would all have one colour from zero on
+
+
 def nice_step(rough: float) -> float:
     """Return the largest of 1, 2, 2.5, 5 × a power of ten that is not above ``rough`` by more than rounding."""
     power = 10.0 ** math.floor(math.log10(rough))
@@ -65,6 +68,10 @@ def scale_of(values: Float[np.ndarray, "*cell"], colormap: str, signed: bool = F
     # A scale is not worth clipping for a maximum close to its end: then every cell keeps its colour.
     high = round_up(largest) if largest > 0 and (top == 0 or largest <= 1.1 * top) else (top or 1.0)
     clipped = int((size > high).sum())
+    if not diverging and 0 < size.max() - size.min() < NARROW * size.max():
+        step = nice_step(float(size.max() - size.min()) / 6)
+        low, high = math.floor(size.min() / step) * step, math.ceil(size.max() / step) * step
+        return Scale(low, high, colormap, 0, size.size, largest)
     # Scores are float32: a value that is the scale's end in decimals must not count as beyond it.
     clipped -= int(np.isclose(size[size > high], high, rtol=1e-6).sum())
     return Scale(-high if diverging else 0.0, high, "RdBu_r" if diverging else colormap, clipped, size.size, largest)

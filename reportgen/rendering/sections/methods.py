@@ -4,6 +4,7 @@ import numpy as np
 
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
+from reportgen.core.scores import READ
 from reportgen.core.stats import effective_examples, group_numbers
 from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
@@ -19,6 +20,7 @@ def view(report: Report) -> dict[str, object]:
     """Return the scoring formula, the tests in use with their nulls, families, and references."""
     scores = report.scores
     examples = [e for e in scores.examples if e is not None]
+    notes = [f"{n.rstrip('.')}." for n in scores.model.notes]
     return {
         "method": scores.method,
         "reduction": scores.reduction,
@@ -27,7 +29,8 @@ def view(report: Report) -> dict[str, object]:
         "seed": scores.seed,
         "parameters": [f"{k} = {v}" for k, v in sorted(scores.method.parameters.items())],
         "others": sorted(report.others),
-        "notes": [f"{n.rstrip('.')}." for n in scores.model.notes],
+        "notes": [note for note in notes if not note.startswith(READ)],
+        "read": [note for note in notes if note.startswith(READ)],
         "diagnostics": _diagnostics(report),
         "tests": _tests(report),
         "rules": _rules(report),

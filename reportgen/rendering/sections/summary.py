@@ -42,9 +42,12 @@ def _tasks(report: Report) -> str:
 def _heads(scores: HeadScores) -> str:
     """``4 layers × 8 heads``, after the block's name where it has one."""
     name = f"{title(scores.block)} " if scores.block else ""
-    absent = int((~scores.present).sum())
-    holes = f" ({absent:,} of these positions hold no head)" if absent else ""
-    return f"{name}{scores.n_layers} layers × {scores.n_heads} heads{holes}"
+    scored, there = scores.coverage
+    absent = scores.present.size - there
+    holes = [f"{absent:,} of these positions hold no head"] if absent else []
+    holes += [f"{scored:,} of {there:,} were scored"] if scored < there else []
+    noted = f" ({'; '.join(holes)})" if holes else ""
+    return f"{name}{scores.n_layers} layers × {scores.n_heads} heads{noted}"
 
 
 def _model(report: Report) -> str:

@@ -225,6 +225,8 @@ def layer_tables(report: Report) -> list[Table]:
     long = len(starts) * sum(b.n_layers for b in report.blocks) > LONG
     made = []
     for i, block in enumerate(report.blocks):
+        if not block.whole:
+            continue
         stem = f"layers-{block.block}" if block.block else "layers"
         tables = [_summary(report, i)] if long else [_layer_table(report, i, start) for start in starts]
         made += [replace(t, name=stem if n == 1 else f"{stem}-{n}") for n, t in enumerate(tables, 1)]

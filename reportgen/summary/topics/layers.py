@@ -23,6 +23,7 @@ from reportgen.summary.topics.common import (
 )
 
 # Of the tasks that were told apart, or all where that is only observed: a layer that fewer share is none of the model's
+AHEAD = 1.05  # times the mean: below, a layer that "leads" has the same share of importance as others
 MANY = 0.5
 APART = 0.2  # of half the depth: a centre nearer to the middle is none to a reader
 
@@ -125,6 +126,7 @@ def _strongest(evidence: Evidence) -> Iterator[Draft]:
         str(f.task): (f, (str(f.members[0]),))
         for f in evidence.of("strongest_layers")
         if f.members and f.task and datum(f, "separable") is not False and number(f, "equal") == 1
+        if effect_of(f) >= AHEAD
     }
     yield from _most_have(evidence, "strongest", found)
 

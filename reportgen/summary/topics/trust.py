@@ -24,6 +24,7 @@ SATURATED = 5.0  # per cent of probability left for other answers, below which l
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
     """Say what limits all other claims: the model, the score, the examples, what is not known."""
+    yield from _coverage(evidence)
     yield from _at_chance(evidence)
     yield from _order(evidence)
     yield from _choice(evidence)
@@ -35,6 +36,43 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     yield from _robustness(evidence)
     yield from _groups(evidence)
     yield from _saturated(evidence)
+
+
+def _coverage(evidence: Evidence) -> Iterator[Draft]:
+    """Say that some heads only were scored, that scores are ranks, or that all are equal, and name the first ones."""
+    found = sorted(evidence.of("coverage"), key=lambda f: str(f.task))
+    equal = {str(f.task): f for f in found if number(f, "only") is not None}
+    if equal:
+        values: Values = {
+            **extremes({name: number(f, "only") or 0.0 for name, f in equal.items()}),
+            "heads": int(number(found[0], "scored") or 0),
+            "total": len(evidence.tasks),
+        }
+        every = len(equal) == len(evidence.tasks)
+        yield Draft(
+            name="equal",
+            support=list(equal.values()),
+            values=values,
+            tasks=sorted(equal),
+            effect=1.0,
+            grade="observed",
+            voids=every,
+        )
+    found = [f for f in found if str(f.task) not in equal]
+    if not found:
+        return
+    first = found[0]
+    values = {
+        "scored": int(number(first, "scored") or 0),
+        "of": int(number(first, "total") or 0),
+        "rest": text(first, "rest"),
+        "ranks": int(datum(first, "ranks") is True),
+        "members": heads_of(first)[:3],
+        "first": str(first.task) if len(evidence.tasks) > 1 else "",
+        "equal": int(number(first, "equal") or 0),
+    }
+    name = "ranked" if not values["rest"] else "coverage"
+    yield Draft(name=name, support=found, values=values, tasks=tasks_of(found), effect=1.0, grade="observed")
 
 
 def _at_chance(evidence: Evidence) -> Iterator[Draft]:

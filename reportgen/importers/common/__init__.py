@@ -1,5 +1,8 @@
 """What an importer is: a file format made elsewhere, read into HeadScores; and what several of them share."""
 
+import json
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +14,7 @@ from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
 from reportgen.core.plugins import Record, Registry
 from reportgen.core.scores import (
+    READ,
     Examples,
     Head,
     HeadScores,
@@ -24,6 +28,8 @@ from reportgen.core.scores import (
 )
 from reportgen.errors import InputError
 
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)  # 1.4e-45: half of it and less would be stored as 0
+VERY_SMALL = 1e-30  # of the largest score: far enough above 1.2e-38, below which numbers of 32 bits lose digits
 MOST_HEADS = 512  # more in one layer is a flattened stack: Falcon-180B, the widest that is published, has 232
 
 
@@ -43,6 +49,58 @@ class Importer(Record):
 IMPORTERS = Registry("importers", Importer)
 
 
+def known_formats() -> str:
+    """Return the formats that are read, as a hint."""
+    return "Known formats: " + "; ".join(f"{i.name}: {i.summary}" for i in IMPORTERS.known())
+
+
+def unknown_file(path: Path, failed: Sequence[str] = ()) -> InputError:
+    """Return the error for a file that holds nothing known: what was seen in it, and what is known."""
+    if path.suffix.lower() in PICKLES:
+        return InputError("a pickle runs code as it is read, and is never read", str(path), _unpickling(path))
+    seen = "; ".join([seen_in(path), *failed])
+    return InputError(f"no importer knows this file ({seen})", str(path), known_formats())
+
+
+PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".dill")
+
+
+def _unpickling(path: Path) -> str:
+    library = "joblib" if path.suffix.lower() == ".joblib" else "pickle"
+    opened = f"{path.name!r}" if library == "joblib" else f"open({path.name!r}, 'rb')"
+    return (
+        f"Where you trust it, turn it once into an array (layer, head):\n    import {library}, numpy\n"
+        f"    scores = {library}.load({opened})\n    print(type(scores), numpy.shape(scores))\n"
+        f"    numpy.save({path.stem + '.npy'!r}, numpy.asarray(scores, dtype=float))"
+    )
+
+
+def seen_in(path: Path) -> str:
+    """Return what is in a file, in a few words."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not start.strip():
+        return "it is empty"
+    kind = f"a {path.suffix} file" if path.suffix else "a file without extension"
+    keys = _keys(path) if path.suffix.lower() == ".json" else None
+    if keys is not None:
+        return f"{kind} with the keys {', '.join(repr(k[:24]) for k in keys[:4])}{', …' if len(keys) > 4 else ''}"
+    try:
+        line = start.decode("utf-8-sig", "ignore" if len(start) == 4096 else "strict").split("\n")[0].rstrip()
+    except UnicodeDecodeError:
+        return f"{kind} starting with the bytes {start[:8].hex(' ')}"
+    return f"{kind} starting {line[:40]!r}"
+
+
+def _keys(path: Path) -> list[str] | None:
+    """Return the keys of a JSON object, None where the file is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError, RecursionError):
+        return None
+    return list(content) if isinstance(content, dict) and content else None
+
+
 def beginning(path: Path, suffix: str) -> str:
     """Return the first characters of a text file of this suffix; none of another file, or of one that is no text."""
     try:
@@ -50,6 +108,11 @@ def beginning(path: Path, suffix: str) -> str:
             return file.read(65536) if path.suffix.lower() == suffix else ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def lists_by_head(path: Path) -> bool:
+    """Return whether a file is JSON whose first key reads layer-head and stands for a list."""
+    return re.match(r'\s*\{\s*"\d+-\d+"\s*:\s*\[', beginning(path, ".json")) is not None
 
 
 def model_of(section: ScoresSection, shape: tuple[int, ...]) -> Model:
@@ -94,6 +157,10 @@ def scores_from_examples(
     for name, e in zip(names, examples, strict=True):
         if e is not None:
             _refuse_partial(name, e)
+    given = [m if e is None else e.values for m, e in zip(importance, examples, strict=True)]
+    given, exponent, lost = _in_32_bits(given, section)
+    importance = [m if e is None else m[0] for m, e in zip(given, examples, strict=True)]
+    examples = [e and replace(e, values=m.astype(np.float32)) for e, m in zip(examples, given, strict=True)]
     examples = [e if e is None else independent(e, section.ordered) for e in examples]
     how = reduction or ("mean_abs" if method.signed and any(e is not None for e in examples) else "mean")
     maps = [
@@ -105,16 +172,44 @@ def scores_from_examples(
             problem = f"{values.shape} layers × heads, but task {names[0]} has {maps[0].shape}"
             raise InputError(problem, f"task {name}", "Score every task on one model")
     tensor = np.stack(maps)
+    model = model_of(section, tensor.shape)
+    if exponent:
+        method = replace(method, unit=f"{method.unit} × 10^{exponent}")
+        told = f"{READ}the file's numbers times 10^{exponent}, as 32 bits hold none so small"
+        model = replace(model, notes=[*model.notes, told])
+    if lost:
+        told = f"{READ}what is nearer to 0 than {SMALLEST:.1e} ({lost:,} of the numbers) as that, the least of 32 bits"
+        model = replace(model, notes=[*model.notes, told])
     tasks = tuple(Task(n, n=None if e is None else len(e.ids)) for n, e in zip(names, examples, strict=True))
     return HeadScores(
         tensor,
         tasks,
         method,
-        model_of(section, tensor.shape),
+        model,
         tuple(examples),
         reduction=how,
         synthetic=section.synthetic,
     )
+
+
+def _in_32_bits(maps: list[np.ndarray], section: ScoresSection) -> tuple[list[np.ndarray], int, int]:
+    """Return maps of which no number becomes 0 in 32 bits, by which power of ten they were multiplied, and how many
+    numbers still had to be moved away from 0.
+
+    All of them so small that their last bits would be lost are multiplied, so that the largest is from 1 to 10.
+    """
+    largest = max((float(np.nanmax(np.abs(m), initial=0)) for m in maps), default=0.0)
+    exponent = -math.floor(math.log10(largest)) if 0 < largest < VERY_SMALL else 0
+    if exponent and section.bounds is not None:
+        problem = f"the largest score is {largest:.3g}, for which bounds say nothing"
+        raise InputError(problem, "[scores] bounds", "Remove the key, or rescale the scores and the bounds")
+    if exponent:
+        maps = [m.astype(float) * 10.0 ** (exponent // 2) * 10.0 ** (exponent - exponent // 2) for m in maps]
+    small = [(m != 0) & (np.abs(m) < SMALLEST) for m in maps]
+    lost = int(sum(each.sum() for each in small))
+    if lost:
+        maps = [np.where(each, np.copysign(SMALLEST, m), m) for each, m in zip(small, maps, strict=True)]
+    return maps, exponent, lost
 
 
 def _refuse_partial(task: str, examples: Examples) -> None:
@@ -129,7 +224,7 @@ def _refuse_partial(task: str, examples: Examples) -> None:
 def as_examples(values: np.ndarray, ids: list[str], ordered: bool, groups: Sequence[str] | None = None) -> Examples:
     """Return per-example scores, split in halves, with each example its own group where no groups are given."""
     own = tuple(groups or ids)
-    return Examples(values.astype(np.float32), tuple(ids), own, split_halves(own, 0, ordered), ordered)
+    return Examples(values, tuple(ids), own, split_halves(own, 0, ordered), ordered)
 
 
 def scores_from_arrays(
