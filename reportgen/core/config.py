@@ -80,6 +80,9 @@ class TasksSection(_Section):
     ``truncate`` cuts prompts that exceed the model's context: at the beginning ("left") or in the middle. ``control``
     names the task of neutral text that others are judged against.
 
+    ``format`` is read from a file's suffix but for other tools' tasks: "cogqa", "lm_eval" (a folder or YAML file of
+    lm-evaluation-harness in its plain forms) and "eap" (CSV files of EAP-IG and MIB: clean, corrupted, label).
+
     ``answer_prefix`` begins every answer: what the model reads of it, but is not scored ("The capital is"; a space
     follows). ``chat_template_kwargs`` are values for the chat template, ``{enable_thinking = false}``;
     ``strftime_now`` among them is the day that its clock shows, for it stands still.
@@ -95,7 +98,7 @@ class TasksSection(_Section):
     suite: str | None = None
     suites: list[str] = []
     lengths: list[Annotated[int, Field(ge=16)]] = []
-    format: Literal["jsonl", "csv", "tsv", "parquet", "cogqa"] | None = None
+    format: Literal["jsonl", "csv", "tsv", "parquet", "cogqa", "lm_eval", "eap"] | None = None
     config: str | None = None
     split: str | None = None
     revision: str | None = None

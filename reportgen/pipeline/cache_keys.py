@@ -29,7 +29,7 @@ def scores_key(study: Study) -> str:
         section = study.scores.model_dump(mode="json", exclude={"path", "bounds"})
         return key_of(["scores", sha256_file(study.scores.path), section])
     from reportgen.scoring.data.made import fingerprint as offered
-    from reportgen.scoring.data.sources import fingerprint
+    from reportgen.scoring.data.tasks import fingerprint
 
     if study.model is None:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")

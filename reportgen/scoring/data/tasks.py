@@ -11,14 +11,18 @@ from typing import Any
 from reportgen.core.config import TasksSection
 from reportgen.core.scores import refuse_many
 from reportgen.errors import InputError, doubled, nearest
+from reportgen.scoring.data.eap import eap_records
+from reportgen.scoring.data.lm_eval import lm_eval_records
 from reportgen.scoring.data.sources import Record, Values, records, text_of
-from reportgen.storage.json_files import once
+from reportgen.scoring.data.sources import fingerprint as content_of
+from reportgen.storage.json_files import key_of, once
 
 REQUIRED = ("task", "prompt", "answer")
 TEXTS = (*REQUIRED, "foil", "corrupted", "prompt_pair", "image", "audio")
 LISTS = ("answers", "choices")
 NAMES = ("id", "group")
 COLUMNS = (*REQUIRED, *LISTS, *TEXTS[3:], *NAMES)
+FOREIGN: Mapping[str, Callable[[TasksSection], Iterator[Record]]] = {"lm_eval": lm_eval_records, "eap": eap_records}
 HOPELESS = 24  # rows of one template that a tokenizer reads wrongly, one after the other
 COGQA_SKILLS = (
     "Knowledge Recall",
@@ -87,6 +91,8 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
         return TaskFile({})
     if section.format == "cogqa" and not Path(location).is_dir():
         rows = list(_cogqa(text_of(Path(location)), Path(location), notes))
+    elif (foreign := _foreign(section)) is not None:
+        rows = [row_of(record.fields, record.location, record.name) for record in foreign]
     else:
         rows = _rows(section, answers, notes)
     if not rows:
@@ -99,6 +105,18 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
     if section.limit is not None:
         notes += _limited(tasks, section.limit)
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
+
+
+def fingerprint(section: TasksSection) -> str:
+    """Hash all the content that ``read_tasks`` reads: of other tools' tasks the rows that are made of it."""
+    foreign = _foreign(section)
+    return content_of(section) if foreign is None else key_of([dict(record.fields) for record in foreign])
+
+
+def _foreign(section: TasksSection) -> Iterator[Record] | None:
+    """Return the rows of another tool's tasks (None: it is not of that format)."""
+    read = FOREIGN.get(section.format or "")
+    return None if read is None else read(section)
 
 
 def _limited(tasks: dict[str, list[Row]], limit: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from reportgen.core.suites import Reading, Suite
-from reportgen.scoring.data.suites.common.drawing import Drawn, Row, drawn
+from reportgen.scoring.data.suites.common.drawing import Drawn, Row, drawn, refuse_short
 from reportgen.scoring.data.suites.common.words import COLOURS, NOUNS
 
 # how a pair, and at the end the key in question, are written; what stands between the pairs
@@ -67,6 +67,7 @@ def _filling(form: tuple[str, str, str], length: int, reading: Reading) -> int:
     def taken(pairs: int) -> int:
         return reading.count(_write(form, pairs, Random(0)).prompt)
 
+    refuse_short("key_value", length, taken(FEWEST))
     pairs, step = FEWEST, 10
     for _ in range(2):  # the keys of long lists are longer
         each = max(1.0, (taken(pairs + step) - taken(pairs)) / step)

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from reportgen.core.suites import Reading, Suite
-from reportgen.scoring.data.suites.common.drawing import Drawn, Row, drawn
+from reportgen.scoring.data.suites.common.drawing import Drawn, Row, drawn, refuse_short
 from reportgen.scoring.data.suites.common.text import SENTENCES
 from reportgen.scoring.data.suites.common.words import CITIES, NOUNS
 
@@ -57,7 +57,9 @@ def adapted(seed: int, reading: Reading, lengths: Sequence[int]) -> Iterator[Row
     for length in lengths:
         writers = {}
         for form in FORMS:
-            alone = reading.count(_write(form, SHORTEST, Random(0)).prompt) - SHORTEST * each
+            shortest = reading.count(_write(form, SHORTEST, Random(0)).prompt)
+            refuse_short("needle", length, shortest)
+            alone = shortest - SHORTEST * each
             sentences = max(SHORTEST, int((length - alone) / each))
             writers[form[0]] = partial(_write, form, sentences)
         yield from drawn(_task(length), seed, writers, ROWS)

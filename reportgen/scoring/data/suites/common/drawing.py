@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from reportgen.errors import InputError
+
 Row = dict[str, object]
 # Candidates of a task. A study takes 60 unless it asks for more, and a tokenizer may refuse most of them.
 POOL = 480
@@ -27,13 +29,15 @@ Writer = Callable[[Random], Drawn]
 def drawn(task: str, seed: int, writers: Mapping[str, Writer], pool: int = POOL) -> Iterator[Row]:
     """Draw different rows of a task, those of its templates in turn; the template's name is the row's group.
 
-    Each template has a generator of its own, so that a new template changes no other's rows.
+    Each template has a generator of its own, so that a new one changes few of the others' rows. A prompt stands once,
+    whatever it is answered with: as a second example it would tie two groups to each other.
     """
-    return in_turn([_of_one(task, seed, *each, -(-pool // len(writers))) for each in writers.items()])
+    seen = set[str]()
+    return in_turn([_of_one(task, seed, *each, -(-pool // len(writers)), seen) for each in writers.items()])
 
 
-def _of_one(task: str, seed: int, group: str, write: Writer, number: int) -> Iterator[Row]:
-    random, seen = Random(f"{seed}\n{task}\n{group}"), set[str]()
+def _of_one(task: str, seed: int, group: str, write: Writer, number: int, seen: set[str]) -> Iterator[Row]:
+    random = Random(f"{seed}\n{task}\n{group}")
     for _ in range(number):
         made = next((d for d in (write(random) for _ in range(TRIES)) if d.prompt not in seen), None)
         if made is None:  # the template has nothing more to say
@@ -61,3 +65,10 @@ def in_turn(sources: Sequence[Iterator[Row]]) -> Iterator[Row]:
                 left.remove(source)
             else:
                 yield row
+
+
+def refuse_short(suite: str, length: int, least: int) -> None:
+    """Raise InputError for prompts that cannot be as short as they are asked to be, by more than a tenth."""
+    if least > 1.1 * length:
+        problem = f"prompts of suite {suite} take {least} tokens at least, not {length}"
+        raise InputError(problem, "[tasks] lengths", f"Give {least} or more")
