@@ -50,7 +50,9 @@ def folder(tmp_path: Path, task: str, *rows: dict[str, Any], **files: str) -> Pa
 
 def rows(path: Path, **settings: Any) -> list[dict[str, object]]:
     found = read_tasks(TasksSection(path=path, **settings)).tasks
-    return [{k: v for k, v in row.columns.items() if k not in ("id", "group")} for each in found.values() for row in each]
+    return [
+        {k: v for k, v in row.columns.items() if k not in ("id", "group")} for each in found.values() for row in each
+    ]
 
 
 def test_multiple_choice_of_the_harness(tmp_path: Path) -> None:
@@ -68,7 +70,9 @@ def test_multiple_choice_of_the_harness(tmp_path: Path) -> None:
 
 
 def test_columns_by_name_included_files_and_several_right_answers(tmp_path: Path) -> None:
-    path = folder(tmp_path, COPA, {"premise": "It rains.", "label": 1}, {"premise": "x", "label": [1, 0]}, base_yaml=BASE)
+    path = folder(
+        tmp_path, COPA, {"premise": "It rains.", "label": 1}, {"premise": "x", "label": [1, 0]}, base_yaml=BASE
+    )
     one, two = rows(path, format="lm_eval")
     assert one == {"task": "copa", "prompt": "Judge. It rains.", "answer": "yes", "choices": ["no", "yes"]}
     assert (two["answer"], two["answers"]) == ("yes", ["no"])
@@ -84,9 +88,21 @@ def test_generated_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"{{[distractor1', '!function utils.choices  # "{{[', "task.yaml, doc_to_choice: utils.choices is code of the"),
-        ("task: sciq", "task: sciq\nprocess_docs: !function utils.docs", "process_docs: utils.docs is code of the task's"),
-        ("multiple_choice", "loglikelihood_rolling", "output_type: 'loglikelihood_rolling' is no question with an answer"),
+        (
+            '"{{[distractor1',
+            '!function utils.choices  # "{{[',
+            "task.yaml, doc_to_choice: utils.choices is code of the",
+        ),
+        (
+            "task: sciq",
+            "task: sciq\nprocess_docs: !function utils.docs",
+            "process_docs: utils.docs is code of the task's",
+        ),
+        (
+            "multiple_choice",
+            "loglikelihood_rolling",
+            "output_type: 'loglikelihood_rolling' is no question with an answer",
+        ),
         ("doc_to_target: 3", "doc_to_target: 4", "doc_to_target is 4, which is no choice. The choices are 'red', "),
         ("doc_to_target: 3", "", "task.yaml: 'doc_to_target' is missing"),
         ("{{question}}", "{{missing}}", "doc_to_text fails (UndefinedError: 'missing' is undefined)"),
@@ -94,7 +110,11 @@ def test_generated_answers(tmp_path: Path) -> None:
         ("{{question}}", "{{range(10**9)|list}}", "doc_to_text fails ("),
         ("test: rows.jsonl", "test: ../rows.jsonl", "'../rows.jsonl' lies outside the task's folder"),
         ("test: rows.jsonl", "valid: rows.jsonl", "data_files: the task has no file of the split 'test'"),
-        ("task: sciq", "task: sciq\ntarget_delimiter: ''", "the task puts '' between prompt and answer, and the study ' '"),
+        (
+            "task: sciq",
+            "task: sciq\ntarget_delimiter: ''",
+            "the task puts '' between prompt and answer, and the study ' '",
+        ),
         ("task: sciq", "task: [a, b]", "no YAML file of it is a task"),
         ("task: sciq", "task: sciq: x", "this is not YAML (mapping values are not allowed here"),
         ("task: sciq", "task: sciq\ninclude: task.yaml", "include: the files include each other"),
@@ -110,7 +130,7 @@ def test_what_is_not_plain_is_refused_by_name(tmp_path: Path, old: str, new: str
 
 def test_csv_of_eap_ig(tmp_path: Path) -> None:
     (tmp_path / "ioi.csv").write_text(
-        'clean,corrupted,label\n"When A and B, A",When A and C,"[\' B\', \' A\']"\nTwo,Three,1732\nx,y,Mary\n'
+        "clean,corrupted,label\n\"When A and B, A\",When A and C,\"[' B', ' A']\"\nTwo,Three,1732\nx,y,Mary\n"
     )
     first, second, third = rows(tmp_path / "ioi.csv", format="eap")
     assert first == {

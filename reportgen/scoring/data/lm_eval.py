@@ -79,7 +79,7 @@ def _read(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        hint = "Install it with: pip install pyyaml"
+        hint = "Install it with: pip install 'reportgen[lm-eval]'"
         raise MissingResourceError("the library pyyaml is not installed", str(path), hint) from error
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
