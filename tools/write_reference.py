@@ -69,6 +69,23 @@ def method_parts() -> Iterator[str]:
         yield f"## {name}\n\n{sentence(record['summary'])} {record['meaning']}\n\n{facts}\n\nSources:\n\n{sources}"
 
 
+def suite_parts() -> Iterator[str]:
+    """Yield the page of each suite, with the first row of each of its tasks."""
+    for name in json.loads(printed("tasks", "--json")):
+        record = json.loads(printed("tasks", "show", name, "--json"))
+        facts = [f"**{key.capitalize()}.** {record[key]}" for key in ("source", "known results", "pitfalls")]
+        if record["lengths"]:
+            facts.append(
+                f"**Lengths.** {' and '.join(map(str, record['lengths']))} tokens; `[tasks] lengths` gives others."
+            )
+        rows = [
+            f"**{task}**, {about['rows']} rows of {about['groups']} groups:\n\n```json\n"
+            f"{json.dumps(about['first'], ensure_ascii=False, indent=1)}\n```"
+            for task, about in record["tasks"].items()
+        ]
+        yield "\n\n".join([f"## {name}", f"{sentence(record['summary'])} {record['measures']}", *facts, *rows])
+
+
 def parameters(known: dict[str, Any]) -> str:
     """Return the parameters of a method with their defaults, in a line."""
     return ", ".join(f"`{name} = {json.dumps(value, ensure_ascii=False)}`" for name, value in known.items())
@@ -151,6 +168,7 @@ def pages() -> dict[str, str]:
     made = {
         "commands.md": page("Commands", "What `reportgen COMMAND --help` prints.", command_parts()),
         "methods.md": page("Scoring methods", "What `reportgen methods NAME` prints, of every method.", method_parts()),
+        "suites.md": page("Suites of tasks", "What `reportgen tasks show NAME` prints, of every suite.", suite_parts()),
         "findings.md": page("Kinds of findings", "What `reportgen detectors` looks for, in its order.", kind_parts()),
         "study.md": page("study.toml", "Every section and key, from `reportgen schema study`.", study_parts()),
         "api.md": page("Python", "The public names, from their docstrings.", api_parts()),

@@ -52,7 +52,8 @@ def analyze(
 def _check(blocks: Blocks, others: Mapping[str, Blocks], settings: Settings) -> None:
     """Raise InputError for a control task that there is not, and for methods that scored other heads or tasks."""
     names = blocks[0].task_names
-    if settings.control is not None and settings.control not in names:
+    # a suite's task may have been left out; a name that is none was refused before anything was scored
+    if settings.control is not None and settings.control not in names and not settings.suites:
         hint = f"The tasks are: {', '.join(names)}"
         raise InputError(f"no task is called {settings.control!r}", "[tasks] control", hint)
     for name, each in others.items():

@@ -29,7 +29,8 @@ DEAD = 0.01  # of the usual head: background heads lie within a factor of ten of
 @dataclass(frozen=True)
 class Settings:
     """The ``[analysis]`` settings: ``alpha``, which all families of tests share, Monte-Carlo draws, seed, ``margin`` of
-    inert heads; and what the study says of its tasks and scores: the ``control`` task, the ``bounds`` of their unit.
+    inert heads; and what the study says of its tasks and scores: the ``control`` task, the ``bounds`` of their unit,
+    and whether tasks are of ``suites``, of which the model's tokenizer may not hold all.
     """
 
     alpha: float = 0.10
@@ -39,6 +40,7 @@ class Settings:
     margin: float = 0.01
     control: str | None = None
     bounds: tuple[float, float] | None = None
+    suites: bool = False
 
     @classmethod
     def of(cls, study: Study) -> "Settings":
@@ -46,7 +48,14 @@ class Settings:
         section, bounds = study.analysis, None if study.scores is None else study.scores.bounds
         detectors = None if section.detectors is None else tuple(section.detectors)
         return cls(
-            section.alpha, section.seed, section.permutations, detectors, section.margin, study.tasks.control, bounds
+            section.alpha,
+            section.seed,
+            section.permutations,
+            detectors,
+            section.margin,
+            study.tasks.control,
+            bounds,
+            study.scores is None and bool(study.tasks.asked),
         )
 
 
@@ -119,8 +128,8 @@ class View:
 
     @cached_property
     def control(self) -> int | None:
-        """The number of the control task."""
-        return None if self.settings.control is None else self.scores.task_names.index(self.settings.control)
+        """The number of the control task (None: there is none)."""
+        return next((t for t, name in enumerate(self.scores.task_names) if name == self.settings.control), None)
 
     @cached_property
     def maps(self) -> Float[np.ndarray, "task layer head"]:

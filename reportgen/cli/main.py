@@ -273,8 +273,11 @@ def build(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make the whole report from a study.toml, a folder holding one, a file of scores, or a report's PDF."""
-    if source.suffix != ".toml" and not source.is_dir():
+    """Make the whole report from a study.toml, a model, a file of scores, or a report's PDF.
+
+    A model's folder, GGUF file or hub id is scored on the usual suites of tasks (`reportgen tasks`).
+    """
+    if source.is_file() and source.suffix not in (".toml", ".gguf"):
         collect_seldom()  # scores made elsewhere: no model is loaded
     from reportgen.pipeline import build as pipeline
     from reportgen.pipeline.options import Options
@@ -454,6 +457,27 @@ def methods(
     else:
         described = METHODS.get(name, "reportgen methods").described
         show(as_json, described, list(described_lines(described)))
+
+
+@app.command()
+def tasks(
+    action: Annotated[str, typer.Argument(help="list, show or make")] = "list",
+    name: Annotated[str | None, typer.Argument(help="of a suite")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Task file to write (make).")] = None,
+    model: Annotated[str | None, typer.Option(help="The model whose tokenizer the rows are fitted to (make).")] = None,
+    limit: Limit = None,
+    length: Annotated[list[int] | None, typer.Option(help="Length of prompts in tokens; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed that the rows are drawn by.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """List the suites of tasks that come with reportgen, show one, or make the task file of one.
+
+    With --model, rows that its tokenizer does not read as they are meant are replaced by others.
+    """
+    from reportgen.cli import tasks as suites
+
+    content, lines = suites.answer(action, name, output, model, {"limit": limit, "lengths": length or []}, seed)
+    show(as_json, content, lines)
 
 
 @app.command()

@@ -68,28 +68,37 @@ class ModelSection(_Section):
 
 
 class TasksSection(_Section):
-    """The tasks (none beside [scores]): a task file, a folder of such files, or a data set of the hub.
+    """The tasks (none beside [scores]): a task file, a folder of such files, a data set of the hub, or suites.
 
     ``path`` is a file, a folder or ``hf://owner/name`` (``owner/name`` alone where no such path exists), of which
     ``config``, ``split`` and ``revision`` choose the part and the version. ``columns`` says under which name the data
     hold each column, ``{prompt = "question"}``: others than those are then passed over; ``task_name`` names the task of
-    rows without one. ``limit``: examples per task; ``groups`` names sets of tasks. ``delimiter`` stands between prompt
-    and answer (a space by default, under a chat template nothing). ``chat_template`` puts each prompt into the
-    tokenizer's chat template as a user's turn, ``system`` before it as the system's. ``shots`` other rows of the task
-    stand, answered, before each prompt, with ``separator`` between them. ``truncate`` cuts prompts that exceed the
-    model's context: at the beginning ("left") or in the middle. ``control`` names the task of neutral text that others
-    are judged against.
+    rows without one. ``limit``: examples per task, of its rows' groups in turn; ``groups`` names sets of tasks.
+    ``delimiter`` stands between prompt and answer (a space by default, under a chat template nothing).
+    ``chat_template`` puts each prompt into the tokenizer's chat template as a user's turn, ``system`` before it as the
+    system's. ``shots`` other rows of the task stand, answered, before each prompt, with ``separator`` between them.
+    ``truncate`` cuts prompts that exceed the model's context: at the beginning ("left") or in the middle. ``control``
+    names the task of neutral text that others are judged against.
+
+    ``format`` is read from a file's suffix but for other tools' tasks: "cogqa", "lm_eval" (a folder or YAML file of
+    lm-evaluation-harness in its plain forms) and "eap" (CSV files of EAP-IG and MIB: clean, corrupted, label).
 
     ``answer_prefix`` begins every answer: what the model reads of it, but is not scored ("The capital is"; a space
     follows). ``chat_template_kwargs`` are values for the chat template, ``{enable_thinking = false}``;
     ``strftime_now`` among them is the day that its clock shows, for it stands still.
+
+    ``suite`` and ``suites`` name tasks that come with reportgen (`reportgen tasks`), instead of a ``path`` or beside
+    it; ``lengths`` those of their prompts in tokens, where they can be chosen.
 
     ``max_length`` is the greatest length in tokens where the tokenizer's own limit, shorter than the model's, is not to
     hold. ``target_language`` is what a translation model answers in, as its tokenizer writes it ("fra_Latn").
     """
 
     path: Path | str | None = None
-    format: Literal["jsonl", "csv", "tsv", "parquet", "cogqa"] | None = None
+    suite: str | None = None
+    suites: list[str] = []
+    lengths: list[Annotated[int, Field(ge=16)]] = []
+    format: Literal["jsonl", "csv", "tsv", "parquet", "cogqa", "lm_eval", "eap"] | None = None
     config: str | None = None
     split: str | None = None
     revision: str | None = None
@@ -120,6 +129,17 @@ class TasksSection(_Section):
         if self.system is not None and not self.chat_template:
             raise ValueError("system is a turn of a chat; give chat_template = true with it")
         return self
+
+    @model_validator(mode="after")
+    def _lengths_of_suites(self) -> "TasksSection":
+        if self.lengths and not self.asked:
+            raise ValueError("lengths are those of a suite's prompts; give suite with them")
+        return self
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of all suites, each once."""
+        return list(dict.fromkeys([*([self.suite] if self.suite is not None else []), *self.suites]))
 
     @property
     def between(self) -> str:
@@ -325,7 +345,7 @@ class Study(_Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Study":
-        if self.scores is None and (self.model is None or self.tasks.path is None):
+        if self.scores is None and (self.model is None or not (self.tasks.path or self.tasks.asked)):
             raise ValueError("a study needs [model] path and [tasks] path, or [scores] path")
         if self.scores is not None and self.model is not None:
             raise ValueError("[scores] stands instead of [model]; give one of them")

@@ -7,9 +7,11 @@ from html import escape
 from pathlib import Path
 
 from reportgen.core.claims import Claims
+from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.plugins import Plugin, as_recorded, recorded_in
 from reportgen.core.provenance import at
+from reportgen.core.sentences import rough_time
 from reportgen.core.study_scores import Scores
 from reportgen.importers import report_pdf
 from reportgen.pipeline.artifacts import (
@@ -100,10 +102,11 @@ def build(
 ) -> Built:
     """Score, analyze, validate, summarize and render.
 
-    ``source`` is a study.toml, a folder holding one, a file of scores, or a report's PDF; ``overrides`` sets single
-    values over the study, ``{"tasks.limit": 8}``. A stage whose inputs have not changed since the folder was written is
-    not run again; ``force`` overwrites a folder that holds another study's report. Raises InputError for input that
-    cannot be used, before anything is written.
+    ``source`` is a study.toml, a folder holding one, a model's folder, GGUF file or hub id (then the usual suites are
+    its tasks), a file of scores, or a report's PDF; ``overrides`` sets single values over the study, ``{"tasks.limit":
+    8}``. A stage whose inputs have not changed since the folder was written is not run again; ``force`` overwrites a
+    folder that holds another study's report. Raises InputError for input that cannot be used, before anything is
+    written.
     """
     source, folder = Path(source), Path(folder)
     if source.suffix.lower() == ".pdf":
@@ -114,6 +117,8 @@ def build(
     opened = open_source(source, dict(overrides or {}), trust_templates=options.trust_templates)
     check(opened.study)
     run = Run(folder, opened, options, force)
+    if opened.of_model and not (folder / SCORES).is_file():
+        options.listener.notify(estimate(opened.study))
     scores = ScoresArtifact(run).obtain()
     with alone(folder):
         findings = FindingsArtifact(run, scores).obtain()
@@ -121,6 +126,20 @@ def build(
         claims = write_claims(run, summarize(trials))
         ReportArtifact(run, claims).obtain()
     return Built(folder, claims, opened.left_out)
+
+
+def estimate(study: Study) -> str:
+    """Say in a sentence what scoring a study's model and knocking its heads out will take."""
+    from reportgen.scoring.run.cost import plan
+    from reportgen.validation.plan import foreseen
+
+    cost = plan(study)
+    heads, examples = sum(layer.heads for layer in cost.found), sum(cost.examples.values())
+    what = f"{len(cost.examples)} tasks, {examples} examples, {heads} heads: scoring takes {rough_time(cost.seconds)}"
+    if not study.validation.enabled:
+        return what
+    later = rough_time(foreseen(cost, study).seconds)
+    return f"{what}, and knocking heads out {later} at most ([validation] budget = {study.validation.budget:g})"
 
 
 def remake(

@@ -16,7 +16,7 @@ from reportgen.storage.json_files import key_of
 from reportgen.storage.scores_file import read_methods
 
 # Keys of [tasks] that came later: where they are not set, the key is that of studies written before
-LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length")
+LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length", "suite", "suites", "lengths")
 LATER_OF_SCORES = ("columns", "separator", "index_base", "key", "rest")  # the same of [scores]
 # Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
 HALF = 32
@@ -30,7 +30,8 @@ def scores_key(study: Study) -> str:
         unset = {name for name in LATER_OF_SCORES if getattr(study.scores, name) in (None, {})}
         section = study.scores.model_dump(mode="json", exclude={"path", "bounds", *unset})
         return key_of(["scores", sha256_file(study.scores.path), section])
-    from reportgen.scoring.data.sources import fingerprint
+    from reportgen.scoring.data.made import fingerprint as offered
+    from reportgen.scoring.data.tasks import fingerprint
 
     if study.model is None:
         raise InputError("there is no model to score", "study.toml", "Give [model] path, or [scores] path")
@@ -41,7 +42,11 @@ def scores_key(study: Study) -> str:
         model["adapter"] = study.model.adapter  # one on this machine is known by its files, wherever it lies
     scoring = study.scoring.model_dump(mode="json", exclude={"executor", "address"})  # who computes changes no number
     names = [study.scoring.method, *study.scoring.also]
-    asked = key_of(["model", fingerprint(study.tasks), tasks, model, scoring, *identity("methods", names)])
+    read = [] if study.tasks.path is None else [fingerprint(study.tasks)]
+    made = [*offered(study.tasks), *identity("suites", study.tasks.asked)]
+    # earlier versions kept the first rows of a task, whatever their groups
+    drawn = [] if study.tasks.limit is None else ["of all groups"]
+    asked = key_of(["model", *read, tasks, model, scoring, *identity("methods", names), *made, *drawn])
     return asked[:HALF] + key_of([_model_files(study.model) or study.model.path])[:HALF]
 
 

@@ -1,4 +1,5 @@
-"""From a path to the study behind it: one's own, or the one that came with a report, which is another's.
+"""From a path to the study behind it: one's own, the one that came with a report, which is another's, or the usual one
+of a model or of scores.
 
 A report is data. Templates run, so those that came with one are left out unless they are trusted by name, whether they
 lie in its folder ``templates`` or its study.toml or manifest points at them anywhere else.
@@ -11,14 +12,16 @@ from pathlib import Path
 
 import tomli_w
 
-from reportgen.core.config import ScoresSection, Study, StudySection
-from reportgen.core.config_file import load_study, with_overrides
+from reportgen.core.config import HUB_ID, TASK_SUFFIXES, ScoresSection, Study, StudySection
+from reportgen.core.config_file import load_study, parse_study, with_overrides
+from reportgen.core.suites import SUITES
 from reportgen.errors import InputError
 from reportgen.pipeline import anonymize as anonymous
 from reportgen.pipeline.run_directory import TEMPLATES, foreign_templates, manifest_in, recorded_overrides
 from reportgen.storage.scores_file import SCORES
 
 OVERRIDING = "report.templates"
+SUFFIXES = (".toml", *TASK_SUFFIXES, ".npz", ".npy", ".pt", ".safetensors", ".pdf", ".gguf")  # of files, not of hub ids
 POINTED_AT = "[report] templates of its study.toml"
 
 
@@ -26,12 +29,14 @@ POINTED_AT = "[report] templates of its study.toml"
 class Source:
     """What a run starts from: the study, the values that the command line sets over it, and what is not used of it.
 
-    ``left_out`` are the templates that the report carried which this one is made from, where they were not trusted.
+    ``left_out`` are the templates that the report carried which this one is made from, where they were not trusted;
+    ``of_model``: the study is the usual one of a model, which its author has not seen.
     """
 
     study: Study
     overrides: Mapping[str, object]
     left_out: tuple[str, ...] = ()
+    of_model: bool = False
 
     def __post_init__(self) -> None:
         if self.study.report.anonymous:
@@ -42,8 +47,12 @@ class Source:
 def open_source(path: Path, overrides: Mapping[str, object], *, trust_templates: bool = False) -> Source:
     """Open the study behind a path; a scores file takes the study.toml beside it that names it, or a default study.
 
-    A study.toml in a report's folder came with the report: its templates are left out unless they are trusted.
+    A model's folder, GGUF file or hub id is scored on the usual suites. A study.toml in a report's folder came with the
+    report: its templates are left out unless they are trusted. Raises InputError for a folder that holds neither.
     """
+    if _is_model(path):
+        study = _usual_study(path)
+        return Source(with_overrides(study, overrides, path), overrides, of_model=True)
     if path.is_dir():
         path = path / "study.toml"
     if path.suffix.lower() == ".toml" or not path.exists():
@@ -58,6 +67,37 @@ def open_source(path: Path, overrides: Mapping[str, object], *, trust_templates:
     text = tomli_w.dumps({"study": {"title": title}, "scores": {"path": name}})
     plain = Study(study=StudySection(title=title), scores=ScoresSection(path=path), source=text)
     return Source(with_overrides(plain, overrides, path), overrides)
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a path is that of a model and not of a study; raises InputError for a folder that is neither."""
+    from reportgen.scoring.model.folders import ADAPTER, CONFIG
+
+    if path.is_dir() and not (path / "study.toml").exists():
+        if not any(path.glob("*.gguf")) and not any((path / name).is_file() for name in (ADAPTER, CONFIG)):
+            raise InputError(
+                f"the folder holds no study.toml, and no model: neither {CONFIG}, {ADAPTER} nor a GGUF file",
+                str(path),
+                "Give the folder of a study or a model, or make a study with `reportgen init`",
+            )
+        return True
+    if path.is_file():
+        return path.suffix.lower() == ".gguf"
+    # what stands beside something on this machine is a path of this machine that is wrong
+    return HUB_ID.fullmatch(str(path)) is not None and path.suffix.lower() not in SUFFIXES and not path.parent.exists()
+
+
+def _usual_study(path: Path) -> Study:
+    """Return the study of a model on which nothing is asked: the usual suites, their neutral text as the control."""
+    suites = [suite for suite in SUITES.known() if suite.usual]
+    control = [suite.control for suite in suites if suite.control is not None]
+    name = (path.stem if path.is_file() else path.resolve().name).encode(errors="replace").decode()
+    content = {
+        "study": {"title": f"Attention-head importance: {name}"},
+        "model": {"path": str(path)},
+        "tasks": {"suites": [suite.name for suite in suites], **({"control": control[0]} if control else {})},
+    }
+    return parse_study(content, str(path), Path.cwd(), tomli_w.dumps(content))
 
 
 def _own(study: Study, overrides: Mapping[str, object], path: Path, trust: bool) -> Source:

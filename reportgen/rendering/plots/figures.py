@@ -75,7 +75,6 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
         f"{ends}{sign_note(grid, scale)}{marks_note([marks])}"
     )
     alt = style.of(f"Heatmap of {describe.axes(scores, style)} on {printable(task.name)}{bars}.")
-    )
     said = (describe.scale(scale, style.unit), describe.statistics(scores, t), *describe.found_each(found))
     shown = replace(panel_of(canvas, grid, t), scale=(scale.low, scale.high))
     svg, where = canvas.svg(name, alt), box_of(canvas, *bar)

@@ -2,8 +2,8 @@
 
 import json
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,19 @@ from typing import Any
 from reportgen.core.config import TasksSection
 from reportgen.core.scores import refuse_many
 from reportgen.errors import InputError, doubled, nearest
+from reportgen.scoring.data.eap import eap_records
+from reportgen.scoring.data.lm_eval import lm_eval_records
 from reportgen.scoring.data.sources import Record, Values, records, text_of
-from reportgen.storage.json_files import once
+from reportgen.scoring.data.sources import fingerprint as content_of
+from reportgen.storage.json_files import key_of, once
 
 REQUIRED = ("task", "prompt", "answer")
 TEXTS = (*REQUIRED, "foil", "corrupted", "prompt_pair", "image", "audio")
 LISTS = ("answers", "choices")
 NAMES = ("id", "group")
 COLUMNS = (*REQUIRED, *LISTS, *TEXTS[3:], *NAMES)
+FOREIGN: Mapping[str, Callable[[TasksSection], Iterator[Record]]] = {"lm_eval": lm_eval_records, "eap": eap_records}
+HOPELESS = 24  # rows of one template that a tokenizer reads wrongly, one after the other
 COGQA_SKILLS = (
     "Knowledge Recall",
     "Retrieval",
@@ -55,24 +60,39 @@ class Row:
     image: str | None = None
     audio: str | None = None
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """The row as a line of a task file holds it."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items() if v not in (None, ())}
+
 
 @dataclass(frozen=True)
 class TaskFile:
-    """The rows of each task, tasks and rows in file order; ``notes`` say what was left out or reinterpreted."""
+    """The rows of each task, tasks and rows in file order; ``notes`` say what was left out or reinterpreted.
+
+    ``left_out`` are tasks of suites that the model's tokenizer cannot hold.
+    """
 
     tasks: dict[str, tuple[Row, ...]]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
-    """Read the rows behind [tasks] path, keeping the first ``section.limit`` of each task.
+    """Read the rows behind [tasks] path, of each task at most ``section.limit``, of its groups in turn (``in_turn``).
 
-    ``answers`` says whether every row must have an answer. Raises InputError naming the file, the line and the column
-    that does not fit, and MissingResourceError where a data set needs the library ``datasets`` and it is not there.
+    Without a path there are none. ``answers`` says whether every row must have an answer. Raises InputError naming the
+    file, the line and the column that does not fit, and MissingResourceError where a data set needs the library
+    ``datasets`` and it is not there.
     """
     notes, location = list[str](), str(section.path)
+    if section.path is None:
+        return TaskFile({})
     if section.format == "cogqa" and not Path(location).is_dir():
         rows = list(_cogqa(text_of(Path(location)), Path(location), notes))
+    elif (foreign := _foreign(section)) is not None:
+        rows = [row_of(record.fields, record.location, record.name) for record in foreign]
     else:
         rows = _rows(section, answers, notes)
     if not rows:
@@ -80,11 +100,66 @@ def read_tasks(section: TasksSection, answers: bool = True) -> TaskFile:
     _refuse_duplicates(rows)
     tasks: dict[str, list[Row]] = {}
     for row in rows:
-        members = tasks.setdefault(row.task, [])
-        if section.limit is None or len(members) < section.limit:
-            members.append(row)
+        tasks.setdefault(row.task, []).append(row)
     refuse_many(len(tasks), location)
+    if section.limit is not None:
+        notes += _limited(tasks, section.limit)
     return TaskFile({name: tuple(members) for name, members in tasks.items()}, tuple(notes))
+
+
+def fingerprint(section: TasksSection) -> str:
+    """Hash all the content that ``read_tasks`` reads: of other tools' tasks the rows that are made of it."""
+    foreign = _foreign(section)
+    return content_of(section) if foreign is None else key_of([dict(record.fields) for record in foreign])
+
+
+def _foreign(section: TasksSection) -> Iterator[Record] | None:
+    """Return the rows of another tool's tasks (None: it is not of that format)."""
+    read = FOREIGN.get(section.format or "")
+    return None if read is None else read(section)
+
+
+def _limited(tasks: dict[str, list[Row]], limit: int) -> Iterator[str]:
+    """Keep so many rows of each task, and say of which tasks not all."""
+    cut = [f"{limit} of {len(rows)} of task {name}" for name, rows in tasks.items() if len(rows) > limit]
+    for name, rows in tasks.items():
+        tasks[name] = in_turn(rows, limit)
+    if cut:
+        yield f"[tasks] limit keeps of the rows {', '.join(cut)}, of their groups in turn"
+
+
+def in_turn(rows: Sequence[Row], limit: int, fits: Callable[[Row], bool] = lambda row: True) -> list[Row]:
+    """Keep so many rows at most, in their order: the first of each group, then the second of each, and so on.
+
+    The first rows of a file are often those of one template, and a template is no task. A row that does not fit makes
+    room for the next one of its group; a group of which so many in a row do not fit is given up.
+    """
+    groups: dict[str, deque[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(row.group, deque()).append(number)
+    kept, failed = list[int](), Counter[str]()
+    while groups and len(kept) < limit:
+        for group, left in [*groups.items()]:
+            while left and len(kept) < limit:
+                number = left.popleft()
+                if fits(rows[number]):
+                    kept.append(number)
+                    failed[group] = 0
+                    break
+                failed[group] += 1
+                if failed[group] == HOPELESS:
+                    left.clear()
+            if not left:
+                del groups[group]
+    return [rows[number] for number in sorted(kept)]
+
+
+def row_of(fields: Mapping[str, object], location: str, name: str) -> Row:
+    """Make a row of its columns, as a line of a task file holds them; ``name`` is its id where it has none.
+
+    Raises InputError naming the column that does not fit.
+    """
+    return _Columns(TasksSection(), REQUIRED).row(Record(fields, location, name))
 
 
 def rivals(row: Row) -> tuple[tuple[str, str], ...]:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from reportgen.core.config import ModelSection
+from reportgen.core.config import ModelSection, TasksSection
 from reportgen.errors import InputError, MissingResourceError, ran_out, reason
 from reportgen.scoring.data.batches import Kind
+from reportgen.scoring.data.encoding import Options
 from reportgen.scoring.model.adapters import Adapter
 from reportgen.scoring.model.folders import PICKLES, Located, located
 from reportgen.scoring.model.forward import forward, short_batch
@@ -123,6 +125,22 @@ def read_folder(section: ModelSection) -> Folder:
     kind = _kind(model, reading)
     told = () if asked is None else (f"its configuration asks for {asked}; attention is computed by {attention}",)
     return Folder(model, unplaced, tokenizer, kind, found.revision, weights, reading.beside, found.left_over, told)
+
+
+def read_tokenizer(section: ModelSection, tasks: TasksSection) -> tuple[PreTrainedTokenizerBase, Options]:
+    """Read the tokenizer of the model that [model] names, and how the model reads rows; none of its weights is read.
+
+    Raises InputError as ``read_folder`` does.
+    """
+    found = located(section)
+    with quiet():
+        config, tokenizer = _config(found), _tokenizer(found)
+        reading = _reading(config, found.folder, None)
+    longest = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    limits = [n for n in (longest, tokenizer.model_max_length) if isinstance(n, int) and 0 < n < 10**9]
+    context = min(limits, default=None)
+    unbuilt: Any = SimpleNamespace(config=config)
+    return tokenizer, Options.of(reading.kind, unbuilt, tasks, context=context)
 
 
 def unseen_attention(folder: Path) -> str | None:

@@ -9,17 +9,19 @@ import torch
 from reportgen import __version__
 from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
-from reportgen.core.scores import HeadScores, split_halves
+from reportgen.core.scores import HeadScores, refuse_many, split_halves
 from reportgen.core.stats import components
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
 from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
 from reportgen.scoring.data.languages import language_token
+from reportgen.scoring.data.made import Reader, make_tasks
+from reportgen.scoring.data.made import chosen as chosen_suites
 from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.shown import shown
-from reportgen.scoring.data.tasks import Row, read_tasks
+from reportgen.scoring.data.tasks import Row, TaskFile, read_tasks
 from reportgen.scoring.methods import activation_norm
 from reportgen.scoring.methods.common.method import (
     ANY,
@@ -152,16 +154,21 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     ``batch_size`` is the one that was found where the study leaves it to be found (None: it is found now); so many
     processes are ``sharing`` this machine's memory.
     """
-    if study.model is None or study.tasks.path is None:
+    if study.model is None or not (study.tasks.path or study.tasks.asked):
         raise InputError("the study names no model to score", "[model]", "Give [model] and [tasks]")
     methods = chosen_methods(study)
     file = read_tasks(study.tasks, answers=any(c.method.kinds != ANY for c in methods))
-    # the groups' own check, on scores that hold nothing yet: it should not wait for the model
-    HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
+    if not chosen_suites(study.tasks):
+        _refuse_unnamed(study, file)  # it should not wait for the model
     model = _asked_in(study, load(study.model, study.model_as_written))
     _refuse_unfit(study, methods, model)
+    options = _options(study, model, methods)
+    if study.tasks.asked:
+        file = _with_suites(study, file, Reader(model.tokenizer, options, study.tasks))
+        _refuse_unnamed(study, file)
+    model = _noted(model, file.notes)
     notes = [*file.notes]
-    tasks = tuple(_prepare_task(study, model, methods, name, rows, notes) for name, rows in file.tasks.items())
+    tasks = tuple(_prepare_task(study, model, options, name, rows, notes) for name, rows in file.tasks.items())
     if METRICS[study.scoring.metric].generated is False and any(
         row.answers and not row.choices for t in tasks for row in t.rows
     ):
@@ -171,6 +178,27 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
     for chosen in methods:
         prepared = _checked(prepared, chosen)
     return _agreed(prepared, study.model, _batch_size(prepared, batch_size, sharing))
+
+
+def _with_suites(study: Study, file: TaskFile, reader: Reader) -> TaskFile:
+    """Return the tasks of the study's file, then those of its suites; raises InputError where both have one."""
+    made = make_tasks(study.tasks, study.scoring.seed, reader)
+    for task in made.tasks:
+        if task in file.tasks:
+            raise InputError(f"the task file has a task {task!r} too", "[tasks] suites", "Rename it in the task file")
+    tasks = {**file.tasks, **made.tasks}
+    refuse_many(len(tasks), "[tasks]")
+    return TaskFile(tasks, (*file.notes, *made.notes), made.left_out)
+
+
+def _refuse_unnamed(study: Study, file: TaskFile) -> None:
+    """Raise InputError for groups of tasks that there are not, and for such a control task."""
+    # the groups' own check, on scores that hold nothing yet
+    HeadScores.from_array(np.zeros((len(file.tasks), 1, 1)), list(file.tasks)).with_groups(study.tasks.groups)
+    control = study.tasks.control
+    if control is not None and control not in (*file.tasks, *file.left_out):
+        hint = f"The tasks are: {', '.join(file.tasks)}"
+        raise InputError(f"no task is called {control!r}", "[tasks] control", hint)
 
 
 def _agreed(prepared: Prepared, section: ModelSection, size: int) -> Prepared:
@@ -192,8 +220,27 @@ def _asked_in(study: Study, model: LoadedModel) -> LoadedModel:
     language = study.tasks.target_language
     if language is None:
         return model
-    notes = [*model.described.notes, f"the model is made to answer in {language} ([tasks] target_language)"]
-    return replace(model, described=replace(model.described, notes=notes, target_language=language))
+    model = replace(model, described=replace(model.described, target_language=language))
+    return _noted(model, [f"the model is made to answer in {language} ([tasks] target_language)"])
+
+
+def _noted(model: LoadedModel, notes: Sequence[str]) -> LoadedModel:
+    """Return the model, described with what a report is to say of it and of its rows."""
+    return replace(model, described=replace(model.described, notes=[*model.described.notes, *notes]))
+
+
+def _options(study: Study, model: LoadedModel, methods: tuple[Chosen, ...]) -> Options:
+    """Say how rows are read by the model in this study."""
+    options = Options.of(
+        model.kind,
+        model.model,
+        study.tasks,
+        context=model.context_of(study.tasks.max_length),
+        with_foil=METRICS[study.scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
+        with_corrupted=any("corrupted" in c.method.needs for c in methods),
+    )
+    language = language_token(model.tokenizer, model.kind, options, study.tasks.target_language)
+    return options if language is None else replace(options, forced_bos=language)
 
 
 def _batch_size(prepared: Prepared, found: int | None, sharing: int) -> int:
@@ -346,19 +393,9 @@ def _refuse_race(methods: tuple[Chosen, ...]) -> None:
 
 
 def _prepare_task(
-    study: Study, model: LoadedModel, methods: tuple[Chosen, ...], name: str, rows: tuple[Row, ...], notes: list[str]
+    study: Study, model: LoadedModel, options: Options, name: str, rows: tuple[Row, ...], notes: list[str]
 ) -> PreparedTask:
     scoring = study.scoring
-    options = Options.of(
-        model.kind,
-        model.model,
-        study.tasks,
-        context=model.context_of(study.tasks.max_length),
-        with_foil=METRICS[scoring.metric].needs_foil or any("foil" in c.method.needs for c in methods),
-        with_corrupted=any("corrupted" in c.method.needs for c in methods),
-    )
-    language = language_token(model.tokenizer, model.kind, options, study.tasks.target_language)
-    options = options if language is None else replace(options, forced_bos=language)
     if study.tasks.chat_template and reads_clock(model.tokenizer):
         notes += [] if CLOCK_NOTE in notes else [CLOCK_NOTE]
     texts = prompted(model.tokenizer, rows, study.tasks, scoring.seed)

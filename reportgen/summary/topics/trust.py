@@ -87,7 +87,7 @@ def _at_chance(evidence: Evidence) -> Iterator[Draft]:
         "n": int(number(first, "n") or 0),
         "chance": number(first, "chance") or 0.0,
         "first": str(first.task),
-        "total": len(evidence.tasks),
+        "total": len(known),  # neutral text is judged by nobody
     }
     every = len(found) == len(known)
     yield Draft(

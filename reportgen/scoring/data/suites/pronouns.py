@@ -1,0 +1,53 @@
+"""Gendered pronouns: he or she, by the name."""
+
+from collections.abc import Iterator
+from functools import partial
+from random import Random
+
+from reportgen.core.suites import Suite
+from reportgen.scoring.data.suites.common.drawing import Drawn, Row, drawn
+from reportgen.scoring.data.suites.common.words import JOBS, MEN, WOMEN
+
+TEMPLATES = (
+    "So {name} is such a good {job}, isn't",
+    "{name} is a great {job}, isn't",
+    "{name} went home early because",
+    "Everyone likes {name}, and the {job} said that",
+    "The {job} {name} was tired, so",
+    "After {name} had talked to the {job},",
+    "{name} wanted to become a {job} when",
+    "When {name} came home,",
+    "I asked {name} whether",
+    "{name} told the children that",
+    "That is what {name} said before",
+    "We waited for {name} until",
+)
+
+
+def _write(template: str, random: Random) -> Drawn:
+    names, pronouns = (random.choice(MEN), random.choice(WOMEN)), ("he", "she")
+    which = random.randrange(2)
+    say = partial(template.format, job=random.choice(JOBS))
+    return Drawn(say(name=names[which]), pronouns[which], pronouns[1 - which], say(name=names[1 - which]))
+
+
+def make(seed: int) -> Iterator[Row]:
+    """Write sentences up to the pronoun that stands for their subject."""
+    return drawn("Gendered pronouns", seed, {t: partial(_write, t) for t in TEMPLATES})
+
+
+SUITE = Suite(
+    "pronouns",
+    "gendered pronouns: he or she, by the name",
+    make,
+    order=50,
+    tokens=1,
+    measures="Whether the pronoun takes the gender that a first name is usually given: “Susan is a great teacher, "
+    "isn't” goes on with he or she. The counterfactual prompt holds a name of the other gender.",
+    source="Mathwin et al. 2023, Identifying a preliminary circuit for predicting gendered pronouns in GPT-2 small; "
+    "templates of our own.",
+    known="In GPT-2 small few heads carry most of it (L4H3, L6H0, L10H9 among them); Chintam et al. 2023 (arXiv "
+    "2310.12611) find the same heads with three methods.",
+    pitfalls="A name's usual gender is what texts hold, no fact about a person. Names of several tokens are passed "
+    "over, and so are the languages that they are common in.",
+)
