@@ -15,6 +15,7 @@ from reportgen.rendering.plots.overview import percentile_of
 from reportgen.storage.scores_file import read_scores
 
 OVERVIEW = "#figure-overview"
+NOTHING = Findings({}, 0.05, 0, [], [])
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_the_view_is_saved_as_svg_png_and_csv(page, report):
 def test_percentiles_and_ranks_are_those_of_the_figures(opened, tmp_path):
     values = np.array([[[0.5, -2.0, 0.5], [1.0, 0.0, -0.25]]], dtype=np.float32)
     scores = HeadScores(values, make_scores(("One",)).tasks, Method("m", signed=True), reduction="mean")
-    build(tmp_path, scores, Findings({}, 0.05, 0, [], []), make_study(formats=["html"]))
+    build(tmp_path, scores, NOTHING, make_study(formats=["html"]))
     page = opened(tmp_path)
     panel = page.locator("#figure-percentiles .panel").first
     panel.scroll_into_view_if_needed()
@@ -194,6 +195,27 @@ def test_percentiles_and_ranks_are_those_of_the_figures(opened, tmp_path):
     assert page.locator("#figure-overview g.signs path:visible").count() == 0
     assert "dashes from −0.200 down" in page.locator("#figure-overview .now").inner_text()
     assert page.locator(".view").get_by_text("From", exact=True).count() == 0  # a signed scale is centred at zero
+
+
+def test_maps_of_their_own_scale_keep_it_in_other_colours_and_give_it_up_for_a_readers(opened, tmp_path):
+    values = np.array([[[0.5, 1.0], [0.2, 0.1]], [[0.05, 0.1], [0.02, 0.01]]], dtype=np.float32)
+    build(tmp_path, HeadScores.from_array(values, ["a", "b"]), NOTHING, make_study(formats=["html"]))
+    page = opened(tmp_path)
+    brightest = """images => Promise.all(images.map(async image => {
+      const picture = new Image(), canvas = new OffscreenCanvas(2, 2).getContext("2d");
+      picture.src = image.getAttribute("xlink:href");
+      await picture.decode();
+      canvas.drawImage(picture, 0, 0);
+      return Math.max(...canvas.getImageData(0, 0, 2, 2).data.filter((_, i) => i % 4 === 0));
+    }))"""
+    controls(page, Colours="gray")
+    assert page.locator("#figure-overview image.cells").evaluate_all(brightest) == [255, 255]
+    assert page.locator("#figure-overview .own-ticks text").all_inner_texts() == ["0.00", "50.0", "100"]
+    assert page.locator("#figure-task-b .own-ticks text").all_inner_texts() == ["0.00", "0.0500", "0.100"]
+    controls(page, To="1")
+    first, second = page.locator("#figure-overview image.cells").evaluate_all(brightest)
+    assert (first, second) == (255, pytest.approx(25, abs=1))
+    assert page.locator("#figure-overview .own-ticks text").all_inner_texts() == ["0.00", "0.500", "1.00"]
 
 
 def test_heads_of_blocks_have_addresses_with_their_block(opened, tmp_path):

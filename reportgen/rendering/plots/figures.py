@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from reportgen.core.blocks import Blocks, parsed, title, written
-from reportgen.core.findings import Finding, Findings
+from reportgen.core.findings import Findings
 from reportgen.core.kinds import kind_of
-from reportgen.core.scores import Head, HeadScores
+from reportgen.core.scores import HeadScores
 from reportgen.core.stats import among_top
 from reportgen.rendering.format import count, number
 from reportgen.rendering.plots import alt_text as describe
@@ -29,7 +29,7 @@ from reportgen.rendering.plots.heatmap import (
 )
 from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.medium import Medium
-from reportgen.rendering.plots.overview import marks_for, marks_note, overview, percentiles, top_heads
+from reportgen.rendering.plots.overview import marks_for, marks_note, overview, percentiles
 from reportgen.rendering.plots.relations import shared, similarity
 from reportgen.rendering.plots.scale import Scale, own_scale
 from reportgen.rendering.plots.signs import sign_note
@@ -50,7 +50,8 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
     """Draw one task's heatmap on its own scale with the mean of each layer beside it, on the same layer axis."""
     task, values = scores.tasks[t], scores.importance[t]
     found = findings.by_task(task.name)
-    marks, named = marks_for(found, values), named_heads(found, values)
+    marks = marks_for(found, values)
+    named = list(dict.fromkeys([*marks.named, *marks.top]))[:NAMED]
     size = style.medium.pt(5.5)
     names = 0.2 + max((text_width(written(scores.block, head), size) for head in named), default=0.0)
     left, top, side, profile = 0.45, 0.3, *_panel_widths(style.medium, names)
@@ -79,12 +80,6 @@ def panel(scores: HeadScores, findings: Findings, style: BlockStyle, t: int, nam
     shown = replace(panel_of(canvas, grid, t), scale=(scale.low, scale.high))
     svg, where = canvas.svg(name, alt), box_of(canvas, *bar)
     return Drawing(name, "tasks", svg, caption, alt, canvas, False, style.block, "own", (shown,), where, said)
-
-
-def named_heads(findings: Sequence[Finding], values: Float[np.ndarray, "layer head"]) -> list[Head]:
-    """Return the heads that a task's map names: its top ones, and those that findings single out, at most eight."""
-    framed = [m for f in findings if kind_of(f.kind).shown == "framed" for m in f.members or []]
-    return list(dict.fromkeys([*top_heads(values), *(parsed(str(m)) for m in framed)]))[:NAMED]
 
 
 def top_counts(scores: HeadScores) -> Float[np.ndarray, "layer head"]:

@@ -25,12 +25,13 @@ DASHED: Dash = (0, (3, 2))  # in line widths
 @dataclass(frozen=True)
 class Marks:
     """What is marked on a heatmap, in three kinds of marks: what was ``tested`` and what was ``observed``, regions and
-    single heads, and the ``top`` heads.
+    single heads, and the ``top`` heads; ``named`` are the single heads among them, to be named outside of the map.
     """
 
     tested: tuple[np.ndarray, ...] = ()
     observed: tuple[np.ndarray, ...] = ()
     top: tuple[Head, ...] = ()
+    named: tuple[Head, ...] = ()
 
 
 def draw_cells(canvas: Canvas, grid: Grid, values: Float[np.ndarray, "layer head"], scale: Scale) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from reportgen.core.blocks import parsed
+from reportgen.core.blocks import parsed, written
 from reportgen.core.findings import Finding, Findings
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head, HeadScores
@@ -17,6 +17,7 @@ from reportgen.rendering.plots.canvas import MUTED, Canvas, fitted, labelled, pr
 from reportgen.rendering.plots.drawing import BlockStyle, Box, Drawing, Panel, Shows, box_of, panel_of
 from reportgen.rendering.plots.grid import Grid, even
 from reportgen.rendering.plots.heatmap import Marks, draw_axes, draw_cells, draw_colour_bar, draw_marks, single
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.plots.medium import Medium
 from reportgen.rendering.plots.scale import Scale, own_scale
 from reportgen.rendering.plots.signs import sign_note
@@ -122,14 +123,16 @@ def top_heads(values: Float[np.ndarray, "layer head"], most: int = TOP) -> tuple
 
 def marks_for(findings: Iterable[Finding], values: Float[np.ndarray, "layer head"]) -> Marks:
     """Return what is marked on a task's map: the regions and single heads of its findings, and its top heads."""
-    masks: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    masks, named = dict[bool, list[np.ndarray]]({True: [], False: []}), list[Head]()
     for f in findings:
         shown, tested = kind_of(f.kind).shown, f.register == "tested"
         if shown == "outlined":
             masks[tested].append(f.mask((values.shape[0], values.shape[1])))
         elif shown == "framed":
-            masks[tested] += [single(values.shape, parsed(str(m))) for m in dict.fromkeys(f.members or [])]
-    return Marks(tuple(masks[True]), tuple(masks[False]), top_heads(values))
+            heads = [parsed(str(m)) for m in dict.fromkeys(f.members or [])]
+            masks[tested] += [single(values.shape, head) for head in heads]
+            named += heads
+    return Marks(tuple(masks[True]), tuple(masks[False]), top_heads(values), tuple(dict.fromkeys(named)))
 
 
 def marks_note(marks: Sequence[Marks]) -> str:
@@ -202,12 +205,13 @@ def _drawn(
     left, right, gap, foot = 0.42, 0.86 if maps.bar else 0.05, 0.16, 0.34
     width = (medium.width - left - right - (columns - 1) * gap) / columns
     if not medium.paper:
-        width = min(width, 1.9)
+        width = min(width, 1.667)
     height = width * min(1.5, max(0.3, scores.n_layers / scores.n_heads))
     size = medium.pt(5.5)
     names = labelled(scores.task_names, width, 7, bold=True)
     lines = max(len(names[scores.tasks[t].name]) for t in tasks)
-    title = 0.1 + 0.115 * lines + size / 72 + 0.08
+    found = 0.1 if any(marks[t].named for t in tasks) else 0.0  # a line of names of heads
+    title = 0.1 + 0.115 * lines + size / 72 + 0.08 + found
     canvas = Canvas(left + columns * (width + gap) - gap + right, len(rows) * (height + title) + foot + 0.05)
     panels, i = list[Panel](), 0
     for row, length in enumerate(rows):
@@ -216,9 +220,10 @@ def _drawn(
             y = title + row * (height + title)
             grid = Grid(left + column * (width + gap), y, width, height, scores.n_layers, scores.n_heads, style.order)
             for k, line in enumerate(reversed(names[scores.tasks[t].name])):
-                canvas.text(grid.x, y - 0.09 - size / 72 - 0.115 * k, line, 7, bold=True)
+                canvas.text(grid.x, y - 0.09 - size / 72 - found - 0.115 * k, line, 7, bold=True)
             maximum = fitted(_maximum(scores, t, maps.scales[t], maps.shows), width, size)
-            canvas.text(grid.x, y - 0.05, maximum, size, color=MUTED)
+            canvas.text(grid.x, y - 0.05 - found, maximum, size, color=MUTED)
+            canvas.text(grid.x, y - 0.05, _found(scores.block, marks[t].named, width, size), size, color=MUTED)
             draw_cells(canvas, grid, maps.values[t], maps.scales[t])
             draw_marks(canvas, grid, marks[t], line=0.75)
             below = row + 1 == len(rows) or column >= rows[row + 1]
@@ -228,6 +233,17 @@ def _drawn(
             i += 1
     bar = _bar(canvas, maps, title, canvas.height - foot - 0.05, right)
     return canvas, tuple(panels), bar
+
+
+def _found(block: str | None, heads: Sequence[Head], width: float, size: float) -> str:
+    """Return the names of the heads that findings single out, as many as there is room for."""
+    text = ""
+    for n in range(1, len(heads) + 1):
+        longer = "found " + ", ".join(written(block, head) for head in heads[:n]) + (", …" if n < len(heads) else "")
+        if n > 1 and text_width(longer, size) > width:
+            break
+        text = longer
+    return text
 
 
 def _maximum(scores: HeadScores, t: int, scale: Scale, shows: Shows) -> str:
