@@ -27,6 +27,7 @@ from reportgen.storage.json_files import pretty_json, read_json
 from reportgen.validation.recorded import recorded_differences, recorded_disagreements
 
 OTHER = "other bytes come of the same scores and study"
+SHOWN = 4  # claims that page and PDF show whatever else they have room for
 
 
 @dataclass
@@ -253,12 +254,15 @@ def _pdf(remaking: Remaking) -> Iterator[Check]:
 
 
 def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
-    """Look for every sentence of the findings, in the page and in the PDF, as far as these are named.
+    """Look for every claim, and every sentence of the findings, in the page and in the PDF, as far as these are named.
 
-    Those of rankings stand there as rows of tables, which are made again.
+    Sentences of rankings stand there as rows of tables, which are made again. A PDF without an appendix has none of
+    them, and on its first page at least the strongest claims.
     """
-    if not names or open_study(report.folder).study.report.sections is not None:
+    printed_as = open_study(report.folder).study.report
+    if not names or printed_as.sections is not None:
         return
+    claims = read_json(report.folder / CLAIMS)["claims"] if (report.folder / CLAIMS).is_file() else []
     files = [f for name in ("findings.json", "validation.json") if (f := report.folder / name).is_file()]
     found = [f for file in files for f in read_json(file).get("findings", [])]
     worded = {f["id"]: str(f["sentence"]) for f in found if kind_of(str(f["kind"])).shown != "listed"}
@@ -269,11 +273,14 @@ def sentences(report: Opened, names: Collection[str]) -> Iterator[Check]:
             printed = [letters(visible_text((report.folder / name).read_text(encoding="utf-8", errors="replace")))]
         else:
             continue
-        for identifier, sentence in worded.items():
+        short = name == "report.pdf" and printed_as.length == "brief"
+        told = {f"claim {c['id']}, {part}": str(c[part]) for c in claims[:SHOWN] for part in ("headline", "body")}
+        told |= {} if short else {f"sentence of {identifier}": sentence for identifier, sentence in worded.items()}
+        for what, sentence in told.items():
             # what the PDF's fonts lack stands there as code points
             sought = letters(spelled(sentence) if name == "report.pdf" else sentence)
             wrong = "" if stands(sought, printed) else f"the sentence is not there: {sentence}"
-            yield Check(f"{name}, sentence of {identifier}", wrong)
+            yield Check(f"{name}, {what}", wrong)
 
 
 def _changed_versions(report: Opened) -> str:

@@ -219,13 +219,15 @@ class ValidationSection(_Section):
 class ReportSection(_Section):
     """What is printed: ``layer_order`` "up" draws layer 0 at the bottom; ``templates`` a folder of overriding ones.
 
-    ``theme`` "paper" sets the PDF in two columns like a paper's appendix, "archive" in one for reading.
+    ``length`` "brief" ends the PDF after its first two pages, which can be read alone; "full" has an appendix follow.
+    ``theme`` "paper" sets that in two columns, like a paper's, "archive" in one for reading.
     ``patterns`` shows where named heads look. ``anonymous``, for double-blind review, leaves out authors and paths.
     ``assets`` names a folder of the report for the page's script, style and images, else within the page. ``venue`` is
     a paper's ("neurips", …) or a width in inches, for whose column and text every figure is drawn once more.
     """
 
     formats: list[Literal["html", "pdf"]] = ["html", "pdf"]
+    length: Literal["brief", "full"] = "full"
     theme: Literal["archive", "paper"] = "archive"
     page: Literal["A4", "Letter"] = "A4"
     sections: list[str] | None = None

@@ -23,8 +23,6 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 
-# Tasks beyond which the PDF is brief: WeasyPrint takes 5 s for 1,000 rows of tables, and each task has ten and more.
-BRIEF = 24
 CHUNK = 1024  # cells resampled at once, to bound memory
 
 
@@ -115,11 +113,6 @@ class Report:
     printed: bool = False
 
     @property
-    def brief(self) -> bool:
-        """Whether this is the PDF of so many tasks that each gets a paragraph, its figures standing on the page."""
-        return self.printed and len(self.tasks) > BRIEF
-
-    @property
     def title(self) -> str:
         """The report's title: where the study gives none, the strongest claim's."""
         return printable(self.claims.title or self.study.study.title)
@@ -154,8 +147,11 @@ class Report:
         return next((d for d in self.drawings if d.name == name), None)
 
     def link(self, view: FindingView) -> str | None:
-        """Return the address of a finding's evidence, None where its section is left out."""
-        return f"#{view.anchor}" if home(view.finding) in self.sections else None
+        """Return the address of a finding's evidence, None where its section is left out, or of the PDF nothing but
+        its first two pages; a listing has a row of the page's tables for each of its heads, and none in the PDF.
+        """
+        left_out = self.printed and (self.study.report.length == "brief" or kind_of(view.finding.kind).shown == "listed")
+        return f"#{view.anchor}" if home(view.finding) in self.sections and not left_out else None
 
 
 def home(finding: Finding) -> str:

@@ -16,7 +16,9 @@ from reportgen.rendering.plots.dumbbell import dumbbell
 from reportgen.rendering.plots.knockout import knockout
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
-from reportgen.rendering.plots.overview import small_maps
+from reportgen.rendering.plots.overview import SMALL, small_maps
+from reportgen.rendering.sections.common import SECTIONS
+from reportgen.rendering.task_table import first_tasks
 
 FORMS = ("svg", "pdf", "png")
 PAPER = "figures/paper"  # where the figures for a venue lie
@@ -51,6 +53,24 @@ def with_patterns(
         found = attention(patterns.of(task.task.name), task.anchor, unit) if task and patterns else None
         if found is not None:
             yield found
+
+
+def on_paper(report: Report) -> Report:
+    """Return the report as the PDF has it: its figures numbered from its first page on, those of single tasks last.
+
+    Where there are more maps than fit there, the tasks that claims name stand for all.
+    """
+    figures = [d for d in report.drawings if d.shows != "percentile"]
+    if len(report.tasks) > SMALL:
+        shown = [report.tasks.index(task) for task in first_tasks(report, SMALL)]
+        first = small_maps(report.scores, report.styles[0], shown)
+        figures.insert(0, replace(first, section="overview"))
+    sections = sorted(SECTIONS.chosen(report.sections, "[report] sections"), key=lambda s: (s.brief is None, not s.first))
+    names = [section.name for section in sections]
+    of_all = [d for d in figures if d.section in names]
+    numbered = sorted(of_all, key=lambda d: (d.section == "tasks", names.index(d.section)))
+    numbers = {d.name: i for i, d in enumerate(numbered, 1)}
+    return replace(report, printed=True, drawings=tuple(figures), numbers=numbers)
 
 
 def figure_files(report: Report, forms: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:

@@ -11,7 +11,6 @@ from made_reports import build, make_scores, make_study
 from PIL import Image
 
 from reportgen.errors import MissingResourceError
-from reportgen.rendering.context import BRIEF
 from reportgen.rendering.pdf import document as module
 from reportgen.rendering.pdf import typeset
 from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage
@@ -40,7 +39,7 @@ def test_tagged_titled_and_outlined(document):
     assert str(document.docinfo["/CreationDate"]).startswith("D:20231114")
     with document.open_outline() as outline:
         titles = [item.title for item in outline.root]
-    assert titles[:3] == ["The study", "Key observations", "Overview"]
+    assert titles[:4] == ["A study of heads", "How to read this report", "Task by task", "Across tasks"]
 
 
 def test_claims_both_standards_once(document):
@@ -67,17 +66,18 @@ def test_images_are_not_smoothed(document):
 
 
 def test_images_keep_their_palette_and_every_pixel(document, printed):
-    """The PDF's images are the figures' own, as many as differ, index and palette where the PNG has one."""
+    """The PDF's images are figures' own, each once, index and palette where the PNG has one."""
     codes = {
         base64.b64decode(code)
         for file in (printed / "figures").glob("*.svg")
         for code in re.findall(r'data:image/png;base64,([^"]+)', file.read_text())
     }
-    wanted = sorted(np.asarray(Image.open(io.BytesIO(code)).convert("RGB")).tobytes() for code in codes)
+    known = {np.asarray(Image.open(io.BytesIO(code)).convert("RGB")).tobytes() for code in codes}
     streams = [o for o in document.objects if isinstance(o, pikepdf.Stream) and o.get("/Subtype") == "/Image"]
     assert all(str(s.ColorSpace[0]) == "/Indexed" for s in streams)
-    images = [pikepdf.PdfImage(s).as_pil_image().convert("RGB") for s in streams]
-    assert sorted(np.asarray(image).tobytes() for image in images) == wanted
+    images = [np.asarray(pikepdf.PdfImage(s).as_pil_image().convert("RGB")).tobytes() for s in streams]
+    assert len(images) == len({*images}) > 6  # a map of each task, and the colour bar
+    assert known.issuperset(images)
 
 
 def test_an_image_of_too_many_colours_for_a_palette_stays_in_full_colour():
@@ -94,19 +94,6 @@ def test_an_image_of_too_many_colours_for_a_palette_stays_in_full_colour():
     stream.DecodeParms = pikepdf.Dictionary(Predictor=15, Columns=20, Colors=3)
     assert np.array_equal(np.asarray(pikepdf.PdfImage(stream).as_pil_image()), pixels)
     assert image.get_intrinsic_size(1, 0) == (20, 20, 1)
-
-
-def test_many_tasks_get_a_paragraph_each_and_every_sentence(tmp_path):
-    scores = make_scores([f"Task number {i}" for i in range(BRIEF + 1)], (3, 3), examples=20)
-    build(tmp_path, scores)
-    run = ["pdftotext", "-raw", str(tmp_path / "report.pdf"), "-"]
-    text = " ".join(subprocess.run(run, capture_output=True, text=True, check=True).stdout.split())
-    assert all(f"Task number {i}: a cluster." in text and f"Task number {i}: L0H0." in text for i in range(BRIEF + 1))
-    assert "25 tasks, a paragraph each" in text
-    assert re.search(r"Largest: L\dH\d 0\.\d+ \[0\.\d+ to 0\.\d+\]; ", text)
-    page = (tmp_path / "report.html").read_text()
-    assert "a paragraph each" not in page
-    assert page.count('<figure class="column" id="figure-task-') == BRIEF + 1
 
 
 def test_missing_pango_leaves_the_page(tmp_path, monkeypatch):
@@ -157,9 +144,9 @@ def test_the_paper_theme_is_in_two_columns(tmp_path):
     for theme in ("archive", "paper"):
         build(tmp_path / theme, make_scores(), study=make_study(formats=["pdf"], theme=theme))
         command = ["pdftotext", "-bbox", str(tmp_path / theme / "report.pdf"), "-"]
-        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        pages[theme] = words.count("<page ")
+        every = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("<page ")
+        pages[theme], words = len(every), "".join(every[3:])
         spans = [(float(a), float(b)) for a, b in re.findall(r'xMin="([\d.]+)"[^>]* xMax="([\d.]+)"', words)]
         across[theme] = sum(a < 595 / 2 < b for a, b in spans) / len(spans)
-    assert pages["paper"] < pages["archive"]
-    assert across["paper"] < across["archive"] / 2  # words that lie across the middle of the page
+    assert pages["paper"] <= pages["archive"]
+    assert across["paper"] < across["archive"] / 2  # words that lie across the middle of the appendix’s pages

@@ -18,11 +18,11 @@ from reportgen.core.sentences import own_templates, template_folder
 from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
+from reportgen.rendering.figures import on_paper
 from reportgen.rendering.glance import lede
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org
-from reportgen.rendering.pdf.print_style import for_print
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import SECTIONS, Section
 
@@ -38,6 +38,7 @@ class Rendered:
     title: str
     body: Markup
     entries: tuple[tuple[str, str], ...] = ()
+    first: bool = False
 
 
 def folders_of(extra: Path | None = None) -> list[Path]:
@@ -115,7 +116,11 @@ def html(
     notes = template_notes(report)
     sections, plugins = _rendered(fill, report)
     if print_it is not None:
-        printed_sections, plugins = _rendered(fill, replace(report, printed=True, plugins=plugins))
+        printed = on_paper(replace(report, plugins=plugins))
+        parts, plugins = _rendered(fill, printed, brief=True)
+        appendix = list[Rendered]()
+        if report.study.report.length == "full":
+            appendix, plugins = _rendered(fill, replace(printed, plugins=plugins))
     values = {
         "title": report.title or "Attention-head importance",
         "authors": [printable(a) for a in study.authors],
@@ -124,7 +129,6 @@ def html(
         "theme": report.study.report.theme,
         "sections": sections,
         "css": Markup(screen_css),
-        "printed": False,
         "lede": lede(report),
         "files": _files(report),
         "failed": [p.failure for p in plugins if p.error],
@@ -133,9 +137,9 @@ def html(
         "description": _description(report),
     }
     if print_it is not None:
-        on_paper = {"sections": printed_sections, "css": Markup(for_print(css)), "beside": None, "printed": True}
-        unscripted = dict.fromkeys(("script", "data", "catalogue"))
-        print_it(_with_notes(fill("report.html.j2", {**values, **on_paper, **unscripted}), notes))
+        sheet = f"{_read(folders, 'print.css')}@page {{ size: {report.study.report.page} }}\n"
+        on_pages = {"parts": parts, "appendix": appendix, "css": Markup(sheet), "left_out": _left_out(report)}
+        print_it(_with_notes(fill("print.html.j2", {**values, **on_pages}), notes))
     scripts = {"script": Markup(script), "data": Markup(embedded(report)), "catalogue": Markup(schema_org(report))}
     folder = report.study.report.assets
     if folder is None:
@@ -197,32 +201,42 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _rendered(fill: Fill, report: Report) -> tuple[list[Rendered], tuple[Plugin, ...]]:
-    """Return the sections that have something to say, and the report's plug-ins: one that raises is left out by
-    name.
+def _left_out(report: Report) -> list[str]:
+    """Return the headings of sections that the study leaves out, of those that have a part before the appendix."""
+    return [s.title for s in SECTIONS.own() if s.brief is not None and s.name not in report.sections]
+
+
+def _rendered(fill: Fill, report: Report, brief: bool = False) -> tuple[list[Rendered], tuple[Plugin, ...]]:
+    """Return the sections that have something to say, or their ``brief`` parts, and the report's plug-ins: one that
+    raises is left out by name.
     """
     made, failed = list[Rendered](), dict[str, Exception | SystemExit]()
     ours = {section.name for section in SECTIONS.own()}
     for section in SECTIONS.chosen(report.sections, "[report] sections"):
         try:
-            body = _body(fill, section, report)
+            body = _body(fill, section, report, brief)
         except (Exception, SystemExit) as error:
             if section.name in ours:
                 raise
             failed[section.name] = error
             continue
         if body is not None:
-            listed = report.tasks if section.name == "tasks" and not report.brief else ()
+            listed = report.tasks if section.name == "tasks" and not brief else ()
             entries = tuple((t.anchor, t.name) for t in listed)
-            made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries))
+            made.append(Rendered(section.name.replace("_", "-"), section.title, body, entries, section.first))
     raised = (failed.get(p.name) if p.group == SECTIONS.group and not p.error else None for p in report.plugins)
     return made, tuple(p if e is None else p.failed(e) for p, e in zip(report.plugins, raised, strict=True))
 
 
-def _body(fill: Fill, section: Section, report: Report) -> Markup | None:
-    values, own = section.view(report), f"sections/{section.name}.j2"
+def _body(fill: Fill, section: Section, report: Report, brief: bool) -> Markup | None:
+    """Return a section, or its ``brief`` part: by a template of its own, of the first folder that has one."""
+    make = section.brief if brief else section.view
+    values = make(report) if make is not None else None
     if values is None:
         return None
-    if any((folder / own).is_file() for folder in folders_of(report.study.report.templates)):
-        return Markup(fill(own, values))
+    kinds = ("brief",) if brief else ("print", "sections") if report.printed else ("sections",)
+    for folder in folders_of(report.study.report.templates):
+        for name in (f"{kind}/{section.name}.j2" for kind in kinds):
+            if (folder / name).is_file():
+                return Markup(fill(name, values))
     return Markup(fill("sections/_default.j2", {"values": values}))

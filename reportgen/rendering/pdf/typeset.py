@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from reportgen.core.confined import limit_memory
 from reportgen.errors import InputError, MissingResourceError, ReportgenError
 from reportgen.rendering.pdf.compact import compress_once, images_by_address
-from reportgen.rendering.pdf.weasyprint_adapter import claim_pdf_ua
+from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage, SvgImage, claim_pdf_ua
 
 if TYPE_CHECKING:
     from weasyprint import Attachment
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 INSTALL = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 VARIANT = "pdf/a-3a"
 UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
+# The pages before the appendix, how they are marked with the step of making less of them, the last step, and what
+# the appendix begins with.
+BEFORE, FIT, STEPS, APPENDIX = ("first", "second"), 'class="{}" data-fit="{}"', 3, '<div class="appendix"'
+
 
 
 @contextmanager
@@ -44,6 +48,15 @@ def no_collection() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _overfull(document: "Document") -> list[str]:
+    """Return which of the two pages before the appendix need more than a page each; none of others' making, which may
+    not mark where they end.
+    """
+    ends = [[i for i, page in enumerate(document.pages) if f"{name}-end" in page.anchors] for name in BEFORE]
+    before = [-1, *(each[0] for each in ends if each)]
+    return [name for name, end, last in zip(BEFORE, ends, before, strict=False) if all(ends) and end[0] > last + 1]
 
 
 class Typesetter:
@@ -61,10 +74,23 @@ class Typesetter:
 
     @no_collection()
     def laid_out(self, html: str) -> "Document":
-        """Return the page laid out on paper."""
+        """Return the page laid out on paper: what stands before its appendix, on two pages.
+
+        Where it does not fit there, the style sheet makes less of it, a step at a time.
+        """
         text, images = images_by_address(html, self.fonts)
+        document = self._rendered(text, images)
+        steps = dict.fromkeys(_overfull(document), 0)
+        while over := [name for name in _overfull(document) if steps.setdefault(name, 0) < STEPS]:
+            for name in over:
+                steps[name] += 1
+                text = text.replace(FIT.format(name, steps[name] - 1), FIT.format(name, steps[name]), 1)
+            document = self._rendered(text.partition(APPENDIX)[0], images)
+        return self._rendered(text, images) if steps else document
+
+    def _rendered(self, text: str, images: "Mapping[str, IndexedImage | SvgImage]") -> "Document":
         page = self.weasyprint.HTML(string=text, url_fetcher=self.fetcher, base_url=None)
-        return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=images)
+        return page.render(font_config=self.fonts, stylesheets=[self.faces], pdf_variant=VARIANT, cache=dict(images))
 
     @no_collection()
     def written(self, document: "Document", files: Mapping[str, bytes], moment: datetime) -> bytes:

@@ -22,13 +22,9 @@ MOST = 3  # tokens named in words
 Shaded = list[tuple[str, float, bool]]  # a token, its share of the attention, and whether it spells the answer
 
 
-def attention(patterns: Sequence[Pattern], anchor: str, unit: str, most: int | None = None) -> Drawing | None:
-    """Draw the figure of one task's patterns; None where there are none. ``unit`` is that of the heads' scores.
-
-    With ``most``, as print shows it: the first heads, an image each, so that a page can end between two of them.
-    """
-    named = list(dict.fromkeys(p.head for p in patterns))
-    heads = named[:most]
+def attention(patterns: Sequence[Pattern], anchor: str, unit: str) -> Drawing | None:
+    """Draw the figure of one task's patterns; None where there are none. ``unit`` is that of the heads' scores."""
+    heads = list(dict.fromkeys(p.head for p in patterns))
     if not heads:
         return None
     task, name = printable(patterns[0].task), f"attention-{anchor.removeprefix('task-')}"
@@ -39,16 +35,10 @@ def attention(patterns: Sequence[Pattern], anchor: str, unit: str, most: int | N
         "predicts the answer pays to it, blue being the example’s largest; dots stand for tokens left out. Squares: "
         "every token (row) over every token (column), blue being 1."
     )
-    if left := named[len(heads) :]:
-        caption += f" {fmt.ordinal_list(left)}: on the page."
     alt = f"Attention of {fmt.count(len(heads), 'head')} on {task}."
     said = tuple(_described(p, unit) for p in patterns if p.head in heads)
-    if most is None:
-        canvas = _rows(patterns, heads, unit)
-        return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True, said=said)
-    rows = [(head, _rows(patterns, [head], unit)) for head in heads]
-    svg = "".join(f"<div>{row.svg(f'{name}-{head}', f'Attention of {head} on {task}.')}</div>" for head, row in rows)
-    return Drawing(name, "tasks", svg, caption, alt, rows[0][1], wide=True, said=said)
+    canvas = _rows(patterns, heads, unit)
+    return Drawing(name, "tasks", canvas.svg(name, alt), caption, alt, canvas, wide=True, said=said)
 
 
 def _rows(patterns: Sequence[Pattern], heads: Sequence[str], unit: str) -> Canvas:

@@ -7,13 +7,15 @@ from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
-MOST, BRIEF = 60, 20  # rows printed; the rest stand with their tasks
+MOST = 60  # rows; the rest stand with their tasks
 
 
 def view(report: Report) -> dict[str, object] | None:
-    """Return the findings on single heads, tested ones first; None where there are none."""
+    """Return the findings on single heads, tested ones first; None where there are none, and in the PDF, which has them
+    with their tasks.
+    """
     found = [v for v in report.views.values() if kind_of(v.finding.kind).shown == "framed"]
-    if not found:
+    if not found or report.printed:
         return None
     found.sort(key=lambda v: v.finding.test is None)
     tested = sum(v.finding.test is not None for v in found)
@@ -22,8 +24,7 @@ def view(report: Report) -> dict[str, object] | None:
 
 def _table(report: Report, found: list[FindingView]) -> Table:
     columns = (("Head", False), ("Task", False), ("Register", False), ("Value", True), ("q", True), ("Effect", False))
-    most = BRIEF if report.brief else MOST
-    shown, left = found[:most], len(found) - most
+    shown, left = found[:MOST], len(found) - MOST
     note = f"{fmt.count(left, 'more finding')} on single heads {'stands' if left == 1 else 'stand'} with the tasks."
     caption = f"Single heads that stand out, in units of {printable(report.scores.method.unit)}"
     rows, links = tuple(map(_row, shown)), tuple(report.link(v) for v in shown)

@@ -12,21 +12,26 @@ from reportgen.rendering.tables import Table
 FIRST = 4  # claims beside the maps; the others stand below
 
 
-def view(report: Report) -> dict[str, object]:
+def view(report: Report) -> dict[str, object] | None:
+    """Return the claims and what stands beside them; None in the PDF, whose first page has them."""
+    return None if report.printed else {**brief(report), "screen": _screen(report)}
+
+
+def brief(report: Report) -> dict[str, object]:
     """Return the claims in their order with the links to their evidence, and what is said where there is none."""
     views, claims = report.views, report.claims
     titles = {topic.name: topic.title for topic in TOPICS.known()}
     items = []
     for claim in claims.claims:
         support = [views[name] for name in claim.support if name in views]
-        items.append((claim, titles.get(claim.topic, claim.topic), support[0] if support else None, len(support)))
+        links = (link for view in support if (link := report.link(view)))
+        items.append((claim, titles.get(claim.topic, claim.topic), next(links, None), len(support)))
     return {
-        "items": [(claim, topic, report.link(first) if first else None, n) for claim, topic, first, n in items],
+        "items": items,
         "nothing": claims.nothing,
         "searches": claims.searches,
         "silent": [titles.get(name, name) for name in claims.silent] if claims.claims else [],
         "apart": list(claims.apart),
-        "screen": None if report.printed else _screen(report),
     }
 
 
@@ -81,4 +86,4 @@ def _untried(report: Report) -> str:
     return f"No head was knocked out{why}. What stands here tells where importance lies, not what a task needs."
 
 
-SECTION = Section("key_observations", "Key observations", view, order=10)
+SECTION = Section("key_observations", "Key observations", view, order=10, brief=brief, first=True)

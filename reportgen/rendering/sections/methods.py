@@ -5,6 +5,7 @@ import numpy as np
 from reportgen.core.blocks import title
 from reportgen.core.kinds import kind_of
 from reportgen.core.stats import effective_examples, group_numbers
+from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import bibtex
@@ -42,6 +43,40 @@ def view(report: Report) -> dict[str, object]:
         "references": references(report),
         "bibtex": "" if report.printed else bibtex(report),
     }
+
+
+def brief(report: Report) -> dict[str, object]:
+    """Return the methods in a line each: scores, findings, knock-outs, intervals."""
+    return {"lines": [(name, text) for name, text in _lines(report).items() if text]}
+
+
+def _lines(report: Report) -> dict[str, str]:
+    scores, alpha, validation = report.scores, f"{report.findings.alpha:g}", report.validation
+    mean = "|s|" if scores.reduction == "mean_abs" else "s"
+    how = f"{'made up, not measured, and ' * scores.synthetic}read from a file, in units of {printable(scores.method.unit)}"
+    if scores.method.formula:
+        how = f"a head’s importance is the mean of {mean} over examples, {scores.method.formula}"
+    halves = any(e is not None and e.discovery.any() and not e.discovery.all() for e in scores.examples)
+    tried = validation is not None and not validation.problem and bool(validation.trials)
+    return {
+        "Scores": f"{how}.",
+        "Findings": f"tests share α = {alpha}, corrected within families"
+        f"{'; found on one half of the examples, valued on the other' * halves}; observed: exact, without a test.",
+        "Knock-outs": _knocked(validation) if validation is not None and tried else "",
+        "Intervals": "95 %, over groups of examples; those of ranks hold together for all heads of a task."
+        if any(e is not None for e in scores.examples)
+        else "none, for want of single examples.",
+    }
+
+
+def _knocked(validation: Validation) -> str:
+    """Return how verdicts are reached."""
+    most = max(trial.controls for trial in validation.trials)
+    others = f"up to {most} other sets of their layers" if most else "other sets of their layers"
+    return (
+        "on held-out examples heads put out their mean, their outputs on other rows, or zero. Needed: each that counts "
+        f"costs over {fmt.share(validation.share)} of the answers’ worth; specific: more than 95 % of {others} do."
+    )
 
 
 def _fewer(report: Report) -> list[tuple[str, int, int, int | None]]:
@@ -117,4 +152,4 @@ def _families(report: Report) -> Table | None:
     return Table("", "Families of tests corrected together", columns, rows) if rows else None
 
 
-SECTION = Section("methods", "Methods", view, order=120)
+SECTION = Section("methods", "Methods", view, order=120, brief=brief)

@@ -1,14 +1,19 @@
 """Provenance: the hashes, versions, seeds and commands from which the report can be made again."""
 
 from reportgen.rendering.context import Report
+from reportgen.rendering.paper.citation import citation
 from reportgen.rendering.sections.common import Section
+from reportgen.storage.scores_file import SCORES
 from reportgen.rendering.tables import Table
 
 
 def view(report: Report) -> dict[str, object]:
-    """Everything recorded, as pairs of name and value."""
+    """Everything recorded, as pairs of name and value; in the PDF, which carries the manifest, what came before the
+    report.
+    """
     rows = [(name, value) for name, value in _known(report) if value]
-    rows += [row for row in flatten(report.provenance) if row not in rows]
+    if not report.printed:
+        rows += [*_versions(report), *(row for row in flatten(report.provenance) if row not in rows)]
     columns = (("Record", False), ("Value", False))
     return {"records": Table("", "What was recorded", columns, tuple(rows))}
 
@@ -29,13 +34,16 @@ def _known(report: Report) -> list[tuple[str, str]]:
         *(("plug-in", str(plugin)) for plugin in report.plugins if not plugin.error),
         ("seed of the scores", seed),
         ("seed of the analysis", str(report.findings.seed)),
-        *((f"scored with {name}", version) for name, version in sorted(scores.versions.items())),
         ("rendered on", report.date),
         *(
             ("too large to be attached to the PDF", f"{name} ({size / 1e6:,.1f} MB), which lies in the report’s folder")
             for name, size in report.unattached.items()
         ),
     ]
+
+
+def _versions(report: Report) -> list[tuple[str, str]]:
+    return [(f"scored with {name}", version) for name, version in sorted(report.scores.versions.items())]
 
 
 def flatten(value: object, name: str = "") -> list[tuple[str, str]]:
@@ -49,4 +57,10 @@ def flatten(value: object, name: str = "") -> list[tuple[str, str]]:
     return [] if value is None else [(name, str(value))]
 
 
-SECTION = Section("provenance", "Provenance", view, order=140)
+def brief(report: Report) -> dict[str, object]:
+    """Return how to cite the report, and the hashes of scores and weights."""
+    digest = report.findings.scores.get(SCORES, "")
+    return {"citation": citation(report), "scores": digest, "weights": report.scores.model.weights_sha256}
+
+
+SECTION = Section("provenance", "Provenance", view, order=140, brief=brief)

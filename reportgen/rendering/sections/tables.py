@@ -11,6 +11,7 @@ from reportgen.core.kinds import Leading, kind_of
 from reportgen.core.scores import Head
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, MapView, Report, TaskView, slug
+from reportgen.rendering.named_heads import head_table
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
@@ -18,20 +19,19 @@ from reportgen.rendering.tables import Table
 
 SIGNS = {1: "helps", -1: "works against", 0: "not clear"}
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
-MOST, PRINTED, SHORT = 100, 20, 20  # rows of a table on the page, in the PDF, in the PDF of many tasks
+MOST, PRINTED = 100, 24  # rows of a table on the page, heads in the PDF
 
 
 def view(report: Report) -> dict[str, object]:
     """Return the tables; long ones shortened, saying so."""
-    most = SHORT if report.brief else PRINTED if report.printed else MOST
-    layers = [] if report.brief else layer_tables(report)  # a brief PDF tells them with each task
-    leading = leading_tables(report, 1 if report.brief else None)
+    if report.printed:
+        return {"heads": head_table(report, PRINTED), "depths": depth_tables(report)}
     return {
-        "leading": leading,
-        "depths": [] if report.brief else depth_tables(report),
-        "layers": layers,
-        "findings": finding_table(report, most),
-        "heads": named_heads(report, most),
+        "leading": leading_tables(report),
+        "depths": depth_tables(report),
+        "layers": layer_tables(report),
+        "findings": finding_table(report),
+        "heads": named_heads(report),
     }
 
 

@@ -5,14 +5,10 @@ from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.glance import first_table, knock_outs
 from reportgen.rendering.html.attention_rows import AttentionRow, attention_rows
-from reportgen.rendering.plots.alt_text import statistics
-from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section
-from reportgen.rendering.tables import head_table, tie_note
-
-NAMED = 5  # heads in a brief paragraph
-ATTENDED = 3  # heads whose attention the PDF shows of a task; the page shows all that are named
+from reportgen.rendering.tables import head_table
+from reportgen.rendering.task_table import task_table
 
 
 def view(report: Report) -> dict[str, object]:
@@ -34,15 +30,12 @@ def view(report: Report) -> dict[str, object]:
                         "drawing": drawings[m.figure],
                         "heads": head_table(t.name, m, unit),
                         "first": None if report.printed else first_table(report, n, b),
-                        "paragraph": _paragraph(report, n, b) if report.brief else None,
                     }
                     for b, m in enumerate(t.maps)
                 ],
             }
             for n, t in enumerate(report.tasks)
         ],
-        "brief": report.brief,
-        "printed": report.printed,
         "unit": unit,
         "attention": _attention(report, drawings),
     }
@@ -56,20 +49,8 @@ def _attention(report: Report, drawings: dict[str, Drawing]) -> dict[str, tuple[
     for t in report.tasks:
         figure, patterns = drawings.get(f"attention-{t.anchor.removeprefix('task-')}"), report.patterns.of(t.task.name)
         if figure is not None:
-            unit = report.styles[0].unit
-            shorter = attention(patterns, t.anchor, unit, ATTENDED) if report.printed else None
-            made[t.anchor] = (shorter or figure, [] if report.printed else attention_rows(patterns))
+            made[t.anchor] = (figure, [] if report.printed else attention_rows(patterns))
     return made
-
-
-def _paragraph(report: Report, task: int, block: int) -> str:
-    """Return what panel, layer profile and table say, in a paragraph."""
-    view = report.tasks[task].maps[block]
-    table = head_table("", view, report.scores.method.unit, NAMED)
-    bounded = any("interval" in name for name, _ in table.columns)
-    heads = "; ".join(f"{row[0]} {row[2]}{f' [{row[3]}]' if bounded else ''}" for row in table.rows)
-    tied = tie_note(view, view.top(NAMED))
-    return f"{statistics(report.blocks[block], task)} Largest: {heads}.{f' {tied}' if tied else ''}"
 
 
 def _performance(task: Task) -> str:
@@ -90,4 +71,9 @@ def _performance(task: Task) -> str:
     return "; ".join(parts) + "."
 
 
-SECTION = Section("tasks", "Task by task", view, order=50)
+def brief(report: Report) -> dict[str, object]:
+    """Return the table of a row a task."""
+    return {"rows": task_table(report)}
+
+
+SECTION = Section("tasks", "Task by task", view, order=50, brief=brief)

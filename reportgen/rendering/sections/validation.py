@@ -8,6 +8,7 @@ from reportgen.core.trials import Validation
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, Report
 from reportgen.rendering.plots.canvas import printable
+from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 from reportgen.rendering.trial_tables import tables, wanted
@@ -42,11 +43,21 @@ def view(report: Report) -> dict[str, object] | None:
         "findings": found,
         "tally": tally,
         "verdicts": _table(report, judged),
-        "drawings": [d for d in report.drawings if d.section == "validation"],
+        "drawings": [] if report.printed else _drawings(report),
         "numbers": report.numbers,
         "tables": tables(validation) if validation is not None and run else [],
         "rules": _rules(validation) if validation is not None and run else None,
     }
+
+
+def brief(report: Report) -> dict[str, object] | None:
+    """Return the knock-out curves; None where nothing was knocked out."""
+    drawings = _drawings(report)
+    return {"drawings": drawings, "numbers": report.numbers} if drawings else None
+
+
+def _drawings(report: Report) -> list[Drawing]:
+    return [d for d in report.drawings if d.section == SECTION.name]
 
 
 def _problem(report: Report) -> str | None:
@@ -90,4 +101,4 @@ def _holds(view: FindingView) -> str:
     return fmt.NONE if robustness is None else f"{robustness.holds} of {robustness.of}"
 
 
-SECTION = Section("validation", "Causal validation", view, order=90)
+SECTION = Section("validation", "Causal validation", view, order=90, brief=brief)
