@@ -36,6 +36,7 @@ LONGEST = (
     "test_standards.py",
     "test_venues.py",
     "test_pdf.py",
+    "test_page.py",
     "test_heatmap_script.py",
     "test_latex.py",
     "test_pdf_process.py",

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from reportgen.core.blocks import parsed, title, written
+from reportgen.core.display_names import told_apart
 from reportgen.core.kinds import kind_of
 from reportgen.core.scores import Head
 from reportgen.core.sentences import VERDICTS
@@ -22,7 +23,8 @@ from reportgen.rendering.sections.tables import LeadingRow, leading_rows
 from reportgen.rendering.tables import Table, tie_note
 from reportgen.rendering.trial_tables import REASONS, wanted
 
-MAPS, HEADS = 8, 5  # small maps beside the claims, heads of a task's short table
+SHORT = 34  # letters of a task's name that the first screen has room for
+MAPS, HEADS = 8, 5  # small maps, heads of a short table
 WIDE, NARROW = 100.0, 6.5  # of a small map, and of a frame at least, in the map's own units
 LITTLE = 1e-4  # half an interval's width below which decimals would be too many
 FLAT, TALL = 0.35, 1.1  # of its width that its height is at least and at most: one layer stays visible, 126 fit
@@ -30,9 +32,14 @@ FLAT, TALL = 0.35, 1.1  # of its width that its height is at least and at most: 
 
 @dataclass(frozen=True)
 class SmallMap:
-    """A task's map on a scale of its own, ``largest`` being its end, for the place beside the claims."""
+    """A task's map on a scale of its own for the place beside the claims, with its ``largest`` value.
 
+    ``name`` is the task's and ``of`` the block's (empty: heads are in none), ``title`` both.
+    """
+
+    figure: str
     name: str
+    of: str
     title: str
     anchor: str
     task: int
@@ -55,7 +62,9 @@ class KnockOut:
     def sentence(self) -> str:
         """The same in a sentence."""
         left, others, whole = self.counts
-        beside = "" if self.row.controls is None else f", and without other heads of the same layers {others} on average"
+        beside = (
+            "" if self.row.controls is None else f", and without other heads of the same layers {others} on average"
+        )
         heads = fmt.ordinal_list(list(self.row.heads))
         return f"Without {heads} {left} of {self.row.examples:,} are right; with all heads {whole}{beside}."
 
@@ -71,6 +80,11 @@ def _right(accuracy: float, n: int) -> str:
     # A mean over sets of heads is no whole number.
     count = accuracy * n
     return f"{round(count):,}" if abs(count - round(count)) < 1e-6 * max(n, 1) else fmt.number(count)
+
+
+def short_names(report: Report) -> dict[str, str]:
+    """Return the tasks' names by their own, short where they are long, and never alike."""
+    return told_apart([t.name for t in report.tasks], lambda name: len(name) <= SHORT)
 
 
 def small_maps(report: Report) -> list[SmallMap]:
@@ -103,10 +117,20 @@ def _small(report: Report, t: int, b: int) -> SmallMap:
         f'<svg role="img" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="0 0 {WIDE:g} {height:.3f}"><title>{escape(said)}</title>'
         f'<image class="cells" width="{WIDE:g}" height="{height:.3f}" preserveAspectRatio="none" '
-        f'image-rendering="pixelated" xlink:href="data:image/png;base64,{b64encode(png(pixels)).decode()}"/><g class="marks">{frames}</g></svg>'
+        f'image-rendering="pixelated" xlink:href="data:image/png;base64,{b64encode(png(pixels)).decode()}"/>'
+        f'<g class="marks">{frames}</g></svg>'
     )
     return SmallMap(
-        f"glance-{view.figure}", name, task.anchor, t, b, svg, fmt.number(largest), (scale.low, scale.high)
+        f"glance-{view.figure}",
+        task.name,
+        title(view.block),
+        name,
+        task.anchor,
+        t,
+        b,
+        svg,
+        fmt.number(largest),
+        (scale.low, scale.high),
     )
 
 
@@ -219,7 +243,9 @@ def _estimates(shown: Sequence[LeadingRow]) -> list[str]:
 def _by_size(task: TaskView, view: MapView) -> Iterator[LeadingRow]:
     """Yield the largest heads of a map, where no finding lists them."""
     for head in view.top(HEADS):
-        low, high = (None if side is None or np.isnan(side[head]) else float(side[head]) for side in (view.low, view.high))
+        low, high = (
+            None if side is None or np.isnan(side[head]) else float(side[head]) for side in (view.low, view.high)
+        )
         signed = None if view.signed is None else float(view.signed[head])
         yield LeadingRow(
             anchor="",
@@ -263,7 +289,9 @@ def _note(report: Report, task: TaskView, rows: Sequence[LeadingRow], more: int,
         parts.append("No intervals: there are no per-example scores, or too few.")
     if alone and report.validation is not None:
         margin = next((t.margin for t in report.validation.tasks if t.name == task.task.name), None)
-        what = f"Out alone: loss of the {wanted(report.validation)}’s log-probability (nats), its mean in the head’s place"
+        what = (
+            f"Out alone: loss of the {wanted(report.validation)}’s log-probability (nats), its mean in the head’s place"
+        )
         parts.append(f"{what}; the margin is {fmt.number(margin, 2)}." if margin is not None else f"{what}.")
     return " ".join(parts)
 

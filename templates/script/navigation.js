@@ -1,6 +1,6 @@
 // ---- finding one's way: the section one is in, heads by name, links to copy, light and dark
 
-const topbar = document.querySelector(".topbar") ?? document.body.insertBefore(make("div", { class: "topbar" }),
+const topbar = document.querySelector(".topbar") ?? document.body.insertBefore(make("div", { class: "topbar", role: "region", "aria-label": "Tools" }),
   document.body.firstChild);
 const tools = make("div", { class: "tools" }), note = make("p", { class: "copied", role: "status" });
 async function copied(hash) {  // file: pages of some browsers have no clipboard: the address bar holds the link then
@@ -70,14 +70,15 @@ const watch = new IntersectionObserver(entries => {
 }, { rootMargin: "-20% 0px -79% 0px" });
 sections.forEach(section => watch.observe(section));
 const contents = document.querySelector(".contents");
-const folds = () => [contents, document.querySelector(".view details")].filter(Boolean);
 contents?.addEventListener("click", event => { if (event.target.closest("a")) contents.open = false; });
-addEventListener("pointerdown", event => folds().forEach(f => { if (!f.contains(event.target)) f.open = false; }));
-addEventListener("keydown", event => { if (event.key === "Escape") folds().forEach(f => { f.open = false; }); });
+addEventListener("pointerdown", event => {  // on a phone the tools stand below the contents, and are open with them
+  if (contents?.open && !topbar.contains(event.target)) contents.open = false;
+});
+addEventListener("keydown", event => { if (contents && event.key === "Escape") contents.open = false; });
 
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
-const theme = make("button", { type: "button", class: "theme", "aria-label": "Dark colours" }, "◐");
+const theme = make("button", { type: "button", class: "theme", "aria-label": "Dark mode" }, "◐");
 function setTheme(wanted) {
   root.dataset.theme = wanted;
   theme.setAttribute("aria-pressed", String(isDark()));

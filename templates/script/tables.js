@@ -56,6 +56,7 @@ if (chosenTask && document.querySelector(".first-heads") && data.tasks.length > 
     label.replaceChildren(title, " ", ...(said ? [...said.cloneNode(true).childNodes] : []));
     const tables = [...section.querySelectorAll(".first-heads")].flatMap(part => [...part.cloneNode(true).childNodes]);
     which.replaceChildren(label, ...tables);
+    for (const part of which.querySelectorAll(".scroll")) part.setAttribute("aria-label", `At a glance: ${part.ariaLabel}`);
     for (const button of which.querySelectorAll("button.sort")) button.replaceWith(...button.childNodes);
     for (const table of which.querySelectorAll("table")) sortable(table);
   });

@@ -104,15 +104,21 @@ function onTasks(block, cell) {  // importance and rank of a head on every task,
     ...(knows("ranks") ? [["Possible", t => data.heads[t].ranks[head] ?? "—"]] : []),
     ...(knows("signs") ? [["Sign", t => data.heads[t].signs[head] ?? "—"]] : []),
     ...(lost >= 0 ? [["Out alone (nats)", t => Number.isNaN(cost(t)) ? "—"
-      : number(+cost(t).toPrecision(2)) + (cost(t) > (data.alone.margins[t] ?? Infinity) ? ", above margin" : "")]] : []),
+      : two(cost(t)) + (cost(t) > (data.alone.margins[t] ?? Infinity) ? " ▲" : "")]] : []),
   ];
   return tableOf(columns.map(([title]) => title), order.map(t => columns.map(([, text]) => text(t))));
 }
+const two = v => v.toLocaleString("en", { maximumSignificantDigits: 2 }).replace("-", "−");
 function summary(block, cell) {
   const ranks = data.tasks.map((_, t) => ranked(block, t).rank[cell]), best = Math.min(...ranks.filter(Boolean));
   const task = ranks.indexOf(best), first = ranks.filter(r => r && r <= 10).length;
   return `Rank ${best.toLocaleString("en")} of ${ranked(block, task).n.toLocaleString("en")} on ${data.tasks[task]}`
     + (data.tasks.length > 1 ? `; among the first ten on ${first} of ${data.tasks.length} tasks.` : ".");
+}
+function alone(head) {  // how the column of losses is read
+  if (!data.alone?.names.includes(head)) return [];
+  return [make("p", { class: "note" }, `Out alone: loss of the ${data.alone.of}’s log-probability with the head’s mean in its place; `
+    + "▲ above the task’s margin.")];
 }
 function words(head) {  // what findings say of this head in particular
   const said = data.heads.flatMap((h, t) => Object.entries(h.said).filter(([, heads]) => heads[head])
@@ -146,7 +152,7 @@ function choose(block, cell, scroll) {
   highlight();
   const head = name(block, cell), found = about(block, cell, null), copy = make("button", { type: "button" }, "Copy link");
   copy.onclick = () => copied(`#${head}`);
-  fill(head, make("p", {}, summary(block, cell)), onTasks(block, cell), ...words(head), ...setsWith(head), ...looks(head),
+  fill(head, make("p", {}, summary(block, cell)), onTasks(block, cell), ...alone(head), ...words(head), ...setsWith(head), ...looks(head),
     ...(found.length ? [heading("Findings"), list(found)] : []), make("p", {}, copy));
   if (scroll) figures.find(f => f.block === block)?.element.scrollIntoView({ block: "center", behavior: "instant" });
 }

@@ -21,6 +21,7 @@ from reportgen.pipeline.run_directory import manifest_in
 
 XLINK = "{http://www.w3.org/1999/xlink}href"
 ROWS = [f"{task},{i},{j},{0.5 + i / 9 + j / 99}" for task in "ab" for i in range(3) for j in range(3)]
+TAKEN = {"scores.csv", "findings.json", "cite.txt"}  # what a reader may take along lies beside the page in any case
 OUTSIDE = ("../beside", "/tmp/beside", ".", ".hidden", "a/../../b", "figures", "report.html", "a b")
 
 
@@ -100,7 +101,8 @@ def test_nothing_stands_in_the_page_that_a_policy_of_self_forbids(beside):
     text = (beside / "report.html").read_text(encoding="utf-8")
     page = Parts(text)
     assert page.forbidden == []
-    assert page.named == {p.relative_to(beside).as_posix() for p in (beside / "page").rglob("*") if p.is_file()}
+    own = {p.relative_to(beside).as_posix() for p in (beside / "page").rglob("*") if p.is_file()}
+    assert page.named == own | TAKEN
     assert len([name for name in page.named if name.endswith(".png")]) > 3
     assert page.named <= manifest_in(beside)["files"].keys()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
@@ -127,12 +129,12 @@ def test_with_its_script_heads_are_told_and_views_changed_and_saved(opened, addr
     page.keyboard.press("ArrowRight")
     assert "L0H1" in page.locator(".readout").inner_text()
     page.keyboard.press("Escape")
-    assert overview.locator(".export button").all_inner_texts() == ["SVG", "PNG", "CSV"]
+    assert overview.locator(".export button").all_inner_texts() == ["SVG", "PNG", "CSV", "Enlarge"]
     before = images(saved(page, overview))
     assert len(before) > 3
     assert all(image.startswith("data:image/png;base64,") for image in before)
 
-    page.get_by_text("Change the view").click()
+    page.locator(".view summary").click()
     page.get_by_label("Colours").select_option("cividis")
     shown = overview.locator(".plot").screenshot()
     after = images(saved(page, overview))
@@ -154,7 +156,7 @@ def test_a_changed_view_shows_what_a_self_contained_page_shows(opened, host, tmp
     for where in (host, (tmp_path / "report.html").as_uri()):
         page = opened(where)
         page.wait_for_selector("html[data-ready]")
-        page.get_by_text("Change the view").click()
+        page.locator(".view summary").click()
         page.get_by_label("Colours").select_option("gray")
         page.evaluate("document.querySelector('#figure-overview').scrollIntoView()")
         shots.append(page.locator("#figure-overview .plot").screenshot())
@@ -216,7 +218,7 @@ def test_assets_of_an_earlier_rendering_do_not_stay(tmp_path):
     moved = made(tmp_path, **{"report.assets": "other", "report.colormap": "gray"})
     assert not [name for name in files_of(folder) if name.startswith("scores-page/")]
     named = Parts((moved / "report.html").read_text(encoding="utf-8")).named
-    assert named == {name for name in files_of(moved) if name.startswith("other/")}
+    assert named - TAKEN == {name for name in files_of(moved) if name.startswith("other/")}
     plain = made(tmp_path, **{"report.assets": ""})
     assert not [name for name in files_of(plain) if name.startswith("other/")]
     assert "<style>" in (plain / "report.html").read_text(encoding="utf-8")

@@ -91,6 +91,7 @@ def test_a_cell_names_its_findings_and_a_finding_marks_its_cells(page):
     assert page.locator(".readout a").all_inner_texts() == ["Cluster, Recall"]
     point_at(page, panel, 4, 4)
     assert page.locator(".readout a").count() == 0
+    page.locator("#task-recall .evidence-of summary").click()
     page.locator("#finding-cluster-recall-1 .claim").hover()
     marked = page.locator(f"{OVERVIEW} g.found path").evaluate_all("all => all.map(p => p.getAttribute('d'))")
     assert sorted({d.count("M") for d in marked}) == [0, 14]  # the border of 3 × 4 cells, and only on this task
@@ -126,9 +127,19 @@ def test_addresses_of_heads_and_findings(opened, report, address):
     assert page.locator(".card").is_visible() == (address == "#L5H7")
 
 
-def test_an_address_that_is_no_head_is_passed_over(opened, report):
-    page = opened(report, "#L99H0")
-    assert not page.locator(".card").is_visible()
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("#L99H0", "Nothing on this page is called “L99H0”. Heads go from L0H0 to L5H7."),
+        (
+            "#unknown",
+            "Nothing on this page is called “unknown”. It may be of another report, or of a section left out here.",
+        ),
+    ],
+)
+def test_an_address_that_leads_nowhere_says_so(opened, report, address, said):
+    page = opened(report, address)
+    assert page.locator(".card p").inner_text() == said
     assert page.messages == []
 
 

@@ -55,7 +55,10 @@ def _runs(pattern: Pattern) -> Iterable[tuple[int, bool, str]]:
     levels = np.round(LEVELS * np.sqrt(weights / (weights.max(initial=0.0) or 1.0))).astype(int).tolist()
     kept = set(np.argsort(-weights, kind="stable")[:MOST].tolist())
     each = zip(pattern.tokens, levels, spells_answer(pattern), strict=True)
-    shown = [(level, answer, apart(spelled(t))) if i in kept else (0, False, GAP) for i, (t, level, answer) in enumerate(each)]
+    shown = [
+        (level, answer, apart(spelled(t))) if i in kept else (0, False, GAP)
+        for i, (t, level, answer) in enumerate(each)
+    ]
     for (level, answer), run in groupby(shown, key=itemgetter(0, 1)):
         texts = [text for _, _, text in run]
         yield level, answer, "".join(t for i, t in enumerate(texts) if t != GAP or texts[i - 1 : i] != [GAP])

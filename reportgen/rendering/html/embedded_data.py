@@ -98,7 +98,14 @@ def _figure(report: Report, drawing: Drawing) -> dict[str, object]:
 def _small(shown: SmallMap) -> dict[str, object]:
     """Return a map of the first screen as a figure of one panel, with a scale of its own and no colour bar."""
     panels = [{"task": shown.task, "box": [0, 0, 1, 1], "scale": shown.scale}]
-    return {"id": f"figure-{shown.name}", "small": True, "shows": "own", "block": shown.block, "bar": [], "panels": panels}
+    return {
+        "id": f"figure-{shown.figure}",
+        "small": True,
+        "shows": "own",
+        "block": shown.block,
+        "bar": [],
+        "panels": panels,
+    }
 
 
 def _heads(report: Report) -> list[dict[str, object]]:
@@ -133,7 +140,7 @@ def _sets(report: Report) -> list[dict[str, object]]:
     if found is None:
         return []
     anchors = {t.task.name: t.anchor for t in report.tasks if "tasks" in report.sections}
-    made = []
+    made: list[dict[str, object]] = []
     for trial in found.trials:
         view = report.views.get(trial.id)
         link = report.link(view) if view is not None else None

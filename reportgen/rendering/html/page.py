@@ -145,12 +145,16 @@ def html(
     if folder is None:
         return {PAGE: _with_notes(fill("report.html.j2", {**values, **scripts, "beside": None}), notes)}, plugins
     page = _with_notes(fill("report.html.j2", {**values, **scripts, "beside": folder, "csp": CSP_BESIDE}), notes)
-    return beside(folder, page, css=screen_css, script=script, data=scripts["data"], catalogue=scripts["catalogue"]), plugins
+    return beside(
+        folder, page, css=screen_css, script=script, data=scripts["data"], catalogue=scripts["catalogue"]
+    ), plugins
 
 
 def _files(report: Report) -> list[tuple[str, str, str]]:
     """Return the files beside the page that a reader takes along: what each is called, its address, what it holds."""
-    files = [("PDF", "report.pdf", "The report as a PDF, with its data attached")] * ("pdf" in report.study.report.formats)
+    files = [("PDF", "report.pdf", "The report as a PDF, with its data attached")] * (
+        "pdf" in report.study.report.formats
+    )
     files.append(("CSV", "scores.csv", "Every head’s score on every task"))
     files.append(("JSON", "findings.json", "Every finding with its test and effect"))
     return [*files, ("Cite", "cite.txt", "How to cite this report")]

@@ -1,10 +1,13 @@
 """Key observations: the claims with links to their evidence; on the page beside them where, whether, which heads."""
 
+from dataclasses import replace
+
 from reportgen.core.claims import Claim
 from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, framed_heads, knock_outs, small_maps
+from reportgen.rendering.glance import first_table, framed_heads, knock_outs, short_names, small_maps
 from reportgen.rendering.sections.common import Section
+from reportgen.rendering.tables import Table
 
 FIRST = 4  # claims beside the maps; the others stand below
 
@@ -42,6 +45,7 @@ def _screen(report: Report) -> dict[str, object]:
         "first": FIRST,
         "tasks_of": {c.id: [numbers[t] for t in c.tasks if t in numbers] for c in report.claims.claims},
         "numbers": numbers,
+        "names": short_names(report),
         "maps": maps,
         "framed": bool(knocked),
         "anything": any(framed_heads(report, m.task, m.block) for m in maps),
@@ -50,11 +54,16 @@ def _screen(report: Report) -> dict[str, object]:
         "knocked": knocked,
         "untried": _untried(report) if not knocked else "",
         "chosen": report.tasks[chosen],
-        "first_heads": [first_table(report, chosen, b) for b in range(len(report.blocks))],
+        "first_heads": [_glance(first_table(report, chosen, b)) for b in range(len(report.blocks))],
         "said": next((k for k in knocked if k.task is report.tasks[chosen]), None),
         "tasks": report.tasks if "tasks" in report.sections else (),
         "has": report.sections,
     }
+
+
+def _glance(table: Table) -> Table:
+    """Return the table by a name of its own: it stands again with its task."""
+    return replace(table, caption=f"At a glance: {table.caption}")
 
 
 def _chosen(report: Report, tried: list[str]) -> int:
