@@ -46,7 +46,7 @@ def test_what_all_names_begin_with_is_left_out_and_nothing_more(names: list[str]
 
 def test_names_break_behind_their_marks() -> None:
     assert pieces("a_b-c: d/e.f") == ["a_", "b-", "c: ", "d/", "e.", "f"]
-    assert pieces("C:\\Users") == ["C:", "\\Users"]
+    assert pieces("C:\\Users") == ["C:\\", "Users"]
 
 
 @pytest.mark.parametrize("names", [MMLU, MASSIVE, BBH, MIXED, SCRIPTS, ["same  name", "same name"]])

@@ -14,6 +14,7 @@ library() { ldconfig -p 2>/dev/null | grep -q "$1" || [ -n "$(find /usr/lib /usr
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 tex_has() { kpsewhich "$1"; }
 has_fonts() { fc-list 2>/dev/null | grep -q . ; }
+has_letter() { fc-list ":charset=$1" 2>/dev/null | grep -q . ; }
 
 need libpango-1.0-0 library libpango-1.0.so.0
 need libpangoft2-1.0-0 library libpangoft2-1.0.so.0
@@ -22,6 +23,8 @@ need python3-venv "${PYTHON:-python3}" -c "import ensurepip, venv"
 if [ "${1:-report}" = test ]; then
     need chromium browser
     need fonts-dejavu has_fonts
+    need fonts-droid-fallback has_letter 77e5 # Chinese
+    need fonts-lohit-deva has_letter 915      # Devanagari
     need poppler-utils command -v pdftoppm
     need openssh-client command -v ssh-keygen # signs reports
     need default-jdk-headless command -v javac
@@ -30,6 +33,7 @@ if [ "${1:-report}" = test ]; then
     need texlive-latex-extra tex_has multirow.sty
     need texlive-fonts-recommended tex_has ptmr8t.tfm
     need lmodern tex_has lmodern.sty
+    need texlive-luatex tex_has luaotfload.sty
     need libjaxb-java test -e /usr/share/java/jaxb-runtime.jar
 fi
 [ -n "$missing" ] || exit 0

@@ -62,6 +62,10 @@ def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
     show(as_json, content, [*paths, "", *claim_lines(built.claims)])
     warn(built.plugins)
     left_out(built.left_out)
+    if built.lacking:
+        from reportgen.rendering.plots.system_fonts import advice
+
+        say(plain(f"reportgen: in {built.pdf.name} {advice(built.lacking)}"))
 
 
 def claim_lines(claims: "ClaimsFile") -> Iterator[str]:

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-BREAKS = r"_\-–—:：/.\s"  # where a name may be broken, behind the character
+BREAKS = r"_\-–—:：/\\.\s"  # where a name may be broken, behind the character
 LEAST = 3  # letters and digits that a name keeps when what it shares with all others is left out
 _PIECE = re.compile(rf"[^{BREAKS}]*[{BREAKS}]+|[^{BREAKS}]+")
 

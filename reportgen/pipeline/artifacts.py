@@ -343,6 +343,11 @@ class ReportArtifact(Artifact[Path]):
         self._refuse_named()
         if manifest.get("keys") != self.keys or not intact(folder, manifest, self.run.source.study):
             return None
+        if lacked := manifest.get("lacking"):  # of all fonts when it was made: some may have been installed since
+            from reportgen.rendering.plots.system_fonts import lacking
+
+            if lacking(lacked) != lacked:
+                return None
         if not (folder / CRATE).is_file():  # killed just before its end
             write_atomic(folder / CRATE, crate_json(folder))
         return folder

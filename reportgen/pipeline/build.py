@@ -70,6 +70,11 @@ class Built:
         """Other packages' methods, detectors and sections, those that failed among them."""
         return recorded_in(manifest_in(self.folder))
 
+    @property
+    def lacking(self) -> str:
+        """The report's characters that no font of this machine had, which stand as boxes in PDF and PNG."""
+        return manifest_in(self.folder).get("lacking", "")
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the strongest claims, and where the report lies."""
         about = f"{len(self.scores.tasks)} task(s), {len(self.findings.findings)} findings"

@@ -14,6 +14,8 @@ from reportgen.rendering.plots.attention import attention
 from reportgen.rendering.plots.drawing import BlockStyle, Drawing
 from reportgen.rendering.plots.dumbbell import dumbbell
 from reportgen.rendering.plots.knockout import knockout
+from reportgen.rendering.plots.matplotlib_adapter import PAPER as PAPER_FONT
+from reportgen.rendering.plots.matplotlib_adapter import typeface
 from reportgen.rendering.plots.medium import LEGIBLE, Medium
 from reportgen.rendering.plots.method_ranks import method_ranks
 from reportgen.rendering.plots.overview import SMALL, small_maps
@@ -89,7 +91,9 @@ def paper_figures(report: Report) -> Iterator[tuple[str, bytes | str]]:
     names = [[m.figure for m in t.maps] for t in report.tasks]
     for kind, width in ({} if venue is None else widths(venue)).items():
         styles = [replace(style, medium=Medium(width, LEGIBLE, paper=True)) for style in report.styles]
-        for drawing in drawn(report.blocks, report.findings, styles, names, report.others, report.validation):
+        with typeface(PAPER_FONT):
+            made = drawn(report.blocks, report.findings, styles, names, report.others, report.validation)
+        for drawing in made:
             stem = f"{PAPER}/{drawing.name}-{kind}"
             yield f"{stem}.svg", drawing.canvas.sized(drawing.svg)
             yield f"{stem}.pdf", drawing.canvas.bitmap("pdf")

@@ -15,11 +15,13 @@ from reportgen.core.trials import Validation
 from reportgen.errors import InputError
 from reportgen.rendering.figures import FORMS, figure_files, paper_figures
 from reportgen.rendering.head_ranks import heads_json
+from reportgen.rendering.html.assets import PAGE
 from reportgen.rendering.html.page import html
 from reportgen.rendering.paper.files import paper_files
 from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.pdf.document import attachments, unattached
 from reportgen.rendering.pdf.process import pdf_maker
+from reportgen.rendering.plots.matplotlib_adapter import unprintable
 from reportgen.rendering.report import build_report
 from reportgen.storage.files import write_atomic
 from reportgen.storage.json_files import pretty_json
@@ -86,8 +88,10 @@ def render(
             save(name, drawn)
         for name, text in (*table_files(report), ("heads.json", heads_json(report)), *paper_files(report, figures)):
             save(name, text)
-        others_own = {"plugins": plain(plugins)} if plugins else {}
-        save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **others_own)))
+        more: dict[str, object] = {"plugins": plain(plugins)} if plugins else {}
+        if (printed or figures != ("svg",)) and (lacked := unprintable(str(pages[PAGE]))):
+            more["lacking"] = lacked
+        save("manifest.json", pretty_json(manifest(folder, **(provenance or {}), **more)))
         if printed:
             say("PDF")
             save("report.pdf", printing.finish(attachments(carry or folder)))

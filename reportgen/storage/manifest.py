@@ -20,7 +20,9 @@ class FileEntry(TypedDict, total=False):
 
 
 class Manifest(TypedDict, total=False):
-    """The content of manifest.json: what a report was made with, and its files by name."""
+    """The content of manifest.json: what a report was made with, and its files by name; ``lacking`` are characters that
+    no font of the machine had.
+    """
 
     schema: str
     reportgen: str
@@ -32,6 +34,7 @@ class Manifest(TypedDict, total=False):
     seeds: dict[str, int]
     versions: dict[str, str]
     plugins: list[dict[str, str]]
+    lacking: str
     files: dict[str, FileEntry]
 
 

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from weasyprint.images import RasterImage
 from weasyprint.pdf.metadata import DocumentMetadata
 from weasyprint.pdf.stream import Stream
-from weasyprint.svg import SVG
+from weasyprint.svg import SVG, TAGS
+from weasyprint.svg.text import text
 
 from reportgen.rendering.pdf.compact import compress_once
 from reportgen.rendering.pdf.weasyprint_adapter import IndexedImage, SvgImage
@@ -50,6 +51,8 @@ def test_weasyprint_places_images_and_drawings_as_they_are_placed() -> None:
     assert callable(Stream.draw_x_object)
     assert parameters(SVG.__init__) == ["self", "tree", "url", "font_config", "url_fetcher"]
     assert parameters(SVG.draw) == ["self", "stream", "concrete_width", "concrete_height", "base_url", "context"]
+    assert TAGS["text"] is text
+    assert parameters(text) == ["svg", "node", "font_size"]
     assert parameters(DocumentMetadata.generate_rdf_metadata) == ["self", "variant", "version", "conformance"]
     assert "url_fetcher" in parameters(weasyprint.HTML.__init__)
 

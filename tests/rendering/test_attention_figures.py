@@ -25,7 +25,7 @@ def make_pattern(tokens, task="Recall", role="median", **rest):
     [
         ("\n", "⏎"),
         ("\x1b[0m", "[U+001B][0m"),
-        ("漢", "[U+6F22]"),
+        ("漢", "漢"),
         (" a", " a"),
         ("א", "\u200eא\u200e"),
         ("\u202eא", "\u200e[U+202E]א\u200e"),

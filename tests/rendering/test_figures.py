@@ -205,7 +205,12 @@ def test_figures_are_set_in_the_shipped_font_whatever_fonts_of_that_name_the_mac
     width, manager = text_width("Layer", 10), font_manager.fontManager
     other = next(entry.fname for entry in manager.ttflist if entry.name == "DejaVu Serif")
     monkeypatch.setattr(manager, "ttflist", [replace(entry, fname=other) for entry in manager.ttflist])
-    for cached in (matplotlib_adapter.font, text_width, manager._findfont_cached):
+    for cached in (
+        matplotlib_adapter.font,
+        matplotlib_adapter._runs,
+        matplotlib_adapter._width,
+        manager._findfont_cached,
+    ):
         cached.cache_clear()
     assert text_width("Layer", 10) == width
     manager._findfont_cached.cache_clear()

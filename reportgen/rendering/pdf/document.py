@@ -9,6 +9,7 @@ from reportgen.core.provenance import epoch
 from reportgen.errors import MissingResourceError
 from reportgen.rendering.pdf.typeset import UNSEALED, Typesetter
 from reportgen.rendering.plots.matplotlib_adapter import font_files, unprintable
+from reportgen.rendering.plots.system_fonts import BOX, advice
 from reportgen.storage.files import sha256
 from reportgen.storage.scores_file import too_large
 
@@ -72,15 +73,19 @@ def is_sealed(document: bytes) -> bool | None:
 def pdf(html: str, files: Mapping[str, bytes]) -> bytes:
     """Return the page as a sealed PDF that carries ``files``; raises MissingResourceError where Pango is missing."""
     typesetter = Typesetter(faces(), set(font_paths().values()))
-    return sealed(typesetter.written(typesetter.laid_out(spelled(html)), files, moment()))
+    return sealed(typesetter.written(typesetter.laid_out(boxed(html)), files, moment()))
 
 
-def spelled(html: str) -> str:
-    """Characters that our fonts lack as their code points: a missing glyph would break the archival standard.
-
-    The machine's own fonts are not asked for them, so that the same report is the same file everywhere.
+def boxed(html: str) -> str:
+    """Return the page with a box for each character that no font has, and with a note that says so: a missing glyph
+    would break the archival standard.
     """
-    return re.sub("|".join(map(re.escape, sorted(unprintable(html)))) or "(?!)", lambda m: f"[U+{ord(m[0]):04X}]", html)
+    lacked = unprintable(html)
+    if not lacked:
+        return html
+    html = re.sub("|".join(map(re.escape, lacked)), BOX, html)
+    note = f'<p class="banner" role="note">{advice(lacked)}</p>'
+    return re.sub(r"<body\b[^>]*>", lambda body: body[0] + note, html, count=1)
 
 
 def font_paths() -> dict[str, Path]:

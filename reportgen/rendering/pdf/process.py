@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread, Timer
 
 from reportgen.errors import InputError, MissingResourceError
-from reportgen.rendering.pdf.document import faces, font_paths, moment, pdf, sealed, spelled
+from reportgen.rendering.pdf.document import boxed, faces, font_paths, moment, pdf, sealed
 
 LEAST, LETTERS_A_SECOND = 30, 5_000  # seconds that a page may take, and its letters for each that it may take more
 TOO_LONG = "Mend its templates and style sheet, or build without them"
@@ -68,7 +68,7 @@ class SeparatePdfMaker(PdfMaker):
         if self._bounded:
             self._timer = Timer(LEAST + len(html) / LETTERS_A_SECOND, self._stop)
             self._timer.start()
-        self._hand_on(spelled(html))
+        self._hand_on(boxed(html))
 
     def _stop(self) -> None:
         self._late = True

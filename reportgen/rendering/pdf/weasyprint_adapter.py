@@ -1,15 +1,17 @@
 """What a report needs of WeasyPrint beyond its documented interface.
 
 Tried with WeasyPrint 70.0 and pydyf 0.13. WeasyPrint does not promise what it asks of an image in its cache, the
-methods of its PDF stream that place one, ``weasyprint.svg.SVG``, and ``generate_rdf_metadata`` of a document's
-metadata. pyproject.toml bounds the version from above, and tests/rendering/test_adapters.py fails where one changes.
+methods of its PDF stream that place one, ``weasyprint.svg.SVG``, the functions that draw its elements (``TAGS``), and
+``generate_rdf_metadata`` of a document's metadata. pyproject.toml bounds the version from above, and
+tests/rendering/test_adapters.py fails where one changes.
 """
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
@@ -107,11 +109,48 @@ class SvgImage:
         from weasyprint.svg import SVG
 
         drawing = SVG(ElementTree.fromstring(self.svg), None, self.fonts, None)
-        drawing.draw(stream, width, height, None, self)
+        with _whole_lines():
+            drawing.draw(stream, width, height, None, self)
 
     def get_image_from_uri(self, url: str, forced_mime_type: str) -> IndexedImage | None:
         """Return an image within the figure, by its address."""
         return self.images.get(url)
+
+
+class _Line(str):
+    """A text that is one letter, for what takes texts letter by letter."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((str(self),))
+
+
+class _LineNode:
+    """A node of an SVG whose text is one letter."""
+
+    def __init__(self, node: Any) -> None:
+        from weasyprint.svg.bounding_box import EMPTY_BOUNDING_BOX
+
+        self.node, self.text, self.text_bounding_box = node, _Line(node.text or ""), EMPTY_BOUNDING_BOX
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.node, name)
+
+
+@contextmanager
+def _whole_lines() -> Iterator[None]:
+    """Have a line of text set as a whole meanwhile: letter by letter, as WeasyPrint does it, Arabic stands backwards
+    and unjoined, and Devanagari without its conjuncts.
+    """
+    from weasyprint.svg import TAGS
+
+    by_letters = TAGS["text"]
+    TAGS["text"] = lambda svg, node, font_size: by_letters(svg, _LineNode(node), font_size)
+    try:
+        yield
+    finally:
+        TAGS["text"] = by_letters
 
 
 def claim_pdf_ua(metadata: "DocumentMetadata") -> None:

@@ -9,7 +9,7 @@ from reportgen.core.patterns import Pattern
 from reportgen.rendering import format as fmt
 from reportgen.rendering.plots.canvas import HAIR, INK, MUTED, Canvas, fitted, printable
 from reportgen.rendering.plots.drawing import Drawing
-from reportgen.rendering.plots.matplotlib_adapter import text_width, unprintable
+from reportgen.rendering.plots.matplotlib_adapter import text_width
 from reportgen.rendering.tables import Table
 
 WIDTH, GAP, SIDE = 6.7, 0.14, 0.52  # inches: the figure, between columns, a square of tokens by tokens
@@ -90,15 +90,9 @@ def table(patterns: Sequence[Pattern], unit: str) -> Table:
 
 
 def spelled(token: str) -> str:
-    """Return a token on one line that shows what cannot be seen: breaks, other controls, and what the figures' type
-    lacks.
-    """
+    """Return a token on one line that shows what cannot be seen: breaks and other controls."""
     shown = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
-    lacking = unprintable(token)
-    text = "".join(
-        shown.get(c) or (c if c == " " or (c.isprintable() and c not in lacking) else f"[U+{ord(c):04X}]")
-        for c in token
-    )
+    text = "".join(shown.get(c) or (c if c == " " or c.isprintable() else f"[U+{ord(c):04X}]") for c in token)
     # A token that is written from right to left stands in its place, and not with its neighbours turned over.
     return f"\u200e{text}\u200e" if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text) else text
 

@@ -18,7 +18,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from reportgen.core.display_names import middle_cut, pieces, told_apart
-from reportgen.rendering.plots.matplotlib_adapter import PART, file_of, font, svg_of, text_width
+from reportgen.rendering.plots.matplotlib_adapter import PART, file_of, runs, svg_of, text_width
 from reportgen.rendering.plots.renderer import Dash, InchRenderer, Mark, PathStyle
 
 INK, MUTED, HAIR = "#24292f", "#5b6470", "#c4cad2"
@@ -115,14 +115,17 @@ class Canvas:
     ) -> None:
         """Draw a line of text whose baseline is at ``y``."""
         left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * text_width(text, size, bold)
-        part = self._part
-        self._add(lambda surface: surface.text(left, y, text, font(size, bold), color, 0, part), order)
+        part, parts = self._part, runs(text, size, bold)
+        if parts:
+            self._add(lambda surface: surface.text(left, y, text, parts, color, 0, part), order)
 
     def text_up(self, x: float, y: float, text: str, size: float = 7, color: str = MUTED) -> None:
         """Draw a line of text read upwards, centred on (x, y)."""
         # From the middle of the line to its baseline is about a third of the type's size.
         right, low = x + 0.34 * size / 72, y + text_width(text, size) / 2
-        self._add(lambda surface: surface.text(right, low, text, font(size), color, 90, None), 3)
+        parts = runs(text, size)
+        if parts:
+            self._add(lambda surface: surface.text(right, low, text, parts, color, 90, None), 3)
 
     def lines(
         self,
@@ -174,8 +177,8 @@ class Canvas:
         part = self._part
         self._add(lambda surface: surface.path(outline, closed=closed, part=part, **style), order)
 
-    def _draw(self, renderer: RendererBase, dots: float, blank: bool = False) -> None:
-        surface = InchRenderer(renderer, dots, dots * self.height, blank)
+    def _draw(self, renderer: RendererBase, dots: float, vector: bool = False) -> None:
+        surface = InchRenderer(renderer, dots, dots * self.height, vector)
         for _, mark in sorted(self._marks, key=itemgetter(0)):
             mark(surface)
 

@@ -1,6 +1,6 @@
 """Marks in inches from the top left corner, drawn by matplotlib's renderer of a format."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack, cast
@@ -14,6 +14,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import Affine2D
 
 Dash = tuple[float, tuple[float, ...]] | None
+Run = tuple[str, FontProperties, float]  # a part of a text, its font, and where it begins in inches
 Mark = Callable[["InchRenderer"], None]
 
 
@@ -47,7 +48,7 @@ class InchRenderer:
     renderer: RendererBase
     dots: float  # an inch
     height: float  # of the figure, in dots
-    blank: bool = False  # images are black, which is quick to encode: the SVG gets its own
+    vector: bool = False  # an SVG: images are black, which is quick to encode, as it gets its own; texts stay whole
 
     def _context(self, part: str | None) -> GraphicsContextBase:
         context = self.renderer.new_gc()
@@ -83,23 +84,23 @@ class InchRenderer:
         context.restore()
 
     def text(
-        self, x: float, y: float, text: str, face: FontProperties, color: str, angle: float, part: str | None
+        self, x: float, y: float, text: str, runs: Sequence[Run], color: str, angle: float, part: str | None
     ) -> None:
-        """Draw a line of text from where its baseline begins."""
+        """Draw a line of text from where its baseline begins, font by font; an SVG's viewer chooses its own fonts."""
         context = self._context(None)
         context.set_foreground(color)
-        down = y * self.dots
         with self._group(part):
-            self.renderer.draw_text(
-                context, x * self.dots, down if self.renderer.flipy() else self.height - down, text, face, angle
-            )
+            for said, face, at in [(text, runs[0][1], 0.0)] if self.vector else runs:
+                across, down = (x, y - at) if angle else (x + at, y)
+                place = down * self.dots if self.renderer.flipy() else self.height - down * self.dots
+                self.renderer.draw_text(context, across * self.dots, place, said, face, angle)
         context.restore()
 
     def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, part: str | None) -> None:
         """Draw an image that fills a rectangle, each pixel a sharp one."""
         context = self._context(part)
         left, low, across, up = (v * self.dots for v in (x, -y - height, width, height))
-        whole = np.dstack([pixels * (not self.blank), np.full(pixels.shape[:2], 255, np.uint8)])
+        whole = np.dstack([pixels * (not self.vector), np.full(pixels.shape[:2], 255, np.uint8)])
         if self.renderer.option_scale_image():
             turned = Affine2D.from_values(across, 0, 0, -up, 0, up)
             self.renderer.draw_image(context, left, self.height + low, whole, turned)
