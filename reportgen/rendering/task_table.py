@@ -93,7 +93,9 @@ def _count(outcome: Outcome | None, trial: Trial, same: str) -> str:
     if outcome is None:
         return fmt.NONE
     right = outcome.accuracy * trial.examples
-    return f"{fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)}{'' if same else f' of {trial.examples:,}'}"
+    return (
+        f"{fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)}{'' if same else f' of {trial.examples:,}'}"
+    )
 
 
 def _verdict(trial: Trial) -> str:

@@ -52,7 +52,11 @@ def _limits(report: Report) -> Iterator[str]:
             "Examples of some tasks are ordered and depend on each other: fewer independent ones stand behind their "
             "intervals than there are rows."
         )
-    if all(t.accuracy is None for t in scores.tasks) and not scores.synthetic and "accuracy" not in scores.method.overall:
+    if (
+        all(t.accuracy is None for t in scores.tasks)
+        and not scores.synthetic
+        and "accuracy" not in scores.method.overall
+    ):
         yield "How well the model does the tasks is not recorded; on one that it cannot do, importance means little."
     yield from _raced(report)
     if scores.method.limit:
