@@ -331,6 +331,13 @@ def test_findings_of_any_kind_add_columns_of_what_they_say_of_single_heads(monke
     assert [row[-1] for row in table.rows] == ["copies", *["—"] * 4]
 
 
+def test_small_values_keep_their_digits_and_share_their_decimals():
+    rows = glance.first_table(made(make_scores(("One",), examples=24)), 0, 0).rows
+    told = [re.fullmatch(r"(0\.000\d+) \[(0\.000\d+), (0\.00\d+)\]", row[1]) for row in rows]
+    assert all(told)
+    assert len({len(match[1]) for match in told}) == 1
+
+
 def test_without_a_listing_the_largest_heads_stand_and_ties_are_told():
     scores = make_scores(("One",))
     scores = replace(scores, importance=scores.importance * 0 + 1)
