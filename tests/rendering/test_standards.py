@@ -69,9 +69,9 @@ def test_every_control_is_reached_by_the_keyboard_and_shows_it(browser, request,
         controls,
     )
     assert wanted > 60
-    for _ in range(3 * wanted):  # the readout of a focused map may hold links too
+    for n in range(3 * wanted):  # the readout of a focused map may hold links too
         page.keyboard.press("Tab")
-        if page.evaluate("window.reached.size") == wanted:
+        if n % 20 == 19 and page.evaluate("window.reached.size") == wanted:
             break
     assert page.evaluate("window.reached.size") == wanted
     page.close()
