@@ -150,7 +150,9 @@ class Report:
         """Return the address of a finding's evidence, None where its section is left out, or of the PDF nothing but
         its first two pages; a listing has a row of the page's tables for each of its heads, and none in the PDF.
         """
-        left_out = self.printed and (self.study.report.length == "brief" or kind_of(view.finding.kind).shown == "listed")
+        left_out = self.printed and (
+            self.study.report.length == "brief" or kind_of(view.finding.kind).shown == "listed"
+        )
         return f"#{view.anchor}" if home(view.finding) in self.sections and not left_out else None
 
 

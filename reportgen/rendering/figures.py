@@ -67,7 +67,9 @@ def on_paper(report: Report) -> Report:
         shown = [report.tasks.index(task) for task in first_tasks(report, SMALL)]
         first = small_maps(report.scores, report.styles[0], shown)
         figures.insert(0, replace(first, section="overview"))
-    sections = sorted(SECTIONS.chosen(report.sections, "[report] sections"), key=lambda s: (s.brief is None, not s.first))
+    sections = sorted(
+        SECTIONS.chosen(report.sections, "[report] sections"), key=lambda s: (s.brief is None, not s.first)
+    )
     names = [section.name for section in sections]
     of_all = [d for d in figures if d.section in names]
     numbered = sorted(of_all, key=lambda d: (d.section == "tasks", names.index(d.section)))

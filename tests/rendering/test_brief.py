@@ -2,13 +2,11 @@
 
 import re
 import subprocess
-from dataclasses import replace
 
 import pytest
-from made_reports import build, find_in_blocks, make_blocks, make_findings, make_scores, make_study
+from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.core.claims import ClaimsFile
-from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.trials import Validation
 
@@ -26,7 +24,9 @@ def pages(folder):
 def test_claims_and_maps_are_on_the_first_page_and_the_appendix_begins_on_the_third(printed):
     first, second, third, *rest = pages(printed)
     assert first.startswith("A study of heads A. Author")
-    assert "models/tiny · 6 tasks × 48 heads · 24 examples a task · gate gradient · not above chance on 5 tasks" in first
+    assert (
+        "models/tiny · 6 tasks × 48 heads · 24 examples a task · gate gradient · not above chance on 5 tasks" in first
+    )
     assert "Figure 1." in first
     for heading in ("Task by task", "Methods", "Limits", "Cite and check"):
         assert heading in second

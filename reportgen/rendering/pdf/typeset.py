@@ -37,7 +37,6 @@ UNSEALED = b"0" * 64  # the identifier that a PDF is hashed with
 BEFORE, FIT, STEPS, APPENDIX = ("first", "second"), 'class="{}" data-fit="{}"', 3, '<div class="appendix"'
 
 
-
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Hold the cyclic garbage collector off: layout makes many long-lived boxes, and walking them costs a quarter."""

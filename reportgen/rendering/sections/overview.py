@@ -35,7 +35,9 @@ def brief(report: Report) -> dict[str, object]:
         f"columns, the maximum above each map. From dark purple to bright yellow, {scale}{'; ' * bool(marks)}{marks}."
     )
     if others := [title(b.block) for b in report.blocks if b.block != drawing.block]:
-        caption += f" {fmt.ordinal_list(others).capitalize()}: {'in the appendix' if length == 'full' else 'in figures/'}."
+        caption += (
+            f" {fmt.ordinal_list(others).capitalize()}: {'in the appendix' if length == 'full' else 'in figures/'}."
+        )
     return {"drawing": replace(drawing, caption=style.of(caption)), "numbers": report.numbers}
 
 

@@ -35,4 +35,6 @@ def test_each_limit_stands_only_where_it_applies_the_gravest_first():
     ]
     assert not {*bare["limits"]} & {*rich["limits"][:-2]}
     assert bare["caveats"] == []
-    assert {"head-order", "edges"} <= dict(view_of("limits", make_findings(make_scores()), make_scores())["caveats"]).keys()
+    assert {"head-order", "edges"} <= dict(
+        view_of("limits", make_findings(make_scores()), make_scores())["caveats"]
+    ).keys()
