@@ -187,10 +187,10 @@ def test_percentiles_and_ranks_are_those_of_the_figures(opened, tmp_path):
         point_at(page, panel, layer, head, (2, 3))
         assert page.locator(".readout").inner_text().endswith(f"percentile {percentile:.3g}"), (layer, head)
     dashes = page.locator("#figure-overview .plot > svg g.signs path").evaluate_all("a => a.map(p => p.outerHTML)")
-    assert "".join(dashes).count("L") == 1 + 9  # the one clearly negative cell, and the colour bar
+    assert "".join(dashes).count("L") == 1 + 8  # the one clearly negative cell, and the colour bar
     controls(page, **{"To ±": "1", "Colours": "gray"})
     drawn = page.locator("#figure-overview g.own-signs path").evaluate_all("a => a.map(p => p.getAttribute('d'))")
-    assert "".join(drawn).count("M") == 2 + 9  # −0.25 is a fifth of the scale's end now
+    assert "".join(drawn).count("M") == 2 + 8  # −0.25 is a fifth of the scale's end now
     assert page.locator("#figure-overview g.signs path:visible").count() == 0
     assert "dashes from −0.200 down" in page.locator("#figure-overview .now").inner_text()
     assert page.locator(".view").get_by_text("From", exact=True).count() == 0  # a signed scale is centred at zero
