@@ -44,7 +44,7 @@ def head_table(report: Report, most: int) -> Table | None:
     if tried:
         notes.append(
             "Most lost alone: the largest loss of a task’s log-probability (nats) with the head alone at its mean. "
-            "Needed: on how many tasks by itself (†), in the core of a set (*); no: tried and not needed; open: undecided."
+            "Needed: on how many tasks by itself (†), in the core of a set (*); no: not needed; open: undecided."
         )
     notes += [f"{len(named) - most:,} more heads are named in findings.json, attached."] if len(named) > most else []
     caption = "Heads that findings name, those of the most important findings first"

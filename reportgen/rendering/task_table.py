@@ -89,13 +89,12 @@ def _right(task: Task) -> str:
 
 
 def _count(outcome: Outcome | None, trial: Trial, same: str) -> str:
-    """Return the right answers as a count, a mean over control sets with its decimal; of how many, if not the ``same``."""
+    """Return how many answers are right, with a mean's decimal; of how many, where that is not the ``same``."""
     if outcome is None:
         return fmt.NONE
     right = outcome.accuracy * trial.examples
-    return (
-        f"{fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)}{'' if same else f' of {trial.examples:,}'}"
-    )
+    told = fmt.fixed(right, 0 if abs(right - round(right)) < 1e-6 else 1)
+    return told if same else f"{told} of {trial.examples:,}"
 
 
 def _verdict(trial: Trial) -> str:

@@ -2,13 +2,11 @@
 
 import re
 import subprocess
-from dataclasses import replace
 
 import pytest
-from made_reports import build, find_in_blocks, make_blocks, make_findings, make_scores, make_study
+from made_reports import build, make_findings, make_scores, make_study
 
 from reportgen.core.claims import ClaimsFile
-from reportgen.core.config import Study
 from reportgen.core.findings import Findings
 from reportgen.core.trials import Validation
 

@@ -40,7 +40,7 @@ def _limits(report: Report) -> Iterator[str]:
     scores, shared = report.scores, report.scores.model.kv_groups
     examples = [e for e in scores.examples if e is not None]
     if scores.synthetic:
-        yield "The scores are synthetic: they show what the analysis says of a known layout, and nothing about any model."
+        yield "The scores are synthetic: they show what the analysis says of a known layout, nothing about any model."
     if weak := [t.name for t in report.tasks if t.at_chance]:
         yield f"The model is not shown to be above chance on {_some(weak)}; importance there means little."
     if why := _untried(report):

@@ -56,7 +56,8 @@ def brief(report: Report) -> dict[str, object]:
 def _lines(report: Report) -> dict[str, str]:
     scores, alpha, validation = report.scores, f"{report.findings.alpha:g}", report.validation
     mean = "|s|" if scores.reduction == "mean_abs" else "s"
-    how = f"{'made up, not measured, and ' * scores.synthetic}read from a file, in units of {printable(scores.method.unit)}"
+    made_up = "made up, not measured, and " * scores.synthetic
+    how = f"{made_up}read from a file, in units of {printable(scores.method.unit)}"
     if scores.method.formula:
         how = f"a head’s importance is the mean of {mean} over examples, {scores.method.formula}"
     halves = any(e is not None and e.discovery.any() and not e.discovery.all() for e in scores.examples)

@@ -3,8 +3,8 @@
 from reportgen.rendering.context import Report
 from reportgen.rendering.paper.citation import citation
 from reportgen.rendering.sections.common import Section
-from reportgen.storage.scores_file import SCORES
 from reportgen.rendering.tables import Table
+from reportgen.storage.scores_file import SCORES
 
 
 def view(report: Report) -> dict[str, object]:
