@@ -109,8 +109,9 @@ def _judged_unlike(move: Move) -> str:
 
 def _turned(name: str, before: Judged, after: Judged) -> str:
     """Return how a judgement turned: ``needed → not needed``."""
-    words: dict[object, str] = {**VERDICTS, True: "yes", False: "no"}
-    turned = " → ".join(words.get(each, str(each)) for each in (judgement(before, name), judgement(after, name)))
+    words = {**VERDICTS, "True": "yes", "False": "no"}
+    both = (str(judgement(each, name)) for each in (before, after))
+    turned = " → ".join(words.get(each, each) for each in both)
     return f"costs more than other heads of its layers: {turned}" if name == "specific" else turned
 
 
