@@ -110,7 +110,7 @@ def test_the_architectures_picture_is_current(monkeypatch: pytest.MonkeyPatch) -
     assert names == {p.parent.name for p in (ROOT / "reportgen").glob("*/__init__.py")} | {"errors"}
 
 
-def test_the_gallery_and_the_pictures_are_those_of_todays_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gallery_and_the_picture_are_those_of_todays_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the README shows was made by today's templates, words, version; its date and pages are true."""
     made = tool("make_gallery", monkeypatch)
     again = "run: python tools/make_gallery.py SAMPLE FIGURE, with the folders of both reports, built anew"
@@ -118,7 +118,7 @@ def test_the_gallery_and_the_pictures_are_those_of_todays_report(monkeypatch: py
     assert (record["made_from"], record["reportgen"]) == (made.made_from(), reportgen.__version__), again
     files = {path: digest for of in record["reports"].values() for path, digest in of["files"].items()}
     paths = {made.GALLERY / name: digest for name, digest in files.items()}
-    paths |= {path: record["pictures"][path.name] for path in made.PICTURES.values()}
+    paths |= {made.PICTURE: record["picture"]}
     assert [name_of(p) for p, digest in paths.items() if not p.is_file() or made.digest(p) != digest] == [], again
     assert sum(p.stat().st_size for p in made.GALLERY.iterdir()) < made.MOST
     index, readme = made.INDEX.read_text(), made.README.read_text()

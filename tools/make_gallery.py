@@ -2,17 +2,15 @@
 
 SAMPLE and FIGURE are the folders that ``reportgen build sample_data`` and ``reportgen build sample_data/figure`` made.
 Their pages and PDFs go to docs/gallery, whole, so that ``reportgen verify docs/gallery/sample.pdf`` checks what is
-published; pictures of the sample's first screen and of its PDF's first page go to docs; the sample's claims into
-README.md; and docs/gallery/record.json says what all of it was made from, so that a test tells when it is stale.
+published; a picture of the sample's first screen goes to docs/page.png; the sample's claims into README.md; and
+docs/gallery/record.json says what all of it was made from, so that a test tells when it is stale.
 """
 
 import hashlib
 import io
 import json
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"
 GALLERY = DOCS / "gallery"
 RECORD, INDEX = GALLERY / "record.json", GALLERY / "index.md"
-PICTURES = {"page": DOCS / "page.png", "pdf": DOCS / "pdf-page.png"}
+PICTURE = DOCS / "page.png"
 ABOUT = {
     "sample": "a small Llama on eight word-level tasks: scored, knocked out, summarised",
     "figure": "scores alone, a synthetic tensor laid out after a published description of eight heatmaps",
 }
 MOST = 5_000_000  # bytes: the gallery is part of every clone
 MARKS = "<!-- claims: made by tools/make_gallery.py -->\n", "<!-- /claims -->"
-# what the first screen and the first page are drawn by; comparison, index and a new study's files are not
+# what the first screen is drawn by; comparison, index and a new study's files are not
 DRAWN_BY = ("templates", "reportgen/rendering", "reportgen/summary")
 OTHER = ("templates/archive", "templates/init")
 
@@ -111,16 +109,8 @@ def first_screen(report: Path) -> bytes:
     return bytes(picture)
 
 
-def first_page(pdf: Path) -> bytes:
-    """Draw a PDF's first page at 100 dots an inch."""
-    with tempfile.TemporaryDirectory() as held:
-        target = Path(held) / "page"
-        subprocess.run(["pdftoppm", "-png", "-r", "100", "-singlefile", "-l", "1", pdf, target], check=True)
-        return target.with_suffix(".png").read_bytes()
-
-
 def main(folders: dict[str, Path]) -> None:
-    """Write the gallery, the pictures, and README.md's claims."""
+    """Write the gallery, the picture, and README.md's claims."""
     files = {
         f"{name}.{form}": (folder / f"report.{form}").read_bytes()
         for name, folder in folders.items()
@@ -128,15 +118,10 @@ def main(folders: dict[str, Path]) -> None:
     }
     if sum(map(len, files.values())) > MOST:
         raise SystemExit(f"the gallery would take more than {MOST:,} bytes of every clone")
-    pictures = {
-        "page": first_screen(folders["sample"] / "report.html"),
-        "pdf": first_page(folders["sample"] / "report.pdf"),
-    }
+    PICTURE.write_bytes(shrunk(first_screen(folders["sample"] / "report.html")))
     GALLERY.mkdir(exist_ok=True)
     for name, data in files.items():
         (GALLERY / name).write_bytes(data)
-    for name, picture in pictures.items():
-        PICTURES[name].write_bytes(shrunk(picture))
     record: dict[str, dict[str, object]] = {
         name: {
             "claims": [claim["headline"] for claim in claims_of(folder)],
@@ -147,12 +132,11 @@ def main(folders: dict[str, Path]) -> None:
         for name, folder in folders.items()
     }
     created = json.loads((folders["sample"] / "manifest.json").read_text())["created"][:10]
-    shown = {path.name: digest(path) for path in PICTURES.values()}
     content = {
         "made_from": made_from(),
         "reportgen": __version__,
         "created": created,
-        "pictures": shown,
+        "picture": digest(PICTURE),
         "reports": record,
     }
     RECORD.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")

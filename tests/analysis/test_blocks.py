@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from reportgen.cli import explain
 from reportgen.core.blocks import as_blocks
 from reportgen.core.findings import Finding, from_json, to_json
 from reportgen.core.scores import Examples, HeadScores, Method, Model, Task, split_halves
+from reportgen.core.study_scores import Scores
+from reportgen.core.trials import Trials
 from reportgen.errors import InputError
+from reportgen.summary.summarize import summarize
 
 SHAPES = {"enc": (4, 4), "dec": (6, 4), "cross": (6, 4)}
 TASKS = ("Recall", "Logic", "Math")
@@ -141,6 +145,12 @@ def test_the_cells_of_a_block_are_explained_by_name(tmp_path: Path) -> None:
     assert shared.members == ["dec.L3H5"]
     assert shared.sentence.startswith("One decoder head is the top head of its layer in more of the 6 tasks")
     assert "members: dec.L3H5\ncells: dec.L3H5" in explain.text(shared, findings, tmp_path)
+    scores = HeadScores.from_array(tensor, list("abcdef"), block="dec")
+    claims = summarize(Trials(replace(findings, source=Scores.of(scores))))
+    known, _ = explain.explained("dec.L3H5", claims, tmp_path)
+    assert shared.id in known["findings"]  # type: ignore[index]
+    with pytest.raises(InputError, match=r"Did you mean dec\.L3H5\?"):
+        explain.explained("L3H5", claims, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ def test_a_head_is_told_on_every_task_with_all_that_names_it(claims: Claims, tmp
     assert "  top/0 (Task 0): L5H4 and L5H5: needed, more than other heads of the same layers" in lines
     assert "cluster/task-0/1" in known["findings"]
     assert {c.id for c in claims.claims if "cluster/task-0/1" in c.support} <= {*known["claims"]}
-    leading = next(f for f in claims.made_from.findings.by_task("Task 2") if "L15H15" in (f.members or ()) and f.data)
+    leading = next(f for f in claims.made_from.findings.by_task("Task 2") if f.kind == "top_heads")
+    assert leading.members
+    assert leading.members[0] == "L15H15"
     (row,) = (r for r in explain.explained("L15H15", claims, tmp_path)[0]["tasks"] if r["task"] == "Task 2")  # type: ignore[index]
     assert row["rank_interval"] == [leading.data["first_ranks"][0], leading.data["last_ranks"][0]]  # type: ignore[index]
     bare, told = explain.explained("L0H0", claims, tmp_path)

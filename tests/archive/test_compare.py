@@ -206,6 +206,14 @@ def with_test(kind: str, **rest: object) -> Finding:
 
 
 NEEDED, SPARED = (finding("anomaly", members=["L1H1"], verdict=v) for v in ("necessary", "unnecessary"))
+SPECIFIC = replace(NEEDED, specific=True)
+
+
+def silent(why: str) -> dict[str, object]:
+    """What a finding holds of its trial where it is not told whether its heads cost more than others."""
+    return {"validation": {"silence": why}}
+
+
 APART = finding("causal_validation", members=["L1H1"], verdict="necessary")
 
 
@@ -213,12 +221,19 @@ APART = finding("causal_validation", members=["L1H1"], verdict="necessary")
     ("ours", "theirs", "status", "why"),
     [
         (run(NEEDED), run(SPARED), "changed", ""),
-        (run(NEEDED), run(replace(NEEDED, verdict=None)), "untested", "in both, but its heads were not tried in run"),
+        (run(NEEDED), run(replace(NEEDED, verdict=None)), "untested", "in both, but not tried as far in run"),
         (
             run(NEEDED),
             run(replace(NEEDED, verdict="untested")),
             "untested",
-            "in both, but its heads were not tried in run",
+            "in both, but not tried as far in run",
+        ),
+        (run(SPECIFIC), run(replace(SPECIFIC, specific=None, data=silent("rank"))), "changed", ""),
+        (
+            run(SPECIFIC),
+            run(replace(SPECIFIC, specific=None, data=silent("budget"))),
+            "untested",
+            "in both, but not tried as far in run",
         ),
         (run(APART), run(), "untested", "nothing was knocked out in run"),
         (run(), run(APART), "untested", "nothing was knocked out in run"),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reportgen.archive.compare.model import Move, Run, Versus, judged, settings_apart, untried
+from reportgen.archive.compare.model import Judged, Move, Run, Versus, judged, judgement, settings_apart, untried
 from reportgen.core.claims import Claim
 from reportgen.core.sentences import VERDICTS, counted, listed, spelled
 
@@ -107,12 +107,12 @@ def _judged_unlike(move: Move) -> str:
     return where + ", ".join(_turned(name, before, after) for name in judged(before, after))
 
 
-def _turned(name: str, before: object, after: object) -> str:
+def _turned(name: str, before: Judged, after: Judged) -> str:
     """Return how a judgement turned: ``needed → not needed``."""
-    ours, theirs = (getattr(each, name) for each in (before, after))
-    if name == "specific":
-        return "more than other heads of the same layers: " + " → ".join("yes" if x else "no" for x in (ours, theirs))
-    return f"{VERDICTS.get(ours, ours)} → {VERDICTS.get(theirs, theirs)}"
+    words = {**VERDICTS, "True": "yes", "False": "no"}
+    both = (str(judgement(each, name)) for each in (before, after))
+    turned = " → ".join(words.get(each, each) for each in both)
+    return f"costs more than other heads of its layers: {turned}" if name == "specific" else turned
 
 
 def _both(
@@ -131,6 +131,7 @@ def _both(
             apart, open_ = [], [*open_, f"not tested in {other.name}"]
     changed, notes = [_turned(name, before, after) for name in apart], list[str]()
     for (mine, theirs, known, other), word in zip(sides, ("no longer on", "also on"), strict=True):
+        others = list[str]()
         for task in [t for t in mine.tasks if t not in theirs.tasks]:
             on = [name for name in mine.support if name in known and known[name].finding.task == task]
             why = {known[name].why for name in on} if _untested(on, known) else set()
@@ -138,7 +139,8 @@ def _both(
             if why:
                 notes.append(f"not compared on {task}: {listed(sorted(why))}")
             else:
-                changed.append(f"{word} {task}")
+                others.append(task)
+        changed += [f"{word} {listed(others)}"] if others else []
     if not (changed or notes or open_) and _said(before) != _said(after):
         names = [listed(_names(each)) for each in (before, after)]
         changed.append(" → ".join(names) if all(names) and names[0] != names[1] else "it is said otherwise")

@@ -21,6 +21,7 @@ from reportgen.errors import InputError
 from reportgen.pipeline.reading import open_folder, read_claims, read_findings, read_trials
 from reportgen.storage.files import sha256_file
 from reportgen.storage.scores_file import SCORES
+from reportgen.validation.verdicts import PRINTED
 
 Status = Literal["kept", "changed", "moved", "gained", "lost", "untested"]
 ALIKE: tuple[Status, ...] = ("kept", "untested")  # no evidence of a difference
@@ -346,28 +347,27 @@ def _as_far_as_tested(move: Move, reference: Run, run: Run) -> Move:
         return Move("changed", before, after)
     silent = reference if untried(before, after) else run if untried(after, before) else None
     if silent is not None:
-        return Move("untested", before, after, f"in both, but its heads were not tried in {silent.name}")
+        return Move("untested", before, after, f"in both, but not tried as far in {silent.name}")
     return Move("kept", before, after)
 
 
 def judged(before: Judged, after: Judged) -> list[str]:
     """Return in what two findings, or claims, were judged unlike; what only one of them was tried for is left out."""
-    return [
-        name
-        for name in JUDGEMENTS
-        if (ours := _judgement(before, name)) is not None
-        and (theirs := _judgement(after, name)) is not None
-        and ours != theirs
-    ]
+    pairs = ((name, judgement(before, name), judgement(after, name)) for name in JUDGEMENTS)
+    return [name for name, ours, theirs in pairs if None not in (ours, theirs) and ours != theirs]
 
 
 def untried(each: Judged, other: Judged) -> bool:
     """Return whether ``each`` lacks a judgement that ``other`` has."""
-    return any(_judgement(each, name) is None and _judgement(other, name) is not None for name in JUDGEMENTS)
+    return any(judgement(each, name) is None and judgement(other, name) is not None for name in JUDGEMENTS)
 
 
-def _judgement(each: Judged, name: str) -> object:
+def judgement(each: Judged, name: str) -> object:
+    """Return how a finding or claim was judged, None where nothing was tried: a test that could not tell was made."""
     value = getattr(each, name, None)
+    printed = each.data.get(PRINTED) if isinstance(each, Finding) and each.data else None
+    if name == "specific" and value is None and isinstance(printed, Mapping) and printed.get("silence") == "rank":
+        return "undecided"
     return None if value == "untested" else value
 
 
