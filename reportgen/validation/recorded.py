@@ -40,8 +40,8 @@ ROOTS = (
     "validation.json: of every other set that a found one is held against its heads, its accuracy, and its loss on "
     "every example; of every head alone its losses, and of every subset of a found set its loss on discovery rows",
     "validation.json: which examples of the held-out half were tried, what the runs cost, whether the answers were the "
-    "model's own or a probe's, how well a probe tells the tasks, what the answers are worth by guessing, and how much of "
-    "its attention a head pays to the first token",
+    "model's own or a probe's, how well a probe tells the tasks, what the answers are worth by guessing, and how "
+    "much of its attention a head pays to the first token",
 )
 _ADAPTER = TypeAdapter(RawValidation)
 _HEAD, _LAYER = re.compile(r"((?:(enc|dec|cross)\.)?L(\d{1,9}))H(\d{1,9})"), re.compile(r"((enc|dec|cross)\.)?L\d{1,9}")
