@@ -136,6 +136,7 @@ def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
         "needed": {"few-groups": GROUPS, "few-sets": FEWEST}.get(trial.reason or trial.silence or ""),
         "neutral": None if trial.neutral is None else trial.neutral.estimate,
         "spared": trial.spared,
+        "sink": trial.sink,
         "carries": trial.verdict == "necessary" and trial.specific is True and trial.spared is True,
         "readout": validation.readout,
     }
