@@ -18,7 +18,7 @@ from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Head
 from reportgen.errors import InputError, nearest
-from reportgen.importers import circuits, cognitive_mirrors
+from reportgen.importers import circuit_graphs, cognitive_mirrors
 from reportgen.importers.common import Importer, beginning, lists_by_head, method_of, scores_from_arrays, unknown_file
 from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
 from reportgen.importers.common.rows import LARGEST, Faults, Rows, scores_of
@@ -51,7 +51,7 @@ def claims(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in LINES:
         return True
-    known = cognitive_mirrors.claims(path) or lists_by_head(path) or circuits.claims(path)
+    known = cognitive_mirrors.claims(path) or lists_by_head(path) or circuit_graphs.claims(path)
     return suffix == ".json" and not known and bool(beginning(path, ".json").strip())
 
 
