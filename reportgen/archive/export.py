@@ -23,7 +23,7 @@ from reportgen.storage.files import write_atomic
 from reportgen.storage.json_files import canonical_json, pretty_json
 
 Files = Iterator[tuple[str, bytes | str]]
-HOW = '''"""Take heads of {name} out of a model: the sets are the names in masks.safetensors, true where a head is in it."""
+HOW = '''"""Take sets of heads out of a model: masks.safetensors holds each by its name, true where a head is in it."""
 
 from safetensors.torch import load_file
 
@@ -38,7 +38,7 @@ def transformer_lens_hooks(name):
         z[:, :, mask[hook.layer()].to(z.device)] = 0
         return z
 
-    return [(f"blocks.{{layer}}.attn.hook_z", zero) for layer in range(len(mask)) if mask[layer].any()]
+    return [(f"blocks.{layer}.attn.hook_z", zero) for layer in range(len(mask)) if mask[layer].any()]
 
 
 def nnsight_zero(projections, name, size):
@@ -47,7 +47,7 @@ def nnsight_zero(projections, name, size):
         for head in heads.nonzero().flatten().tolist():
             projections[layer].input[:, :, head * size : (head + 1) * size] = 0
 '''
-WANDB = '''"""Log the heads and the report as a table and an artifact of Weights & Biases: python log_to_wandb.py PROJECT."""
+WANDB = '''"""Log the heads as a table and an artifact of Weights & Biases: python log_to_wandb.py PROJECT."""
 
 import json
 import sys
@@ -129,7 +129,7 @@ def _masks(opened: Opened) -> Files:
     from safetensors.numpy import save
 
     yield "masks.safetensors", save({name: np.ascontiguousarray(mask) for name, (_, mask) in opened.sets.items()})
-    yield "use_masks.py", HOW.format(name="a report")
+    yield "use_masks.py", HOW
 
 
 def _head_mask(opened: Opened) -> Files:
@@ -224,15 +224,16 @@ def _model_card(opened: Opened) -> Files:
     more = f" and {len(first.tasks) - 8:,} more" if len(first.tasks) > 8 else ""
     scored, total = first.coverage
     part = f" {scored:,} of {total:,} heads were scored." if scored < total else ""
+    made_up = " The scores are made up, not measured." if first.synthetic else ""
     lines = [
         "## Attention heads",
         "",
-        f"What a report on the importance of attention heads bears; method: {_in_markdown(first.method.name)}, in units of "
-        f"{_in_markdown(first.method.unit)}; tasks: {tasks}{more}.{part}",
+        f"What a report on attention heads bears; method: {_in_markdown(first.method.name)}, in units of "
+        f"{_in_markdown(first.method.unit)}; tasks: {tasks}{more}.{part}{made_up}",
         "",
         *_markdown_table(opened),
         "",
-        "*tested*: survived a statistical test, corrected for how many there were; *observed*: an exact statement about "
+        "*tested*: survived a statistical test, corrected for how many there were; *observed*: an exact statement on "
         "these scores. Heads count from zero: L6H24 is head 24 of layer 6. Scores: "
         + ", ".join(f"`{name}` sha256 `{digest}`" for name, digest in opened.findings.scores.items())
         + ".",

@@ -20,7 +20,7 @@ from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.errors import InputError, ran_out
 from reportgen.importers import npz
-from reportgen.importers.common import Importer, is_foreign_safetensors, method_of, scores_from_arrays
+from reportgen.importers.common import Importer, is_foreign_safetensors, is_torch_graph, method_of, scores_from_arrays
 from reportgen.storage.decompression import most_of, refuse_bomb
 
 TORCH = (".pt", ".pth")
@@ -36,7 +36,8 @@ def claims(path: Path) -> bool:
         return is_foreign_safetensors(path)
     if suffix == ".npy":
         return not path.stem.endswith("head_importance")
-    return suffix == ".pth" or (suffix == ".pt" and not path.stem.endswith("_indirect_effect"))
+    effects = path.stem.endswith("_indirect_effect")
+    return suffix == ".pth" or (suffix == ".pt" and not effects and not is_torch_graph(path))
 
 
 def load(path: Path, section: ScoresSection) -> HeadScores:

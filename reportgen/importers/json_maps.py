@@ -18,7 +18,7 @@ from reportgen.core.blocks import Blocks
 from reportgen.core.config import ScoresSection
 from reportgen.core.scores import Head
 from reportgen.errors import InputError, nearest
-from reportgen.importers import cognitive_mirrors
+from reportgen.importers import circuit_graphs, cognitive_mirrors
 from reportgen.importers.common import Importer, beginning, lists_by_head, method_of, scores_from_arrays, unknown_file
 from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
 from reportgen.importers.common.rows import LARGEST, Faults, Rows, scores_of
@@ -51,13 +51,18 @@ def claims(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in LINES:
         return True
-    known = cognitive_mirrors.claims(path) or lists_by_head(path)
+    known = cognitive_mirrors.claims(path) or lists_by_head(path) or circuit_graphs.claims(path)
     return suffix == ".json" and not known and bool(beginning(path, ".json").strip())
 
 
 def load(path: Path, section: ScoresSection) -> Blocks:
     """Read the scores that a JSON file holds; raises InputError with its keys where none are found in it."""
-    content, said = _read(path), list[str]()
+    return scores_in(path, _read(path), section)
+
+
+def scores_in(path: Path, content: Any, section: ScoresSection) -> Blocks:
+    """Return the scores that a file's content holds; raises InputError with its keys where none are found in it."""
+    said = list[str]()
     if section.key is not None:
         content = follow(content, section.key, path)
         said.append(f"key = {section.key}")

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from reportgen.analysis.analyze import analyze
 from reportgen.analysis.view import DETECTORS, Settings
 from reportgen.core.findings import Finding, from_json, to_json
-from reportgen.core.scores import HeadScores, Model
+from reportgen.core.scores import HeadScores, Method, Model
 from reportgen.core.sentences import Prose, percent, probability, rho, significant
 from reportgen.core.sentences import plain as unpadded
 from reportgen.errors import InputError
@@ -74,8 +74,25 @@ def findings_to_read() -> Iterator[Finding]:
     zeros[0, 2, 3], zeros[0, 7, 7] = 0.9, 0.8
     yield from analyze(HeadScores.from_array(zeros, ["Only task"])).findings
     yield from analyze(probed(), Settings(detectors=("competence",))).findings
+    yield from little_told()
     for scores in weakest_at_zero():
         yield from analyze(scores, Settings(detectors=("weakest_layers",))).findings
+
+
+def little_told() -> Iterator[Finding]:
+    """Scores of some heads only, ranks, scores that are all equal, and scores that are nearly so."""
+    tensor = noise(5, (1, 12, 12)).astype(np.float32)
+    unscored = tensor[0] < np.quantile(tensor, 0.8)
+    whole = HeadScores.from_array(tensor, ["a"])
+    for rest in ("unknown", "below"):
+        some = np.where(unscored, np.nan, tensor)
+        yield from analyze(replace(whole, importance=some, unscored=unscored, rest=rest)).findings
+    yield from analyze(replace(whole, method=Method("ranks", ordinal=True))).findings
+    yield from analyze(HeadScores.from_array(np.full((1, 12, 12), 0.25, dtype=np.float32), ["a"])).findings
+    tied = replace(whole, importance=np.where(unscored, np.nan, np.float32(3)), unscored=unscored, rest="below")
+    yield from analyze(tied).findings
+    close = Settings(detectors=("top_heads", "strongest_layers"))
+    yield from analyze(HeadScores.from_array(np.float32(0.999) + tensor * np.float32(1e-3), ["a"]), close).findings
 
 
 def banded() -> Iterator[Finding]:
@@ -175,7 +192,7 @@ def numbers(value: Any) -> Iterator[float]:
 
 def written(n: float) -> set[str]:
     """All ways in which a sentence may print a number."""
-    return {significant(n, d) for d in (1, 2, 3)} | {percent(n), unpadded(n), rho(n)}
+    return {significant(n, d) for d in range(1, 10)} | {percent(n), unpadded(n), rho(n)}
 
 
 def allowed(finding: Finding, plain: dict[str, Any]) -> set[str]:

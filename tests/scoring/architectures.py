@@ -147,15 +147,15 @@ CHANGED: dict[str, dict[str, Any]] = {
     "causal/reformer": {"is_decoder": True},
     "reformer": {"axial_pos_embds": False, "attn_layers": ["local", "local"]},
     # keys that are set layer by layer, by the layers' numbers
-    **dict.fromkeys(
-        ("gemma4_text", "gemma4_unified_text"),
-        {
+    **{
+        name: {
             "layer_types": ["sliding_attention", "full_attention"],
             "num_hidden_layers": 2,
             "hidden_size_per_layer_input": 16,
             "per_layer_config": {"01": {"head_dim": 16}},
-        },
-    ),
+        }
+        for name in ("gemma4_text", "gemma4_unified_text")
+    },
     "dots3_note_text": {
         **{"num_attention_heads": 4, "num_key_value_heads": 4, "kv_lora_rank": 16, "qk_nope_head_dim": 8},
         "per_layer_config": {

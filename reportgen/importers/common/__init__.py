@@ -30,6 +30,7 @@ from reportgen.errors import InputError
 
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)  # 1.4e-45: half of it and less would be stored as 0
 VERY_SMALL = 1e-30  # of the largest score: far enough above 1.2e-38, below which numbers of 32 bits lose digits
+MOST_NAMES = 2**24  # bytes: a graph of 64 layers × 64 heads names a few million edges' ends
 MOST_HEADS = 512  # more in one layer is a flattened stack: Falcon-180B, the widest that is published, has 232
 
 
@@ -108,6 +109,20 @@ def beginning(path: Path, suffix: str) -> str:
             return file.read(65536) if path.suffix.lower() == suffix else ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def is_torch_graph(path: Path) -> bool:
+    """Return whether torch saved a graph of nodes in the file, by the names in it; none of it is executed."""
+    import zipfile
+
+    if path.suffix.lower() != ".pt":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith("data.pkl")]
+            return any(b"src_nodes" in archive.read(entry) for entry in entries if entry.file_size < MOST_NAMES)
+    except Exception:  # zipfile raises many kinds for a broken file
+        return False
 
 
 def lists_by_head(path: Path) -> bool:

@@ -41,7 +41,7 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
 def _coverage(evidence: Evidence) -> Iterator[Draft]:
     """Say that some heads only were scored, that scores are ranks, or that all are equal, and name the first ones."""
     found = sorted(evidence.of("coverage"), key=lambda f: str(f.task))
-    equal = {str(f.task): f for f in found if number(f, "only") is not None}
+    equal = {str(f.task): f for f in found if number(f, "only") is not None and not text(f, "rest")}
     if equal:
         values: Values = {
             **extremes({name: number(f, "only") or 0.0 for name, f in equal.items()}),
