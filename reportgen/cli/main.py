@@ -90,7 +90,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder for the new study."
 
 @app.command()
 def score(
-    study: Annotated[Path, typer.Argument(help="A study.toml, or a folder holding one.")],
+    study: Annotated[Path, typer.Argument(help="A study.toml, a folder holding one, or a model.")],
     output: OutputUrl = "report",
     method: Method = None,
     limit: Limit = None,

@@ -84,7 +84,8 @@ def test_rows_differ_and_are_read_as_they_are_meant(name: str) -> None:
             assert row.corrupted != row.prompt, row
             assert not row.choices or {row.answer, row.foil} <= {*row.choices}, row
     suite = SUITES.get(name, "")
-    assert (pool := [*suite.make(0)]) == [*suite.make(0)]
+    pool = [*suite.make(0)]
+    assert pool == [*suite.make(0)]
     # which choice stands first must not give the answer away
     first = [row["choices"][0] == row["answer"] for row in pool if "choices" in row]  # type: ignore[index]
     assert name == "control" or 0.15 < sum(first) / len(first) < 0.6
