@@ -2,7 +2,8 @@
 
 ``PYTHONPATH=tests/scoring python benchmarks/known/constructed.py`` prints the table of docs/known-answers.md: of each
 method, how many of the causal heads are among as many first ones (recall), and how many of the named heads are causal
-(precision); named are those above a twentieth of the greatest score. The models are those of tests/scoring/designed_models.py.
+(precision); named are those above a twentieth of the greatest score. The models are those of
+tests/scoring/designed_models.py.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The method retrieval on needle prompts against a plain reimplementation that shares no code with it.
 
-``python benchmarks/known/retrieval.py MODEL`` prints both scores' correlation and the first heads by each. The plain one
-asks transformers for the attention weights of its eager code, one prompt at a time.
+``python benchmarks/known/retrieval.py MODEL`` prints both scores' correlation and the first heads by each. The plain
+one asks transformers for the attention weights of its eager code, one prompt at a time.
 """
 
 import sys

@@ -340,6 +340,15 @@ def test_a_suite_is_known_by_its_record_alone() -> None:
         assert not [name for name in names if f'"{name}"' in file.read_text()], file
 
 
+def test_another_packages_suite_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Suite("broken", "raises", lambda seed: [{"task": "t", "prompt": seed / 0}])
+    known = type(SUITES)._by_name(SUITES)
+    monkeypatch.setattr(type(SUITES), "_by_name", lambda _: {**known, "broken": broken})
+    with pytest.raises(InputError) as caught:
+        make_tasks(TasksSection(suite="broken"), 0, None)
+    assert str(caught.value) == "[tasks] suites: the suite broken fails (division by zero). Mend its package."
+
+
 def test_every_suite_is_a_record() -> None:
     assert all(isinstance(suite, Suite) for suite in SUITES.own())
     assert sum(suite.usual for suite in SUITES.own()) == 2

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from reportgen.core.config import TasksSection
-from reportgen.core.suites import SUITES, Suite
-from reportgen.errors import InputError
+from reportgen.core.suites import SUITES, Rows, Suite
+from reportgen.errors import InputError, ReportgenError, reason
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.offsets import read
 from reportgen.scoring.data.prompts import prompted
@@ -24,6 +25,7 @@ USUAL = 60  # rows of a task, where [tasks] limit says nothing
 # Of fewer rows nothing can be concluded: they are half for finding heads and half for reporting them.
 FEWEST = 10
 LOCATION = "[tasks] suites"
+UNKNOWN = "the tokenizer does not know all of its words"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Reader:
             (text,) = prompted(self.tokenizer, [row], self.section.model_copy(update={"shots": 0}), 0)
             encoded = encode(self.tokenizer, text, options)
         except InputError as error:
-            return error.problem
+            return UNKNOWN if self._unknown in self._ids(f"{row.prompt} {row.answer}") else error.problem
         counts = {len(each.answer) for each in (encoded, *encoded.rivals)}
         if len(counts) > 1:
             return f"its choices take from {min(counts)} to {max(counts)} tokens"
@@ -71,7 +73,7 @@ class Reader:
             return f"the answer {row.answer!r} takes {max(counts)} tokens"
         ids = {*encoded.inputs, *encoded.answer, *(encoded.corrupted or ()), *(encoded.decoder or ())}
         ids.update(*(each.answer for each in encoded.rivals))
-        return "the tokenizer does not know all of its words" if self._unknown in ids else None
+        return UNKNOWN if self._unknown in ids else None
 
     @property
     def _unknown(self) -> int | None:
@@ -99,7 +101,7 @@ def chosen(section: TasksSection) -> tuple[Suite, ...]:
 
 def fingerprint(section: TasksSection) -> list[object]:
     """Hash what the suites offer where no tokenizer is known: with the model's files it is what they are made of."""
-    return [[suite.name, key_of([dict(row) for row in suite.make(0)])] for suite in chosen(section)]
+    return [[suite.name, key_of(_offered(suite, partial(suite.make, 0)))] for suite in chosen(section)]
 
 
 def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskFile:
@@ -142,13 +144,26 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
 
 def _rows(suite: Suite, seed: int, section: TasksSection, reader: Reader | None, notes: list[str]) -> Iterable[Row]:
     """Yield the rows that a suite offers, each with an id."""
-    made: Iterable[Mapping[str, object]]
-    if reader is None or suite.adapted is None:
-        made = suite.make(seed)
+    adapted = suite.adapted
+    if reader is None or adapted is None:
+        made = _offered(suite, partial(suite.make, seed))
     else:
-        made = suite.adapted(seed, reader, _lengths(suite, section, reader.options.context, notes))
+        lengths = _lengths(suite, section, reader.options.context, notes)
+        made = _offered(suite, partial(adapted, seed, reader, lengths))
     for number, row in enumerate(made):
         yield row_of(row, f"suite {suite.name}, row {number}", f"{suite.name} {number}")
+
+
+def _offered(suite: Suite, make: Callable[[], Rows]) -> list[dict[str, object]]:
+    """Return the rows that a suite makes; raises InputError, naming it, where one of another package fails."""
+    try:
+        return [dict(row) for row in make()]
+    except ReportgenError:
+        raise
+    except Exception as error:
+        if suite in SUITES.own():
+            raise
+        raise InputError(f"the suite {suite.name} fails ({reason(error)})", LOCATION, "Mend its package") from error
 
 
 def _lengths(suite: Suite, section: TasksSection, context: int | None, notes: list[str]) -> list[int]:

@@ -11,6 +11,7 @@ from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, refuse_many, split_halves
 from reportgen.core.stats import components
+from reportgen.core.suites import SUITES
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
@@ -173,7 +174,7 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
         row.answers and not row.choices for t in tasks for row in t.rows
     ):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
-    used = METHODS.used({study.scoring.method, *study.scoring.also})
+    used = METHODS.used({study.scoring.method, *study.scoring.also}) + SUITES.used(study.tasks.asked)
     prepared = Prepared(study, methods, model, tasks, tuple(notes), {}, 0, used)
     for chosen in methods:
         prepared = _checked(prepared, chosen)
