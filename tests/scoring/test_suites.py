@@ -25,7 +25,7 @@ from reportgen.pipeline.cache_keys import scores_key
 from reportgen.pipeline.options import Listener, Options
 from reportgen.pipeline.source import open_source
 from reportgen.scoring.data.encoding import Options as Reading
-from reportgen.scoring.data.made import FEWEST, USUAL, Reader, make_tasks
+from reportgen.scoring.data.made import FEWEST, USUAL, Reader, make_tasks, refuse_empty
 from reportgen.scoring.data.suites.common.meanings import KINDS
 from reportgen.scoring.data.suites.common.words import MEN, NOUNS, WOMEN
 from reportgen.scoring.data.tasks import Row
@@ -211,7 +211,7 @@ def test_what_a_tokenizer_cannot_hold_is_left_out_by_name() -> None:
         f"meant, and {FEWEST} are needed (of the first other one: the "
     )
     with pytest.raises(InputError) as caught:
-        make_tasks(TasksSection(suites=["ioi"]), 0, reader)
+        refuse_empty(make_tasks(TasksSection(suites=["ioi"]), 0, reader))
     assert str(caught.value) == (
         f"[tasks] suites: nothing is left to score: {said}. "
         "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)."
@@ -233,6 +233,8 @@ def test_bad_names_and_lengths() -> None:
         with pytest.raises(InputError) as caught:
             make_tasks(section, 0, Reader(knowing(), Reading(context=512)))
         assert str(caught.value) == message
+    none = make_tasks(TasksSection(suite="needle"), 0, Reader(knowing(), Reading(context=100)))
+    assert (none.tasks, len(none.left_out), len(none.notes)) == ({}, 2, 3)
     found = make_tasks(TasksSection(suite="needle"), 0, Reader(knowing(), Reading(context=300)))
     assert [*found.tasks] == ["Needle in a haystack, 128 tokens"]
     assert found.notes == ("suite needle: no prompts of 512 tokens, for the model's context is 300",)

@@ -108,7 +108,7 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
     """Make the tasks of the study's suites: of each ``limit`` rows (60), or all that there are, of its groups in turn.
 
     Without a ``reader`` all rows count as well read. A task of which too few are read as they are meant is left out,
-    and the notes say so. Raises InputError where nothing is left, and for prompts longer than the model's context.
+    and the notes, the last of them, say so. Raises InputError for prompts longer than the model's context.
     """
     tasks, notes, left_out, passed = dict[str, tuple[Row, ...]](), list[str](), dict[str, str](), Counter[str]()
     wanted = section.limit or USUAL
@@ -116,6 +116,9 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
         offered: dict[str, list[Row]] = {}
         for row in _rows(suite, seed, section, reader, notes):
             offered.setdefault(row.task, []).append(row)
+        if not offered:  # none of its lengths fits the context, or the tokenizer has too few words
+            names = dict.fromkeys(str(row["task"]) for row in _offered(suite, partial(suite.make, seed)))
+            left_out |= {task: _said(suite, task, 0, []) for task in names}
         for task, rows in offered.items():
             _refuse_twice(task, [*tasks, *left_out], suite)
             reasons: list[str] = []
@@ -132,14 +135,18 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
             tasks[task], passed[task] = tuple(kept), len(reasons)
             if section.limit is not None and len(kept) < section.limit:
                 notes.append(f"task {task}: suite {suite.name} has {len(kept)} rows for it where limit asks for more")
-    if left_out and not tasks:
-        hint = "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)"
-        raise InputError(f"nothing is left to score: {next(iter(left_out.values()))}", LOCATION, hint)
     replaced = [f"{number} of task {task}" for task, number in passed.items() if number]
     if replaced:
         what = "rows that this tokenizer does not read as they are meant were replaced by others"
         notes.append(f"{what}: {', '.join(replaced)}")
     return TaskFile(tasks, (*notes, *left_out.values()), tuple(left_out))
+
+
+def refuse_empty(file: TaskFile) -> None:
+    """Raise InputError where no task is left."""
+    if not file.tasks:
+        hint = "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)"
+        raise InputError(f"nothing is left to score: {file.notes[-len(file.left_out)]}", LOCATION, hint)
 
 
 def _rows(suite: Suite, seed: int, section: TasksSection, reader: Reader | None, notes: list[str]) -> Iterable[Row]:

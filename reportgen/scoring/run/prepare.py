@@ -17,7 +17,7 @@ from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
 from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
 from reportgen.scoring.data.languages import language_token
-from reportgen.scoring.data.made import Reader, make_tasks
+from reportgen.scoring.data.made import Reader, make_tasks, refuse_empty
 from reportgen.scoring.data.made import chosen as chosen_suites
 from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
@@ -189,7 +189,9 @@ def _with_suites(study: Study, file: TaskFile, reader: Reader) -> TaskFile:
             raise InputError(f"the task file has a task {task!r} too", "[tasks] suites", "Rename it in the task file")
     tasks = {**file.tasks, **made.tasks}
     refuse_many(len(tasks), "[tasks]")
-    return TaskFile(tasks, (*file.notes, *made.notes), made.left_out)
+    found = TaskFile(tasks, (*file.notes, *made.notes), made.left_out)
+    refuse_empty(found)
+    return found
 
 
 def _refuse_unnamed(study: Study, file: TaskFile) -> None:
