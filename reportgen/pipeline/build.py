@@ -136,7 +136,7 @@ def estimate(study: Study) -> str:
     later = foreseen(cost, study)
     bound = f"[validation] budget = {later.budget:g}"
     if later.smallest > later.budget:
-        return f"{what}; knocking heads out takes more than is allowed ({bound}): about {later.smallest:.1g} would do"
+        return f"{what}; knocking heads out takes more than is allowed ({bound}): about {later.smallest:.2g} would do"
     return f"{what}, and knocking heads out {rough_time(later.seconds)} at most ({bound})"
 
 

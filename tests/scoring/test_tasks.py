@@ -78,7 +78,7 @@ def test_limit_takes_rows_of_all_groups_in_turn_and_says_so(tmp_path: Path) -> N
     kept = [read(path, limit=limit) for limit in (2, 5, 8, 99)]
     assert ["".join(row.group for row in each.tasks["t"]) for each in kept] == ["ab", "aabbc", "aaaabbbc", groups]
     assert [row.id for row in kept[1].tasks["t"]] == ["a0", "a1", "b5", "b6", "c8"]
-    assert kept[1].notes == ("[tasks] limit keeps of the rows 5 of 9 of task t, of their groups in turn",)
+    assert kept[1].notes == ("[tasks] limit keeps 5 of 9 rows of task t, from all groups in turn",)
     assert kept[3].notes == ()
 
 
