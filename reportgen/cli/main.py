@@ -102,7 +102,7 @@ def init(
 
 @app.command()
 def score(
-    study: Annotated[Path, typer.Argument(help="A study.toml, or a folder holding one.")],
+    study: Annotated[Path, typer.Argument(help="A study.toml, a folder holding one, or a model.")],
     output: OutputUrl = "report",
     method: Method = None,
     limit: Limit = None,

@@ -55,7 +55,7 @@ def _make(
 ) -> tuple[object, list[str]]:
     from reportgen.core.config import ModelSection
     from reportgen.core.config_file import parse_study
-    from reportgen.scoring.data.made import Reader, make_tasks
+    from reportgen.scoring.data.made import Reader, make_tasks, refuse_empty
     from reportgen.scoring.model.load import read_tokenizer
     from reportgen.storage.files import write_atomic
 
@@ -65,6 +65,7 @@ def _make(
     assert isinstance(study.model, ModelSection)
     reader = None if model is None else Reader(*read_tokenizer(study.model, study.tasks), study.tasks)
     made = make_tasks(study.tasks, seed, reader)
+    refuse_empty(made)
     rows = (json.dumps(row.columns, ensure_ascii=False) for rows in made.tasks.values() for row in rows)
     write_atomic(output, "".join(f"{row}\n" for row in rows))
     counts = {task: len(rows) for task, rows in made.tasks.items()}

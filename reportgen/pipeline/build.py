@@ -140,8 +140,11 @@ def estimate(study: Study) -> str:
     what = f"{len(cost.examples)} tasks, {examples} examples, {heads} heads: scoring takes {rough_time(cost.seconds)}"
     if not study.validation.enabled:
         return what
-    later = rough_time(foreseen(cost, study).seconds)
-    return f"{what}, and knocking heads out {later} at most ([validation] budget = {study.validation.budget:g})"
+    later = foreseen(cost, study)
+    bound = f"[validation] budget = {later.budget:g}"
+    if later.smallest > later.budget:
+        return f"{what}; knocking heads out takes more than is allowed ({bound}): about {later.smallest:.2g} would do"
+    return f"{what}, and knocking heads out {rough_time(later.seconds)} at most ({bound})"
 
 
 def remake(

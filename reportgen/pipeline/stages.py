@@ -48,7 +48,8 @@ def score(
 ) -> Scores:
     """Score every head of a study's model on every task by each of its methods, or read the study's file of scores.
 
-    ``study`` is a Study, or the path of a study.toml, of a folder that holds one, or of a file of scores.
+    ``study`` is a Study, or the path of a study.toml, of a folder that holds one, of a model (then the usual suites are
+    its tasks), or of a file of scores.
     ``checkpoints`` is a folder or URL for finished shards, and from which an interrupted scoring goes on;
     ``restart`` accepts there what was begun with other inputs. Raises InputError for what cannot be used, before
     anything is scored.

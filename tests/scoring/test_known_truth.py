@@ -1,5 +1,6 @@
 """Every method on models whose causal heads are known, because their weights are written by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_effects_are_those_of_the_causal_heads_alone(name: str, known: Any) -> N
     rest = [abs(found[head]) for head in np.ndindex(2, 4) if head not in causal]
     assert max(rest) < 0.05 * min(found[head] for head in causal), found
     np.testing.assert_allclose([found[head] for head in DEAD[which]], 0, atol=1e-6)
+
+
+def test_the_published_circuit_is_looked_for_in_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPT-2 small is at hand: scores of its shape, in which a part of the circuit was put first."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks" / "known")
+    from ioi_gpt2 import CIRCUIT, SHAPE, overlap
+
+    heads = [head for part in CIRCUIT.values() for head in part]
+    assert len(heads) == len({*heads}) == 26
+    importance = np.zeros(SHAPE)
+    for rank, head in enumerate([*CIRCUIT["name mover"], *CIRCUIT["negative name mover"]]):
+        importance[head] = 1 - rank / 10
+    importance[:, 3] += 0.01  # others, of which L7H3 is the circuit's, fill up the first 26
+    found, p = overlap(importance - 0.001 * np.arange(144).reshape(SHAPE))
+    assert found[:3] == ["L9H6 (name mover)", "L9H9 (name mover)", "L10H0 (name mover)"]
+    assert 0 < p < 1
+    assert overlap(importance * 0 + np.isin(np.arange(144).reshape(SHAPE), [12 * a + b for a, b in heads]))[1] < 1e-20
 
 
 def test_a_head_told_nothing_leaves_the_model_as_it_was() -> None:

@@ -115,6 +115,7 @@ def test_generated_answers(tmp_path: Path) -> None:
             "task: sciq\ntarget_delimiter: ''",
             "the task puts '' between prompt and answer, and the study ' '",
         ),
+        ("task: sciq", "task: sciq\nnum_fewshot: 5", "the task shows 5 examples before each prompt, and the study 0"),
         ("task: sciq", "task: [a, b]", "no YAML file of it is a task"),
         ("task: sciq", "task: sciq: x", "this is not YAML (mapping values are not allowed here"),
         ("task: sciq", "task: sciq\ninclude: task.yaml", "include: the files include each other"),

@@ -25,7 +25,7 @@ from reportgen.pipeline.cache_keys import scores_key
 from reportgen.pipeline.options import Listener, Options
 from reportgen.pipeline.source import open_source
 from reportgen.scoring.data.encoding import Options as Reading
-from reportgen.scoring.data.made import FEWEST, USUAL, Reader, make_tasks
+from reportgen.scoring.data.made import FEWEST, USUAL, Reader, make_tasks, refuse_empty
 from reportgen.scoring.data.suites.common.meanings import KINDS
 from reportgen.scoring.data.suites.common.words import MEN, NOUNS, WOMEN
 from reportgen.scoring.data.tasks import Row
@@ -84,7 +84,8 @@ def test_rows_differ_and_are_read_as_they_are_meant(name: str) -> None:
             assert row.corrupted != row.prompt, row
             assert not row.choices or {row.answer, row.foil} <= {*row.choices}, row
     suite = SUITES.get(name, "")
-    assert (pool := [*suite.make(0)]) == [*suite.make(0)]
+    pool = [*suite.make(0)]
+    assert pool == [*suite.make(0)]
     # which choice stands first must not give the answer away
     first = [row["choices"][0] == row["answer"] for row in pool if "choices" in row]  # type: ignore[index]
     assert name == "control" or 0.15 < sum(first) / len(first) < 0.6
@@ -210,7 +211,7 @@ def test_what_a_tokenizer_cannot_hold_is_left_out_by_name() -> None:
         f"meant, and {FEWEST} are needed (of the first other one: the "
     )
     with pytest.raises(InputError) as caught:
-        make_tasks(TasksSection(suites=["ioi"]), 0, reader)
+        refuse_empty(make_tasks(TasksSection(suites=["ioi"]), 0, reader))
     assert str(caught.value) == (
         f"[tasks] suites: nothing is left to score: {said}. "
         "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)."
@@ -232,6 +233,8 @@ def test_bad_names_and_lengths() -> None:
         with pytest.raises(InputError) as caught:
             make_tasks(section, 0, Reader(knowing(), Reading(context=512)))
         assert str(caught.value) == message
+    none = make_tasks(TasksSection(suite="needle"), 0, Reader(knowing(), Reading(context=100)))
+    assert (none.tasks, len(none.left_out), len(none.notes)) == ({}, 2, 3)
     found = make_tasks(TasksSection(suite="needle"), 0, Reader(knowing(), Reading(context=300)))
     assert [*found.tasks] == ["Needle in a haystack, 128 tokens"]
     assert found.notes == ("suite needle: no prompts of 512 tokens, for the model's context is 300",)
@@ -337,6 +340,15 @@ def test_a_suite_is_known_by_its_record_alone() -> None:
     names = [name for name in ALL if name not in ("control", "induction", "multiple_choice")]  # other things too
     for file in (*knowing, *package.glob("cli/*.py")):
         assert not [name for name in names if f'"{name}"' in file.read_text()], file
+
+
+def test_another_packages_suite_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Suite("broken", "raises", lambda seed: [{"task": "t", "prompt": seed / 0}])
+    known = type(SUITES)._by_name(SUITES)
+    monkeypatch.setattr(type(SUITES), "_by_name", lambda _: {**known, "broken": broken})
+    with pytest.raises(InputError) as caught:
+        make_tasks(TasksSection(suite="broken"), 0, None)
+    assert str(caught.value) == "[tasks] suites: the suite broken fails (division by zero). Mend its package."
 
 
 def test_every_suite_is_a_record() -> None:

@@ -71,6 +71,17 @@ def test_limit_keeps_the_first_rows_of_each_task(tmp_path: Path) -> None:
     assert {name: [r.answer for r in members] for name, members in kept.items()} == {"x": ["0", "1"], "y": ["0", "1"]}
 
 
+def test_limit_takes_rows_of_all_groups_in_turn_and_says_so(tmp_path: Path) -> None:
+    groups = "aaaaabbbc"  # sorted by template, as files often are
+    rows = [{**GOOD, "group": group, "id": f"{group}{n}"} for n, group in enumerate(groups)]
+    path = written(tmp_path, *rows, {**GOOD, "task": "small"})
+    kept = [read(path, limit=limit) for limit in (2, 5, 8, 99)]
+    assert ["".join(row.group for row in each.tasks["t"]) for each in kept] == ["ab", "aabbc", "aaaabbbc", groups]
+    assert [row.id for row in kept[1].tasks["t"]] == ["a0", "a1", "b5", "b6", "c8"]
+    assert kept[1].notes == ("[tasks] limit keeps 5 of 9 rows of task t, from all groups in turn",)
+    assert kept[3].notes == ()
+
+
 def test_chance_is_one_over_choices_or_the_commonest_answers_share() -> None:
     assert chance((row("p", "a", choices=("a", "b")), row("p", "a", choices=("a", "b", "c", "d")))) == 0.375
     assert chance((row("p", "a"), row("p", "a"), row("p", "b"))) == pytest.approx(2 / 3)

@@ -104,7 +104,7 @@ def _read(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 def _rows(path: Path, content: Mapping[str, Any], section: TasksSection) -> Iterator[Record]:
     name, choosing = str(content["task"]), content.get("output_type") == "multiple_choice"
-    _refuse_delimiter(path, content, section)
+    _refuse_another_form(path, content, section)
     texts = {key: content[key] for key in WRITERS if content.get(key) is not None}
     for key in (*WRITERS[:2], *(WRITERS[2:] if choosing else ())):
         if key not in texts:
@@ -158,14 +158,21 @@ def _literal(value: object) -> object:
         return value
 
 
-def _refuse_delimiter(path: Path, content: Mapping[str, Any], section: TasksSection) -> None:
-    """Raise InputError where the task joins prompt and answer otherwise than the study."""
+def _refuse_another_form(path: Path, content: Mapping[str, Any], section: TasksSection) -> None:
+    """Raise InputError where the task joins prompt and answer, or shows examples, otherwise than the study."""
     asked = content.get("target_delimiter", " ")
     if asked != section.between:
         raise InputError(
             f"the task puts {asked!r} between prompt and answer, and the study {section.between!r}",
             f"{path}, target_delimiter",
             f"Give [tasks] delimiter = {json.dumps(asked)}",
+        )
+    shots = content.get("num_fewshot") or 0
+    if shots != section.shots:
+        raise InputError(
+            f"the task shows {shots} examples before each prompt, and the study {section.shots}",
+            f"{path}, num_fewshot",
+            f"Give [tasks] shots = {shots}, or change the task's file",
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from reportgen.core.config import TasksSection
-from reportgen.core.suites import SUITES, Suite
-from reportgen.errors import InputError
+from reportgen.core.suites import SUITES, Rows, Suite
+from reportgen.errors import InputError, ReportgenError, reason
 from reportgen.scoring.data.encoding import Options, encode
 from reportgen.scoring.data.offsets import read
 from reportgen.scoring.data.prompts import prompted
@@ -24,6 +25,7 @@ USUAL = 60  # rows of a task, where [tasks] limit says nothing
 # Of fewer rows nothing can be concluded: they are half for finding heads and half for reporting them.
 FEWEST = 10
 LOCATION = "[tasks] suites"
+UNKNOWN = "the tokenizer does not know all of its words"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Reader:
             (text,) = prompted(self.tokenizer, [row], self.section.model_copy(update={"shots": 0}), 0)
             encoded = encode(self.tokenizer, text, options)
         except InputError as error:
-            return error.problem
+            return UNKNOWN if self._unknown in self._ids(f"{row.prompt} {row.answer}") else error.problem
         counts = {len(each.answer) for each in (encoded, *encoded.rivals)}
         if len(counts) > 1:
             return f"its choices take from {min(counts)} to {max(counts)} tokens"
@@ -71,7 +73,7 @@ class Reader:
             return f"the answer {row.answer!r} takes {max(counts)} tokens"
         ids = {*encoded.inputs, *encoded.answer, *(encoded.corrupted or ()), *(encoded.decoder or ())}
         ids.update(*(each.answer for each in encoded.rivals))
-        return "the tokenizer does not know all of its words" if self._unknown in ids else None
+        return UNKNOWN if self._unknown in ids else None
 
     @property
     def _unknown(self) -> int | None:
@@ -99,14 +101,14 @@ def chosen(section: TasksSection) -> tuple[Suite, ...]:
 
 def fingerprint(section: TasksSection) -> list[object]:
     """Hash what the suites offer where no tokenizer is known: with the model's files it is what they are made of."""
-    return [[suite.name, key_of([dict(row) for row in suite.make(0)])] for suite in chosen(section)]
+    return [[suite.name, key_of(_offered(suite, partial(suite.make, 0)))] for suite in chosen(section)]
 
 
 def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskFile:
     """Make the tasks of the study's suites: of each ``limit`` rows (60), or all that there are, of its groups in turn.
 
     Without a ``reader`` all rows count as well read. A task of which too few are read as they are meant is left out,
-    and the notes say so. Raises InputError where nothing is left, and for prompts longer than the model's context.
+    and the notes, the last of them, say so. Raises InputError for prompts longer than the model's context.
     """
     tasks, notes, left_out, passed = dict[str, tuple[Row, ...]](), list[str](), dict[str, str](), Counter[str]()
     wanted = section.limit or USUAL
@@ -114,6 +116,9 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
         offered: dict[str, list[Row]] = {}
         for row in _rows(suite, seed, section, reader, notes):
             offered.setdefault(row.task, []).append(row)
+        if not offered:  # none of its lengths fits the context, or the tokenizer has too few words
+            names = dict.fromkeys(str(row["task"]) for row in _offered(suite, partial(suite.make, seed)))
+            left_out |= {task: _said(suite, task, 0, []) for task in names}
         for task, rows in offered.items():
             _refuse_twice(task, [*tasks, *left_out], suite)
             reasons: list[str] = []
@@ -130,9 +135,6 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
             tasks[task], passed[task] = tuple(kept), len(reasons)
             if section.limit is not None and len(kept) < section.limit:
                 notes.append(f"task {task}: suite {suite.name} has {len(kept)} rows for it where limit asks for more")
-    if left_out and not tasks:
-        hint = "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)"
-        raise InputError(f"nothing is left to score: {next(iter(left_out.values()))}", LOCATION, hint)
     replaced = [f"{number} of task {task}" for task, number in passed.items() if number]
     if replaced:
         what = "rows that this tokenizer does not read as they are meant were replaced by others"
@@ -140,15 +142,35 @@ def make_tasks(section: TasksSection, seed: int, reader: Reader | None) -> TaskF
     return TaskFile(tasks, (*notes, *left_out.values()), tuple(left_out))
 
 
+def refuse_empty(file: TaskFile) -> None:
+    """Raise InputError where no task is left."""
+    if not file.tasks:
+        hint = "Choose a suite whose words it knows, or write tasks of your own ([tasks] path)"
+        raise InputError(f"nothing is left to score: {file.notes[-len(file.left_out)]}", LOCATION, hint)
+
+
 def _rows(suite: Suite, seed: int, section: TasksSection, reader: Reader | None, notes: list[str]) -> Iterable[Row]:
     """Yield the rows that a suite offers, each with an id."""
-    made: Iterable[Mapping[str, object]]
-    if reader is None or suite.adapted is None:
-        made = suite.make(seed)
+    adapted = suite.adapted
+    if reader is None or adapted is None:
+        made = _offered(suite, partial(suite.make, seed))
     else:
-        made = suite.adapted(seed, reader, _lengths(suite, section, reader.options.context, notes))
+        lengths = _lengths(suite, section, reader.options.context, notes)
+        made = _offered(suite, partial(adapted, seed, reader, lengths))
     for number, row in enumerate(made):
         yield row_of(row, f"suite {suite.name}, row {number}", f"{suite.name} {number}")
+
+
+def _offered(suite: Suite, make: Callable[[], Rows]) -> list[dict[str, object]]:
+    """Return the rows that a suite makes; raises InputError, naming it, where one of another package fails."""
+    try:
+        return [dict(row) for row in make()]
+    except ReportgenError:
+        raise
+    except Exception as error:
+        if suite in SUITES.own():
+            raise
+        raise InputError(f"the suite {suite.name} fails ({reason(error)})", LOCATION, "Mend its package") from error
 
 
 def _lengths(suite: Suite, section: TasksSection, context: int | None, notes: list[str]) -> list[int]:

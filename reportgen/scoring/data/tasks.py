@@ -121,11 +121,11 @@ def _foreign(section: TasksSection) -> Iterator[Record] | None:
 
 def _limited(tasks: dict[str, list[Row]], limit: int) -> Iterator[str]:
     """Keep so many rows of each task, and say of which tasks not all."""
-    cut = [f"{limit} of {len(rows)} of task {name}" for name, rows in tasks.items() if len(rows) > limit]
+    cut = [f"{limit} of {len(rows)} rows of task {name}" for name, rows in tasks.items() if len(rows) > limit]
     for name, rows in tasks.items():
         tasks[name] = in_turn(rows, limit)
     if cut:
-        yield f"[tasks] limit keeps of the rows {', '.join(cut)}, of their groups in turn"
+        yield f"[tasks] limit keeps {', '.join(cut)}, from all groups in turn"
 
 
 def in_turn(rows: Sequence[Row], limit: int, fits: Callable[[Row], bool] = lambda row: True) -> list[Row]:

@@ -11,12 +11,13 @@ from reportgen.core.config import ModelSection, Study
 from reportgen.core.plugins import Plugin
 from reportgen.core.scores import HeadScores, refuse_many, split_halves
 from reportgen.core.stats import components
+from reportgen.core.suites import SUITES
 from reportgen.errors import InputError, ReportgenError, nearest
 from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
 from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
 from reportgen.scoring.data.languages import language_token
-from reportgen.scoring.data.made import Reader, make_tasks
+from reportgen.scoring.data.made import Reader, make_tasks, refuse_empty
 from reportgen.scoring.data.made import chosen as chosen_suites
 from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
@@ -173,7 +174,7 @@ def prepare(study: Study, batch_size: int | None = None, sharing: int = 1) -> Pr
         row.answers and not row.choices for t in tasks for row in t.rows
     ):
         notes.append("the column 'answers' (accepted alternatives) is read by the metric exact_match only")
-    used = METHODS.used({study.scoring.method, *study.scoring.also})
+    used = METHODS.used({study.scoring.method, *study.scoring.also}) + SUITES.used(study.tasks.asked)
     prepared = Prepared(study, methods, model, tasks, tuple(notes), {}, 0, used)
     for chosen in methods:
         prepared = _checked(prepared, chosen)
@@ -188,7 +189,9 @@ def _with_suites(study: Study, file: TaskFile, reader: Reader) -> TaskFile:
             raise InputError(f"the task file has a task {task!r} too", "[tasks] suites", "Rename it in the task file")
     tasks = {**file.tasks, **made.tasks}
     refuse_many(len(tasks), "[tasks]")
-    return TaskFile(tasks, (*file.notes, *made.notes), made.left_out)
+    found = TaskFile(tasks, (*file.notes, *made.notes), made.left_out)
+    refuse_empty(found)
+    return found
 
 
 def _refuse_unnamed(study: Study, file: TaskFile) -> None:

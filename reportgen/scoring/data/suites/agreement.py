@@ -24,8 +24,8 @@ SUITE = Suite(
     "changes the number of the subject alone.",
     source="Linzen et al. 2016 (arXiv 1611.01368); Marvin and Linzen 2018 (arXiv 1808.09031); sentences of our own.",
     known="Models that agree without attractors fail more often across them. Finlayson et al. 2021 (arXiv "
-    "2106.06087) find that the effect runs through other neurons where the attractor is of the subject's number than "
-    "where not.",
+    "2106.06087) find that models use similar neurons for sentences of similar structure, and others for other "
+    "structures.",
     pitfalls="The subject may agree by nearness alone in the first task; compare both. Was and were, has and have "
     "differ in how common they are: the choice between them is not symmetric.",
 )

@@ -146,9 +146,8 @@ SUITE = Suite(
     "prompt, one or two words changed, makes right.",
     source="Names and figure: “Cognitive Mirrors” (arXiv 2512.10978); the rows are of our own and none of its data. "
     'Its data, CogQA, is read with format = "cogqa".',
-    known="The published maps of Llama- and Qwen-models show importance in the middle layers, more of it for "
-    "Retrieval than for Math Calculation; masking the first cognitive heads of Llama-3.1-8B lowers Retrieval from "
-    "84.7 to 8.2 %.",
+    known="As reported, masking the first cognitive heads of Llama-3.1-8B lowers Retrieval from 84.7 % of right "
+    "answers (as many other heads masked) to 8.2, Inference from 70.2 to 52.6 and Math Calculation from 83.1 to 66.2.",
     pitfalls="Short templates are a narrow picture of a faculty: a head of “Logical Reasoning” here is one of eight "
     "sentence forms. Small models are at chance on Logical Reasoning and Decision-making; competence says where, and "
     "importance there means little. Answer lengths and choices are alike across sets, as those of CogQA are not.",

@@ -44,8 +44,8 @@ SUITE = Suite(
     measures="Whether the model names the one word of a list that is repeated, against another word of the list. In "
     "the counterfactual prompt that other word is repeated in its place.",
     source="Duplicate-token heads: Wang et al. 2022 (arXiv 2211.00593), section 3; lists of our own.",
-    known="Heads that look from a token to its earlier copy stand in the first layers of most models (in GPT-2 small "
-    "L0H1, L0H10 and L3H0); what makes use of them follows later.",
+    known="In the circuit of indirect object identification in GPT-2 small, L0H1, L0H10 and L3H0 look from a name to "
+    "its earlier copy; heads of later layers make use of what they write.",
     pitfalls="The question needs more than duplicate detection: a model too small to understand it may have the "
     "heads and still be at chance. The repeated word stands twice in the prompt, which alone makes it more probable.",
 )

@@ -50,8 +50,8 @@ SUITE = Suite(
     tokens=1,
     adapted=adapted,
     measures="Whether the model goes on with what followed a token where it stood before, in sequences of 8 to 16 "
-    "random tokens (whole words of its vocabulary) that repeat. In the counterfactual prompt the answer and another "
-    "token have changed places in the first half, so that the foil is what follows.",
+    "random tokens (those of letters alone) that repeat. In the counterfactual prompt the answer and another token "
+    "have changed places in the first half, so that the foil is what follows.",
     source="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; Olsson et al. 2022, In-context "
     "Learning and Induction Heads (arXiv 2209.11895).",
     known="Two heads compose: a previous-token head writes into each token what stood before it, and an induction "

@@ -75,8 +75,8 @@ SUITE = Suite(
     "option and another one have changed places, so that its letter is the foil.",
     source="Lieberum et al. 2023 (arXiv 2307.09458) and Wiegreffe et al. 2024, Answer, Assemble, Ace (arXiv "
     "2407.15018), for the form; questions of our own.",
-    known="“Correct letter” heads of the upper layers look at the letter of the right option (Chinchilla 70B); small "
-    "models are near chance, for want of the letters rather than of the knowledge.",
+    known="“Correct letter” heads of the upper layers look at the letter of the right option (Chinchilla 70B). Small "
+    "models are often near chance, for want of binding letters to options rather than of the knowledge.",
     pitfalls="Models of less than a billion parameters often prefer one letter whatever is asked: look at competence "
     "before anything else.",
 )

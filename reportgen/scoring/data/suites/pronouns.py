@@ -44,10 +44,11 @@ SUITE = Suite(
     tokens=1,
     measures="Whether the pronoun takes the gender that a first name is usually given: “Susan is a great teacher, "
     "isn't” goes on with he or she. The counterfactual prompt holds a name of the other gender.",
-    source="Mathwin et al. 2023, Identifying a preliminary circuit for predicting gendered pronouns in GPT-2 small; "
-    "templates of our own.",
-    known="In GPT-2 small few heads carry most of it (L4H3, L6H0, L10H9 among them); Chintam et al. 2023 (arXiv "
-    "2310.12611) find the same heads with three methods.",
+    source="Mathwin and Corlouer 2023, Identifying a Preliminary Circuit for Predicting Gendered Pronouns in GPT-2 "
+    "Small (a report of a research sprint), for the question tags; templates of our own.",
+    known="That report describes the broad structure of a circuit in GPT-2 small, with a small share of its heads "
+    "and positions. Chintam et al. 2023 (arXiv 2310.12611) look for the heads behind gender bias in the same model in "
+    "three ways.",
     pitfalls="A name's usual gender is what texts hold, no fact about a person. Names of several tokens are passed "
     "over, and so are the languages that they are common in.",
 )
