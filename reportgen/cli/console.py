@@ -72,6 +72,8 @@ def claim_lines(claims: "ClaimsFile") -> Iterator[str]:
             yield f"   {claim.body}"
     if claims.nothing:
         yield claims.nothing
+    if claims.left_out:
+        yield claims.left_out
     if claims.searches is not None:
         yield claims.searches.text
 

@@ -58,7 +58,8 @@ class ClaimsFile:
 
     ``title`` is the report's where the study gives none. ``searches`` says what was looked for and not found,
     ``interpretation`` what depth and task groups may mean, in at most three sentences; ``silent`` are the topics
-    without a claim, ``apart`` the kinds of findings that no topic speaks of.
+    without a claim, ``apart`` the kinds of findings that no topic speaks of. ``further`` are claims that the limits of
+    words and numbers leave no room for.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -67,6 +68,7 @@ class ClaimsFile:
     interpretation: tuple[Remark, ...] = ()
     silent: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    further: tuple[Claim, ...] = ()
     schema: Literal["reportgen/claims/1"] = field(default="reportgen/claims/1", kw_only=True)
 
     @property
@@ -80,12 +82,22 @@ class ClaimsFile:
             f"<li><b>{escape(c.headline)}</b> <small>{', '.join(c.badges)}</small><br>{escape(c.body)}</li>"
             for c in self.claims
         )
-        searched = "" if self.searches is None else f"<p><small>{escape(self.searches.text)}</small></p>"
-        return (f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.nothing)}</p>") + searched
+        notes = (self.left_out, "" if self.searches is None else self.searches.text)
+        said = f"<ol>{claims}</ol>" if claims else f"<p>{escape(self.nothing)}</p>"
+        return said + "".join(f"<p><small>{escape(note)}</small></p>" for note in notes if note)
+
+    @property
+    def left_out(self) -> str:
+        """What is said of the claims that found no room: how many, and the headlines of the strongest three."""
+        if not self.further:
+            return ""
+        count = f"{len(self.further)} claims have" if len(self.further) > 1 else "One claim has"
+        first = "; ".join(claim.headline for claim in self.further[:3])
+        return f"{count} no room here but in claims.json: {first}{'; …' if len(self.further) > 3 else '.'}"
 
     def find(self, name: str) -> Claim | None:
         """Return the claim of that id, None where there is none."""
-        return next((claim for claim in self.claims if claim.id == name), None)
+        return next((claim for claim in (*self.claims, *self.further) if claim.id == name), None)
 
 
 @dataclass(frozen=True)

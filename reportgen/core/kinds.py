@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
@@ -11,6 +13,7 @@ from reportgen.core.caveats import SHARED, Caveat
 from reportgen.core.findings import Finding
 from reportgen.core.plugins import Record, Registry
 
+Maps = Mapping[str, Float[np.ndarray, "layer head"]]  # by task
 closed = with_config(ConfigDict(extra="forbid"))  # of a TypedDict: further keys are errors
 
 
@@ -76,6 +79,7 @@ class Kind(Record):
     outlines or framed heads on its task's map, framed on the map of counts over tasks, or as the figure of its own;
     ``listed``, a row each in the tables of leading heads and layers.
     ``recompute`` are lines of Python that print the effect from ``importance``, the finding's map (layer, head).
+    ``measured`` reads the effect of a finding on layers or groups of tasks off other maps (layer, head) of its tasks.
     ``references`` are cited where the kind was tested, of a kind without tests where it was found.
 
     ``signed``: its numbers keep the scores' signs, or are none of the scores. ``important``: it names heads for
@@ -102,6 +106,7 @@ class Kind(Record):
     shown: Literal["outlined", "framed", "counted", "similarity", "listed"] | None = None
     recompute: Callable[[Finding], list[str]] = lambda finding: []
     key: Callable[[Finding], bool] = lambda finding: True
+    measured: Callable[[Finding, Maps], float] | None = None
     weight: int = 0
     signed: bool = False
     important: bool = True

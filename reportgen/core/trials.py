@@ -163,8 +163,9 @@ class RawValidation:
 
     ``alpha`` is the level of the tests, ``controls`` the greatest number of control sets; ``positions`` are those at
     which heads are knocked out, ``elsewhere`` the other ones at which it was tried too (None: there are none);
-    ``layers`` gives each layer's number of heads (``L0``, in a block ``enc.L0``). ``problem`` says why nothing could be
-    run: all else is empty then.
+    ``layers`` gives each layer's number of heads (``L0``, in a block ``enc.L0``), ``first_token`` the mean share of its
+    attention that each head of the sets pays to a text's first token (none: not seen). ``problem`` says why nothing
+    could be run: all else is empty then.
     """
 
     __pydantic_config__ = STRICT
@@ -182,6 +183,7 @@ class RawValidation:
     sets: list[RawSet] = field(default_factory=list)
     singles: list[RawHead] = field(default_factory=list)
     curves: list[RawCurve] = field(default_factory=list)
+    first_token: dict[str, float] = field(default_factory=dict)
     problem: str | None = None
     schema: Literal["reportgen/validation/3"] = "reportgen/validation/3"
 
@@ -269,7 +271,8 @@ class Trial:
 
     ``controls`` counts the sets of the same layers that were run, of ``distinct`` ones; ``specific``, that the core
     costs more than these, ``specific_p`` and ``specific_q`` belong to that test, ``silence`` says why it is not told.
-    ``neutral`` is the loss on neutral text, ``spared`` that it lies below that task's margin (None: untried).
+    ``neutral`` is the loss on neutral text, ``spared`` that it lies below that task's margin (None: untried); ``sink``,
+    that most heads of the core rest their attention on the first token (None: not seen).
     """
 
     id: str
@@ -305,6 +308,7 @@ class Trial:
     specific_q: float | None = None
     neutral: Interval | None = None
     spared: bool | None = None
+    sink: bool | None = None
     robustness: Robustness | None = None
 
     @property

@@ -254,12 +254,12 @@ def heads(names: Sequence[str]) -> str:
 
 
 def _name(trial: Trial, validation: Validation) -> str:
-    """Return ``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head``."""
+    """Return ``Retrieval: first heads``, ``Math: single head``, ``3 tasks: shared head (sink)``."""
     whose = printable(trial.tasks[0]) if len(trial.tasks) == 1 else fmt.count(len(trial.tasks), "task")
     what = "first heads" if trial.kind == TOP else kind_of(trial.kind).label
     same = [t for t in validation.trials if (t.tasks, t.kind) == (trial.tasks, trial.kind)]
     number = f" {same.index(trial) + 1}" if len(same) > 1 else ""
-    return f"{whose}: {what}{number}"
+    return f"{whose}: {what}{number}{' (sink)' if trial.sink else ''}"
 
 
 def _lost(shown: Shown | None) -> str:

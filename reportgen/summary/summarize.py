@@ -13,8 +13,9 @@ from reportgen.core.findings import Finding, Register
 from reportgen.core.kinds import KINDS, kind_of
 from reportgen.core.topics import TOPICS, Draft, Evidence, Grade, Topic
 from reportgen.core.trials import Trials
-from reportgen.summary.limits import CLAIMS, TOGETHER, fitted, numbers, plain, words
+from reportgen.summary.limits import BODY, CLAIMS, TOGETHER, Limit, fitted, numbers, plain, words
 from reportgen.summary.remarks import interpretation, nothing, searches, title
+from reportgen.summary.topics.common import disagreement, hinges
 from reportgen.summary.wording import Wording
 
 # What outranks what: a set that carries its task over one that is only needed, a verdict over an importance, a tested
@@ -66,6 +67,8 @@ def summarize(trials: Trials) -> Claims:
         worded = [w for w in worded if w.draft.voids or grade(w.draft) not in ("context", "observed")]
     chosen = within(worded)
     claims = tuple(_claim(w) for w in chosen)
+    # of like ids the stronger, as among those that have room
+    rest = {w.id: w for w in reversed(_ranked(worded)) if w.id not in {c.id for c in claims}}
     return Claims(
         claims,
         title(claims, source, wording),
@@ -73,6 +76,7 @@ def summarize(trials: Trials) -> Claims:
         tuple(interpretation(whole, wording)),
         tuple(t.name for t in TOPICS.known() if t.name not in {c.topic for c in claims}),
         tuple(sorted({kind_of(f.kind).label for f in findings if not kind_of(f.kind).topic})),
+        tuple(_claim(w) for w in _ranked(rest.values())),
         trials=trials,
     )
 
@@ -96,7 +100,9 @@ def _worded(topic: Topic, evidence: Evidence, wording: Wording) -> Iterator[Word
     for draft, strange in (*ours, *((draft, True) for draft in _others(topic, evidence))):
         power = strength(draft, evidence.tasks)
         # where the rule holds for fewer tasks than not, the others are no exceptions
-        kept = draft if len(draft.exceptions) <= len(draft.tasks) else replace(draft, exceptions=())
+        exceptions = draft.exceptions if len(draft.exceptions) <= len(draft.tasks) else ()
+        doubts = {**disagreement(draft.support), **hinges(draft.support)}
+        kept = replace(draft, exceptions=exceptions, values={**draft.values, **doubts})
         yield Worded(topic, kept, evidence.block, power, *wording.claim(topic, kept, evidence.block, strange))
 
 
@@ -113,8 +119,10 @@ def _others(topic: Topic, evidence: Evidence) -> Iterator[Draft]:
 
 
 def register(draft: Draft) -> Register:
-    """Return *tested* where every finding of the support is, and they are more than a context; else *observed*."""
-    tested = draft.grade != "context" and all(f.register == "tested" for f in draft.support)
+    """Return *tested* where every finding of the support is, and they are more than a context or a count; else
+    *observed*.
+    """
+    tested = draft.grade not in ("context", "observed") and all(f.register == "tested" for f in draft.support)
     return "tested" if tested and draft.support else "observed"
 
 
@@ -151,8 +159,7 @@ def within(worded: Iterable[Worded]) -> list[Worded]:
     No topic has more than four, and each topic's strongest has its place first. A claim whose evidence no longer fits
     keeps the sentences that do; one of which not even the first does is left out.
     """
-    order = {topic.name: i for i, topic in enumerate(TOPICS.known())}
-    ranked = sorted(worded, key=lambda w: (-w.strength, order[w.topic.name], w.id))
+    ranked = _ranked(worded)
     first = {w.topic.name: w for w in reversed(ranked)}
     before: dict[str, int] = {}
     queue = list[Worded]()
@@ -166,14 +173,19 @@ def within(worded: Iterable[Worded]) -> list[Worded]:
     for w in queue:
         if len(kept) == CLAIMS:
             break
-        left = type(TOGETHER)(room_words - words(w.headline), room_numbers - numbers(w.headline))
-        body = fitted(w.body, left)
+        left = Limit(room_words - words(w.headline), room_numbers - numbers(w.headline))
+        body = fitted(w.body, Limit(min(left.words, BODY.words), min(left.numbers, BODY.numbers)))
         # without evidence a claim is none; of two that say the same of one topic, the stronger stands
         if w.id in kept or left.words < 0 or left.numbers < 0 or (w.body and not body):
             continue
         kept[w.id] = Worded(w.topic, w.draft, w.block, w.strength, w.headline, body)
         room_words, room_numbers = left.words - words(body), left.numbers - numbers(body)
     return [kept[w.id] for w in ranked if w.id in kept and kept[w.id].draft is w.draft]
+
+
+def _ranked(worded: Iterable[Worded]) -> list[Worded]:
+    order = {topic.name: i for i, topic in enumerate(TOPICS.known())}
+    return sorted(worded, key=lambda w: (-w.strength, order[w.topic.name], w.id))
 
 
 def _claim(worded: Worded) -> Claim:

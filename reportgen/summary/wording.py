@@ -31,31 +31,54 @@ class Wording:
         A ``strange`` draft is one that the topic did not make: the plain template words it.
         """
         name = PLAIN if strange else self._texts.chosen(f"{topic.name}.j2")
+        found = list[tuple[str, str]]()
         for most in NAMED:
             headline, body = self._parts(name, draft, most, topic=topic.title)
             headline = f"{title(block).capitalize()}: {headline}" if block else headline
-            if HEADLINE.holds(headline) and BODY.holds(body):
-                return headline, body
-        body = fitted(body, BODY)
-        if not HEADLINE.holds(headline):
+            if HEADLINE.holds(headline):
+                found.append((headline, self._doubted(body, draft, most)))
+        if not found:
             problem = f"the headline of the claim {draft.name} is too long: “{plain(headline)}”"
             hint = f"A headline has at most {HEADLINE.words} words and {HEADLINE.numbers} numbers"
             raise InputError(problem, f"summary/{name}", hint)
-        return headline, body
+        # of like ones the first, which names most; a body of which not even the first sentence fits is left as it is
+        headline, body = max(found, key=lambda each: len(sentences(fitted(each[1], BODY))))
+        return headline, fitted(body, BODY) or body
+
+    def _doubted(self, body: str, draft: Draft, most: int) -> str:
+        """Return the evidence with what bounds it: where interventions differ, that comes first, and the way of testing
+        on which it hinges after the first sentence, so that neither is what is left out for want of room.
+        """
+        first, *rest = sentences(body) or [""]
+        named = {**self._values(draft), "most": most}
+        differs, hinges = (
+            self._text(case, named, draft.tasks) if key in draft.values else ""
+            for case, key in (("differs", "costs_most"), ("hinges", "hinge"))
+        )
+        return " ".join(part for part in (differs, first, hinges, *rest) if part)
 
     def remark(self, name: str, values: Mapping[str, Any]) -> str:
         """Return a text that is no claim, without marks, as the case ``name`` of summary/_remarks.j2 words it."""
         named = {k: marked(v) if isinstance(v, str) else v for k, v in values.items()}
         named |= {k: [marked(each) for each in v] for k, v in values.items() if isinstance(v, list)}
-        text = self._texts.fill("_remarks.j2", {"claim": name, "v": named})
-        return plain(" ".join(sentences(text.translate(TURNING))))
+        return plain(self._text(name, named))
+
+    def _text(self, case: str, named: Mapping[str, Any], tasks: Sequence[str] = ()) -> str:
+        """Return the case of summary/_remarks.j2 with values whose names are marked; raises InputError for none."""
+        text = self._texts.fill("_remarks.j2", {"claim": case, "v": named, "tasks": tasks})
+        if not text.strip():
+            raise InputError(f"the template has no case {case}", "summary/_remarks.j2", "Give it each case of ours")
+        return " ".join(sentences(text.translate(TURNING)))
+
+    def _values(self, draft: Draft) -> dict[str, object]:
+        return {key: self._named(value) for key, value in draft.values.items()}
 
     def _parts(self, name: str, draft: Draft, most: int, topic: str) -> tuple[str, str]:
         values = {
             "claim": draft.name,
             "topic": topic,
             "verdict": draft.verdict,
-            "v": {key: self._named(value) for key, value in draft.values.items()},
+            "v": self._values(draft),
             "tasks": [self._named(each) for each in draft.tasks],
             "exceptions": [self._named(each) for each in draft.exceptions],
             "most": most,

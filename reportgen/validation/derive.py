@@ -40,6 +40,7 @@ from reportgen.validation.statistics import (
     Needed,
     Sample,
     compared,
+    is_sink,
     margin_of,
     more_groups,
     verdict_of,
@@ -251,6 +252,7 @@ class _Derivation:
             ),
             controls=0 if controls is None else len(controls.sets),
             distinct=0 if controls is None else controls.distinct,
+            sink=is_sink(each.core, self.raw.first_token),
             neutral=None if neutral is None or lost is None else self.sample([neutral]).interval(lost),
             spared=None
             if neutral is None or lost is None

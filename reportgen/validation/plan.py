@@ -45,8 +45,9 @@ class Planned:
     """Everything that will be run.
 
     ``cores`` are the sets' cores by id, ``controls`` the sets that they are held against (none: not compared).
-    ``members`` are the numbers of each task's held-out examples that are run, ``wanted`` each task's interventions, the
-    first with nothing changed. ``orders`` are the tasks' orders of heads for the curves, ``singles`` the heads that
+    ``members`` are the numbers of each task's held-out examples that are run, ``texts`` how many the model reads for
+    them, the rivals of answers among them that it must read by themselves; ``wanted`` are each task's interventions,
+    the first with nothing changed. ``orders`` are the tasks' orders of heads for the curves, ``singles`` the heads that
     are knocked out alone. ``smallest`` is the least budget that would do, all comparisons left out.
     """
 
@@ -55,6 +56,7 @@ class Planned:
     controls: Mapping[str, Controls]
     singles: tuple[tuple[int, int], ...]
     members: tuple[tuple[int, ...], ...]
+    texts: tuple[int, ...]
     discovery: tuple[tuple[int, ...], ...]
     wanted: tuple[tuple[Intervention, ...], ...]
     orders: tuple[Mapping[str, list[Order]], ...]
@@ -63,8 +65,8 @@ class Planned:
 
     @property
     def runs(self) -> int:
-        """Examples under interventions on held-out examples, all in all."""
-        return sum(len(m) * len(w) for m, w in zip(self.members, self.wanted, strict=True))
+        """Texts under interventions on held-out examples, all in all."""
+        return sum(texts * len(w) for texts, w in zip(self.texts, self.wanted, strict=True))
 
 
 def planned(
@@ -90,19 +92,23 @@ def planned(
     held = [_in_turn(setup, task, discovery=False)[:MOST_EXAMPLES] for task in setup.tasks]
     found = tuple(tuple(_in_turn(setup, task, discovery=True)[:CORE_EXAMPLES]) for task in setup.tasks)
     cutting = sum(
-        (3 * len(s.heads) + 1) * Intervention(s.heads).share(sites) * len(found[t]) for s in sets for t in s.tasks
+        (3 * len(s.heads) + 1) * Intervention(s.heads).share(sites) * sum(_texts(setup, t, found[t]))
+        for s in sets
+        for t in s.tasks
     )
+    sizes = [_texts(setup, t, rows) for t, rows in enumerate(held)]
     bare = tuple(_wanted(setup, sets, cores, {}, singles, made[t], t) for t in range(len(held)))
-    smallest = (_affordable(bare, held, 0, sites)[1] + cutting) / ablation
+    smallest = (_affordable(bare, sizes, 0, sites)[1] + cutting) / ablation
     for name in ["", *(s.id for s in reversed(sets) if s.id in controls)]:
         controls.pop(name, None)
         wanted = tuple(_wanted(setup, sets, cores, controls, singles, made[t], t) for t in range(len(held)))
-        n, _ = _affordable(wanted, held, section.budget * ablation - cutting, sites)
+        n, _ = _affordable(wanted, sizes, section.budget * ablation - cutting, sites)
         if n:
             members = tuple(tuple(sorted(rows[:n])) for rows in held)
-            runs = sum(_work(w, sites) * len(m) for w, m in zip(wanted, members, strict=True))
+            texts = tuple(sum(each[:n]) for each in sizes)
+            runs = sum(_work(w, sites) * count for w, count in zip(wanted, texts, strict=True))
             cost = Cost(runs + cutting, ablation, section.budget)
-            return Planned(tuple(sets), cores, controls, singles, members, found, wanted, made, cost, smallest)
+            return Planned(tuple(sets), cores, controls, singles, members, texts, found, wanted, made, cost, smallest)
     problem = "the budget covers no more than a part of the interventions, so that none was made"
     hint = f"Raise it to at least {np.ceil(100 * smallest) / 100:g}, or set [validation] enabled = false"
     raise InputError(problem, f"[validation] budget = {section.budget:g}", hint)
@@ -212,16 +218,24 @@ def _work(wanted: Sequence[Intervention], sites: int) -> float:
     )
 
 
+def _texts(setup: Setup, t: int, rows: Sequence[int]) -> list[int]:
+    """Return how many texts the model reads for each of a task's examples: its own, and rivals of its answer."""
+    return [1 + len(setup.tasks[t].encoded[row].unlike) for row in rows]
+
+
 def _affordable(
-    wanted: Sequence[Sequence[Intervention]], held: Sequence[Sequence[int]], budget: float, sites: int
+    wanted: Sequence[Sequence[Intervention]], sizes: Sequence[Sequence[int]], budget: float, sites: int
 ) -> tuple[int, float]:
-    """Return the greatest number of examples a task that the budget covers (0: too few), and what the least cost."""
+    """Return the greatest number of examples a task that the budget covers (0: too few), and what the least cost.
+
+    ``sizes`` are the texts that each task's examples cost, in the order in which they are taken.
+    """
     works = [_work(each, sites) for each in wanted]
-    longest = max(map(len, held))
+    longest = max(map(len, sizes))
     least = min(LEAST_EXAMPLES, longest)
 
     def cost(n: int) -> float:
-        return sum(work * min(n, len(rows)) for work, rows in zip(works, held, strict=True))
+        return sum(work * sum(each[:n]) for work, each in zip(works, sizes, strict=True))
 
     return max((n for n in range(least, longest + 1) if cost(n) <= budget), default=0), cost(least)
 
@@ -248,7 +262,9 @@ def foreseen(scoring: Plan, study: Study) -> Foreseen:
     curves = (len(scoring.methods) + 2 + RANDOMS) * len(knocked(heads))
     # of each task's own first heads: as in ``_wanted``, at both choices of positions; of the others', their mean
     sets = tasks + 2 * (2 + DRAWS) + 2 + len(FACTORS)
-    least = tasks * (LEAST_EXAMPLES * (2 + sets + curves + 2 * alone) + CORE_EXAMPLES * (3 * first + 1))
+    # rivals of answers that the model must read by themselves make an example so many texts
+    texts = sum(scoring.texts.get(name, n) / n for name, n in scoring.examples.items())
+    least = texts * (LEAST_EXAMPLES * (2 + sets + curves + 2 * alone) + CORE_EXAMPLES * (3 * first + 1))
     ablation, budget = rows * (2 + alone), study.validation.budget
     known = [method.seconds / method.forwards for method in scoring.methods if method.forwards]
     seconds = max(known, default=0.0) * scoring.batches / rows

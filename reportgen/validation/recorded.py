@@ -40,7 +40,8 @@ ROOTS = (
     "validation.json: of every other set that a found one is held against its heads, its accuracy, and its loss on "
     "every example; of every head alone its losses, and of every subset of a found set its loss on discovery rows",
     "validation.json: which examples of the held-out half were tried, what the runs cost, whether the answers were the "
-    "model's own or a probe's, how well a probe tells the tasks, and what the answers are worth by guessing",
+    "model's own or a probe's, how well a probe tells the tasks, what the answers are worth by guessing, and how "
+    "much of its attention a head pays to the first token",
 )
 _ADAPTER = TypeAdapter(RawValidation)
 _HEAD, _LAYER = re.compile(r"((?:(enc|dec|cross)\.)?L(\d{1,9}))H(\d{1,9})"), re.compile(r"((enc|dec|cross)\.)?L\d{1,9}")
@@ -158,6 +159,9 @@ def _setting_faults(raw: RawValidation) -> Iterator[tuple[str, str]]:
             yield f"layers.{layer}", f"{heads} heads are none of a layer, or this is no layer's name (L0, enc.L0)"
     if not raw.layers:
         yield "layers", "there are none"
+    for head, share in raw.first_token.items():
+        if not 0 <= share <= 1:
+            yield f"first_token.{head}", f"{share:g} is no share of attention"
     if not raw.tasks:
         yield "tasks", "there are none"
     if sum(task.neutral for task in raw.tasks) > 1:

@@ -2,8 +2,7 @@
 chosen.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy.stats import rankdata
 
 from reportgen.core.blocks import Blocks, parsed
 from reportgen.core.findings import Finding, Robustness
-from reportgen.core.kinds import kind_of
+from reportgen.core.kinds import Kind, kind_of
 from reportgen.core.scores import Examples
 
 FEWEST = 8  # specifications below which their count says nothing
@@ -39,31 +38,50 @@ def counted(holds: Mapping[tuple[str, ...], bool]) -> Robustness | None:
 
 
 def of_scores(finding: Finding, blocks: Blocks) -> Robustness | None:
-    """Count the readings of the scores in which a finding's heads stand out as they do in all examples: reductions of
-    examples, halves of these, and how much of the effect has to be left.
+    """Count the readings of the scores in which a finding holds as it does in all examples: reductions of examples,
+    halves of these, and how much of the effect has to be left, its sign kept.
 
-    The effect is the mean rank of the heads over that of all others. None for findings that name no heads for
-    mattering, and where examples are unknown.
+    The effect of a finding that names heads for mattering is the mean rank of these over that of all others; one on
+    layers or groups of tasks has its kind's. None for other findings, and where examples are unknown.
     """
     kind = kind_of(finding.kind)
-    if not kind.important or kind.remark or kind.apart:
-        return None
     scores = next((b for b in blocks if b.block == finding.block), None)
-    if scores is None:  # of all blocks of an encoder-decoder together: it names no heads
+    # of all blocks of an encoder-decoder together there is no map
+    if scores is None or kind.remark or kind.apart:
         return None
-    inside = _mask(finding, scores.present)
     names = [finding.task] if finding.task else finding.tasks or []
-    examples = [e for name, e in zip(scores.task_names, scores.examples, strict=True) if name in names]
-    known = [e for e in examples if e is not None and 0 < e.discovery.sum() < len(e.discovery)]
-    if not inside.any() or not (scores.present & ~inside).any() or len(known) != len(names) or not known:
+    examples = {n: e for n, e in zip(scores.task_names, scores.examples, strict=True) if n in names and e is not None}
+    known = {name: e for name, e in examples.items() if 0 < e.discovery.sum() < len(e.discovery)}
+    effect = _effect(finding, kind, scores.present)
+    if effect is None or len(known) != len(names) or not known:
         return None
     holds: dict[tuple[str, ...], bool] = {}
-    for reduction in reductions(known):
-        whole = _ahead(reduction, [e.values for e in known], inside, scores.present)
-        for half, (left, share) in product(HALVES, LEFT.items()):
-            some = [e.values[e.discovery if half == HALVES[0] else ~e.discovery] for e in known]
-            holds[reduction, half, left] = _ahead(reduction, some, inside, scores.present) >= share * whole > 0
+    for reduction in reductions([*known.values()]):
+
+        def read(half: str | None, reduction: str = reduction) -> float:
+            some = {n: slice(None) if half is None else e.discovery == (half == HALVES[0]) for n, e in known.items()}
+            maps = {n: _reduced(reduction, e.values[some[n]].astype(np.float64)) for n, e in known.items()}
+            return effect(maps)
+
+        whole = read(None)
+        for half in HALVES:
+            part = read(half)
+            for left, share in LEFT.items():
+                holds[reduction, half, left] = part >= share * whole > 0
     return counted(holds)
+
+
+def _effect(
+    finding: Finding, kind: Kind, present: Bool[np.ndarray, "layer head"]
+) -> Callable[[Mapping[str, Float[np.ndarray, "layer head"]]], float] | None:
+    """Return how far a finding holds on maps, above 0 where it does; None for what can be read off no map."""
+    if (measured := kind.measured) is not None:
+        size = 0.0 if finding.effect is None else finding.effect.estimate
+        return (lambda maps: float(np.sign(size)) * measured(finding, maps)) if size else None
+    inside = _mask(finding, present)
+    if not kind.important or not inside.any() or not (present & ~inside).any():
+        return None
+    return lambda maps: fmean(_ahead(values, inside, present) for values in maps.values())
 
 
 def reductions(examples: Sequence[Examples]) -> tuple[str, str]:
@@ -73,17 +91,13 @@ def reductions(examples: Sequence[Examples]) -> tuple[str, str]:
 
 
 def _ahead(
-    reduction: str,
-    values: Sequence[Float[np.ndarray, "example layer head"]],
+    values: Float[np.ndarray, "layer head"],
     inside: Bool[np.ndarray, "layer head"],
     present: Bool[np.ndarray, "layer head"],
 ) -> float:
-    """Return by how much the mean rank of some heads, from 0 to 1, exceeds that of the others, the mean over tasks."""
-    found = []
-    for each in values:
-        ranks = rankdata(_reduced(reduction, each.astype(np.float64))[present]) / present.sum()
-        found.append(float(ranks[inside[present]].mean() - ranks[~inside[present]].mean()))
-    return fmean(found)
+    """Return by how much the mean rank of some heads, from 0 to 1, exceeds that of the others."""
+    ranks = rankdata(values[present]) / present.sum()
+    return float(ranks[inside[present]].mean() - ranks[~inside[present]].mean())
 
 
 def _reduced(reduction: str, values: Float[np.ndarray, "example layer head"]) -> Float[np.ndarray, "layer head"]:

@@ -14,6 +14,9 @@ from reportgen.core.trials import Interval, Rank, Reason, Shown
 # The loss above which heads count as needed: a share of what the model's answers are worth beyond guessing, and no less
 # than so many nats. A convention, like that of a large effect: docs/validation.md sweeps it from 2 to 10 %.
 SHARE, NATS = 0.05, 0.02
+# Of a head's attention: what looks at the first token more than at all else rests there (Xiao et al. 2024, Efficient
+# Streaming Language Models with Attention Sinks). And of a set's heads.
+SINK = 0.5
 # Held-out groups below which nothing is concluded: with fewer, one odd group turns a one-sided t test at .025.
 GROUPS = 16
 # Sets of the same layers below which a set is compared with none: of six, one chance in seven is the top rank.
@@ -234,3 +237,10 @@ def _error(squares: Float[np.ndarray, "group set"], total: float, groups: int) -
     """Return the standard errors of means from the groups' squared deviations; no less than rounding leaves."""
     result: np.ndarray = np.maximum(np.sqrt(squares.sum(axis=0) * groups / (groups - 1)) / total, TIE / 10)
     return result
+
+
+def is_sink(core: Sequence[str], shares: Mapping[str, float]) -> bool | None:
+    """Whether most of a set's heads rest on the first token; None where that was not seen of every one."""
+    if not all(name in shares for name in core):
+        return None
+    return sum(shares[name] > SINK for name in core) > SINK * len(core)

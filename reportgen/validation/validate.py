@@ -38,6 +38,7 @@ from reportgen.validation.plan import FACTORS, Planned, ablations, at_chance, mo
 from reportgen.validation.prepare import Setup, set_up
 from reportgen.validation.recorded import DIGITS
 from reportgen.validation.sets import FoundSet, Heads, layers_of
+from reportgen.validation.sinks import on_first_token
 from reportgen.validation.statistics import core_of, margin_of
 
 # Interventions on one batch in one file: what a broken run repeats at most
@@ -100,6 +101,7 @@ def validate(
         sets=[record.set(each, tried.losses[each.id]) for each in plan.sets],
         singles=record.singles(),
         curves=record.curves(),
+        first_token=on_first_token(setup, plan.discovery, {name for each in plan.sets for name in each.names}),
     )
 
 

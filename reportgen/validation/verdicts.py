@@ -125,6 +125,8 @@ def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
         "before": _share(trial.intact),
         "after": _share(trial.knocked_out),
         "after_controls": _share(trial.after_controls),
+        "alone": _share(trial.kept),
+        "without_any": _share(trial.floor),
         "specific": trial.specific,
         "silence": trial.silence,
         "controls": trial.controls,
@@ -134,6 +136,7 @@ def printed_of(trial: Trial, validation: Validation) -> dict[str, object]:
         "needed": {"few-groups": GROUPS, "few-sets": FEWEST}.get(trial.reason or trial.silence or ""),
         "neutral": None if trial.neutral is None else trial.neutral.estimate,
         "spared": trial.spared,
+        "sink": trial.sink,
         "carries": trial.verdict == "necessary" and trial.specific is True and trial.spared is True,
         "readout": validation.readout,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reportgen.core.scores import HeadScores
+from reportgen.core.scores import HeadScores, split_halves
 from reportgen.core.stats import effective_examples
 from reportgen.importers import load_scores
 
@@ -74,3 +74,12 @@ def test_a_table_says_its_groups_and_a_study_its_order(tmp_path: Path) -> None:
         told = load_scores(plain, ScoresSection(path=plain, ordered=ordered)).examples[0]
         assert told is not None
         assert (told.ordered, len(set(told.groups))) == (ordered is True, count)
+
+
+def test_the_order_of_rows_decides_no_half() -> None:
+    groups = [f"capital of {name}" for name in ("oman", "peru", "chad", "mali", "fiji", "cuba", "iran")] * 2
+    half = dict(zip(groups, split_halves(groups, 3), strict=True))
+    assert dict(zip(groups[::-1], split_halves(groups[::-1], 3), strict=True)) == half
+    assert sum(half.values()) == 4
+    numbers = [str(i) for i in range(30)]
+    assert split_halves(numbers, 0).tolist() == split_halves(numbers[::-1], 0)[::-1].tolist()

@@ -28,6 +28,13 @@ NAMES = (
     "x" * 300,
     "a very long name " * 18,
 )
+# The levels of factors by which validation and scores count in how many ways a finding holds
+LEVELS = (
+    *("mean ablation", "zero ablation", "resample ablation", "log-probability", "accuracy", "all tokens"),
+    *("prompt tokens", "answer tokens", "last token", "first half", "second half", "1 × the margin", "2 × the margin"),
+    *("0.5 × the margin", "half the effect", "three quarters of the effect", "mean", "median", "mean of sizes"),
+    "size of the mean",
+)
 VERDICTS = ("necessary", "unnecessary", "mixed", "undecided", "untested")
 
 
@@ -73,12 +80,17 @@ def printed(rng: np.random.Generator, verdict: str, heads: Sequence[str]) -> dic
         "dropped": [],
         "examples": 37,
         "margin": 0.05,
-        "shown": {"mean": {"estimate": loss, "low": loss / 2, "high": loss * 2, "votes": True, "above": loss > 0.05}},
+        "shown": {
+            name: {"estimate": size, "low": size / 2, "high": size * 2, "votes": True, "above": size > 0.05}
+            for name, size in (("mean", loss), *((("zero", 20 * loss),) if verdict == "mixed" else ()))
+        },
         "q": 0.01,
         "more": int(rng.integers(10, 900)) if verdict == "undecided" else None,
         "before": 100 * before / 37,
         "after": 100 * (float(rng.integers(0, before)) if verdict == "necessary" else before) / 37,
         "after_controls": 100 * (before - 1) / 37,
+        "alone": 100 * float(rng.integers(0, before + 1)) / 37,
+        "without_any": 100 * float(rng.integers(0, 20)) / 37,
         "carries": verdict == "necessary" and bool(rng.integers(2)),
     }
 
@@ -96,7 +108,7 @@ def first_set(rng: np.random.Generator, task: str, verdict: str) -> Finding:
         rule=None if tested else "r",
         verdict=verdict,  # type: ignore[arg-type]
         specific=bool(data["validation"]["carries"]) if tested else None,  # type: ignore[index]
-        robustness=Robustness(int(rng.integers(1, 48)), 48, ("zero ablation, last token",)) if tested else None,
+        robustness=Robustness(int(rng.integers(1, 48)), 48, (str(rng.choice(LEVELS)),)) if tested else None,
         data=data,
         task=task,
         members=heads,

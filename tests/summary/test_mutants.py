@@ -10,6 +10,7 @@ from made_findings import random_findings, trials_of
 from reading import unheld
 
 from reportgen.core import sentences
+from reportgen.core.claims import Claim
 from reportgen.core.findings import Finding
 from reportgen.core.sentences import filling, template_folder
 from reportgen.summary.limits import shortened
@@ -72,14 +73,20 @@ def mutants(text: str) -> list[tuple[str, str]]:
     return made
 
 
+def _of(topic: str, findings: list[Finding]) -> list[Claim]:
+    """The claims that a template words, of which remarks bound every topic's, with room or without."""
+    claims = summarize(trials_of(findings))
+    return [c for c in (*claims.claims, *claims.further) if topic in (c.topic, "_remarks")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("topic", ["anomalies", "causes", "heads", "layers", "tasks", "trust"])
+@pytest.mark.parametrize("topic", ["anomalies", "causes", "heads", "layers", "tasks", "trust", "_remarks"])
 def test_a_template_that_prints_another_number_is_noticed(
     topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = template_folder() / "summary"
     sets = [random_findings(seed) for seed in range(14)]
-    before = [[c for c in summarize(trials_of(f)).claims if c.topic == topic] for f in sets]
+    before = [_of(topic, f) for f in sets]
     noticed, unseen = 0, list[str]()
     for what, text in mutants((shipped / f"{topic}.j2").read_text())[::3]:  # every one was tried once
         (tmp_path / f"{topic}.j2").write_text(text)
@@ -87,7 +94,7 @@ def test_a_template_that_prints_another_number_is_noticed(
         monkeypatch.setattr(sentences, "filling", lambda setting: filling((setting[0], [tmp_path, *setting[1]])))
         printed, wrong = False, False
         for findings, told in zip(sets, before, strict=True):
-            claims = [c for c in summarize(trials_of(findings)).claims if c.topic == topic]
+            claims = _of(topic, findings)
             if [(c.headline, c.body) for c in claims] == [(c.headline, c.body) for c in told]:
                 continue
             printed = True

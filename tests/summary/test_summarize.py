@@ -13,6 +13,7 @@ from reportgen.core.kinds import Kind
 from reportgen.core.topics import TOPICS, Evidence
 from reportgen.summary.limits import BODY, CLAIMS, HEADLINE, TOGETHER, Limit, shortened
 from reportgen.summary.summarize import summarize, tasks_of
+from reportgen.summary.topics.common import disagreement, hinges
 
 SEEDS = range(60)  # benchmarks/random_claims.py reads a thousand
 
@@ -49,7 +50,8 @@ def again(claims: Claims, findings: list[Finding]) -> list[str]:
             continue
         evidence = Evidence(support, tuple(tasks), block[0] if block else None)
         drafts = [d for d in TOPICS.get(claim.topic, "").claims(evidence) if d.name == name]
-        made = {k: tuple(v) if isinstance(v, list) else v for d in drafts for k, v in d.values.items()}
+        values = {k: v for d in drafts for k, v in {**d.values, **disagreement(d.support), **hinges(d.support)}.items()}
+        made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         kept = {k: v for k, v in claim.values.items() if k not in ("tasks", "exceptions")}
         if made != kept:
             wrong.append(f"{claim.id}: {kept} of its support {made}")
@@ -94,6 +96,19 @@ def test_renamed_tasks_give_the_same_claims_of_their_new_names() -> None:
     for name in both:
         assert told[name].strength == before[name].strength
         assert told[name].tasks == tuple(sorted(names[t] for t in before[name].tasks))
+
+
+def test_claims_without_room_are_kept_and_said_to_be_left_out() -> None:
+    claims = summarize(trials_of(random_findings(3)))
+    assert len(claims.further) > 3
+    known = [c.id for c in (*claims.claims, *claims.further)]
+    assert len(known) == len({*known})
+    last = claims.further[-1]
+    assert claims.find(last.id) is last
+    assert claims.further[0].headline in claims.left_out
+    assert str(len(claims.further)) in claims.left_out
+    assert [c.strength for c in claims.further] == sorted((c.strength for c in claims.further), reverse=True)
+    assert replace(claims, further=()).left_out == ""
 
 
 def test_nothing_found_is_nothing_claimed() -> None:

@@ -75,8 +75,11 @@ def encoder_case(folder: Path, seed: int, truth: bool) -> Case:
     return Case(study, (first, second) if truth else tuple(others), truth)
 
 
-def null_study(folder: Path, seed: int) -> Study:
-    """A random model asked for what it says anyway: its heads matter, but scores of noise know nothing of it."""
+def null_study(folder: Path, seed: int, also: Sequence[str] = ()) -> Study:
+    """A random model asked for what it says anyway: its heads matter, but scores of noise know nothing of it.
+
+    ``also`` are further choices.
+    """
     model = build("llama", num_attention_heads=8, hidden_size=32, num_hidden_layers=4)
     torch.manual_seed(seed)
     for parameter in model.parameters():
@@ -88,7 +91,13 @@ def null_study(folder: Path, seed: int) -> Study:
         with torch.no_grad():
             said = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits[0, -1, 4 : 4 + len(WORDS)]
         rows.append(
-            {"task": "t", "id": str(i), "prompt": prompt, "answer": WORDS[int(said.argmax())], "choices": WORDS}
+            {
+                "task": "t",
+                "id": str(i),
+                "prompt": prompt,
+                "answer": WORDS[int(said.argmax())],
+                "choices": [*WORDS, *also],
+            }
         )
     return _saved(folder, model, rows, "float32")
 

@@ -5,14 +5,24 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from cases import Case, copying_case, induction_case, null_study, scored_by_hand, validated, verdict_on
+from tiny_models import WORDS
+from transformers import AutoModelForCausalLM
 
 from reportgen.analysis.analyze import analyze
 from reportgen.core.findings import Findings
 from reportgen.core.sentences import Prose
 from reportgen.core.trials import TOP, Validation
+from reportgen.scoring.run.cost import plan
+from reportgen.scoring.score import score
 from reportgen.validation.derive import derive
+from reportgen.validation.plan import foreseen
+from reportgen.validation.prepare import set_up
+from reportgen.validation.sinks import on_first_token
+from reportgen.validation.statistics import is_sink
 from reportgen.validation.validate import validate
 from reportgen.validation.verdicts import bare, judged
 
@@ -84,6 +94,42 @@ def test_noise_on_a_random_model_finds_nothing_specific(tmp_path: Path) -> None:
     validation = derive(validate(study, analyze(next(iter(methods.values()))[0]), methods))
     assert validation.problem is None
     assert [t.heads for t in validation.trials if t.specific] == []
+
+
+def test_rivals_that_the_model_reads_by_themselves_are_part_of_the_cost(tmp_path: Path) -> None:
+    study = null_study(tmp_path, 0, also=[f"{WORDS[0]} {WORDS[1]}"])  # of two tokens: a text of its own
+    foretold = plan(study)
+    assert foretold.texts == {"t": 2 * foretold.examples["t"]}
+    alone = replace(foretold, texts=foretold.examples)
+    assert foreseen(foretold, study).smallest == pytest.approx(2 * foreseen(alone, study).smallest)
+    methods, done = scored_by_hand(study), list[tuple[int, int]]()
+    findings = analyze(next(iter(methods.values()))[0])
+    section = study.validation.model_copy(update={"budget": 6})
+    limited = study.model_copy(update={"validation": section})
+    raw = validate(limited, findings, methods, progress=lambda name, at, total: done.append((at, total)))
+    assert raw.problem is None
+    assert [at for at, total in done].count(done[-1][1]) <= 2, "the bar is full at the end, told twice, and not before"
+    assert done[-1][0] == done[-1][1]
+    assert raw.first_token.keys() == {name for each in raw.sets for name in each.heads}
+
+
+def test_the_share_of_attention_on_the_first_token_is_the_models_own(tmp_path: Path) -> None:
+    study = null_study(tmp_path, 1)
+    (blocks,) = score(study).values()
+    setup = set_up(study, blocks)
+    found = on_first_token(setup, [[3, 5]], ["L1H2", "L3H7"])
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", attn_implementation="eager")
+    looked = []
+    for row in (3, 5):
+        one = setup.tasks[0].encoded[row]
+        with torch.no_grad():
+            weights = model(torch.tensor([one.inputs]), output_attentions=True).attentions
+        looked.append([float(weights[layer][0, head, one.positions[0], 0]) for layer, head in ((1, 2), (3, 7))])
+    assert list(found) == ["L1H2", "L3H7"]
+    assert list(found.values()) == pytest.approx(np.mean(looked, axis=0), abs=0.001)
+    assert is_sink(["L1H2"], {"L1H2": 0.6}) is True
+    assert is_sink(["L1H2", "L3H7"], {"L1H2": 0.6, "L3H7": 0.4}) is False, "half are not most"
+    assert is_sink(["L1H2"], {}) is None
 
 
 def test_verdicts_can_be_taken_off_again(copying: tuple[Case, Findings, Validation]) -> None:

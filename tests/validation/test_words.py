@@ -31,6 +31,10 @@ TOLD: dict[str, tuple[dict[str, Any], str]] = {
         "below the margin of 0.100 (q = 0.012); other heads may stand in. They do not cost more than other heads of "
         "their layers: rank 29 of 56 (interval 20 to 40)",
     ),
+    "sink": (
+        {"sink": True, "neutral": Interval(0.012, 0.01, 0.02)},
+        "Most of them rest their attention on the first token (sink); neutral text loses 0.0120 nats without them.",
+    ),
     "depends": (
         {"verdict": "mixed", "shown": shown(0.04, 0.87, 0.05), "specific": None, "silence": "rank"},
         "Depends on the intervention: on 57 held-out examples, knocking them out costs, in nats of the answer's "

@@ -12,7 +12,7 @@ from reportgen.analysis.statistics.groupings import contrasts, relabellings, sma
 from reportgen.analysis.statistics.trends import attending
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.findings import Effect, Family, Finding, Register, Test, Value
-from reportgen.core.kinds import closed
+from reportgen.core.kinds import Maps, closed
 from reportgen.core.stats import LEVEL, benjamini_hochberg
 
 DOC = """Each task's centre of importance along the layers, the tasks in its order, and the contrast of task groups.
@@ -257,6 +257,20 @@ class _Planned:
         )
 
 
+def _measured(finding: Finding, maps: Maps) -> float:
+    """Return how many layers the deepest task's centre lies beyond the shallowest one's, or the group's beyond those of
+    the others.
+    """
+    names = list(finding.tasks or ())
+    sums = np.nansum(np.stack([maps[name] for name in names]), axis=2)
+    with np.errstate(invalid="ignore"):
+        centres = sums @ np.arange(sums.shape[1]) / sums.sum(axis=1)
+    members = (finding.data or {}).get("members")
+    if isinstance(members, int):
+        return float(centres[:members].mean() - centres[members:].mean())
+    return float(centres[-1] - centres[0])
+
+
 DETECTOR = Detector(
     "depth",
     detect,
@@ -272,4 +286,5 @@ DETECTOR = Detector(
     several="differences in depth between tasks",
     weight=1,
     able=_able,
+    measured=_measured,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import comb
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from reportgen.analysis.statistics.groupings import contrasts, relabellings, sma
 from reportgen.analysis.view import Detector, Outcome, View
 from reportgen.core.caveats import IN_SAMPLE
 from reportgen.core.findings import Effect, Family, Finding
-from reportgen.core.kinds import closed
+from reportgen.core.kinds import Maps, closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Layers in which the tasks of one of the study's groups hold more, or less, of their importance than others.
@@ -169,6 +170,14 @@ def _finding(
     )
 
 
+def _measured(finding: Finding, maps: Maps) -> float:
+    """Return the difference of the groups' mean shares in the finding's layers, in percentage points."""
+    first, last = finding.layers or (0, 0)
+    names, members = list(finding.tasks or ()), cast(Data, finding.data)["members"]
+    held = 100 * _shares(np.stack([maps[name] for name in names]))[:, first : last + 1].sum(axis=1)
+    return float(held[:members].mean() - held[members:].mean())
+
+
 DETECTOR = Detector(
     "layer_band_contrast",
     detect,
@@ -183,4 +192,5 @@ DETECTOR = Detector(
     several="differences of task groups by depth",
     weight=21,
     able=_able,
+    measured=_measured,
 )

@@ -22,7 +22,7 @@ from reportgen.analysis.statistics.trends import (
 from reportgen.analysis.view import Detector, Outcome, View, found_cells
 from reportgen.core.caveats import AUTOCORRELATION, Caveat
 from reportgen.core.findings import Effect, Family, Finding
-from reportgen.core.kinds import closed
+from reportgen.core.kinds import Maps, closed
 from reportgen.core.stats import benjamini_hochberg
 
 DOC = """Importance that rises or falls steadily over a range of layers.
@@ -211,6 +211,16 @@ def _finding(
     )
 
 
+def _measured(finding: Finding, maps: Maps) -> float:
+    """Return Kendall's τ of the layers' mean ranks over the finding's layers."""
+    (values,) = maps.values()
+    ranks = np.full(values.shape, np.nan)
+    ranks[np.isfinite(values)] = stats.rankdata(values[np.isfinite(values)])
+    first, last = finding.layers or (0, len(values) - 1)
+    layers = [layer for layer in range(first, last + 1) if np.isfinite(values[layer]).any()]
+    return float(stats.kendalltau(layers, [np.nanmean(ranks[layer]) for layer in layers]).statistic)
+
+
 DETECTOR = Detector(
     "layer_gradient",
     detect,
@@ -224,4 +234,5 @@ DETECTOR = Detector(
     missed="under 2 SD a gradient",
     weight=3,
     able=_able,
+    measured=_measured,
 )

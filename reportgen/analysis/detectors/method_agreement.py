@@ -210,4 +210,5 @@ DETECTOR = Detector(
     home="agreement",
     caveats=(ACTIVATION_SIZE,),
     priority=PRIORITY,
+    important=False,  # its heads are those on which methods differ
 )

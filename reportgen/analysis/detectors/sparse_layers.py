@@ -5,6 +5,7 @@ from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
@@ -18,7 +19,8 @@ DOC = """Layers in which few heads, or no strong head, matter for a task.
 Observed only. Either few heads: at most 20 % of the layer's heads reach the task's median over all heads. Or no
 strong head: the layer's largest head lies below 60 % of the median of the layers' largest heads. Adjacent layers of
 the same condition are one finding; at most two a condition and task, the emptiest first. The 20 and 60 % are lowered
-until the kind appears in at most .02 of maps whose heads are shuffled over all layers.
+until the kind appears in at most .02 of maps whose heads are shuffled over all layers; where layers differ (p < .01,
+Kruskal–Wallis), of maps whose layers differ at random by as much, so that layers that wander are no news.
 Layers whose largest head is below 1 % of the usual head above zero on every task are named once, for all tasks
 together; tests over layers leave them out.
 Silent with fewer than 4 layers or heads, on constant maps, where the condition holds in more than half of the layers,
@@ -27,6 +29,7 @@ and in tasks where more than half of all heads are zero, since there every layer
 PRIORITY = {"observed": 0.5}  # and .02 times the root of the layers beyond the first
 # Far from the half of a layer's heads that would reach the median of like layers.
 SHARE, LOW, PER_CONDITION = 0.20, 0.60, 2
+LAYERS, WANDER = 8, 0.01  # the fewest layers of which a spread can be told; p that they differ at all (Kruskal–Wallis)
 FEW = "at most {:.3g} % of each layer's heads reach the task's median over all heads"
 WEAK = "each layer's largest head is below {:.3g} % of the median of the layers' largest heads"
 
@@ -63,10 +66,16 @@ def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
     """Return the largest share of heads, and the largest part of the median of the layers' largest heads, that count
     as sparse, so that heads shuffled over the map seldom do.
     """
-    layers = view.layers
+    layers, rng = view.layers, np.random.default_rng([view.settings.seed, *view.whole.shape])
+    within, between = (np.array(each)[:, None, None] for each in zip(*map(_spreads, view.whole), strict=True))
 
     def both(maps: Float[np.ndarray, "draw task layer head"]) -> Float[np.ndarray, "draw rule"]:
-        medians = np.nanmedian(maps[:1], axis=(2, 3), keepdims=True)  # the same in every order
+        if between.any():
+            # heads in random order lie apart by both spreads: their layers' part becomes that of whole layers again
+            level = between * rng.normal(size=(*maps.shape[:3], 1))
+            with np.errstate(divide="ignore"):
+                maps = np.exp(within * np.log(maps) + level)
+        medians = np.nanmedian(maps if between.any() else maps[:1], axis=(2, 3), keepdims=True)  # of any order the same
         inside = maps[:, :, layers]
         below = 1 - (inside >= medians).sum(axis=3) / np.maximum(np.isfinite(inside).sum(axis=3), 1)
         tops = np.max(np.nan_to_num(inside), axis=3)
@@ -76,6 +85,29 @@ def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
 
     few, weak = null_statistics(view, earlier, "over layers", both).T
     return round(1 - floor(few, 1 - SHARE, 2), 4), 1 / floor(weak, 1 / LOW, 2)
+
+
+def _spreads(values: Float[np.ndarray, "layer head"]) -> tuple[float, float]:
+    """Return the part of the logarithms' spread that lies within layers, and the layers' own robust standard deviation:
+    1 and 0 where no layer is told from the others.
+
+    Where layers wander, some are emptier than any shuffle of all heads shows, and that is what wandering is.
+    """
+    rows = [np.log(row[row > 0]) for row in values if (row > 0).sum() > 1]
+    if len(rows) < LAYERS or len({float(x) for row in rows for x in row}) < 2:
+        return 1.0, 0.0
+    if stats.kruskal(*rows).pvalue > WANDER:
+        return 1.0, 0.0
+    levels = np.array([np.median(row) for row in rows])
+    inner = _robust_sd(np.concatenate([row - level for row, level in zip(rows, levels, strict=True)]))
+    # the median of n normal numbers has a variance of π/2n of theirs
+    error = np.pi / 2 * inner**2 / np.median([len(row) for row in rows])
+    outer = float(np.sqrt(max(0.0, _robust_sd(levels) ** 2 - error)))
+    return (inner / float(np.hypot(inner, outer)), outer) if inner else (1.0, 0.0)
+
+
+def _robust_sd(values: Float[np.ndarray, "any"]) -> float:
+    return float(stats.median_abs_deviation(values, scale="normal"))
 
 
 def _dead(view: View) -> Finding:

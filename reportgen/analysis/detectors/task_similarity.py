@@ -42,7 +42,8 @@ Matrix = list[list[float]]
 @closed
 class Data(Similarity):
     """Matrices are in the order of the finding's tasks; ``order`` lists these by similarity and ``merges`` is the
-    dendrogram: (cluster, cluster, height, size) as SciPy's linkage writes it. ``specific`` is None for two tasks.
+    dendrogram: (cluster, cluster, height, size) as SciPy's linkage writes it. ``specific`` is None for two tasks, and
+    where a task's ranks are the mean of all.
     """
 
     heads: int
@@ -116,7 +117,8 @@ def _finding(
 ) -> Finding:
     names = view.scores.task_names
     pairs = np.triu_indices(len(names), 1)
-    centred = centred_correlations(overall) if len(names) > 2 else None
+    # where all tasks rank heads alike, nothing sets them apart
+    centred = None if len(names) < 3 or np.isnan(parts := centred_correlations(overall)).any() else parts
     rhos = overall if centred is None else centred
     # of pairs as alike, but for the digits that the order of a sum decides, the first by name
     least, most = (

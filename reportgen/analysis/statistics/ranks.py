@@ -18,6 +18,7 @@ from reportgen.core.stats import LEAST, LEVEL, group_numbers, group_sums
 # The jackknife takes the place of the bootstrap, which repeats examples and so adds to the noise that lowers every
 # correlation (docs/decisions/0011-comparisons-of-maps.md).
 GROUPS = 20  # of groups that the jackknife leaves out, one after the other
+ROUNDING = 1e-9  # of the mean square of a map: what is left of one that equals the mean of all
 Scope = Literal["overall", "within"]
 
 
@@ -58,9 +59,12 @@ def specific(ranks: Float[np.ndarray, "task *any cell"]) -> Float[np.ndarray, "t
 
 
 def centred_correlations(product: Float[np.ndarray, "task task"]) -> Float[np.ndarray, "task task"]:
-    """Return the correlations of the tasks' specific parts from those of the tasks: centred twice, then scaled."""
+    """Return the correlations of the tasks' specific parts from those of the tasks: centred twice, then scaled.
+
+    NaN for a task of which no more than rounding is left.
+    """
     centred = product - product.mean(axis=0) - product.mean(axis=1)[:, None] + product.mean()
-    size = np.sqrt(np.diag(centred))
+    size = np.sqrt(np.where(np.diag(centred) > ROUNDING * np.diag(product), np.diag(centred), 0.0))
     with np.errstate(invalid="ignore", divide="ignore"):
         result: np.ndarray = np.clip(centred / size / size[:, None], -1, 1)
     return result

@@ -56,8 +56,13 @@ def claims_md(report: Report) -> str:
     """Return the claims as Markdown, to paste into a README or an issue."""
     claims = report.claims
     said = [f"- **{_md(c.headline)}.** {_md(c.body)} ({', '.join(c.badges)})".replace("  ", " ") for c in claims.claims]
-    searches = [_md(claims.searches.text)] if claims.searches is not None else []
-    parts = [f"## {_md(report.title)}", "\n".join(said) or claims.nothing, *searches, citation(report)]
+    notes = [claims.left_out, claims.searches.text if claims.searches is not None else ""]
+    parts = [
+        f"## {_md(report.title)}",
+        "\n".join(said) or claims.nothing,
+        *(_md(note) for note in notes if note),
+        citation(report),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -19,6 +19,7 @@ def view(report: Report) -> dict[str, object]:
         "searches": claims.searches,
         "silent": [titles.get(name, name) for name in claims.silent] if claims.claims else [],
         "apart": list(claims.apart),
+        "left_out": claims.left_out,
     }
 
 

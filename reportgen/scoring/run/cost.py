@@ -1,7 +1,8 @@
 """What a scoring run would cost and which heads it would score, before it is run."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -50,7 +51,8 @@ class FoundLayer:
 class Plan:
     """What a run will cost, before it is run: ``examples`` per task, batches, work per method, memory in bytes.
 
-    ``rows`` is the first row of each task in tokens.
+    ``rows`` is the first row of each task in tokens; ``texts``, by task, how many texts a reading of all choices takes:
+    the examples, and rivals of their answers that the model must read by themselves.
     """
 
     examples: dict[str, int]
@@ -62,6 +64,7 @@ class Plan:
     notes: tuple[str, ...]
     found: tuple[FoundLayer, ...]
     rows: tuple[ShownRow, ...] = ()
+    texts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -99,7 +102,8 @@ def plan(study: Study) -> Plan:
             )
     rows = tuple(shown(model.tokenizer, task.encoded[0], model.kind) for task in prepared.tasks)
     depth = sum(heads.depth.values())
-    return Plan(examples, len(batches), depth, heads.widest, costs, memory, tuple(notes), found(heads), rows)
+    texts = {task.name: sum(1 + len(e.unlike) for e in task.encoded) for task in prepared.tasks}
+    return Plan(examples, len(batches), depth, heads.widest, costs, memory, tuple(notes), found(heads), rows, texts)
 
 
 def found(heads: Heads) -> tuple[FoundLayer, ...]:

@@ -377,7 +377,9 @@ def _prepare_task(
         notes.append(f"task {name}: {cut} of {len(rows)} prompts are cut ([tasks] truncate) to fit the model's context")
     # the same prompt twice is no second example
     number = components([row.group for row in rows], [row.prompt for row in rows])
-    first = {int(n): row.group for n, row in reversed([*zip(number, rows, strict=True)])}
+    first = {
+        int(n): row.group for n, row in sorted(zip(number, rows, strict=True), key=lambda pair: pair[1].group)[::-1]
+    }
     rows = tuple(replace(row, group=first[int(n)]) for n, row in zip(number, rows, strict=True))
     halves = split_halves([row.group for row in rows], scoring.seed)
     return PreparedTask(name, rows, encoded, (), halves)

@@ -35,6 +35,7 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     yield from _out_of_range(evidence)
     yield from _outstanding(evidence)
     yield from _single(evidence)
+    yield from _ordinary(evidence)
     yield from _against(evidence)
 
 
@@ -88,9 +89,11 @@ def _single(evidence: Evidence) -> Iterator[Draft]:
     found = [f for f in evidence.of("anomaly") if len(heads_of(f)) == 1 and f.task is not None]
     needed = [f for f in found if f.verdict == "necessary"]
     spared = [f for f in found if f.verdict == "unnecessary"]
-    rest = firm(f for f in found if f.verdict not in ("necessary", "unnecessary"))
+    mixed = [f for f in found if f.verdict == "mixed"]
+    rest = firm(f for f in found if f.verdict not in ("necessary", "unnecessary", "mixed"))
     yield from _tried("alone", needed, evidence)
     yield from _tried("spared", spared, evidence)
+    yield from _tried("depends", mixed, evidence)
     yield from _untried([f for f in rest if f.verdict != "undecided"], evidence)
 
 
@@ -151,6 +154,24 @@ def _untried(found: Sequence[Finding], evidence: Evidence) -> Iterator[Draft]:
     values["others"] = len(named)
     effect = beyond(min(map(effect_of, same)))
     yield Draft(name="largest", support=[*same, *named], values=values, tasks=tasks_of(same), effect=effect)
+
+
+def _ordinary(evidence: Evidence) -> Iterator[Draft]:
+    """Name the largest heads of scores without examples where none of them is larger than a heavy tail gives.
+
+    That none stands out is no claim; how far the first is ahead says how to read a list of the largest.
+    """
+    found = {str(f.task): f for f in evidence.of("top_heads") if datum(f, "examples") is False and heads_of(f)}
+    sizes = {task: effect_of(f) for task, f in found.items() if f.effect is not None and f.value is not None}
+    if evidence.of("anomaly") or not sizes or max(sizes.values()) <= 1:
+        return
+    first, *rest = sorted(sizes, key=lambda task: (-sizes[task], task))
+    values: Values = {"head": heads_of(found[first])[0], "first": first, "total": len(evidence.tasks)}
+    values |= {"value": getattr(found[first].value, "estimate", 0.0), "times": sizes[first]}
+    values |= {"next": sizes[rest[0]]} if rest else {}
+    support = [found[task] for task in sorted(sizes)]
+    effect = beyond(sizes[first])
+    yield Draft(name="ordinary", support=support, values=values, tasks=[first], effect=effect, grade="context")
 
 
 def _where(finding: Finding) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reportgen.core.findings import Finding
 from reportgen.core.topics import Draft, Evidence, Topic
 from reportgen.summary.topics.common import (
+    MARGIN,
     Values,
     datum,
     first_sets,
@@ -15,9 +16,12 @@ from reportgen.summary.topics.common import (
     lost,
     named_sets,
     number,
+    right,
     shown,
     tasks_of,
 )
+
+DECIDED = ("necessary", "unnecessary", "mixed")
 
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
@@ -30,6 +34,44 @@ def claims(evidence: Evidence) -> Iterator[Draft]:
     yield from _joined(evidence, "spared", [f for f in tops if f.verdict == "unnecessary"])
     yield from _joined(evidence, "depends", [f for f in tops if f.verdict == "mixed"])
     yield from _overlooked(evidence)
+    yield from _alone(evidence)
+
+
+def _alone(evidence: Evidence) -> Iterator[Draft]:
+    """Say on which tasks the first heads do without all others, and on which not: an exact count, of which no test is
+    made. They do where they keep all but the margin's share of what the answers have over those of no head at all.
+    """
+    shares: dict[str, float] = {}
+    found: dict[str, Finding] = {}
+    for f in first_sets(evidence):
+        before, kept, bare = (number(f, "validation", key) for key in ("before", "alone", "without_any"))
+        if f.verdict in DECIDED and before is not None and kept is not None and bare is not None and before > bare:
+            # counts of answers, of which a hair's breadth of rounding makes no difference
+            found[str(f.task)], shares[str(f.task)] = f, round((kept - bare) / (before - bare), 9)
+    for name, tasks in (
+        ("enough", sorted(t for t, share in shares.items() if share >= 1 - MARGIN)),
+        ("too-few", sorted(t for t, share in shares.items() if share < 1 - MARGIN)),
+    ):
+        if not tasks:
+            continue
+        support = [found[t] for t in tasks]
+        first = max(tasks, key=lambda t: (shares[t], t))
+        values: Values = {
+            "first": first,
+            "kept": right(found[first], "alone") or 0,
+            "bare": right(found[first], "without_any") or 0,
+            "examples": int(number(found[first], "validation", "examples") or 0),
+            "total": len(evidence.tasks),
+        }
+        effect = min(shares[t] if name == "enough" else 1 - shares[t] for t in tasks)
+        yield Draft(
+            name=name,
+            support=support,
+            values=values,
+            tasks=tasks,
+            effect=min(1.0, max(0.0, effect)),
+            grade="observed",
+        )
 
 
 def _overlooked(evidence: Evidence) -> Iterator[Draft]:

@@ -11,6 +11,7 @@ from reportgen.core.trials import TOP
 
 NAMED = 3  # sets, or heads, that are named
 MARGIN = 0.05  # of a task's worth: the loss above which heads count as needed
+FRAGILE = 0.75  # of the ways of testing: a result that fails in a quarter of them hinges on how it is tested
 Values = dict[str, int | float | str | Sequence[str]]
 Of = TypeVar("Of", bound=Hashable)
 
@@ -123,6 +124,58 @@ def judged(findings: Sequence[Finding]) -> Values:
     return {"needed": counts["necessary"], "spared": counts["unnecessary"]}
 
 
+def hinges(findings: Sequence[Finding]) -> Values:
+    """Return on which way of testing findings hinge, and on which tasks: those that fail in a quarter of all ways.
+
+    Of several such ways that of the finding which holds in the fewest; the tasks are left out where all hinge on it.
+    """
+    known = [f for f in findings if f.verdict not in ("undecided", "untested") and fragile(f)]
+    if not known:
+        return {}
+    first = min(known, key=lambda f: (share_of(f), f.id))
+    level = _factor(first)
+    same = tasks_of(f for f in known if _factor(f) == level)
+    return {"hinge": level, "hinging": same if set(same) < set(tasks_of(findings)) else []}
+
+
+def share_of(finding: Finding) -> float:
+    """Return the share of specifications in which a finding holds, 1 where none were tried."""
+    return finding.robustness.holds / finding.robustness.of if finding.robustness and finding.robustness.of else 1.0
+
+
+def fragile(finding: Finding) -> bool:
+    """Whether a finding fails in a quarter of its specifications, of which a level is then named."""
+    return share_of(finding) <= FRAGILE and bool(_factor(finding))
+
+
+def _factor(finding: Finding) -> str:
+    return finding.robustness.fails[0] if finding.robustness and finding.robustness.fails else ""
+
+
+def disagreement(findings: Sequence[Finding]) -> Values:
+    """Return what the interventions on a set cost where they disagree, in nats, and the margin between them: the most
+    and the least of those that count, of the finding on which they are furthest apart.
+    """
+    mixed = {f.id: losses for f in findings if f.verdict == "mixed" and len(losses := _voting(f)) > 1}
+    if not mixed:
+        return {}
+    name = max(mixed, key=lambda each: (max(mixed[each].values()) - min(mixed[each].values()), each))
+    losses, found = mixed[name], next(f for f in findings if f.id == name)
+    most, least = (choice(losses, key=lambda way: (losses[way], way)) for choice in (max, min))
+    values: Values = {"by_most": most, "costs_most": losses[most], "by_least": least, "costs_least": losses[least]}
+    margin = number(found, "validation", "margin")
+    return values | {"differs_on": tasks_of([found])} | ({} if margin is None else {"margin": margin})
+
+
+def _voting(finding: Finding) -> dict[str, float]:
+    """Return the loss under each intervention that counts."""
+    shown = datum(finding, "validation", "shown")
+    names = [str(name) for name in shown] if isinstance(shown, Mapping) else []
+    losses = {name: number(finding, "validation", "shown", name, "estimate") for name in names}
+    votes = {name: datum(finding, "validation", "shown", name, "votes") is True for name in names}
+    return {name: loss for name, loss in losses.items() if loss is not None and votes[name]}
+
+
 def first_sets(evidence: Evidence) -> list[Finding]:
     """Return what knocking out showed of each task's first heads."""
     return shown(evidence, TOP)
@@ -143,7 +196,7 @@ def core_of(finding: Finding) -> list[str]:
     return [str(head) for head in items(finding, "validation", "core")] or heads_of(finding)
 
 
-def _right(finding: Finding, when: str) -> int | None:
+def right(finding: Finding, when: str) -> int | None:
     """Return how many held-out answers are right, from the share of them in per cent; of a mean over sets, the whole
     ones, so that "at least" is true of it.
     """
@@ -156,7 +209,7 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
 
     The number of heads, of examples, and what as many other heads leave at least, are told where all tasks have them.
     """
-    after = {str(f.task): n for f in findings if (n := _right(f, "after")) is not None}
+    after = {str(f.task): n for f in findings if (n := right(f, "after")) is not None}
     values: Values = dict(extremes(after)) if len(after) == len(findings) else {}
     examples = {number(f, "validation", "examples") for f in findings}
     if len(examples) == 1 and (only := examples.pop()) is not None:
@@ -165,7 +218,7 @@ def knocked_out(findings: Sequence[Finding]) -> Values:
     # where some of a set's heads turned out to be idle, their number is none of what is needed
     if len(sizes) == 1 and all(len(core_of(f)) == len(heads_of(f)) for f in findings):
         values["heads"] = sizes.pop()
-    controls = [_right(f, "after_controls") for f in findings]
+    controls = [right(f, "after_controls") for f in findings]
     known = [n for n in controls if n is not None]
     return values | ({"controls": min(known)} if known and len(known) == len(controls) else {})
 

@@ -274,11 +274,12 @@ def _raised(evidence: Evidence, kind: str) -> list[Finding]:
 
 
 def _region_values(found: Sequence[Finding], evidence: Evidence) -> Values:
-    layers = [layer for f in found for layer in f.layers or ()]
+    layers, heads = [n for f in found for n in f.layers or ()], [n for f in found for n in f.heads or ()]
     return {
         "count": len(found),
         "holders": len(tasks_of(found)),
         "layers": span(min(layers), max(layers)),
+        "columns": span(min(heads), max(heads)),
         "total": len(evidence.tasks),
         **spread(strongest(found)),
         **largest_q(found),

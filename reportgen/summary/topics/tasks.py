@@ -39,7 +39,8 @@ def _similarity(evidence: Evidence) -> Iterator[Draft]:
         if number(f, "unrelated") is not None and rho is not None and low is not None and low > 0:
             values |= {"pair": pair, "rho": rho}
         if name:
-            size = over - within if name == "layers" else over if name == "heads" else 1 - abs(over)
+            # that tasks are unlike is what chance gives: the effect is what is left of likeness
+            size = over - within if name == "layers" else abs(over)
             yield Draft(
                 name=f"similarity-{name}", support=[f], values=values, tasks=tasks_of([f]), effect=size, grade="context"
             )
@@ -74,10 +75,11 @@ def _localised(evidence: Evidence) -> Iterator[Draft]:
     if compared or len(halves) < 2 or len(heads) != 1 or min(sizes.values()) == max(sizes.values()):
         return
     spread = extremes({name: int(size) for name, size in sizes.items()})
+    between = [name for name in sorted(sizes, key=lambda t: (sizes[t], t)) if name not in spread.values()]
     yield Draft(
         name="spread",
         support=list(halves.values()),
-        values={**spread, "heads": int(heads.pop() or 0), "total": len(evidence.tasks)},
+        values={**spread, "between": between, "heads": int(heads.pop() or 0), "total": len(evidence.tasks)},
         tasks=sorted(halves),
         effect=1 - min(sizes.values()) / max(sizes.values()),
         grade="context",

@@ -8,16 +8,17 @@ from reportgen.summary.topics.common import (
     datum,
     extremes,
     first_sets,
+    fragile,
     heads_of,
     largest_q,
     number,
+    share_of,
     shown,
     tasks_of,
     text,
 )
 
 GOOD, POOR = 0.9, 0.5  # of reliability: .9 is the usual least of a measure that decides (Nunnally 1978)
-FRAGILE = 0.75  # of the ways of testing: a result that fails in a quarter of them hinges on how it is tested
 SATURATED = 5.0  # per cent of probability left for other answers, below which log-probabilities show the failures
 
 
@@ -192,29 +193,29 @@ def _unknown(evidence: Evidence) -> Iterator[Draft]:
 
 def _robustness(evidence: Evidence) -> Iterator[Draft]:
     """Name the finding on a set of heads that holds in the fewest ways of testing it, where a quarter fail."""
-    known = [f for f in evidence.findings if f.robustness is not None and f.verdict not in ("undecided", "untested")]
-    shares = {f.id: f.robustness.holds / f.robustness.of for f in known if f.robustness and f.robustness.of}
-    fragile = [f for f in known if shares.get(f.id, 1.0) <= FRAGILE]
-    if not fragile:
+    open_ = ("undecided", "untested")
+    # that a group of tasks differs no more than others is no result that could fail
+    known = [f for f in evidence.findings if f.robustness and f.verdict not in open_ and not datum(f, "ordinary")]
+    weak = [f for f in known if fragile(f)]
+    if not weak:
         return
-    first = min(fragile, key=lambda f: (shares[f.id], f.id))
+    first = min(weak, key=lambda f: (share_of(f), f.id))
     assert first.robustness is not None
     values: Values = {
-        "count": len(fragile),
+        "count": len(weak),
         "known": len(known),
         "members": heads_of(first)[:3],
         "first": str(first.task or ""),
         "holds": first.robustness.holds,
         "of": first.robustness.of,
-        "fails": first.robustness.fails[0] if first.robustness.fails else "",
     }
-    tried = any(f.verdict for f in fragile)
+    tried = any(f.verdict for f in weak)
     yield Draft(
         name="fragile",
         support=known,
         values=values,
-        tasks=tasks_of(fragile),
-        effect=len(fragile) / len(known),
+        tasks=tasks_of(weak),
+        effect=len(weak) / len(known),
         grade="tested" if tried else "context",
     )
 

@@ -36,6 +36,13 @@ def test_the_task_specific_part_does_not_see_what_all_tasks_share() -> None:
     assert "where unrelated tasks would have −0.50." in found.sentence
 
 
+def test_tasks_that_rank_all_heads_alike_have_no_task_specific_part() -> None:
+    (found,) = only(named(np.repeat(noise(3, (1, 8, 8)), 3, axis=0)), "task_similarity")
+    assert found.data is not None
+    assert (found.data["specific"], found.data["unrelated"], found.data["most_rho"]) == (None, None, 1.0)
+    assert "nan" not in found.sentence
+
+
 def test_layers_that_all_tasks_use_make_them_alike_over_all_heads_only() -> None:
     tensor = noise(2, (3, 12, 12)) * np.exp(np.arange(12))[None, :, None]
     (found,) = only(named(tensor), "task_similarity")

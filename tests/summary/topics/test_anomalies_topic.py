@@ -45,6 +45,30 @@ def test_heads_that_were_knocked_out_are_told_by_what_became_of_them() -> None:
     assert "0.00020 nats" in claims["anomalies/spared"].body
 
 
+def test_a_head_on_which_interventions_disagree_is_told_as_that() -> None:
+    shown = {"mean": {"estimate": 0.01, "votes": True}, "zero": {"estimate": 0.5, "votes": True}}
+    data = {"scope": "of all layers", "validation": {"margin": 0.1, "shown": shown}}
+    claims = said(largest("L1H2", "Math", 1.4, 4.4, verdict="mixed", data=data))
+    assert claims.keys() == {"anomalies/depends"}
+    assert claims["anomalies/depends"].headline == "Whether L1H2 is needed alone depends on how it is removed"
+    assert claims["anomalies/depends"].body.startswith("Zeroing costs 0.50 nats, mean ablation 0.010")
+
+
+def test_the_first_heads_of_scores_without_examples_are_named_where_none_stands_out() -> None:
+    heads = [
+        finding("top_heads", task, None, ratio, members=[head], value=value, data={"examples": False, "equal": 1})
+        for task, ratio, head, value in (("A", 1.4, "L6H24", 0.0028), ("B", 1.1, "L5H10", 0.0018))
+    ]
+    beside = finding("layer_gradient", "A", 0.001, -0.8, layers=(0, 7), data={"direction": "falls", "whole": True})
+    claim = said(*heads, beside)["anomalies/ordinary"]
+    assert claim.headline == "L6H24 is the largest head of A, 1.4 times the next"
+    assert claim.body == (
+        "It reaches 0.0028; on other tasks the first is at most 1.1 times the second. A heavy tail gives as much."
+    )
+    assert "anomalies/ordinary" not in said(*heads, largest("L3H1", "B", 2.0, 0.1), beside)
+    assert said(*heads).keys() == {"heads/nothing"}, "it says how to read other claims"
+
+
 def test_numbers_out_of_range_come_before_all_else() -> None:
     data = {"low": 0.0, "high": 1.0, "values": [1.0028], "examples": 0}
     found = finding("out_of_range", "Recall", None, 0.0028, members=["L12H2"], data=data)

@@ -25,8 +25,8 @@ def test_blocks_and_strips_of_all_tasks_are_one_claim_with_its_extremes() -> Non
     (claim,) = said(*blocks, *strips).values()
     assert claim.headline == "All three tasks have a compact block of heads, two of three a strip"
     assert claim.body == (
-        "Blocks lie in layers 8–14, 5.0 (Recall) to 11 (Math) times as large as the heads beside (q ≤ 0.0010), "
-        "strips in layers 22–23 (q ≤ 0.0080)."
+        "Blocks lie in layers 8–14 and heads 2–6, 5.0 (Recall) to 11 (Math) times as large as the heads beside "
+        "(q ≤ 0.0010), strips in layers 22–23 and heads 2–6 (q ≤ 0.0080)."
     )
 
 

@@ -45,6 +45,6 @@ def test_depth_of_tasks_and_of_their_groups() -> None:
     )
     assert claims["layers/depths"].headline == "Tasks differ in depth: A lies shallowest, C deepest"
     assert claims["layers/depths"].body == (
-        "Their importance is centred at layers 1.2 and 4.9; two of three pairs of tasks differ (q = 0.0010)."
+        "Their importance is centred at layers 1.2 and 4.9; two pairs of tasks differ (q = 0.0010)."
     )
     assert claims["layers/group-depth"].headline == "The complex tasks lie deeper than the basic tasks"

@@ -57,3 +57,15 @@ def test_groups_that_differ_in_a_band_and_those_that_do_not() -> None:
     assert claim.body == "46 % against 34 % (q = 0.030)."
     untested = finding("layer_band_contrast", None, None, 11.7, tasks=["A", "B"], layers=(20, 30), data=data)
     assert said(untested).keys() == {"heads/nothing"}
+
+
+def test_tasks_between_the_most_and_the_least_localised_are_named_in_their_order() -> None:
+    halves = {"Recall": 110, "Math": 151, "Logic": 124, "Meaning": 158}
+    found = [
+        finding("concentration", task, None, 300.0, data={"compared": False, "half": half, "heads": 1024})
+        for task, half in halves.items()
+    ]
+    other = finding("layer_gradient", "Math", 0.001, -0.8, layers=(0, 7), data={"direction": "falls", "whole": True})
+    claim = said(*found, other)["tasks/spread"]
+    assert claim.headline == "Recall is the most localised task, Meaning the least"
+    assert claim.body.endswith("Between them lie, the most localised first, Logic and Math.")
