@@ -50,7 +50,7 @@ def _every(claims: Claims) -> dict[str, object]:
     findings = claims.made_from.findings
     blocks = findings.made_from.blocks
     return {
-        "claims": {claim.id: claim.headline for claim in claims.claims},
+        "claims": {claim.id: claim.headline for claim in (*claims.claims, *claims.further)},
         "findings": {f.id: f.sentence for f in findings.ranked()},
         "heads": {str(b.block or "heads"): [b.n_layers, b.n_heads] for b in blocks},
     }
@@ -59,7 +59,7 @@ def _every(claims: Claims) -> dict[str, object]:
 def _every_line(claims: Claims, folder: Path) -> Iterator[str]:
     findings = claims.made_from.findings
     yield "claims, the strongest first:"
-    yield from (f"  {claim.id}: {claim.headline}" for claim in claims.claims)
+    yield from (f"  {claim.id}: {claim.headline}" for claim in (*claims.claims, *claims.further))
     yield from ([f"  {claims.nothing}"] if claims.nothing else [])
     yield from ("", "findings, the most important first:")
     yield from (f"  {f.id}: {f.sentence}" for f in findings.ranked())
@@ -73,7 +73,7 @@ def _every_line(claims: Claims, folder: Path) -> Iterator[str]:
 def _near(name: str, claims: Claims, folder: Path) -> str:
     """Return a hint that names what is called nearly so: what holds the name, or is spelled like it."""
     findings = claims.made_from.findings
-    names = [*(c.id for c in claims.claims), *(f.id for f in findings.ranked())]
+    names = [*(c.id for c in (*claims.claims, *claims.further)), *(f.id for f in findings.ranked())]
     blocks = findings.made_from.blocks
     if match := HEAD.fullmatch(name.rpartition(".")[2].upper()):
         head = Head(int(match[2]), int(match[3]))
@@ -124,7 +124,7 @@ def head_json(name: str, block: HeadScores, claims: Claims, trials: Trials) -> d
             {"id": t.id, "tasks": t.tasks, "heads": t.heads, "verdict": t.verdict, "specific": t.specific} for t in sets
         ],
         "findings": [f.id for f in naming],
-        "claims": [c.id for c in claims.claims if held & {*c.support}],
+        "claims": [c.id for c in (*claims.claims, *claims.further) if held & {*c.support}],
     }
 
 

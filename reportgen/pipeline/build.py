@@ -84,9 +84,8 @@ class Built:
 
         told = self.scores.study.report
         drawn = [small_maps(b, style_of(b, told.colormap, told.layer_order)) for b in self.scores.blocks]
-        wide = (
-            '<figure style="margin:0;max-width:46rem;padding:.5rem;background:#fff;color:#24292f">'  # in the dark too
-        )
+        # on white in the dark, too: the figures' ink is dark
+        wide = '<figure style="margin:0;max-width:46rem;padding:.5rem;background:#fff;color:#24292f">'
         maps = "".join(f"{wide}{d.svg}<figcaption>{escape(d.caption)}</figcaption></figure>" for d in drawn)
         failed = "".join(f"<p>{escape(p.failure)}</p>" for p in self.plugins if p.error)
         files = " · ".join(f'<a href="{escape(str(p))}">{p.name}</a>' for p in (self.html, self.pdf) if p.is_file())

@@ -130,7 +130,7 @@ def test_a_head_is_told_on_every_task_with_all_that_names_it(claims: Claims, tmp
 def test_without_a_name_all_names_are_listed_in_the_order_of_the_report(claims: Claims, tmp_path: Path) -> None:
     known, lines = explain.explained(None, claims, tmp_path)
     assert isinstance(known, dict)
-    ids = [*(c.id for c in claims.claims), *(f.id for f in claims.made_from.findings.ranked())]
+    ids = [*(c.id for c in (*claims.claims, *claims.further)), *(f.id for f in claims.made_from.findings.ranked())]
     assert [*known["claims"], *known["findings"]] == ids
     told = [line.strip().partition(": ")[0] for line in lines if line.startswith("  ")]
     assert told == ids

@@ -291,6 +291,13 @@ def test_claims_hold_changed_or_could_not_be_compared(
     assert (found.fate, found.why) == (fate, why)
 
 
+def test_a_claim_that_found_no_room_in_one_run_is_compared() -> None:
+    shown, hidden = claim("a"), claim("a")
+    for base, other in ((Claims((shown,)), Claims(further=(hidden,))), (Claims(further=(hidden,)), Claims((shown,)))):
+        (found,) = claim_moves(run(claims=base), Versus(run(claims=other), (), (), ()))
+        assert (found.fate, found.before, found.after) == ("holds", shown, shown)
+
+
 def test_runs_that_differ_in_seeds_alone_say_what_may_rest_on_them(
     runs: dict[str, Path], tmp_path: Path, browser, violations
 ) -> None:

@@ -42,15 +42,26 @@ def claim_moves(reference: Run, v: Versus) -> list[ClaimMove]:
     one of them is gone or judged unlike, and it cannot be compared where the other run did not look for them.
     """
     run, theirs = v.run, {claim.id: claim for claim in v.run.claims.claims}
+    # what found no room among a run's claims is made all the same
+    hidden = [{claim.id: claim for claim in each.claims.further} for each in (reference, run)]
     ours = {move.before.id: move for move in v.moves if move.before is not None}
     others = {move.after.id: move for move in v.moves if move.after is not None}
-    found = [
-        _alone(claim, ours, reference, run, before=True)
-        if claim.id not in theirs
-        else _both(claim, theirs.pop(claim.id), (ours, others), reference, run)
-        for claim in reference.claims.claims
-    ]
-    return [*found, *(_alone(claim, others, run, reference, before=False) for claim in theirs.values())]
+    found = list[ClaimMove]()
+    for claim in reference.claims.claims:
+        other = theirs.pop(claim.id, None) or hidden[1].get(claim.id)
+        found.append(
+            _alone(claim, ours, reference, run, before=True)
+            if other is None
+            else _both(claim, other, (ours, others), reference, run)
+        )
+    for claim in theirs.values():
+        before = hidden[0].get(claim.id)
+        found.append(
+            _alone(claim, others, run, reference, before=False)
+            if before is None
+            else _both(before, claim, (ours, others), reference, run)
+        )
+    return found
 
 
 def counts(fates: Sequence[ClaimMove]) -> str:
