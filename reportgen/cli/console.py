@@ -50,6 +50,7 @@ def show(as_json: bool, content: object, lines: Sequence[str]) -> None:
 def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
     """Print the report's paths, in the folder as the caller wrote it, and its claims."""
     from reportgen.core.claims import to_json
+    from reportgen.core.scores import read_as
 
     output = output or str(built.folder)
     paths = [f"{output}/{p.name}" for p in (built.html, built.pdf) if p.is_file()]
@@ -59,7 +60,9 @@ def announce(built: "Built", as_json: bool, output: str | None = None) -> None:
         "findings": len(built.findings.findings),
         "claims": to_json(built.claims)["claims"],
     }
-    show(as_json, content, [*paths, "", *claim_lines(built.claims)])
+    read = [f"read as: {told}" for told in read_as(built.scores.blocks[0])]
+    content |= {"read": read} if read else {}
+    show(as_json, content, [*paths, *read, "", *claim_lines(built.claims)])
     warn(built.plugins)
     left_out(built.left_out)
     if built.lacking:

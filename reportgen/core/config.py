@@ -281,16 +281,18 @@ class ScoresSection(_Section):
     smallest and the largest value that the scores' unit allows. ``ordered`` says that examples follow each other and
     may depend on their neighbours, or (false) that they do not; without it, that is read from the scores.
 
-    Of tables, ``columns`` says under which name the file holds each column, ``{layer = "lyr"}``, and ``separator`` what
-    stands between cells; ``key`` is the path to the scores within a larger JSON file, "results.heads"; ``index_base``
-    the number of the first layer and head. Of files that list some heads only, ``layers`` and ``heads`` are the
-    model's, and ``rest`` says what is known of the others: that they rank "below", or "unknown".
+    Of tables, ``columns`` says under which name the file holds each column, ``{layer = "lyr"}``, ``separator`` what
+    stands between cells, and ``decimal`` the decimal mark; ``key`` is the path to the scores within a larger JSON file,
+    "results.heads"; ``index_base`` the number of the first layer and head. Of files that list some heads only,
+    ``layers`` and ``heads`` are the model's, and ``rest`` says what is known of the others: that they rank "below", or
+    "unknown".
     """
 
     path: Path
     format: str | None = None
     columns: dict[str, str] = {}
     separator: str | None = None
+    decimal: Literal[".", ","] | None = None
     index_base: Literal[0, 1] | None = None
     key: str | None = None
     rest: Literal["below", "unknown"] | None = None

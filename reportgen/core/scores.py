@@ -316,6 +316,11 @@ class HeadScores:
         return cls(array, tuple(Task(name) for name in names), Method(method), examples=examples, **rest)
 
 
+def read_as(scores: HeadScores) -> list[str]:
+    """Return how the file of the scores was read, where that had to be recognised."""
+    return [note.removeprefix(READ) for note in scores.model.notes if note.startswith(READ)]
+
+
 def _numbers(values: object, location: str) -> np.ndarray:
     """Return real numbers as an array, tensors included; raises InputError for anything else."""
     hint = "Give numbers of shape (task, layer, head)"

@@ -21,7 +21,7 @@ from reportgen.errors import InputError, nearest
 from reportgen.importers import circuit_graphs, cognitive_mirrors
 from reportgen.importers.common import Importer, beginning, lists_by_head, method_of, scores_from_arrays, unknown_file
 from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
-from reportgen.importers.common.rows import LARGEST, Faults, Rows, scores_of
+from reportgen.importers.common.rows import LARGEST, Faults, Rows, noted, scores_of
 from reportgen.importers.common.tables import CANONICAL, Table, as_rows, plain_name
 from reportgen.importers.tidy import load_table
 from reportgen.storage.json_files import once, read_json
@@ -269,7 +269,7 @@ def _blocks(path: Path, parts: Sequence[Part], section: ScoresSection, said: lis
         method = replace(method, unit=MEMBER if any(p.names for p in parts) else UNIT)
     if all(part.array is not None for part in parts):
         arrays = {part.task or name: _array(path, part) for part in parts}
-        return (scores_from_arrays(path, arrays, section, method),)
+        return (noted(scores_from_arrays(path, arrays, section, method), said),)
     if any(part.array is not None or part.records for part in parts):
         hint = "Give all tasks in one form, or one by [scores] key"
         raise InputError("its tasks are written in different forms", str(path), hint)

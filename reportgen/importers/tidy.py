@@ -20,9 +20,11 @@ from reportgen.importers.common import Importer, method_of, model_of, scores_fro
 from reportgen.importers.common.head_names import parse_head, parse_layer, parse_one
 from reportgen.importers.common.rows import LARGEST, Faults, Rows, noted, scores_of
 from reportgen.importers.common.tables import (
+    DECIMAL_COMMA,
     Columns,
     Table,
     columns_of,
+    either,
     floats,
     is_numeric,
     is_table,
@@ -68,9 +70,16 @@ def load_table(table: Table, section: ScoresSection, unit: str | None = None) ->
         raise InputError(problem, str(table.path), hint + recipe(table, found.known))
     method = _method(table, found, section, unit)
     if found.tasks:
+        table = _marked(table, found.tasks)
         parts = [_rows(table, replace(found, known={**found.known, "importance": name}), name) for name in found.tasks]
         return scores_of(_joined(parts), section, method)
     return scores_of(_rows(table, found, table.path.stem, section), section, method)
+
+
+def _marked(table: Table, columns: Sequence[str]) -> Table:
+    """Return the table with the decimal mark that its columns together tell: one alone may not."""
+    _, how = floats([cell for name in columns for cell in table.cells(name)])
+    return replace(table, decimal=",") if table.decimal is None and DECIMAL_COMMA in how else table
 
 
 def _named(table: Table, found: Columns) -> bool:
@@ -211,7 +220,11 @@ def _values(table: Table, known: Mapping[str, str], faults: Faults) -> tuple[np.
     if "importance" not in known:
         return _from_ranks(table, known["rank"], faults)
     cells = table.cells(known["importance"])
-    numbers, said = floats(cells)
+    unclear = either(cells) if table.commas and table.decimal is None else None
+    if unclear is not None:
+        problem = f"{unclear!r} and all others like it may have a decimal comma, or separated thousands"
+        faults.add(problem, f"{table.path}, column {known['importance']}", 'Give [scores] decimal = "," or "."')
+    numbers, said = floats(cells, table.decimal)
     nan = np.isnan(numbers)
     none = np.array([cell.strip().lower() in NONE for cell in cells], dtype=bool) if nan.any() else nan
     too_large = np.abs(numbers) > np.finfo(np.float32).max
@@ -249,6 +262,7 @@ def _matrix(table: Table, found: Columns, section: ScoresSection) -> Blocks | No
         layers = [parse_layer(cell) for cell in table.cells(labels)]
         if layers != [*range(len(layers))]:
             return None
+    table = _marked(table, columns)
     faults, values, said = Faults(table.path), [], list(table.said)
     for name in columns:
         shown = {"importance": name}

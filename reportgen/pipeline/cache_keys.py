@@ -17,7 +17,7 @@ from reportgen.storage.scores_file import read_methods
 
 # Keys of [tasks] that came later: where they are not set, the key is that of studies written before
 LATER = ("answer_prefix", "chat_template_kwargs", "target_language", "max_length", "suite", "suites", "lengths")
-LATER_OF_SCORES = ("columns", "separator", "index_base", "key", "rest")  # the same of [scores]
+LATER_OF_SCORES = ("columns", "separator", "decimal", "index_base", "key", "rest")  # the same of [scores]
 # Characters of a key of scores: the first are of what is asked, the others of the model's files; 128 bits each.
 HALF = 32
 

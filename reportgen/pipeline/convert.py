@@ -10,7 +10,7 @@ import numpy as np
 import tomli_w
 
 from reportgen.core.blocks import Blocks
-from reportgen.core.scores import READ, HeadScores
+from reportgen.core.scores import HeadScores, read_as
 from reportgen.core.sentences import significant
 from reportgen.errors import InputError
 from reportgen.pipeline.artifacts import imported
@@ -33,8 +33,7 @@ class Understood:
     def lines(self) -> Iterator[str]:
         """Say in lines how the file was read, and what is in it."""
         first = self.blocks[0]
-        read = [note for note in first.model.notes if note.startswith(READ)]
-        yield from (f"read as: {note.removeprefix(READ)}" for note in read)
+        yield from (f"read as: {told}" for told in read_as(first))
         for block in self.blocks:
             yield _described(block)
         if first.tasks[0].n is not None:

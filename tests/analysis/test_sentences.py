@@ -89,7 +89,7 @@ def little_told() -> Iterator[Finding]:
         yield from analyze(replace(whole, importance=some, unscored=unscored, rest=rest)).findings
     yield from analyze(replace(whole, method=Method("ranks", ordinal=True))).findings
     yield from analyze(HeadScores.from_array(np.full((1, 12, 12), 0.25, dtype=np.float32), ["a"])).findings
-    tied = replace(whole, importance=np.where(unscored, np.nan, np.float32(3)), unscored=unscored, rest="below")
+    tied = replace(whole, importance=np.where(unscored, np.nan, 3.0)[None], unscored=unscored, rest="below")
     yield from analyze(tied).findings
     close = Settings(detectors=("top_heads", "strongest_layers"))
     yield from analyze(HeadScores.from_array(np.float32(0.999) + tensor * np.float32(1e-3), ["a"]), close).findings

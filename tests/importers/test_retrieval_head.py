@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from files import refusal, written
 
+from reportgen.core.config import ScoresSection
 from reportgen.importers import load_scores
 
 
@@ -39,3 +40,23 @@ def test_a_retrieval_file_that_does_not_fit(tmp_path: Path) -> None:
 )
 def test_retrieval_files_say_each_head_once_in_numbers(tmp_path: Path, content: str) -> None:
     assert refusal(written(tmp_path, content, "a.json")).startswith("a.json")
+
+
+def test_what_is_measured_only_the_study_says(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"0-0": [0.5, 1.0], "0-1": [26, 3]}', "probes.json")
+    plain = load_scores(path)
+    assert (plain.method.name, plain.method.unit, plain.method.meaning) == ("unknown", "score", "")
+    assert refusal(path, format="retrieval-head") == (
+        "probes.json: scores from 0.5 to 26 are no shares of a sentence’s tokens. "
+        "Remove [scores] format, and give method and unit if they are known."
+    )
+    share = written(tmp_path, '{"0-0": [0.5, 1.0], "0-1": [0.25, 0]}', "probes.json")
+    section = ScoresSection(path=share, format="retrieval-head")
+    assert "hidden sentence’s tokens" in load_scores(share, section).method.meaning
+
+
+def test_some_heads_only_are_a_ranking_where_the_study_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"1-1": [0.5, 1.0], "0-1": [0.25, 0]}', "probes.json")
+    assert "L0H0 is missing" in refusal(path)
+    scores = load_scores(path, ScoresSection(path=path, rest="unknown", layers=3, heads=2))
+    assert scores.coverage == (2, 6)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from files import refusal, written
 
+from reportgen.core.config import ScoresSection
 from reportgen.core.scores import HeadScores
 from reportgen.importers import load_scores
 from reportgen.storage.scores_file import scores_csv
@@ -145,3 +146,32 @@ def test_parquet_with_an_empty_or_odd_cell(tmp_path: Path) -> None:
         refusal(tmp_path / "a.parquet")
         == "a.parquet, row 1, column task: this cell is empty. Give a name in every row."
     )
+
+
+def test_a_workbook_is_a_table(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    frame = pd.read_csv(written(tmp_path, GOOD))
+    frame.to_excel(tmp_path / "scores.xlsx", index=False)
+    from_excel, from_csv = load_scores(tmp_path / "scores.xlsx"), load_scores(tmp_path / "scores.csv")
+    np.testing.assert_array_equal(from_excel.importance, from_csv.importance)
+    assert from_excel.task_names == from_csv.task_names
+
+
+def test_a_commas_meaning_is_read_from_the_whole_column(tmp_path: Path) -> None:
+    """Thousands stand in threes and never begin with 0: one cell that does not tells that all are decimals."""
+    header, rows = "layer;head;score\n", ("0;0;1,250\n", "0;1;2,500\n")
+    assert load_scores(written(tmp_path, header + "".join(rows) + "0;2;0,125\n")).importance.ravel().tolist() == [
+        1.25,
+        2.5,
+        0.125,
+    ]
+    unclear = written(tmp_path, header + "".join(rows))
+    assert refusal(unclear) == (
+        "scores.csv, column score: '1,250' and all others like it may have a decimal comma, or separated thousands. "
+        'Give [scores] decimal = "," or ".".'
+    )
+    for mark, first in ((",", 1.25), (".", 1250)):
+        section = ScoresSection.model_validate({"path": unclear, "decimal": mark})
+        assert load_scores(unclear, section).importance[0, 0, 0] == first
+    english = 'layer,head,score\n0,0,"1,250"\n0,1,"2,500"\n'
+    assert load_scores(written(tmp_path, english)).importance.ravel().tolist() == [1250, 2500]

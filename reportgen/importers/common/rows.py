@@ -105,8 +105,10 @@ def _from_zero(rows: Rows, section: ScoresSection) -> Rows:
         return replace(rows, layer=rows.layer - base, head=rows.head - base, said=said)
     ends = [(int(n.min()), int(n.max())) for n in (rows.layer, rows.head)]
     beyond = [s is not None and high == s for s, (_, high) in zip((section.layers, section.heads), ends, strict=True)]
-    complete = len(set(zip(rows.layer.tolist(), rows.head.tolist(), strict=True))) == ends[0][1] * ends[1][1]
-    if section.index_base is None and all(low == 1 for low, _ in ends) and (complete or any(beyond)):
+    if section.index_base is not None or any(low != 1 for low, _ in ends):
+        return rows
+    complete = len(np.unique(rows.layer * LARGEST + rows.head)) == ends[0][1] * ends[1][1]
+    if complete or any(beyond):
         (_, layers), (_, heads) = ends
         problem = f"layers run from 1 to {layers} and heads from 1 to {heads}: they seem to be counted from one"
         hint = "Give [scores] index_base = 1, or 0 if layer 0 and head 0 are really not among them"

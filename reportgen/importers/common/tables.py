@@ -23,6 +23,7 @@ from reportgen.importers.common.head_names import parse_head
 if TYPE_CHECKING:
     import pandas as pd
 
+DECIMAL_COMMA = "decimal comma"
 HINT = "Save it as a UTF-8 table with a header line"
 SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".xlsx")
 TEXTS = (".txt", ".dat")  # of any content
@@ -77,7 +78,9 @@ class Table:
     """A table of texts by column, and what was recognised to read it.
 
     ``first`` is the number that the file's own counting gives to the first row; ``named`` says whether the file names
-    its columns (else it is a bare matrix); ``row`` what a row is called.
+    its columns (else it is a bare matrix); ``row`` what a row is called. ``decimal`` is
+    the decimal mark as the study says it, ``commas`` whether a comma in a number may as well be one as separate
+    thousands: not where it separates the cells.
     """
 
     path: Path
@@ -86,6 +89,8 @@ class Table:
     named: bool = True
     said: tuple[str, ...] = ()
     row: str = "row"
+    decimal: str | None = None
+    commas: bool = False
     pandas: str = field(default="pd.read_csv({path!r})")
 
     def where(self, index: int, column: str) -> str:
@@ -192,7 +197,8 @@ def _text_table(path: Path, section: ScoresSection) -> Table:
     options += "" if named else ", header=None"
     if any("Windows-1252" in s for s in said):
         options += ', encoding="cp1252"'
-    return Table(path, frame, 2 if named else 1, named, tuple(said), pandas=f"pd.read_csv({{path!r}}{options})")
+    table = Table(path, frame, 2 if named else 1, named, tuple(said), pandas=f"pd.read_csv({{path!r}}{options})")
+    return replace(table, decimal=section.decimal, commas=separator != ",")
 
 
 def _more(count: int) -> str:
@@ -370,11 +376,18 @@ def _refuse_nearly(table: Table, rest: Sequence[str]) -> None:
             raise InputError(f"unknown column {name!r}", str(table.path), f"Did you mean {near[0]!r}")
 
 
-def floats(cells: Sequence[str]) -> tuple[Float[np.ndarray, "row"], tuple[str, ...]]:
+def either(cells: Sequence[str]) -> str | None:
+    """Return a number that is one thing with a decimal comma and another with separated thousands, where all are so."""
+    odd = [c for cell in cells if (c := cell.strip()) and not NUMBER.fullmatch(c)]
+    some = [c for c in odd if "," in c]
+    return some[0] if some and all(COMMA.fullmatch(c) for c in odd) and _threes(odd) else None
+
+
+def floats(cells: Sequence[str], mark: str | None = None) -> tuple[Float[np.ndarray, "row"], tuple[str, ...]]:
     """Return a column's numbers, NaN for what is none, and how they are written where it is not the plain way.
 
     A decimal comma is told from separated thousands by the column as a whole: thousands never begin with 0, and stand
-    in threes.
+    in threes; or ``mark`` says which the decimal mark is.
     """
     try:
         return np.array(cells, dtype=object).astype(float), ()
@@ -384,7 +397,7 @@ def floats(cells: Sequence[str]) -> tuple[Float[np.ndarray, "row"], tuple[str, .
     odd = [c for c in plain if c and not NUMBER.fullmatch(c)]
     grouped = [m for c in odd if (m := GROUPED.fullmatch(c))]
     decimal, thousands = ".", ""
-    if odd and all(COMMA.fullmatch(c) for c in odd) and not _threes(odd):
+    if odd and all(COMMA.fullmatch(c) for c in odd) and (mark == "," or (mark is None and not _threes(odd))):
         decimal = ","
     elif grouped and any(m[2] for m in grouped):
         both = next(m for m in grouped if m[2])
@@ -393,7 +406,7 @@ def floats(cells: Sequence[str]) -> tuple[Float[np.ndarray, "row"], tuple[str, .
         thousands = grouped[0][1]
     said = []
     if decimal == ",":
-        said.append("decimal comma")
+        said.append(DECIMAL_COMMA)
     if thousands:
         shown = {" ": "space", "\u00a0": "space", "\u2009": "space", "\u202f": "space", ",": "comma", ".": "point"}
         said.append(f"thousands separated by {shown.get(thousands, 'apostrophe')}")

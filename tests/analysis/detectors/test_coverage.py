@@ -56,7 +56,7 @@ def test_of_ranks_no_size_is_said(tmp_path: Path) -> None:
     found = analyze(scores)
     assert {f.kind for f in found.findings} <= {"coverage", "competence"}
     assert found.findings[0].sentence == (
-        "ranks: The scores are ranks: how far heads lie apart they do not say. The first are L0H0, L0H1, L0H2, L0H3 "
+        "ranks: the scores are ranks: how far heads lie apart they do not say. The first are L0H0, L0H1, L0H2, L0H3 "
         "and L1H0."
     )
 
