@@ -165,3 +165,14 @@ def test_forty_eight_specifications_of_a_needed_set() -> None:
     assert trial.robustness is not None
     assert trial.robustness.holds <= 16
     assert trial.robustness.fails[0] in ("mean ablation", "resample ablation")
+
+
+def test_curves_have_bands_that_have_a_width_where_all_answers_are_right() -> None:
+    case = KINDS["one_head"](0)
+    made = derive(case.circuit.raw(case.circuit.found(case.heads)))
+    assert made.curves
+    for curve in made.curves:
+        assert len(curve.low) == len(curve.high) == len(curve.knocked)
+        for low, accuracy, high in zip(curve.low, curve.accuracy, curve.high, strict=True):
+            assert 0 <= low <= accuracy <= high <= 1
+            assert 0.02 < high - low < 0.5
