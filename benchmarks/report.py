@@ -28,7 +28,7 @@ SAMPLING = 0.05  # seconds between two looks at the memory of a run's processes
 SHAPES = {"small": (8, 32, 32), "large": (64, 126, 128)}
 TARGETS = {
     "small": {"wall_s": 5, "peak_mib": 400},
-    "large": {"wall_s": 15, "peak_mib": 500, "html_mb": 12, "pdf_mb": 1.5, "hover_ms": 50},
+    "large": {"wall_s": 15, "peak_mib": 500, "html_mb": 12, "pdf_mb": 1.5, "hover_ms": 16},
 }
 CELL = """import numpy as np, seaborn as sns, matplotlib.pyplot as plt
 values = np.load({path!r})["importance"]

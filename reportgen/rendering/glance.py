@@ -26,7 +26,7 @@ from reportgen.rendering.trial_tables import REASONS, wanted
 SHORT = 34  # letters of a task's name that the first screen has room for
 MAPS, HEADS = 8, 5  # small maps, heads of a short table
 WIDE, NARROW = 100.0, 6.5  # of a small map, and of a frame at least, in the map's own units
-LITTLE = 1e-4  # half an interval's width below which decimals would be too many
+LITTLE = 1e-4  # a value below which numbers are written with powers of ten
 FLAT, TALL = 0.35, 1.1  # of its width that its height is at least and at most: one layer stays visible, 126 fit
 
 
@@ -229,9 +229,10 @@ def first_table(report: Report, t: int, b: int) -> Table:
 def _estimates(shown: Sequence[LeadingRow]) -> list[str]:
     """Return the values with their intervals, all with the decimals that the widest interval allows."""
     sides = [(r.high - r.low) / 2 for r in shown if r.low is not None and r.high is not None]
-    if not sides or max(sides) < LITTLE:
+    most = max((abs(r.value) for r in shown), default=0.0)
+    if not sides or most < LITTLE:
         return [fmt.estimate(r.value, r.low, r.high) for r in shown]
-    digits = min(fmt.decimals(max(abs(r.value) for r in shown), 3), fmt.decimals(1.0, 3, max(sides)))
+    digits = fmt.decimals(most, 3, max(sides))
     return [
         fmt.number(r.value)
         if r.low is None or r.high is None

@@ -1,6 +1,6 @@
 // ---- a map at large, and two tasks held against each other
 
-const CELL = 8;  // pixels of a cell at least
+const CELL = 8, WIDE = 560;  // pixels of a cell at least, of a map of few heads
 const explorer = make("dialog", { class: "explore", "aria-label": "A map at large" });
 const taskList = first => make("select", {}, ...first, ...data.tasks.map((text, value) => make("option", { value }, text)));
 const chooser = { task: taskList([]), other: taskList([make("option", { value: "" }, "no other task")]),
@@ -28,7 +28,7 @@ function redraw() {
   if (zoomed) panels.splice(panels.indexOf(zoomed), 1);
   const block = data.blocks[+chooser.block.value], task = +chooser.task.value;
   const other = chooser.other.value === "" ? null : +chooser.other.value;
-  const size = Math.max(CELL, Math.min(16, Math.floor((Math.min(innerWidth, 1300) - 90) / block.heads)));
+  const size = Math.max(CELL, Math.min(44, Math.floor(Math.min(innerWidth - 90, WIDE) / block.heads)));
   const width = block.heads * size, height = block.layers * size;
   const plot = make("div", { class: "plot" }), svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, plot);
   plot.style.width = `${width}px`;

@@ -29,7 +29,8 @@ function show(panel, cell, touched = false) {
   if (found.length) readout.append(list(found));
   if (touched) readout.append(make("br"), make("a", { href: `#${name(block, cell)}` }, `All about ${name(block, cell)}`));
   readout.hidden = false;
-  (panel.overlay.closest("dialog") ?? document.body).append(readout);
+  const holder = panel.figure.element.matches("dialog") ? panel.figure.element : document.body;
+  if (readout.parentElement !== holder) holder.append(readout);  // a dialog covers what is not within it
   // Beside the map, level with the cell, so that it hides no cell of it; on a narrow screen below or above.
   const box = panel.overlay.getBoundingClientRect(), { y } = place(panel, cell), { offsetWidth, offsetHeight } = readout;
   const right = box.right + 10, left = box.left - offsetWidth - 10, level = box.top + box.height * (y - panel.y) / panel.h;

@@ -7,19 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_reports import HOSTILE, make_findings, make_scores
+from made_trials import trial
 from matplotlib import font_manager
 from PIL import Image
 
 from reportgen.core.findings import Findings
-from reportgen.core.scores import HeadScores
+from reportgen.core.scores import Head, HeadScores
+from reportgen.core.trials import Outcome, Validation
 from reportgen.errors import MissingResourceError
+from reportgen.rendering.format import number
 from reportgen.rendering.plots import figures, matplotlib_adapter
 from reportgen.rendering.plots.canvas import Canvas, fitted, wrapped
 from reportgen.rendering.plots.curves import shares
 from reportgen.rendering.plots.drawing import style_of
+from reportgen.rendering.plots.dumbbell import dumbbell, rows
 from reportgen.rendering.plots.grid import Grid
 from reportgen.rendering.plots.heatmap import draw_cells
 from reportgen.rendering.plots.matplotlib_adapter import text_width
+from reportgen.rendering.plots.overview import small_maps, top_heads
 from reportgen.rendering.plots.scale import scale_of, tick_label, tick_step
 from reportgen.rendering.plots.signs import block, draw_signs, strongest
 
@@ -221,3 +226,93 @@ def test_paper_figures_have_no_type_3_fonts():
     document = drawing.canvas.bitmap("pdf")
     assert b"/Type3" not in document
     assert drawing.canvas.bitmap("png").startswith(b"\x89PNG")
+
+
+def sized(*sizes):
+    values = np.random.default_rng(3).random((len(sizes), 6, 8)) * np.array(sizes)[:, None, None]
+    return HeadScores.from_array(values, [f"task {i}" for i in range(len(sizes))])
+
+
+def test_maps_share_a_scale_only_where_every_pattern_shows_on_it_and_print_their_maxima():
+    alike, unlike = sized(1, 1.5), sized(1, 10)
+    shared, own = draw(alike)[0], draw(unlike)[0]
+    assert (shared.shows, own.shows) == ("value", "own")
+    assert "shared by all tasks" in shared.caption
+    assert "each map has its own" in own.caption
+    assert [p.scale for p in shared.panels] == [None, None]
+    assert [p.scale[1] for p in own.panels] == pytest.approx(unlike.importance.max(axis=(1, 2)))
+    for scores, drawing in ((alike, shared), (unlike, own)):
+        for values in scores.importance:
+            layer, head = np.unravel_index(values.argmax(), values.shape)
+            assert f">max {number(float(values.max()))}, L{layer}H{head}<" in drawing.svg
+
+
+def test_a_scale_of_its_own_ends_before_a_largest_head_that_would_leave_all_others_dark():
+    values = np.full((2, 40, 40), 0.1)
+    values[0, 3, 3] = 9
+    drawing = draw(HeadScores.from_array(values, ["a", "b"]))[2]
+    assert drawing.panels[0].scale == pytest.approx((0, 0.1))
+    assert "Colour ends at 0.100; the largest is 9.00." in drawing.caption
+
+
+@pytest.mark.parametrize(
+    ("n", "lengths"), [(5, [3, 2]), (8, [4, 4]), (9, [3, 3, 3]), (10, [4, 3, 3]), (13, [4, 3, 3, 3])]
+)
+def test_panels_stand_in_even_rows(n, lengths):
+    panels = draw(make_scores(tuple(f"t{i}" for i in range(n)), (2, 2)))[0].panels
+    tops = [round(p.box[1], 6) for p in panels]
+    assert [tops.count(top) for top in dict.fromkeys(tops)] == lengths
+
+
+def test_no_word_lies_on_a_map():
+    scores = make_scores(("mmlu_high_school_us_history", "mmlu_high_school_world_history", "a"), (30, 32))
+    for drawing in draw(scores, make_findings(scores)):
+        root = ET.fromstring(drawing.svg)
+        _, _, width, height = map(float, root.get("viewBox").split())
+        words = [(float(t.get("x", -1)), float(t.get("y", -1))) for t in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert words
+        for left, top, wide, high in (p.box for p in drawing.panels):
+            inside = [(x, y) for x, y in words if 0 < x / width - left < wide and 0 < y / height - top < high]
+            assert not inside, drawing.name
+
+
+def test_tested_and_observed_findings_have_marks_that_differ_without_colour():
+    scores = make_scores(("Recall",), (20, 20))
+    tested, observed = make_findings(scores).findings[:2]
+    dashed = [
+        'stroke-dasharray="' in draw(scores, Findings({}, 0.05, 0, [], [finding]))[0].svg
+        for finding in (tested, observed)
+    ]
+    assert dashed == [False, True]
+
+
+def test_top_heads_are_never_chosen_among_ties():
+    values = np.zeros((2, 4))
+    assert top_heads(values) == ()
+    values[0, 1], values[1, 2:] = -3, 2
+    assert top_heads(values) == (Head(0, 1), Head(1, 2), Head(1, 3))
+    values[0, 3] = 2
+    assert top_heads(values) == (Head(0, 1),)
+    assert top_heads(np.array([[np.nan, 1.0]])) == (Head(0, 1),)
+
+
+def test_small_maps_show_at_most_eight_tasks_and_those_that_are_asked_for():
+    scores = make_scores(tuple(f"t{i}" for i in range(11)), (8, 8))
+    style = style_of(scores, "viridis", "down")
+    first, chosen = small_maps(scores, style), small_maps(scores, style, [9, 2], columns=2)
+    assert [p.task for p in first.panels] == list(range(8))
+    assert [p.task for p in chosen.panels] == [9, 2]
+    assert "8 of 11 tasks" in first.caption
+    assert len(first.svg) < 60_000
+
+
+def test_a_dumbbell_shows_what_is_left_without_found_heads_and_without_others():
+    assert dumbbell(None) is None
+    hard = trial(tasks=["hard"], knocked_out=Outcome(0.1, -3.0))
+    trials = [trial(), hard, trial(tasks=["untold"], after_controls=None), trial(kind="other")]
+    assert [row.task for row in rows(Validation("k", {}, trials=trials))] == ["hard", "untold", "t"]
+    drawing = dumbbell(Validation("k", {}, trials=trials))
+    assert (
+        drawing.said[0] == "hard: 10.0 % without L1H2 and L1H3, 89.0 % without others of their layers, 93.0 % with all."
+    )
+    assert drawing.said[1] == "untold: 41.0 % without L1H2 and L1H3, 93.0 % with all."

@@ -219,4 +219,4 @@ def test_a_hover_is_answered_at_once(page):
         took.push(performance.now() - start);
       }
       return took.sort((a, b) => a - b)[10] }""")
-    assert took < 50
+    assert took < 16  # one frame of a screen

@@ -22,7 +22,7 @@ NAMES = (*HOSTILE, "[square] *star", "Łódź naïve Ωμέγα ‖x‖ ∂y/∂
 
 
 def tex(command: str, source: Path) -> str:
-    """What pdflatex or bibtex prints on a source that it can do; the test fails where it cannot, or is not there."""
+    """What a command of TeX prints on a source that it can do; the test fails where it cannot, or is not there."""
     if shutil.which(command) is None:
         pytest.fail(f"{command} is missing: install TeX Live with `tools/system.sh test`")
     options = [] if command == "bibtex" else ["-interaction=nonstopmode", "-halt-on-error"]
@@ -101,6 +101,23 @@ def test_every_character_that_is_written_compiles_without_packages(fonts: str, t
     )
     tex("pdflatex", source)
     assert "Missing character" not in source.with_suffix(".log").read_text(errors="replace")
+
+
+def test_text_is_printed_as_it_stands_by_every_engine(tmp_path: Path) -> None:
+    text = "a--b ''c'' ``d`` ,,e ?`f \"g\" ű [h] *i x_y ~z 10⁻³ ħ"
+    for command, fonts in (("pdflatex", r"\usepackage[T1]{fontenc}\usepackage{lmodern}"), ("lualatex", "")):
+        source, rows = tmp_path / f"{command}.tex", tuple((f"{i}", "x") for i in range(40))
+        made = [latex(Table("", text, (("A", False), ("B", True)), each), "t") for each in (rows[:2], rows)]
+        parts = [rf"\documentclass{{article}}{fonts}\usepackage{{booktabs,longtable}}\begin{{document}}", *made]
+        source.write_text("\n".join([*parts, r"\end{document}"]))
+        tex(command, source)
+        assert "Missing character" not in source.with_suffix(".log").read_text(errors="replace")
+        done = subprocess.run(["pdftotext", source.with_suffix(".pdf"), "-"], capture_output=True, check=True)
+        printed = " ".join(done.stdout.decode().replace("’", "'").replace("‘", "`").replace("−", "-").split())
+        assert printed.count("a--b ''c'' ``d`` ,,e ?`f \"g\" ű [h] *i x_y ~z 10-3 [U+0127]") == 2, (
+            command,
+            printed[:200],
+        )
 
 
 def test_rows_never_begin_with_an_option_of_the_row_before() -> None:

@@ -198,6 +198,7 @@ def test_tables_are_sorted_and_searched(opened):
     alone = table.locator("tbody td:nth-child(5)")
     table.get_by_role("button", name="Out alone").click()
     assert alone.all_inner_texts() == ["0.020", "0.51", "—", "—", "—"]  # what is missing stays last
+    page.locator("#tables summary", has_text="All findings").click()
     page.get_by_label("Search: All findings, most important first").fill("cluster reason")
     shown = page.locator("#tables table:visible").last.locator("tbody tr:visible")
     assert shown.count() == 1
@@ -328,6 +329,13 @@ def test_findings_of_any_kind_add_columns_of_what_they_say_of_single_heads(monke
     table = glance.first_table(made(scores, findings), 0, 0)
     assert table.columns[-1] == ("Role", False)
     assert [row[-1] for row in table.rows] == ["copies", *["—"] * 4]
+
+
+def test_small_values_keep_their_digits_and_share_their_decimals():
+    rows = glance.first_table(made(make_scores(("One",), examples=24)), 0, 0).rows
+    told = [re.fullmatch(r"(0\.000\d+) \[(0\.000\d+), (0\.00\d+)\]", row[1]) for row in rows]
+    assert all(told)
+    assert len({len(match[1]) for match in told}) == 1
 
 
 def test_without_a_listing_the_largest_heads_stand_and_ties_are_told():

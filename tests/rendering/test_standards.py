@@ -69,9 +69,9 @@ def test_every_control_is_reached_by_the_keyboard_and_shows_it(browser, request,
         controls,
     )
     assert wanted > 60
-    for _ in range(3 * wanted):  # the readout of a focused map may hold links too
+    for n in range(3 * wanted):  # the readout of a focused map may hold links too
         page.keyboard.press("Tab")
-        if page.evaluate("window.reached.size") == wanted:
+        if n % 20 == 19 and page.evaluate("window.reached.size") == wanted:
             break
     assert page.evaluate("window.reached.size") == wanted
     page.close()
@@ -82,6 +82,8 @@ def test_no_axe_violation(browser, request, made, scheme, width):
     page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     page.goto((request.getfixturevalue(made) / "report.html").as_uri() + "#L5H7")
     page.wait_for_selector("html[data-ready]")
+    if width < 700:  # the tools are behind the contents
+        page.locator(".contents summary").click()
     page.locator(".view summary").click()
     page.locator(".description summary").first.click()
     found = Axe().run(page, options=RULES).response

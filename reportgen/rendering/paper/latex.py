@@ -20,8 +20,12 @@ ROWS = 30  # beyond which a table breaks across pages
 # symbols that reports themselves write: Latin-1 and Latin Extended-A, Greek, general punctuation.
 BLOCKS = ((0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3A9), (0x3B1, 0x3C9), (0x2013, 0x203A))
 SYMBOLS = "−∂‖≤≥≈≠∞→∑√∇∈"
-# Letters that only the T1 encoding has, and commands that do not exist.
+# Letters that only the T1 encoding has, commands that do not exist, and accents that are not the letter's.
 _UNSAFE = re.compile(r"\\(?:guil\w+|quotesingl\w+|quotedblbase|backprime|[DT]H|[dt]h|D[Jj]|dj|NG|ng|k|nument)\b")
+_STROKED = "ĦħŦŧĸ"  # for which pylatexenc writes other letters
+# What fonts join: "--" would become a dash, and ",," or "?`" other signs. Between them stands an empty kern, as braces
+# alone part them in pdfTeX but not in LuaTeX.
+_JOINED = re.compile(r"(?<=-)-|(?<=')'|(?<=`)`|(?<=,),|(?<=[?!])`")
 _POWER = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 # What papers write otherwise than by a command, and what pylatexenc's table lacks or leaves to the font encoding.
@@ -37,6 +41,9 @@ _OWN = {
     "×": r"$\times$",
     "|": r"\textbar{}",
     "√": r"$\surd$",
+    '"': r"{\ttfamily\char34}",  # straight in every encoding, which no letter of the roman types is
+    "ű": r"\H{u}",
+    "Ű": r"\H{U}",
     "\u202f": r"\,",
 }
 
@@ -51,11 +58,11 @@ def _encoder() -> UnicodeToLatexEncoder:
     """Return pylatexenc's encoder with whole powers before, and in place of what it would write unsafely."""
     known = get_builtin_uni2latex_dict()
     within = {c for low, high in BLOCKS for c in range(low, high + 1)} | set(map(ord, SYMBOLS))
-    safe = {c: known[c] for c in within & known.keys() if not _UNSAFE.search(known[c])}
+    safe = {c: known[c] for c in within & known.keys() if not _UNSAFE.search(known[c]) and chr(c) not in _STROKED}
     powers = [(_POWER, lambda m: f"$^{{{m[0].translate(_PLAIN)}}}$")]
     return UnicodeToLatexEncoder(
         conversion_rules=[
-            UnicodeToLatexConversionRule(RULE_REGEX, powers),
+            UnicodeToLatexConversionRule(RULE_REGEX, [*powers, (_JOINED, lambda m: rf"{{\kern0pt}}{m[0]}")]),
             UnicodeToLatexConversionRule(RULE_DICT, safe | {ord(char): text for char, text in _OWN.items()}),
         ],
         unknown_char_policy=lambda char: f"{{[}}U+{ord(char):04X}]",

@@ -63,7 +63,7 @@ def profiles(scores: HeadScores, style: BlockStyle) -> Drawing | None:
     n = scores.n_layers
     if n < 2 or not shares_of.any():
         return None
-    # Many lines in one panel cannot be told apart: each task has its own, the others in grey behind it.
+    # Many lines in one panel cannot be told apart: each task has its own, the range over all in grey behind it.
     tasks = range(min(len(shares_of), PANELS))
     medium = style.medium
     most = COLUMNS if medium.width > 4 and len(tasks) > 8 else 4 if medium.width > 4 else 2
@@ -79,8 +79,8 @@ def profiles(scores: HeadScores, style: BlockStyle) -> Drawing | None:
     step = nice_step(float(shares_of.max()) / 2)
     high = step * float(np.ceil(shares_of.max() / step - 1e-9))
 
-    def points(x: float, y: float, t: int) -> list[tuple[float, float]]:
-        return [(x + width * layer / (n - 1), y + height * (1 - s / high)) for layer, s in enumerate(shares_of[t])]
+    def points(x: float, y: float, held: np.ndarray) -> list[tuple[float, float]]:
+        return [(x + width * layer / (n - 1), y + height * (1 - s / high)) for layer, s in enumerate(held)]
 
     i = 0
     for row, length in enumerate(rows):
@@ -88,10 +88,11 @@ def profiles(scores: HeadScores, style: BlockStyle) -> Drawing | None:
             x, y = left + column * (width + gap), title + row * (height + title)
             for k, line in enumerate(reversed(names[scores.tasks[i].name])):
                 canvas.text(x, y - 0.06 - 0.108 * k, line, 6.5, bold=True)
-            canvas.lines([points(x, y, t) for t in tasks if t != i], HAIR, 0.4, 2)
+            top, bottom = points(x, y, shares_of.max(axis=0)), points(x, y, shares_of.min(axis=0))
+            canvas.polygon([*top, *reversed(bottom)], "#e6e9ed", order=0.5)
             even_y = y + height * (1 - 1 / n / high)
             canvas.lines([[(x, even_y), (x + width, even_y)]], MUTED, 0.5, 2.5, (0, (1, 2)))
-            canvas.lines([points(x, y, i)], LINES[0], 1.2, 4)
+            canvas.lines([points(x, y, shares_of[i])], LINES[0], 1.2, 4)
             last = row + 1 == len(rows) or column >= rows[row + 1]
             _profile_axes(canvas, (x, y, width, height), (n, step, high), column == 0, last, size_of)
             i += 1
@@ -128,7 +129,7 @@ def _profiles_record(
 ) -> Drawing:
     more = f" The first {shown} of {len(shares_of)} tasks." if shown < len(shares_of) else ""
     caption = style.of(
-        "Share of each task’s summed absolute importance that the heads of a layer hold, the other tasks in grey. "
+        "Share of each task’s summed absolute importance that the heads of a layer hold; grey, the range over tasks. "
         f"Dotted: an even spread, {share(1 / scores.n_layers)}.{more}"
     )
     alt = style.of(f"Curves over {count(scores.n_layers, 'layer')}, a panel for each of {count(shown, 'task')}.")

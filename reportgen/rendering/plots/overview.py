@@ -202,7 +202,7 @@ def _drawn(
     left, right, gap, foot = 0.42, 0.86 if maps.bar else 0.05, 0.16, 0.34
     width = (medium.width - left - right - (columns - 1) * gap) / columns
     if not medium.paper:
-        width = min(width, 1.9)
+        width = min(width, 1.667)
     height = width * min(1.5, max(0.3, scores.n_layers / scores.n_heads))
     size = medium.pt(5.5)
     names = labelled(scores.task_names, width, 7, bold=True)

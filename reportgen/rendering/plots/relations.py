@@ -63,7 +63,11 @@ def shared(scores: HeadScores, style: BlockStyle) -> Drawing | None:
         centres = [top + step * (rows.index(t) + 0.5) for t in tasks]
         canvas.lines([[(x, centres[0]), (x, centres[-1])]], INK, 1.0, 3)
         for i, t in enumerate(rows):
-            canvas.polygon(circle(x, top + step * (i + 0.5), 0.045), INK if t in tasks else HAIR, order=4)
+            y, size = top + step * (i + 0.5), 0.04
+            if t in tasks:
+                canvas.polygon(circle(x, y, 0.045), INK, order=4)
+            else:
+                canvas.rectangle(x - size / 2, y - size / 2, size, size, HAIR, order=4)
     canvas.lines([[(left, 0.2 + bars), (canvas.width - 0.1, 0.2 + bars)]], INK, 0.4)
     canvas.text_up(left - 0.12, 0.2 + bars / 2, "Heads", 6.5)
     return _shared_record(scores, sets, canvas, style)
