@@ -8,6 +8,7 @@ import numpy as np
 from reportgen.core.blocks import title, written
 from reportgen.core.sandbox import open_to_templates
 from reportgen.core.scores import Head
+from reportgen.core.sentences import telling_digits
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import MapView
 
@@ -79,9 +80,11 @@ def tie_note(view: MapView, heads: Sequence[Head]) -> str:
 
 
 def _common_decimals(values: list[float]) -> int | None:
-    """Return decimals that give the largest value three digits; None where powers of ten are needed."""
+    """Return decimals that give the largest value three digits, or as many as tell the values apart; None where powers
+    of ten are needed.
+    """
     top = max((abs(v) for v in values), default=0.0)
-    return fmt.decimals(top) if top == 0 or 1e-5 <= top < 1e7 else None
+    return fmt.decimals(top, telling_digits(values)) if top == 0 or 1e-5 <= top < 1e7 else None
 
 
 def _head_row(view: MapView, head: Head, bounded: bool, digits: int | None) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from reportgen.cli.main import app
 from reportgen.core.config_file import load_study
 from reportgen.errors import InputError
 from reportgen.importers import load_scores
@@ -59,3 +61,15 @@ def test_the_file_itself_is_never_written_over(tmp_path: Path) -> None:
     path.write_text(json.dumps([[1.5, 2.5]]))
     with pytest.raises(InputError, match="this is the file itself"):
         convert(path, path, {})
+
+
+def test_the_commands_say_what_was_understood(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["convert", str(CORPUS / "top_k.csv"), "-o", str(tmp_path / "a.csv"), "--json"])
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert told["blocks"][0]["scored"] == [7, 12]
+    assert told["read"][0].startswith("read as: layer_idx → layer")
+    done = CliRunner().invoke(app, ["init", "--from", str(CORPUS / "matrix.csv"), str(tmp_path)])
+    assert done.exit_code == 0
+    assert "read as: a matrix of 3 layers (rows) × 4 heads (columns)" in done.stdout
+    assert "not in the file: how the scores were measured ([scores] method)" in done.stdout

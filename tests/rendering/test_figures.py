@@ -109,6 +109,16 @@ def test_a_clipped_scale_counts_what_lies_beyond_it():
     assert re.search(r">0\.0010\+<", drawings[0].svg)
 
 
+def test_scores_that_lie_close_together_have_colours_of_their_own():
+    values = np.float32(0.999) + np.linspace(0, 1e-4, 12, dtype=np.float32).reshape(1, 3, 4)
+    scale = scale_of(values, "viridis")
+    assert scale.low <= values.min() < values.max() <= scale.high < 0.9992
+    assert len(np.unique(scale.colours(values).reshape(-1, 3), axis=0)) == 12
+    alt = draw(HeadScores.from_array(values, ["a"]))[0].alt
+    assert re.search(r"Colour is importance, from 0\.99\d{4} to 0\.99\d{4}\.", alt)
+    assert "largest head L2H3 (0.9991" in alt
+
+
 def test_the_end_of_the_scale_in_float32_is_not_beyond_it():
     values = np.full((1, 40, 40), 0.003, dtype=np.float32)
     assert scale_of(values, "viridis").clipped == 0
