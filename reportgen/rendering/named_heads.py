@@ -27,7 +27,7 @@ def named_heads(report: Report) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def head_table(report: Report, most: int) -> Table | None:
+def head_matrix(report: Report, most: int) -> Table | None:
     """Return the table of at most so many heads that findings name; None where none does."""
     named, tried, wide = named_heads(report), bool(_tried(report)), len(report.tasks) <= WIDE
     digits = _decimals(report, named[:most])
@@ -46,7 +46,7 @@ def head_table(report: Report, most: int) -> Table | None:
             "Most lost alone: the largest loss of a task’s log-probability (nats) with the head alone at its mean. "
             "Needed: on how many tasks by itself (†), in the core of a set (*); no: not needed; open: undecided."
         )
-    notes += [f"{len(named) - most:,} more heads are named in findings.json, attached."] if len(named) > most else []
+    notes += [f"{fmt.count(len(named) - most, 'more head')} in findings.json, attached."] if len(named) > most else []
     caption = "Heads that findings name, those of the most important findings first"
     return Table("named", caption, tuple(columns), tuple(rows), " ".join(notes)) if rows else None
 

@@ -11,7 +11,7 @@ from reportgen.core.kinds import Leading, kind_of
 from reportgen.core.scores import Head
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import FindingView, MapView, Report, TaskView, slug
-from reportgen.rendering.named_heads import head_table
+from reportgen.rendering.named_heads import head_matrix
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
@@ -25,7 +25,7 @@ MOST, PRINTED = 100, 24  # rows of a table on the page, heads in the PDF
 def view(report: Report) -> dict[str, object]:
     """Return the tables; long ones shortened, saying so."""
     if report.printed:
-        return {"heads": head_table(report, PRINTED), "depths": depth_tables(report)}
+        return {"heads": head_matrix(report, PRINTED), "depths": depth_tables(report)}
     return {
         "leading": leading_tables(report),
         "depths": depth_tables(report),

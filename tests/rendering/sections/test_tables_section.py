@@ -14,6 +14,7 @@ from reportgen.analysis.view import Settings
 from reportgen.core.findings import Findings
 from reportgen.core.scores import HeadScores
 from reportgen.rendering.head_ranks import heads_json
+from reportgen.rendering.named_heads import head_matrix
 from reportgen.rendering.paper.table_files import table_files
 from reportgen.rendering.report import build_report
 from reportgen.rendering.sections.tables import depth_tables
@@ -28,6 +29,23 @@ def test_findings_stand_in_order_of_importance_with_their_statistics():
     assert rows[0][3:] == ("0.00025", "0.0020", "3.10 [2.80, 3.40]")
     assert [row[0] for row in view["heads"].rows] == ["L0H0", "L5H7"]
     assert [len(table.rows) for table in view["layers"]] == [6]
+
+
+def test_the_pdf_tells_of_each_named_head_its_importance_and_rank_on_every_task():
+    scores = make_scores(("Recall", "Logic"))
+    report = build_report((scores,), make_findings(scores), make_study(), {}, {})
+    table = head_matrix(report, 9)
+    assert [title for title, _ in table.columns] == ["Head", "Recall", "Logic"]
+    assert [row[0] for row in table.rows] == ["L5H7", "L0H0"]  # in the order of the finding that names them
+    for row, (layer, head) in zip(table.rows, [(5, 7), (0, 0)], strict=True):
+        for cell, values in zip(row[1:], scores.importance, strict=True):
+            rank = int((values > values[layer, head]).sum()) + 1
+            assert cell == f"{values[layer, head]:.4f} ({rank})"
+    assert "1 more head in findings.json" in head_matrix(report, 1).note
+    many = make_scores([f"Task {i}" for i in range(9)])
+    wide = head_matrix(build_report((many,), make_findings(many), make_study(), {}, {}), 9)
+    assert [title for title, _ in wide.columns] == ["Head", "Ranks highest on"]
+    assert wide.rows[0][1].count(";") == 2
 
 
 def test_without_findings_no_head_is_named():
