@@ -16,7 +16,7 @@ The public names load what they need when they are first used: ``import reportge
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "Built": "reportgen.pipeline.build",
