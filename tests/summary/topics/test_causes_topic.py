@@ -50,8 +50,8 @@ def test_a_claim_that_hinges_on_how_it_is_tested_names_the_factor_and_the_tasks(
 
     ways = [("Math", 24, "last token"), ("Recall", 34, "last token"), ("Syntax", 30, "accuracy")]
     claim = said(*(held(*way) for way in ways), held("Logic", 37, "accuracy"))["causes/needed"]
-    assert "This fails most often at the last token alone, on Math and Recall." in claim.body
-    assert "This fails most often counting right answers." in said(held("Math", 36, "accuracy"))["causes/needed"].body
+    assert "Tests fail most often at the last token alone, on Math and Recall." in claim.body
+    assert "Tests fail most often counting right answers." in said(held("Math", 36, "accuracy"))["causes/needed"].body
     assert "fails" not in said(held("Math", 37, "accuracy"))["causes/needed"].body
 
 

@@ -77,7 +77,7 @@ def test_what_is_not_known_undecided_fragile_or_by_chance() -> None:
         robustness=Robustness(12, 48, ("last token",)),
     )
     assert said(fragile)["trust/fragile"].body == (
-        "The weakest, on A, holds in 12 of 48 ways of testing it. This fails most often at the last token alone."
+        "The weakest, on A, holds in 12 of 48 ways of testing it. Tests fail most often at the last token alone."
     )
     chance = finding(KIND, None, 0.4, tasks=["A"], data={"of": "choice", "rank": 52.0, "heads": 24, "better": False})
     assert said(chance)["trust/choice-chance"].headline == "Within layers the score chooses heads no better than chance"
