@@ -36,6 +36,7 @@ NAMED_METHODS = {
     ("reportgen/core/trials.py", "probe"): "a readout of validation.json's format",
     ("reportgen/validation/readout.py", "probe"): "the same",
     ("reportgen/validation/curves.py", "activation_norm"): "an order of validation.json's format, whatever was scored",
+    ("reportgen/importers/common/tables.py", "probe"): "what some tables call the column of examples",
     ("reportgen/scoring/methods/common/probe_baselines.py", "probe"): "what that method alone compares itself with",
 }
 DUMMIES = {

@@ -34,8 +34,8 @@ class Leading(TypedDict):
     ``values`` are means over examples in the scores' unit, with their signs where importance has them, ``lows`` and
     ``highs`` their 95 % intervals (None: examples are missing or few). ``ranks`` count from 1 by size, equal values
     share one; ``first_ranks`` and ``last_ranks`` are the ends of simultaneous 95 % intervals of ranks (empty where
-    nothing is held out). ``signed`` are mean signed scores, ``signs`` 1 where these are shown to be positive, so that
-    the head helps, -1 where it works against the answer, 0 where neither is shown (empty: scores have no signs).
+    nothing is held out). ``signed`` are mean signed scores, ``signs`` 1 where these are shown to be positive, -1 where
+    negative, 0 where neither is shown (empty: scores have no signs).
 
     ``tied`` units may be where the first one is by rank; it is not ``separable`` where these are more than a tenth of
     all and more than three (None: not known), and the members are then all of these, if not many.

@@ -21,6 +21,7 @@ from reportgen.rendering.plots.overview import top_heads
 from reportgen.rendering.plots.scale import own_scale
 from reportgen.rendering.sections.tables import LeadingRow, leading_rows
 from reportgen.rendering.tables import Table, tie_note
+from reportgen.rendering.task_table import first_tasks
 from reportgen.rendering.trial_tables import REASONS, wanted
 
 SHORT = 34  # letters of a task's name that the first screen has room for
@@ -88,9 +89,11 @@ def short_names(report: Report) -> dict[str, str]:
 
 
 def small_maps(report: Report) -> list[SmallMap]:
-    """Return the maps of the first tasks, of every block in turn, each on its own scale with its first heads framed."""
-    shown = report.tasks[: max(1, MAPS // len(report.blocks))]
-    return [_small(report, t, b) for t in range(len(shown)) for b in range(len(report.blocks))]
+    """Return the maps of the tasks that claims name first, of every block in turn, each on its own scale with its first
+    heads framed.
+    """
+    shown = [report.tasks.index(task) for task in first_tasks(report, max(1, MAPS // len(report.blocks)))]
+    return [_small(report, t, b) for t in shown for b in range(len(report.blocks))]
 
 
 def _small(report: Report, t: int, b: int) -> SmallMap:

@@ -271,7 +271,7 @@ def test_a_real_models_heads(published: Path, tmp_path: Path) -> None:
     assert top["members"][:2] == ["L16H19", "L11H15"]
     assert round(top["data"]["values"][0], 3) == 0.943
     claims = json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]
-    assert any(claim["headline"] == "L16H19 is the largest head on Retrieval" for claim in claims)
+    assert any(claim["headline"] == "L16H19 is the largest head on llama-2-7b-80k" for claim in claims)
 
 
 @pytest.mark.parametrize("name", ["file", "file/out", "a" * 300])

@@ -151,8 +151,8 @@ def test_what_one_asks_of_a_task_is_answered_in_one_place(opened):
     assert titles == ["Head", "Log-odds per gate [95 %]", "Possible ranks", "Sign", "Out alone"]
     rows = [row.split("\t") for row in which.locator("tbody tr").all_inner_texts()]
     assert len(rows) == 5
-    assert rows[0] == ["L0H1", "0.90 [0.80, 1.00]", "1–6", "helps", "0.51"]
-    assert rows[2] == ["L4H4", "0.70 [0.60, 0.80]", "1–6", "works against", "—"]
+    assert rows[0] == ["L0H1", "0.90 [0.80, 1.00]", "1–6", "positive", "0.51"]
+    assert rows[2] == ["L4H4", "0.70 [0.60, 0.80]", "1–6", "negative", "—"]
     which.locator("select").select_option(label="Retrieval")
     assert "Without L1H1 40 of 40 are right" in which.inner_text()
     assert which.locator("tbody th").all_inner_texts() == ["L1H1"]
@@ -165,7 +165,7 @@ def test_a_head_has_a_card_with_all_that_is_known_of_it(opened):
     assert page.evaluate("scrollY") == 0
     rows = [row.split("\t") for row in card.locator("table").first.locator("tbody tr").all_inner_texts()]
     recall = next(row for row in rows if row[0] == "Recall")
-    assert recall[4:] == ["1–6", "helps", "0.51 ▲"]
+    assert recall[4:] == ["1–6", "positive", "0.51 ▲"]
     assert len(rows) == 3
     assert card.locator("svg.share").count() == 3
     assert card.locator("li", has_text="Recall: first heads").inner_text() == (
@@ -284,11 +284,11 @@ def test_the_tree_for_the_ear_is_read_in_the_order_of_the_eye(opened):
         'heading "Key observations" [level=2]',
         'heading "Claim 0 about Recall tested needed" [level=3]',
         'heading "Claim 3 about Recall tested" [level=3]',
+        "Looked for and not found: strips.",
         'img "Importance of 48 heads on Recall, layer 0 at the top: at most',
         'table "Does it matter?',
         'table "At a glance: First heads on Recall"',
         'heading "Claim 4 about Retrieval tested" [level=3]',
-        "Looked for and not found: strips.",
         'heading "Overview" [level=2]',
         'heading "Task by task" [level=2]',
     ]

@@ -19,8 +19,8 @@ every other head, by the largest |t| under random signs of the resampling groups
 significantly above, last rank the number of all heads less those significantly below. Where the first head's interval
 spans more than a tenth of all heads (and more than three), no head leads: those that cannot be told from the first by
 its differences take the place of the leading ones, where they are at most 20, or else are counted.
-Where scores have signs, each head helps or works against the answer as the interval of its mean signed score says, by
-intervals that hold for the listed heads of all tasks at once.
+Where scores have signs, each head's is positive or negative as the interval of its mean signed score says, by intervals
+that hold for the listed heads of all tasks at once.
 Silent on tasks where every importance is 0.
 """
 PRIORITY = {"observed": 0.2}

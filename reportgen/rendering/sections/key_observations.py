@@ -53,6 +53,7 @@ def _screen(report: Report) -> dict[str, object]:
         "more": len(report.tasks) - len({m.task for m in maps}),
         "unit": report.scores.method.unit,
         "knocked": knocked,
+        "chances": any(k.chance is not None for k in knocked),
         "untried": _untried(report) if not knocked else "",
         "chosen": report.tasks[chosen],
         "first_heads": [_glance(first_table(report, chosen, b)) for b in range(len(report.blocks))],

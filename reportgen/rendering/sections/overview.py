@@ -28,8 +28,9 @@ def brief(report: Report) -> dict[str, object]:
     marks = drawing.caption.partition(" Marks: ")[2].rstrip(".")
     scale = "each map’s colours end at its maximum"
     if drawing.shows == "value":
-        scale = f"the maps share one colour scale, to {fmt.number(style.scale.high)}"
-        scale += f", beyond which {fmt.count(style.scale.clipped, 'cell')} lie" if style.scale.clipped else ""
+        shared = "the maps share one colour scale, to" if len(report.tasks) > 1 else "the colours end at"
+        scale = f"{shared} {fmt.number(style.scale.high)}"
+        scale += f", and {fmt.count(style.scale.clipped, 'cell')} beyond it" if style.scale.clipped else ""
     caption = (
         f"{style.unit[:1].upper()}{style.unit[1:]} of every head on {which}: layers in rows ({style.layers}), heads in "
         f"columns, the maximum above each map. From dark purple to bright yellow, {scale}{'; ' * bool(marks)}{marks}."

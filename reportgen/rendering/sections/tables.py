@@ -17,7 +17,7 @@ from reportgen.rendering.plots.drawing import layer_means
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
-SIGNS = {1: "helps", -1: "works against", 0: "not clear"}
+SIGNS = {1: "positive", -1: "negative", 0: "not clear"}
 WIDE, LONG = 8, 260  # tasks side by side in a table; rows of all layer tables together, beyond which a summary stands
 MOST, PRINTED = 100, 24  # rows of a table on the page, heads in the PDF
 

@@ -31,7 +31,7 @@ OTHERS = 2  # heads that are named with their values beside the first
 
 
 def claims(evidence: Evidence) -> Iterator[Draft]:
-    """Say what is out of pattern: numbers out of range, single heads, heads that work against the answer."""
+    """Say what is out of pattern: numbers out of range, single heads, and leading heads with negative scores."""
     yield from _out_of_range(evidence)
     yield from _outstanding(evidence)
     yield from _single(evidence)
@@ -194,7 +194,7 @@ def _heads(found: Iterable[Finding]) -> list[str]:
 
 
 def _against(evidence: Evidence) -> Iterator[Draft]:
-    """Name the leading heads whose mean signed score says that they work against the answer."""
+    """Name the leading heads whose mean signed score is negative."""
     found: dict[tuple[str, str], tuple[float, Finding]] = {}
     for f in evidence.of("top_heads"):
         signs, signed, members = items(f, "signs"), items(f, "signed"), heads_of(f)

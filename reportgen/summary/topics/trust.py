@@ -71,7 +71,7 @@ def _coverage(evidence: Evidence) -> Iterator[Draft]:
         "first": str(first.task) if len(evidence.tasks) > 1 else "",
         "equal": int(number(first, "equal") or 0),
     }
-    name = "ranked" if not values["rest"] else "coverage"
+    name = "ranked" if not values["rest"] else "scored"
     yield Draft(name=name, support=found, values=values, tasks=tasks_of(found), effect=1.0, grade="observed")
 
 

@@ -89,7 +89,7 @@ def test_a_tie_across_the_fifth_place_is_left_out() -> None:
     assert finding.members == ["L0H0", "L0H1", "L0H2"]
 
 
-def test_signs_say_who_helps_and_who_works_against_the_answer() -> None:
+def test_signs_say_which_scores_are_positive_and_which_negative() -> None:
     effects = np.random.default_rng(0).normal(size=(1, 60, 8, 8))
     effects[:, :, 2, 2] += 4
     effects[:, :, 3, 3] -= 6
@@ -103,7 +103,7 @@ def test_signs_say_who_helps_and_who_works_against_the_answer() -> None:
         assert finding.data["signs"][:2] == [-1, 1]
         assert np.sign(finding.data["values"][0]) == sign
         assert finding.data["lows"][0] < finding.data["values"][0] < finding.data["highs"][0]
-        assert "works against the answer; L2H2 " in finding.sentence
+        assert "negative; L2H2 " in finding.sentence
     (alone,) = leaders(named(effects.mean(axis=1)))
     assert alone.data is not None
     assert alone.data["values"][0] == pytest.approx(effects.mean(axis=1)[0, 3, 3])

@@ -77,7 +77,7 @@ def test_numbers_out_of_range_come_before_all_else() -> None:
     assert first.body.startswith("L12H2 has 1.0028 on Recall, where 0 to 1 is possible.")
 
 
-def test_tested_heads_and_heads_that_work_against_the_answer() -> None:
+def test_tested_heads_and_leading_heads_with_negative_scores() -> None:
     data = {"robust_sd": 7.2, "side": "above", "out_of_pattern": True}
     far = finding("anomaly", "A", 0.003, 5.0, members=["L2H1"], value=3.0, data=data)
     lead = {"signs": [1, -1], "signed": [0.5, -0.4], "separable": True, "equal": 1}
@@ -86,7 +86,7 @@ def test_tested_heads_and_heads_that_work_against_the_answer() -> None:
     assert claims["anomalies/beyond"].body.startswith(
         "L2H1 lies 7.2 robust standard deviations above what other tasks lead to expect on A (q = 0.0030)."
     )
-    assert claims["anomalies/against"].headline == "L24H4 works against the answer of B"
+    assert claims["anomalies/against"].headline == "L24H4 has a negative score on B"
     assert claims["anomalies/against"].body == "The mean signed score of L24H4 on B is −0.40."
 
 

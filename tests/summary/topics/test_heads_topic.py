@@ -54,7 +54,7 @@ def test_heads_that_cost_one_task_alone(count: int, words: str) -> None:
     ]
     claim = said(*found)["heads/single"]
     assert claim.headline == words
-    assert "4.7 nats, any other at most 0.012" in claim.body
+    assert "4.7 nats, any other task's at most 0.012" in claim.body
 
 
 def test_a_head_that_costs_several_tasks() -> None:
