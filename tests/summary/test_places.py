@@ -56,7 +56,7 @@ def test_claims_stand_in_one_order_everywhere(report: reportgen.Built) -> None:
     latex, heads = ((report.folder / name).read_text() for name in ("claims.tex", "heads.json"))
     notebook, terminal = report._repr_html_(), "\n".join(claim_lines(report.claims))
     places = {
-        "page": (page, [f"<strong>{headline}</strong>" for headline in told]),
+        "page": (page, [f'<span class="headline">{headline}</span>' for headline in told]),
         "Markdown": (markdown.replace("\\", ""), [f"**{headline}.**" for headline in told]),
         "LaTeX": (latex, [f"\\item \\reportclaim{{{c['id']}}}" for c in claims]),
         "heads.json": (heads, [f'"id": "{c["id"]}"' for c in claims]),
