@@ -165,6 +165,7 @@ CHANGED: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "kimi_linear": {"linear_head_dim": 8, "linear_num_heads": 4},
     "blt": {"encoder_hash_byte_group_vocab": 64},
     "roc_bert": {"shape_vocab_size": 64, "pronunciation_vocab_size": 64},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
