@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import zip_longest
+from math import isfinite
 
 from reportgen.core.blocks import parsed
 from reportgen.core.kinds import kind_of
@@ -64,13 +65,15 @@ def _decimals(report: Report, heads: list[str]) -> int:
     """Return the decimals that give the largest of their values two digits."""
     places = [_place(report, head) for head in heads]
     sizes = [abs(float(t.maps[b].values[layer, column])) for t in report.tasks for b, layer, column in places]
-    return fmt.decimals(max(sizes, default=0.0), 2)
+    return fmt.decimals(max((size for size in sizes if isfinite(size)), default=0.0), 2)
 
 
 def _cell(report: Report, head: str, task: TaskView, digits: int) -> str:
     block, layer, column = _place(report, head)
     view, name = task.maps[block], task.task.name
     value = float(view.values[layer, column])
+    if not isfinite(value):  # not there, or not scored, on this task
+        return fmt.NONE
     if view.signed is not None and view.signed[layer, column] < 0:
         value = -abs(value)
     marks = "*" * (name in _needed(_sets(report, head))) + "†" * (name in _needed_alone(report, head))
@@ -79,7 +82,8 @@ def _cell(report: Report, head: str, task: TaskView, digits: int) -> str:
 
 def _best(report: Report, head: str, digits: int) -> str:
     block, layer, column = _place(report, head)
-    best = sorted(report.tasks, key=lambda t: int(t.maps[block].ranks[layer, column]))[:BEST]
+    ranked = [t for t in report.tasks if t.maps[block].ranks[layer, column] > 0]
+    best = sorted(ranked, key=lambda t: int(t.maps[block].ranks[layer, column]))[:BEST]
     return "; ".join(f"{task.name} {_cell(report, head, task, digits)}" for task in best)
 
 

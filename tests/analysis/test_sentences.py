@@ -40,7 +40,13 @@ INTERVAL = re.compile(
 )
 AGAINST = re.compile(r"([\d.]+) %(?: of \w+ importance there)? against ([\d.]+) %")
 TOGETHER = (("low", "high"), ("least", "most"), ("inside", "outside"))  # the names of fields that are printed as two
-UNSAID = ("condition", "order", "searched", "verdict")  # which of a template's sentences, the order of a figure, a kind
+UNSAID = (
+    "condition",
+    "order",
+    "rest",
+    "searched",
+    "verdict",
+)  # which of a template's sentences, the order of a figure, a kind
 # Kinds whose sentences tell of all examples (ranks, counts and bounds), and those never tested but on held-out ones.
 WHOLE, ALWAYS = (
     ("cross_task_head", "method_agreement", "inert_heads", "competence", "shared_heads", "depth"),

@@ -1,6 +1,7 @@
 """The command line as a user runs it: whole processes, exit codes, messages, files."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -161,7 +162,7 @@ def test_explain(figure: Path) -> None:
 
 
 def test_a_shell_completes_commands() -> None:
-    asked = {"_REPORTGEN_COMPLETE": "complete_bash", "COMP_WORDS": "reportgen exp", "COMP_CWORD": "1"}
+    asked = {"_REPORTGEN_COMPLETE": "complete_bash", "COMP_WORDS": "reportgen expl", "COMP_CWORD": "1"}
     done = subprocess.run(
         [Path(sys.executable).with_name("reportgen")], env={**os.environ, **asked}, capture_output=True, text=True
     )

@@ -8,7 +8,7 @@ from made_reports import build, make_scores
 
 from reportgen.core.patterns import Pattern, Patterns, from_json, to_json
 from reportgen.errors import InputError
-from reportgen.rendering.plots.attention import LINES, _spells_answer, attention, spelled, table, tops
+from reportgen.rendering.plots.attention import LINES, attention, spelled, spells_answer, table, tops
 
 HARD = ["<bos>", " <script>alert(1)</script>", "&amp;", "\n", "\x1b[0m", " \u202eעברית", " 😀", "$x_1$", " ", "=1+1"]
 
@@ -55,8 +55,8 @@ def test_the_expected_answer_is_marked_and_every_score_has_its_unit():
     texts = [t.text for t in ET.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}text")]
     assert sum("0.250 |∂ log-odds / ∂ gate|" in text for text in texts) == 3
     assert texts.count("→ New York") == 3
-    assert _spells_answer(patterns[0]) == [False, False, True, True, False, True, True]
-    assert not any(_spells_answer(replace(patterns[0], expected="York holds")))
+    assert spells_answer(patterns[0]) == [False, False, True, True, False, True, True]
+    assert not any(spells_answer(replace(patterns[0], expected="York holds")))
     assert all(len(said.split("“New York”")) == 2 for said in drawing.said)
 
 
@@ -82,20 +82,6 @@ def test_tops_and_table():
     assert table([pattern], "nats").rows == (
         ("L1H2", "Median: e1", "Recall", "0.250", "—", "“a” 0.90, “b” 0.03, “␣” 0.03"),
     )
-
-
-def test_print_shows_the_first_heads_an_image_each_and_names_the_others():
-    heads = [f"L0H{i}" for i in range(5)]
-    drawing = attention([replace(make_pattern([" a", " b"]), head=head) for head in heads], "task-recall", "nats", 3)
-    images = ET.fromstring(f"<all>{drawing.svg}</all>")
-    assert [i.find(".//{*}title").text.split(" on ")[0] for i in images] == [
-        "Attention of L0H0",
-        "Attention of L0H1",
-        "Attention of L0H2",
-    ]
-    assert ["L0H2" in "".join(i.itertext()) for i in images] == [False, False, True]
-    assert drawing.caption.startswith("Recall: where 3 heads look")
-    assert drawing.caption.endswith("L0H3 and L0H4: on the page.")
 
 
 @pytest.mark.pdf

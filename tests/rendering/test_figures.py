@@ -114,9 +114,9 @@ def test_scores_that_lie_close_together_have_colours_of_their_own():
     scale = scale_of(values, "viridis")
     assert scale.low <= values.min() < values.max() <= scale.high < 0.9992
     assert len(np.unique(scale.colours(values).reshape(-1, 3), axis=0)) == 12
-    alt = draw(HeadScores.from_array(values, ["a"]))[0].alt
-    assert re.search(r"Colour is importance, from 0\.99\d{4} to 0\.99\d{4}\.", alt)
-    assert "largest head L2H3 (0.9991" in alt
+    said = " ".join(draw(HeadScores.from_array(values, ["a"]))[0].said)
+    assert re.search(r"Colour is importance, from 0\.99\d{4} to 0\.99\d{4}\.", said), said
+    assert "largest head L2H3 (0.9991" in said
 
 
 def test_the_end_of_the_scale_in_float32_is_not_beyond_it():

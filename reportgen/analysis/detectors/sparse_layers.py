@@ -9,7 +9,7 @@ from scipy import stats
 from typing_extensions import TypedDict
 
 from reportgen.analysis.detectors.common import guidance
-from reportgen.analysis.statistics.silence import floor, null_statistics
+from reportgen.analysis.statistics.silence import floors, null_statistics
 from reportgen.analysis.view import DEAD, Detector, Outcome, View
 from reportgen.core.findings import Effect, Finding
 from reportgen.core.kinds import closed
@@ -57,14 +57,15 @@ def detect(view: View, earlier: Sequence[Outcome]) -> Outcome:
     ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t, SHARE, LOW)]
     if ranges:
         # what noise seldom shows
-        share, low = _floors(view, earlier)
-        ranges = [f for t in range(len(view.whole)) for f in _ranges(view, t, share, low)]
+        ranges = [f for t, (share, low) in enumerate(_floors(view, earlier)) for f in _ranges(view, t, share, low)]
     return Outcome("sparse_layers", [*([_dead(view)] if view.dead.any() else []), *ranges])
 
 
-def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
-    """Return the largest share of heads, and the largest part of the median of the layers' largest heads, that count
-    as sparse, so that heads shuffled over the map seldom do.
+def _floors(view: View, earlier: Sequence[Outcome]) -> list[tuple[float, float]]:
+    """Return by task the largest share of heads, and the largest part of the median of the layers' largest heads, that
+    count as sparse, so that heads shuffled over the map seldom do on any task.
+
+    Each task is held against its own draws: where the layers of one wander, those of another need not.
     """
     layers, rng = view.layers, np.random.default_rng([view.settings.seed, *view.whole.shape])
     within, between = (np.array(each)[:, None, None] for each in zip(*map(_spreads, view.whole), strict=True))
@@ -77,14 +78,17 @@ def _floors(view: View, earlier: Sequence[Outcome]) -> tuple[float, float]:
                 maps = np.exp(within * np.log(maps) + level)
         medians = np.nanmedian(maps if between.any() else maps[:1], axis=(2, 3), keepdims=True)  # of any order the same
         inside = maps[:, :, layers]
-        below = 1 - (inside >= medians).sum(axis=3) / np.maximum(np.isfinite(inside).sum(axis=3), 1)
+        reaching = (inside >= medians).sum(axis=3) / np.maximum(np.isfinite(inside).sum(axis=3), 1)
         tops = np.max(np.nan_to_num(inside), axis=3)
         least, usual = tops.min(axis=2), np.median(tops, axis=2)
         ratio = np.divide(usual, least, out=np.ones(least.shape), where=least > 0)
-        return np.stack([below.max(axis=(1, 2)), ratio.max(axis=1)], axis=1)
+        return np.stack([1 / np.maximum(reaching.min(axis=2), 1 / none), ratio], axis=1)
 
-    few, weak = null_statistics(view, earlier, "over layers", both).T
-    return round(1 - floor(few, 1 - SHARE, 2), 4), 1 / floor(weak, 1 / LOW, 2)
+    none = 2 * view.whole.shape[2]  # the ratio of a layer of which no head reaches the median: half a head does
+    drawn = null_statistics(view, earlier, "over layers", both)
+    few, weak = (floors(drawn[:, i], 1 / least, 2) for i, least in enumerate((SHARE, LOW)))
+    # shares are counts of heads: one as large as noise reaches lies on the bound, and has to lie beyond it
+    return [(round(1 / (f + 0.01), 4) if f < none else -1.0, 1 / w) for f, w in zip(few, weak, strict=True)]
 
 
 def _spreads(values: Float[np.ndarray, "layer head"]) -> tuple[float, float]:
