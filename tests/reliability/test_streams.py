@@ -106,8 +106,10 @@ def test_a_moment_that_is_none_is_refused(said: str, command: str, words: dict[s
         {"REPORTGEN_CACHE": "x" * 5000},
     ],
 )
-def test_other_settings_of_the_environment_are_no_fault(variables: dict[str, str], words: dict[str, str]) -> None:
-    done = commands.run("verify", words["REPORT"], environment=variables)
+def test_other_settings_of_the_environment_are_no_fault(
+    variables: dict[str, str], words: dict[str, str], tmp_path: Path
+) -> None:
+    done = commands.run("verify", words["REPORT"], cwd=tmp_path, environment=variables)
     assert done.returncode in (0, 4), done.stderr
 
 
