@@ -55,7 +55,7 @@ def _make(
 ) -> tuple[object, list[str]]:
     from reportgen.core.config import ModelSection
     from reportgen.core.config_file import parse_study
-    from reportgen.scoring.data.made import Reader, make_tasks, refuse_empty
+    from reportgen.scoring.data.suite_rows import Reader, make_tasks, refuse_empty
     from reportgen.scoring.model.load import read_tokenizer
     from reportgen.storage.files import write_atomic
 

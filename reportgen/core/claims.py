@@ -51,6 +51,17 @@ class Remark:
     support: tuple[str, ...] = ()
     values: Mapping[str, Number | tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def first(self) -> str:
+        """Its first sentence, which stands alone where there is little room."""
+        head, dot, _ = self.text.partition(". ")
+        return head + dot.strip()
+
+    @property
+    def rest(self) -> str:
+        """What follows the first sentence."""
+        return self.text.partition(". ")[2]
+
 
 @dataclass(frozen=True)
 class ClaimsFile:

@@ -30,7 +30,7 @@ def scores_key(study: Study) -> str:
         unset = {name for name in LATER_OF_SCORES if getattr(study.scores, name) in (None, {})}
         section = study.scores.model_dump(mode="json", exclude={"path", "bounds", *unset})
         return key_of(["scores", sha256_file(study.scores.path), section])
-    from reportgen.scoring.data.made import fingerprint as offered
+    from reportgen.scoring.data.suite_rows import fingerprint as offered
     from reportgen.scoring.data.tasks import fingerprint
 
     if study.model is None:

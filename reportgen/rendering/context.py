@@ -129,6 +129,15 @@ class Report:
         return f"{sum(apart):g}" if apart else ""
 
     @property
+    def untried(self) -> str | None:
+        """Why no head was knocked out, empty where that is not known; None where some were."""
+        validation, study = self.validation, self.study
+        if validation is not None:
+            return printable(validation.problem) if validation.problem else None
+        off = study.model is not None and not study.validation.enabled
+        return "the study switches it off" if off else "the scores came without the model" if study.scores else ""
+
+    @property
     def named(self) -> bool:
         """Whether heads are in named blocks."""
         return self.scores.block is not None

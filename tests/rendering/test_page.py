@@ -15,7 +15,7 @@ from reportgen.core.findings import Finding, Findings, Value
 from reportgen.core.kinds import kind_of
 from reportgen.core.patterns import Pattern, Patterns
 from reportgen.core.trials import Outcome, TaskTrial, Validation
-from reportgen.rendering import glance
+from reportgen.rendering import first_screen
 from reportgen.rendering.html.attention_rows import attention_rows
 from reportgen.rendering.report import build_report
 
@@ -310,29 +310,29 @@ def made(scores, findings=None, **more):
     ],
 )
 def test_the_line_under_the_title_ends_in_the_limit_that_matters_most(scores, said):
-    assert glance.lede(made(scores))[-1] == said
+    assert first_screen.lede(made(scores))[-1] == said
 
 
 def test_at_most_eight_maps_each_on_its_own_scale_with_its_largest_heads():
     report = made(make_scores([f"mmlu_high_school_{c}" for c in "abcdefghijkl"], (1, 40)))
-    maps = glance.small_maps(report)
+    maps = first_screen.screen_maps(report)
     assert [m.task for m in maps] == [*range(8)]
     assert {m.scale[1] for m in maps} == {float(t.maps[0].values.max()) for t in report.tasks[:8]}
-    assert len({*glance.short_names(report).values()}) == 12
+    assert len({*first_screen.short_names(report).values()}) == 12
     assert 'viewBox="0 0 100 35.000"' in maps[0].svg  # one layer is as high as can be seen
 
 
 def test_findings_of_any_kind_add_columns_of_what_they_say_of_single_heads(monkeypatch):
     role = replace(kind_of("anomaly"), by_head=lambda f: {"Role": {"L0H1": "copies"}})
-    monkeypatch.setattr(glance, "kind_of", lambda name: role if name == "anomaly" else kind_of(name))
+    monkeypatch.setattr(first_screen, "kind_of", lambda name: role if name == "anomaly" else kind_of(name))
     scores, findings, _ = everything()
-    table = glance.first_table(made(scores, findings), 0, 0)
+    table = first_screen.first_table(made(scores, findings), 0, 0)
     assert table.columns[-1] == ("Role", False)
     assert [row[-1] for row in table.rows] == ["copies", *["—"] * 4]
 
 
 def test_small_values_keep_their_digits_and_share_their_decimals():
-    rows = glance.first_table(made(make_scores(("One",), examples=24)), 0, 0).rows
+    rows = first_screen.first_table(made(make_scores(("One",), examples=24)), 0, 0).rows
     told = [re.fullmatch(r"(0\.000\d+) \[(0\.000\d+), (0\.00\d+)\]", row[1]) for row in rows]
     assert all(told)
     assert len({len(match[1]) for match in told}) == 1
@@ -341,7 +341,7 @@ def test_small_values_keep_their_digits_and_share_their_decimals():
 def test_without_a_listing_the_largest_heads_stand_and_ties_are_told():
     scores = make_scores(("One",))
     scores = replace(scores, importance=scores.importance * 0 + 1)
-    table = glance.first_table(made(scores), 0, 0)
+    table = first_screen.first_table(made(scores), 0, 0)
     assert [title for title, _ in table.columns] == ["Head", "Log-odds per gate", "Rank"]
     assert table.note == (
         "No intervals: there are no per-example scores, or too few. 48 heads tie at 1.00, rank 1; 5 of them are listed."

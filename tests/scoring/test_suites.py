@@ -25,7 +25,7 @@ from reportgen.pipeline.cache_keys import scores_key
 from reportgen.pipeline.options import Listener, Options
 from reportgen.pipeline.source import open_source
 from reportgen.scoring.data.encoding import Options as Reading
-from reportgen.scoring.data.made import FEWEST, USUAL, Reader, make_tasks, refuse_empty
+from reportgen.scoring.data.suite_rows import FEWEST, USUAL, Reader, make_tasks, refuse_empty
 from reportgen.scoring.data.suites.common.meanings import KINDS
 from reportgen.scoring.data.suites.common.words import MEN, NOUNS, WOMEN
 from reportgen.scoring.data.tasks import Row

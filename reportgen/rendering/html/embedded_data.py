@@ -11,7 +11,7 @@ import numpy as np
 from reportgen.core.blocks import parsed
 from reportgen.core.findings import Finding
 from reportgen.rendering.context import FindingView, Report
-from reportgen.rendering.glance import SmallMap, listed_heads, said_of_heads, small_maps, verdict_words
+from reportgen.rendering.first_screen import SmallMap, listed_heads, said_of_heads, screen_maps, verdict_words
 from reportgen.rendering.plots import signs
 from reportgen.rendering.plots.canvas import printable
 from reportgen.rendering.plots.drawing import Drawing
@@ -26,7 +26,7 @@ def embedded(report: Report) -> str:
     """Return the JSON text, safe inside a script element."""
     figures = [_figure(report, d) for d in report.drawings if d.panels and d.section in report.sections]
     if "key_observations" in report.sections:
-        figures = [*map(_small, small_maps(report)), *figures]
+        figures = [*map(_small, screen_maps(report)), *figures]
     content = {
         "unit": report.styles[0].unit,
         "order": report.styles[0].order,

@@ -19,7 +19,7 @@ from reportgen.errors import InputError
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
 from reportgen.rendering.figures import on_paper
-from reportgen.rendering.glance import lede
+from reportgen.rendering.first_screen import lede
 from reportgen.rendering.html.assets import CSP_BESIDE, PAGE, beside
 from reportgen.rendering.html.embedded_data import embedded
 from reportgen.rendering.paper.files import schema_org

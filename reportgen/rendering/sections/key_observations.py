@@ -5,7 +5,7 @@ from dataclasses import replace
 from reportgen.core.claims import Claim
 from reportgen.core.topics import TOPICS
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, framed_heads, knock_outs, short_names, small_maps
+from reportgen.rendering.first_screen import first_table, framed_heads, knock_outs, screen_maps, short_names
 from reportgen.rendering.sections.common import Section
 from reportgen.rendering.tables import Table
 
@@ -41,7 +41,7 @@ def _screen(report: Report) -> dict[str, object]:
     numbers = {t.task.name: i for i, t in enumerate(report.tasks)}
     knocked = knock_outs(report)
     chosen = _chosen(report, [k.task.task.name for k in knocked])
-    maps = small_maps(report)
+    maps = screen_maps(report)
     return {
         "first": FIRST,
         "tasks_of": {c.id: [numbers[t] for t in c.tasks if t in numbers] for c in report.claims.claims},
@@ -82,9 +82,7 @@ def _named(claim: Claim) -> tuple[str, ...]:
 
 def _untried(report: Report) -> str:
     """Say that no heads were knocked out, and why where that is known."""
-    if report.validation is not None and report.validation.problem:
-        return f"No head was knocked out: {report.validation.problem}"
-    why = ": the scores came without the model" if report.study.scores is not None else ""
+    why = f": {report.untried}" if report.untried else ""
     return f"No head was knocked out{why}. What stands here tells where importance lies, not what a task needs."
 
 

@@ -31,8 +31,8 @@ def brief(report: Report) -> dict[str, object]:
 
 def _searches(report: Report) -> list[str]:
     """Return what was looked for and not found, and then, apart, what such searches would miss."""
-    first, dot, missed = report.claims.searches.text.partition(". ") if report.claims.searches else ("", "", "")
-    return [printable(f"{text}{'.' * bool(dot and i == 0)}") for i, text in enumerate((first, missed)) if text]
+    searches = report.claims.searches
+    return [printable(text) for text in (searches.first, searches.rest) if text] if searches else []
 
 
 def _limits(report: Report) -> Iterator[str]:
@@ -43,7 +43,8 @@ def _limits(report: Report) -> Iterator[str]:
         yield "The scores are synthetic: they show what the analysis says of a known layout, nothing about any model."
     if weak := [t.name for t in report.tasks if t.at_chance]:
         yield f"The model is not shown to be above chance on {_some(weak)}; importance there means little."
-    if why := _untried(report):
+    if report.untried is not None and not scores.synthetic:
+        why = f" ({report.untried})" if report.untried else " yet"
         yield f"No head was knocked out{why}: nothing here shows that a task needs its heads."
     if not examples:
         yield "There are no per-example scores: nothing is held out, and how values would vary is not known."
@@ -78,17 +79,6 @@ def _limits(report: Report) -> Iterator[str]:
 def _some(names: list[str]) -> str:
     more = len(names) - NAMED
     return f"{', '.join(names[:NAMED])} and {more} more tasks" if more > 1 else fmt.ordinal_list(names)
-
-
-def _untried(report: Report) -> str:
-    """Return why no head was knocked out, "" where some were or where there is no model to say it of."""
-    validation, study = report.validation, report.study
-    if report.scores.synthetic or (validation is not None and not validation.problem):
-        return ""
-    if validation is not None:
-        return f" ({printable(validation.problem or '')})"
-    off = study.model is not None and not study.validation.enabled
-    return " (the study switches it off)" if off else " (the scores came without the model)" if study.scores else " yet"
 
 
 def _raced(report: Report) -> Iterator[str]:

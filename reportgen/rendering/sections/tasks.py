@@ -3,7 +3,7 @@
 from reportgen.core.scores import Task
 from reportgen.rendering import format as fmt
 from reportgen.rendering.context import Report
-from reportgen.rendering.glance import first_table, knock_outs
+from reportgen.rendering.first_screen import first_table, knock_outs
 from reportgen.rendering.html.attention_rows import AttentionRow, attention_rows
 from reportgen.rendering.plots.drawing import Drawing
 from reportgen.rendering.sections.common import Section

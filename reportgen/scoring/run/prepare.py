@@ -17,11 +17,11 @@ from reportgen.scoring.data.batches import Encoded
 from reportgen.scoring.data.chat_templates import DAY, reads_clock
 from reportgen.scoring.data.encoding import DOUBLED, WHITE_SPACE, Options, encode
 from reportgen.scoring.data.languages import language_token
-from reportgen.scoring.data.made import Reader, make_tasks, refuse_empty
-from reportgen.scoring.data.made import chosen as chosen_suites
 from reportgen.scoring.data.metrics import LANGUAGE, METRICS, Metric
 from reportgen.scoring.data.prompts import prompted
 from reportgen.scoring.data.shown import shown
+from reportgen.scoring.data.suite_rows import Reader, make_tasks, refuse_empty
+from reportgen.scoring.data.suite_rows import chosen as chosen_suites
 from reportgen.scoring.data.tasks import Row, TaskFile, read_tasks
 from reportgen.scoring.methods import activation_norm
 from reportgen.scoring.methods.common.method import (

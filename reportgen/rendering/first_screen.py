@@ -88,7 +88,7 @@ def short_names(report: Report) -> dict[str, str]:
     return told_apart([t.name for t in report.tasks], lambda name: len(name) <= SHORT)
 
 
-def small_maps(report: Report) -> list[SmallMap]:
+def screen_maps(report: Report) -> list[SmallMap]:
     """Return the maps of the tasks that claims name first, of every block in turn, each on its own scale with its first
     heads framed.
     """
